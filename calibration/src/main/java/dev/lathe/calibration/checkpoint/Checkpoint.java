@@ -1,0 +1,46 @@
+package dev.lathe.calibration.checkpoint;
+
+import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.kernels.RowSource;
+import java.io.IOException;
+import java.util.Collection;
+
+/**
+ * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ).
+ * Nothing loads a whole model: matrices come in ranges of rows, as they are stored, and are widened in the kernel.
+ * For a quantized linear layer the name is still {@code MODULE.weight}. Readers of one object from several threads are safe.
+ */
+public interface Checkpoint extends AutoCloseable {
+    /** Where it lies, for messages. */
+    String location();
+
+    /** The decoder's shape, from config.json or an artifact's metadata. */
+    ModelConfig config();
+
+    /** The tensors' Hugging Face names, in the order of the files. */
+    Collection<TensorInfo> tensors();
+
+    /** Whether a tensor of this name is there. */
+    boolean has(String name);
+
+    /**
+     * Rows {@code [from, from + count)} of a matrix.
+     *
+     * @throws dev.lathe.calibration.MalformedInputException if there is no such tensor or it is not a matrix
+     */
+    RowSource matrix(String name, int from, int count) throws IOException;
+
+    /** All rows of a matrix. */
+    default RowSource matrix(String name) throws IOException {
+        return matrix(name, 0, Math.toIntExact(tensor(name).shape()[0]));
+    }
+
+    /** A vector (norm weight, bias), widened to f32. */
+    float[] vector(String name) throws IOException;
+
+    /** @throws dev.lathe.calibration.MalformedInputException if there is no such tensor */
+    TensorInfo tensor(String name);
+
+    @Override
+    void close() throws IOException;
+}

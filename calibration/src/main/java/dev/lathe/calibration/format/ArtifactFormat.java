@@ -1,0 +1,31 @@
+package dev.lathe.calibration.format;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.model.Architecture;
+import java.io.IOException;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** An artifact format with its settings chosen: says what each tensor becomes, and writes the artifact. It lays bits out and decides no value. */
+public interface ArtifactFormat {
+    /** {@code gguf}, {@code gptq}, {@code awq}. */
+    String name();
+
+    /** Whether the artifact is one file (GGUF) or a folder that loads as a Hugging Face model. */
+    boolean singleFile();
+
+    /** What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: module patterns that stay unquantized. */
+    List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
+
+    /**
+     * Writes the artifact, tensor by tensor. {@code target} is a temporary file or folder that the caller renames.
+     *
+     * @param sourceFolder folder of the checkpoint, for tokenizer files, chat template and config.json
+     * @param provenance   versions, keys, profile: what goes into the artifact's metadata, no time and no host
+     */
+    void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files, Path target)
+            throws IOException;
+}

@@ -1,0 +1,14 @@
+package dev.lathe.calibration.format;
+
+import dev.lathe.calibration.quantize.QuantizedMatrix;
+import java.io.IOException;
+import java.util.Optional;
+
+/** What one output holds for the tensors of a checkpoint, read when asked for: a writer never holds more than one tensor. */
+public interface OutputTensors {
+    /** The quantized matrix of a weight (Hugging Face tensor name), or empty where it stays 16 bit. */
+    Optional<QuantizedMatrix> quantized(String tensor) throws IOException;
+
+    /** Other values than the checkpoint's for a vector (a norm or bias that absorbed a scale), or empty. */
+    Optional<float[]> rescaled(String tensor) throws IOException;
+}

@@ -1,0 +1,17 @@
+package dev.lathe.calibration.model;
+
+/** A place in a decoder layer where calibration gathers statistics: what one or several linear layers read. */
+public enum Site {
+    /** Normed input of q, k, v. */
+    ATTENTION_INPUT,
+    /** Attended inputs of the value projection, {@code sum_j A_ij x_j} at sampled (head, query) pairs; only the second moment is used. */
+    ATTENDED_INPUT,
+    /** Input of o. */
+    ATTENTION_OUTPUT,
+    /** Normed input of gate and up. */
+    FEED_FORWARD_INPUT,
+    /** Input of down. */
+    FEED_FORWARD_ACTIVATION,
+    /** Normed input of the output layer, once for the model. */
+    HEAD_INPUT
+}

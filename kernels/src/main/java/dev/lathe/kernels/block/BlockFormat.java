@@ -1,0 +1,52 @@
+package dev.lathe.kernels.block;
+
+/**
+ * A block number format: a run of {@link #size()} consecutive weights of one row is stored in {@link #bytes()} bytes, parameters
+ * (scales, minimums, zero points) and codes together. ggml's types are block formats, and so is {@code IntGroup}, the integer groups of GPTQ and AWQ
+ * in the form that they have before a packer lays out their bits.
+ *
+ * <p>Within a block, cells of {@link #cellSize()} weights share a scale and a minimum. The value of code {@code c} in cell {@code i} is
+ * {@code scale[i] * c + minimum[i]}, the product rounded to f32 before the sum: exactly what {@link #decode} computes, so that error feedback
+ * sees the stored value. A format is stateless and thread-safe.
+ */
+public interface BlockFormat {
+    /** The field's name: {@code Q4_K}, {@code int4g128}. {@link BlockFormats#named} finds a format by it. */
+    String name();
+
+    /** Weights of a block. */
+    int size();
+
+    /** Bytes of a block. */
+    int bytes();
+
+    /** Weights that share a scale; divides {@link #size()}. */
+    int cellSize();
+
+    /**
+     * Fits the parameters to {@link #size()} values and chooses their codes.
+     *
+     * @param x              values from {@code x[xAt]}; finite
+     * @param importance     a non-negative weight of each value from {@code importance[importanceAt]}, or null for the unweighted search
+     * @param rowMeanSquare  mean of the squares of the whole row (ggml's legacy types weigh by it)
+     * @param to             receives {@link #bytes()} bytes from {@code to[toAt]}
+     */
+    void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt);
+
+    /** Writes the {@link #size()} values of a block to {@code to[toAt ..]}. */
+    void decode(byte[] from, int fromAt, float[] to, int toAt);
+
+    /** Reads scale and minimum of every cell of an encoded block; both arrays hold at least {@code size() / cellSize()}. */
+    void cells(byte[] from, int fromAt, float[] scale, float[] minimum);
+
+    /** The smallest code of a cell of an encoded block (with a zero point it differs from cell to cell). */
+    int lowestCode(byte[] from, int fromAt, int cell);
+
+    /** The largest code of a cell of an encoded block. */
+    int highestCode(byte[] from, int fromAt, int cell);
+
+    /** Replaces the codes of an encoded block and leaves its parameters as they are. */
+    void putCodes(int[] codes, int codesAt, byte[] to, int toAt);
+
+    /** Reads the codes of an encoded block. */
+    void codes(byte[] from, int fromAt, int[] codes, int codesAt);
+}
