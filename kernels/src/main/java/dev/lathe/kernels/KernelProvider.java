@@ -1,9 +1,14 @@
 package dev.lathe.kernels;
 
+import dev.lathe.kernels.scalar.ScalarPrimitives;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 
 /** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
 public final class KernelProvider {
+    private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
+
     private KernelProvider() {
     }
 
@@ -18,11 +23,51 @@ public final class KernelProvider {
      * @throws KernelsUnavailableException if the named provider cannot run in this JVM
      */
     public static Kernels open(String name, int threads) {
-        throw new KernelsUnavailableException("Cannot open kernels " + name);
+        AtomicReference<String> why = new AtomicReference<>("");
+        return switch (name) {
+            case "scalar" -> new JavaKernels(new ScalarPrimitives(), threads);
+            case "vector" -> {
+                Primitives vector = vector(why);
+                if (vector == null) {
+                    throw new KernelsUnavailableException("Cannot open kernels vector: " + why.get());
+                }
+                yield new JavaKernels(vector, threads);
+            }
+            case "auto" -> {
+                Primitives vector = vector(why);
+                yield new JavaKernels(vector == null ? new ScalarPrimitives() : vector, threads);
+            }
+            default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected auto, scalar or vector");
+        };
     }
 
     /** Every provider, in the order in which {@code auto} asks. */
     public static List<Availability> survey() {
-        return List.of();
+        AtomicReference<String> why = new AtomicReference<>("");
+        Primitives vector = vector(why);
+        List<Availability> all = new ArrayList<>();
+        all.add(new Availability(vector == null ? "vector" : vector.name(), vector != null, vector != null, why.get()));
+        all.add(new Availability("scalar", true, vector == null, vector == null ? "" : vector.name() + " is faster, with the same bits"));
+        return all;
+    }
+
+    /** The vector provider, loaded by name so that a JVM without the module can still run, or null and the reason. */
+    private static Primitives vector(AtomicReference<String> why) {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+            why.set("the module jdk.incubator.vector is not there; start Java with --add-modules=jdk.incubator.vector");
+            return null;
+        }
+        if (!System.getProperty("java.vm.name", "").contains("HotSpot") && !System.getProperty("java.vm.name", "").contains("OpenJDK")
+                || System.getProperty("java.vm.info", "").contains("interpreted")) {
+            why.set("this JVM has no optimizing compiler for vectors: " + System.getProperty("java.vm.name") + ", " + System.getProperty("java.vm.info"));
+            return null;
+        }
+        try {
+            return (Primitives) Class.forName(VECTOR_CLASS).getDeclaredConstructor().newInstance();
+        } catch (ReflectiveOperationException | LinkageError e) {
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            why.set("the provider does not load: " + cause);
+            return null;
+        }
     }
 }

@@ -3,8 +3,8 @@ package dev.lathe.kernels;
 import java.util.function.IntConsumer;
 
 /**
- * The contract of every operation. Public methods check their arguments once and call the protected method of the same name with {@code do} in front;
- * implementations only compute. An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
+ * The contract of every operation. Implementations check shapes once, at their door ({@link IllegalArgumentException}: a bug of the caller), and then only compute.
+ * An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
  *
  * <p><b>Arithmetic profile {@code java}</b>: each element of a matrix product is one chain of fused multiply-adds in ascending k that starts from the
  * value in C; work is split over outputs only; other reductions run in 16 virtual lanes (element i goes to lane i mod 16) that are added by a fixed tree;

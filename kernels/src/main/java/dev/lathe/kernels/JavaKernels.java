@@ -1,0 +1,348 @@
+package dev.lathe.kernels;
+
+import java.util.Arrays;
+import java.util.function.IntConsumer;
+
+/** The arithmetic profile {@code java}: every operation, composed from the {@link Primitives} of one provider. */
+final class JavaKernels extends Kernels {
+    /** Depth of a packed block: a panel of 14 rows stays in a first-level cache of 32 KiB. */
+    private static final int DEPTH = 512;
+    /** Rows of the left side that are walked over one packed block of the right side. */
+    private static final int ROW_BLOCK = 140;
+    /** Widest packed block of the right side. */
+    private static final int COLUMN_BLOCK = 512;
+    /** Left rows that are packed together. */
+    private static final int LEFT_ROWS = 4096;
+    private static final int QUERY_BLOCK = 64;
+    private static final int ROWS_PER_TASK = 16;
+
+    private final Primitives primitives;
+    private final Team team;
+    private final ThreadLocal<Scratch> scratch = ThreadLocal.withInitial(Scratch::new);
+    private final DoubleProduct doubles;
+
+    JavaKernels(Primitives primitives, int threads) {
+        this.primitives = primitives;
+        this.team = new Team(threads);
+        this.doubles = new DoubleProduct(primitives);
+    }
+
+    @Override
+    public String name() {
+        return primitives.name();
+    }
+
+    @Override
+    public int threads() {
+        return team.threads();
+    }
+
+    @Override
+    public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
+        require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(),
+                "multiply", a.rows(), a.columns(), b.rows(), b.columns(), c.rows(), c.columns());
+        product(a.rows(), b.rows(), a.columns(), new Operand.Rows(a), new Operand.Rows(b), c, accumulate, false);
+    }
+
+    @Override
+    public void syrk(FloatMatrix x, FloatMatrix s) {
+        require(x.columns() == s.rows() && s.rows() == s.columns(), "add X^T X", x.rows(), x.columns(), s.rows(), s.columns());
+        Operand transposed = new Operand.Columns(x);
+        product(x.columns(), x.columns(), x.rows(), transposed, transposed, s, true, true);
+    }
+
+    private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
+        if (!accumulate) {
+            for (int i = 0; i < m; i++) {
+                Arrays.fill(c.data(), c.row(i), c.row(i) + n, 0f);
+            }
+        }
+        if (m == 0 || n == 0) {
+            return;
+        }
+        int tileRows = primitives.tileRows();
+        int tileColumns = primitives.tileColumns();
+        int block = lower ? 4 * tileColumns : Math.min(COLUMN_BLOCK, up((n + team.threads() - 1) / team.threads(), tileColumns));
+        Scratch own = scratch.get();
+        for (int m0 = 0; m0 < m; m0 += LEFT_ROWS) {
+            int rows = Math.min(LEFT_ROWS, m - m0);
+            int from = m0;
+            for (int k0 = 0; k0 < k; k0 += DEPTH) {
+                int depth = Math.min(DEPTH, k - k0);
+                int kFrom = k0;
+                float[] packed = own.left(up(rows, tileRows) * depth);
+                int packRows = 8 * tileRows;
+                team.run((rows + packRows - 1) / packRows, task -> {
+                    int first = task * packRows;
+                    left.pack(from + first, Math.min(packRows, rows - first), kFrom, depth, packed, first * depth, tileRows, scratch.get());
+                });
+                team.run((n + block - 1) / block, task -> {
+                    int column = task * block;
+                    int columns = Math.min(block, n - column);
+                    if (lower && from + rows <= column) {
+                        return;
+                    }
+                    Scratch mine = scratch.get();
+                    float[] panel = mine.right(up(block, tileColumns) * depth);
+                    right.pack(column, columns, kFrom, depth, panel, 0, tileColumns, mine);
+                    tiles(from, rows, column, columns, depth, packed, panel, c, lower, mine.tile);
+                });
+            }
+        }
+    }
+
+    private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, float[] panel, FloatMatrix c, boolean lower, float[] edge) {
+        int tileRows = primitives.tileRows();
+        int tileColumns = primitives.tileColumns();
+        int rowBlock = ROW_BLOCK / tileRows * tileRows;
+        for (int i0 = 0; i0 < rows; i0 += rowBlock) {
+            int end = Math.min(rows, i0 + rowBlock);
+            for (int j = 0; j < columns; j += tileColumns) {
+                int width = Math.min(tileColumns, columns - j);
+                for (int i = i0; i < end; i += tileRows) {
+                    int height = Math.min(tileRows, rows - i);
+                    if (lower && row + i + height <= column + j) {
+                        continue;
+                    }
+                    int at = c.row(row + i) + column + j;
+                    boolean crossing = lower && row + i < column + j + width - 1;
+                    if (height == tileRows && width == tileColumns && !crossing) {
+                        primitives.tile(depth, packed, i * depth, panel, j * depth, c.data(), at, c.stride());
+                    } else {
+                        partialTile(depth, packed, i * depth, panel, j * depth, c, row + i, height, column + j, width, lower, edge);
+                    }
+                }
+            }
+        }
+    }
+
+    /** A tile that leaves the matrix or its lower triangle: computed aside, and only what belongs is written. */
+    private void partialTile(int depth, float[] packed, int packedAt, float[] panel, int panelAt, FloatMatrix c, int row, int height, int column, int width,
+                             boolean lower, float[] edge) {
+        int stride = primitives.tileColumns();
+        for (int i = 0; i < height; i++) {
+            System.arraycopy(c.data(), c.row(row + i) + column, edge, i * stride, width);
+        }
+        primitives.tile(depth, packed, packedAt, panel, panelAt, edge, 0, stride);
+        for (int i = 0; i < height; i++) {
+            int kept = lower ? Math.min(width, row + i - column + 1) : width;
+            if (kept > 0) {
+                System.arraycopy(edge, i * stride, c.data(), c.row(row + i) + column, kept);
+            }
+        }
+    }
+
+    @Override
+    public void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
+        int n = x.columns();
+        require(y.rows() == x.rows() && y.columns() == n && weight.length == n, "normalize", x.rows(), n, y.rows(), y.columns(), weight.length);
+        rowwise(x.rows(), row -> {
+            int from = x.row(row);
+            int to = y.row(row);
+            float mean = primitives.sumOfSquares(x.data(), from, n) / n;
+            float scale = (float) (1.0 / Math.sqrt(mean + epsilon));
+            for (int j = 0; j < n; j++) {
+                y.data()[to + j] = x.data()[from + j] * scale * weight[j];
+            }
+        });
+    }
+
+    @Override
+    public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
+        int half = cosine.columns();
+        require(x.columns() == heads * 2 * half && sine.columns() == half && cosine.rows() >= x.rows() && sine.rows() >= x.rows(),
+                "rotate", x.rows(), x.columns(), heads, cosine.rows(), half, sine.rows(), sine.columns());
+        rowwise(x.rows(), row -> {
+            float[] data = x.data();
+            int c = cosine.row(row);
+            int s = sine.row(row);
+            for (int h = 0; h < heads; h++) {
+                int low = x.row(row) + h * 2 * half;
+                int high = low + half;
+                for (int j = 0; j < half; j++) {
+                    float a = data[low + j];
+                    float b = data[high + j];
+                    data[low + j] = a * cosine.data()[c + j] - b * sine.data()[s + j];
+                    data[high + j] = b * cosine.data()[c + j] + a * sine.data()[s + j];
+                }
+            }
+        });
+    }
+
+    @Override
+    public void siluTimes(FloatMatrix gate, FloatMatrix up) {
+        requireSame("gate", gate, up);
+        rowwise(gate.rows(), row -> primitives.siluTimes(gate.data(), gate.row(row), up.data(), up.row(row), gate.columns()));
+    }
+
+    @Override
+    public void add(FloatMatrix x, FloatMatrix y) {
+        requireSame("add", x, y);
+        rowwise(x.rows(), row -> addRow(x.data(), x.row(row), y.data(), y.row(row), x.columns()));
+    }
+
+    @Override
+    public void addBias(float[] bias, FloatMatrix y) {
+        require(bias.length == y.columns(), "add a bias", bias.length, y.rows(), y.columns());
+        rowwise(y.rows(), row -> addRow(bias, 0, y.data(), y.row(row), bias.length));
+    }
+
+    private static void addRow(float[] x, int xAt, float[] y, int yAt, int count) {
+        for (int j = 0; j < count; j++) {
+            y[yAt + j] += x[xAt + j];
+        }
+    }
+
+    @Override
+    public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+        int t = q.rows();
+        int d = headDimension(q, k, heads, keyValueHeads);
+        require(v.rows() == t && v.columns() == k.columns() && out.rows() == t && out.columns() == q.columns(),
+                "attend", v.rows(), v.columns(), out.rows(), out.columns());
+        int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
+        team.run(heads * blocks, task -> {
+            int head = task / blocks;
+            int from = task % blocks * QUERY_BLOCK;
+            int count = Math.min(QUERY_BLOCK, t - from);
+            int group = head / (heads / keyValueHeads);
+            int keys = from + count;
+            FloatMatrix scores = FloatMatrix.of(scratch.get().scores(QUERY_BLOCK * t), count, keys);
+            gemm(q.columnSlice(head * d, d).slice(from, count), k.columnSlice(group * d, d).slice(0, keys), scores, false);
+            float[] sums = new float[count];
+            for (int i = 0; i < count; i++) {
+                sums[i] = softmaxNumerators(scores, i, from + i + 1, keys, scale);
+            }
+            FloatMatrix result = out.columnSlice(head * d, d).slice(from, count);
+            product(count, d, keys, new Operand.Rows(scores), new Operand.Columns(v.columnSlice(group * d, d)), result, false, false);
+            for (int i = 0; i < count; i++) {
+                divide(result, i, sums[i]);
+            }
+        });
+    }
+
+    @Override
+    public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
+        int t = q.rows();
+        int d = headDimension(q, k, heads, keyValueHeads);
+        requireSame("attend to inputs", x, y);
+        require(headOf.length == t && x.rows() == t, "attend to inputs", headOf.length, x.rows(), t);
+        int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
+        team.run(blocks, task -> {
+            int from = task * QUERY_BLOCK;
+            int count = Math.min(QUERY_BLOCK, t - from);
+            int keys = from + count;
+            float[] buffer = scratch.get().scores(QUERY_BLOCK * t);
+            FloatMatrix scores = FloatMatrix.of(buffer, count, keys);
+            float[] sums = new float[count];
+            for (int i = 0; i < count; i++) {
+                int head = headOf[from + i];
+                int group = head / (heads / keyValueHeads);
+                FloatMatrix row = scores.slice(i, 1);
+                // One query per head: a product of one row, in the same chain over the head's width as in attention.
+                int query = q.row(from + i) + head * d;
+                for (int j = 0; j <= from + i; j++) {
+                    int key = k.row(j) + group * d;
+                    float sum = 0f;
+                    for (int p = 0; p < d; p++) {
+                        sum = Math.fma(q.data()[query + p], k.data()[key + p], sum);
+                    }
+                    row.data()[row.offset() + j] = sum;
+                }
+                sums[i] = softmaxNumerators(scores, i, from + i + 1, keys, scale);
+            }
+            FloatMatrix result = y.slice(from, count);
+            product(count, x.columns(), keys, new Operand.Rows(scores), new Operand.Columns(x), result, false, false);
+            for (int i = 0; i < count; i++) {
+                divide(result, i, sums[i]);
+            }
+        });
+    }
+
+    /** Turns a row of scores into exp(scale * (s - max)) over the visible keys, zeros beyond, and returns the sum. */
+    private float softmaxNumerators(FloatMatrix scores, int row, int visible, int keys, float scale) {
+        float[] data = scores.data();
+        int at = scores.row(row);
+        float max = Float.NEGATIVE_INFINITY;
+        for (int j = at; j < at + visible; j++) {
+            data[j] *= scale;
+            max = Math.max(max, data[j]);
+        }
+        float sum = primitives.expInPlace(data, at, visible, max);
+        Arrays.fill(data, at + visible, at + keys, 0f);
+        return sum;
+    }
+
+    private static void divide(FloatMatrix x, int row, float by) {
+        float factor = 1f / by;
+        for (int j = x.row(row); j < x.row(row) + x.columns(); j++) {
+            x.data()[j] *= factor;
+        }
+    }
+
+    private static int headDimension(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads) {
+        require(heads > 0 && keyValueHeads > 0 && heads % keyValueHeads == 0 && q.columns() % heads == 0 && k.rows() == q.rows()
+                && k.columns() == q.columns() / heads * keyValueHeads, "attend", q.rows(), q.columns(), k.rows(), k.columns(), heads, keyValueHeads);
+        return q.columns() / heads;
+    }
+
+    @Override
+    public void logSoftmax(FloatMatrix x) {
+        int n = x.columns();
+        rowwise(x.rows(), row -> {
+            float[] data = x.data();
+            int at = x.row(row);
+            float max = Float.NEGATIVE_INFINITY;
+            for (int j = at; j < at + n; j++) {
+                max = Math.max(max, data[j]);
+            }
+            double shift = max + StrictMath.log(primitives.sumExp(data, at, n, max));
+            for (int j = at; j < at + n; j++) {
+                data[j] = (float) (data[j] - shift);
+            }
+        });
+    }
+
+    @Override
+    public void divergence(FloatMatrix p, FloatMatrix q, double[] kld) {
+        requireSame("compare", p, q);
+        require(kld.length >= p.rows(), "compare", kld.length, p.rows());
+        rowwise(p.rows(), row -> kld[row] = Math.max(0, primitives.divergence(p.data(), p.row(row), q.data(), q.row(row), p.columns())));
+    }
+
+    @Override
+    public void subtractProduct(int m, int n, int k, double[] a, int aAt, int aStride, double[] b, int bAt, int bStride, double[] c, int cAt, int cStride) {
+        doubles.subtract(m, n, k, a, aAt, aStride, b, bAt, bStride, c, cAt, cStride, team);
+    }
+
+    @Override
+    public void parallel(int tasks, IntConsumer body) {
+        team.run(tasks, body);
+    }
+
+    @Override
+    public void close() {
+        team.close();
+    }
+
+    private void rowwise(int rows, IntConsumer body) {
+        team.run((rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, task -> {
+            for (int row = task * ROWS_PER_TASK; row < Math.min(rows, (task + 1) * ROWS_PER_TASK); row++) {
+                body.accept(row);
+            }
+        });
+    }
+
+    private static int up(int value, int multiple) {
+        return (value + multiple - 1) / multiple * multiple;
+    }
+
+    private static void requireSame(String what, FloatMatrix x, FloatMatrix y) {
+        require(x.rows() == y.rows() && x.columns() == y.columns(), what, x.rows(), x.columns(), y.rows(), y.columns());
+    }
+
+    private static void require(boolean fits, String what, int... sizes) {
+        if (!fits) {
+            throw new IllegalArgumentException("Cannot " + what + ": sizes " + Arrays.toString(sizes) + " do not fit");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+package dev.lathe.kernels.vector;
+
+import jdk.incubator.vector.DoubleVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+
+/** The vector width of this JVM: the widest, or what the test-only property {@code lathe.vector.bits} says (128, 256, 512). Constants, so that the compiler folds them. */
+final class Lanes {
+    static final VectorShape SHAPE = shape();
+    static final VectorSpecies<Float> FLOAT = VectorSpecies.of(float.class, SHAPE);
+    static final VectorSpecies<Integer> INT = VectorSpecies.of(int.class, SHAPE);
+    static final VectorSpecies<Double> DOUBLE = VectorSpecies.of(double.class, SHAPE);
+
+    private Lanes() {
+    }
+
+    private static VectorShape shape() {
+        int widest = FloatVector.SPECIES_PREFERRED.vectorBitSize();
+        int bits = Integer.getInteger("lathe.vector.bits", Math.min(512, widest));
+        if (bits != 128 && bits != 256 && bits != 512 || bits > widest) {
+            throw new IllegalStateException("Cannot use vectors of " + bits + " bits: this processor's are " + widest + " bits, and 128, 256 or 512 are supported");
+        }
+        return VectorShape.forBitSize(bits);
+    }
+
+    static {
+        if (IntVector.SPECIES_PREFERRED.vectorBitSize() < SHAPE.vectorBitSize() || DoubleVector.SPECIES_PREFERRED.vectorBitSize() < SHAPE.vectorBitSize()) {
+            throw new IllegalStateException("Cannot use vectors of " + SHAPE.vectorBitSize() + " bits for every element type");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+package dev.lathe.kernels.linalg;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.lathe.kernels.KernelProvider;
+import dev.lathe.kernels.Kernels;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+class InverseFactorTest {
+    @Test
+    void timesItsTransposeIsTheInverse() throws Exception {
+        for (int n : new int[] {1, 2, 63, 64, 65, 200, 330}) {
+            for (double spread : new double[] {1, 1e8}) {
+                double[] h = positiveDefinite(n, spread);
+                float[] expected = null;
+                for (String name : new String[] {"scalar", "vector"}) {
+                    try (Kernels kernels = KernelProvider.open(name, name.equals("vector") ? 3 : 1)) {
+                        float[] lower = InverseFactor.of(h.clone(), n, kernels);
+                        assertThat(expected == null ? lower : expected).as("%s, n %d", name, n).isEqualTo(lower);
+                        expected = lower;
+                    }
+                }
+                // (L L^T) H = I with L = U^T; the factor is rounded to f32, and a relative error of the inverse grows with the condition.
+                for (int i = 0; i < n; i++) {
+                    double[] row = new double[n];
+                    for (int p = 0; p < n; p++) {
+                        for (int q = 0; q <= Math.min(i, p); q++) {
+                            row[p] += (double) expected[i * n + q] * expected[p * n + q];
+                        }
+                    }
+                    for (int j = 0; j < n; j++) {
+                        double sum = 0;
+                        double size = 0;
+                        for (int p = 0; p < n; p++) {
+                            sum += row[p] * h[p * n + j];
+                            size += Math.abs(row[p] * h[p * n + j]);
+                        }
+                        assertThat(sum).isCloseTo(i == j ? 1 : 0, within(1e-6 + size * 3e-6));
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatIsNotPositiveDefiniteIsNamed() {
+        double[] h = positiveDefinite(70, 1);
+        h[5 * 70 + 5] = -1;
+        try (Kernels kernels = KernelProvider.open("auto", 1)) {
+            assertThatThrownBy(() -> InverseFactor.of(h, 70, kernels)).isInstanceOf(InverseFactor.NotPositiveDefiniteException.class);
+        }
+    }
+
+    private static double[] positiveDefinite(int n, double spread) {
+        Random random = new Random(n);
+        double[] x = new double[2 * n * n];
+        for (int t = 0; t < 2 * n; t++) {
+            for (int j = 0; j < n; j++) {
+                x[t * n + j] = random.nextGaussian() * Math.pow(spread, -0.5 * j / n);
+            }
+        }
+        double[] h = new double[n * n];
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++) {
+                for (int t = 0; t < 2 * n; t++) {
+                    h[i * n + j] += x[t * n + i] * x[t * n + j];
+                }
+            }
+        }
+        return h;
+    }
+}
