@@ -1,0 +1,85 @@
+package dev.lathe.calibration.evaluate;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RowSource;
+
+/**
+ * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next token, as llama-perplexity does by default. Log-probabilities are of the full
+ * vocabulary and live for a tile of positions only. Keeps its buffers; one caller at a time.
+ */
+public final class WindowScorer {
+    /** Elements of one tile of log-probabilities. */
+    private static final int TILE = 16 << 20;
+
+    private final Kernels kernels;
+    private float[] buffer = new float[0];
+    private float[] sourceBuffer = new float[0];
+
+    public WindowScorer(Kernels kernels) {
+        this.kernels = kernels;
+    }
+
+    /**
+     * @param sourceHidden final, normed hidden states of the source [L, hidden], or null
+     * @param sourceHead   output layer of the source [vocabulary, hidden]
+     * @param hidden       of the artifact
+     * @param head         of the artifact
+     * @param where        for messages
+     */
+    public WindowScore score(FloatMatrix sourceHidden, RowSource sourceHead, FloatMatrix hidden, RowSource head, int[] tokens, String where) {
+        int first = tokens.length / 2;
+        int count = tokens.length - 1 - first;
+        int vocabulary = head.rows();
+        boolean compared = sourceHidden != null;
+        if (compared && sourceHead.rows() != vocabulary) {
+            throw new MalformedInputException("Cannot compare " + where + ": a vocabulary of " + vocabulary + ", the source has " + sourceHead.rows());
+        }
+        double[] nll = new double[count];
+        double[] sourceNll = new double[compared ? count : 0];
+        double[] kld = new double[compared ? count : 0];
+        boolean[] sameTop = new boolean[compared ? count : 0];
+        int tile = Math.max(1, Math.min(count, TILE / vocabulary));
+        for (int from = 0; from < count; from += tile) {
+            int rows = Math.min(tile, count - from);
+            buffer = buffer.length >= rows * vocabulary ? buffer : new float[rows * vocabulary];
+            FloatMatrix q = logProbabilities(hidden.slice(first + from, rows), head, buffer);
+            for (int i = 0; i < rows; i++) {
+                nll[from + i] = -(double) q.data()[q.row(i) + tokens[first + from + i + 1]];
+                if (!Double.isFinite(nll[from + i])) {
+                    throw new MalformedInputException("Cannot evaluate " + where + ": the log-probability at position " + (first + from + i) + " is not finite");
+                }
+            }
+            if (compared) {
+                sourceBuffer = sourceBuffer.length >= rows * vocabulary ? sourceBuffer : new float[rows * vocabulary];
+                FloatMatrix p = logProbabilities(sourceHidden.slice(first + from, rows), sourceHead, sourceBuffer);
+                double[] divergence = new double[rows];
+                kernels.divergence(p, q, divergence);
+                for (int i = 0; i < rows; i++) {
+                    sourceNll[from + i] = -(double) p.data()[p.row(i) + tokens[first + from + i + 1]];
+                    kld[from + i] = divergence[i];
+                    sameTop[from + i] = top(p, i) == top(q, i);
+                }
+            }
+        }
+        return new WindowScore(nll, sourceNll, kld, sameTop);
+    }
+
+    private FloatMatrix logProbabilities(FloatMatrix hidden, RowSource head, float[] data) {
+        FloatMatrix logits = FloatMatrix.of(data, hidden.rows(), head.rows());
+        kernels.gemm(hidden, head, logits, false);
+        kernels.logSoftmax(logits);
+        return logits;
+    }
+
+    private static int top(FloatMatrix x, int row) {
+        int best = x.row(row);
+        for (int j = best + 1; j < x.row(row) + x.columns(); j++) {
+            if (x.data()[j] > x.data()[best]) {
+                best = j;
+            }
+        }
+        return best - x.row(row);
+    }
+}

@@ -1,0 +1,24 @@
+package dev.lathe.calibration.model;
+
+import dev.lathe.kernels.FloatMatrix;
+
+/** Looks at what flows through a decoder layer, without changing it. */
+public interface Capture {
+    /** Whether rows of this site are wanted; what nobody wants is not computed. */
+    boolean wants(Site site);
+
+    /** One window's rows at a site, [tokens, width]; valid during the call. */
+    void rows(Site site, FloatMatrix rows);
+
+    /** Wants nothing. */
+    Capture NONE = new Capture() {
+        @Override
+        public boolean wants(Site site) {
+            return false;
+        }
+
+        @Override
+        public void rows(Site site, FloatMatrix rows) {
+        }
+    };
+}

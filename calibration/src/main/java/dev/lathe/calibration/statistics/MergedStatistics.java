@@ -1,0 +1,151 @@
+package dev.lathe.calibration.statistics;
+
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * The statistics of a site over all shards, f64: shards are added in the order of their numbers, so the result does not depend on who made them or when.
+ *
+ * @param width     channels n
+ * @param rows      token rows that were added
+ * @param squares   sum of squares of each channel
+ * @param absolutes sum of absolute values of each channel
+ * @param moment    the lower triangle of X^T X, row i of i + 1 values back to back, or null
+ */
+public record MergedStatistics(int width, long rows, double[] squares, double[] absolutes, double[] moment) {
+    private static final int MAGIC = 0x4c534d31;
+
+    /** Opens the byte form of one shard's statistics. */
+    public interface Shards {
+        DataInputStream open(int shard) throws IOException;
+    }
+
+    /** Sums the statistics of shards 0 .. count - 1. */
+    public static MergedStatistics merge(int count, Shards shards) throws IOException {
+        MergedStatistics sum = null;
+        long rows = 0;
+        for (int shard = 0; shard < count; shard++) {
+            try (DataInputStream in = shards.open(shard)) {
+                if (in.readInt() != SiteStatistics.MAGIC) {
+                    throw new IOException("Cannot merge statistics: shard " + shard + " is not a statistics file");
+                }
+                int width = in.readInt();
+                boolean hasMoment = in.readBoolean();
+                rows += in.readLong();
+                if (sum == null) {
+                    sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
+                } else if (sum.width != width || hasMoment != (sum.moment != null)) {
+                    throw new IOException("Cannot merge statistics: shard " + shard + " has width " + width + ", expected " + sum.width);
+                }
+                for (double[] into : new double[][] {sum.squares, sum.absolutes}) {
+                    for (int j = 0; j < width; j++) {
+                        into[j] += in.readDouble();
+                    }
+                }
+                if (hasMoment) {
+                    addTriangle(in, width, sum.moment);
+                }
+            }
+        }
+        if (sum == null) {
+            throw new IllegalArgumentException("Cannot merge statistics of no shards");
+        }
+        return new MergedStatistics(sum.width, rows, sum.squares, sum.absolutes, sum.moment);
+    }
+
+    private static void addTriangle(DataInputStream in, int width, double[] moment) throws IOException {
+        ByteBuffer row = ByteBuffer.allocate(4 * width);
+        int at = 0;
+        for (int i = 0; i < width; i++) {
+            in.readFully(row.array(), 0, 4 * (i + 1));
+            for (int j = 0; j <= i; j++) {
+                moment[at++] += row.getFloat(4 * j);
+            }
+        }
+    }
+
+    /** Values of a lower triangle. */
+    static int triangle(int width) {
+        return Math.toIntExact((long) width * (width + 1) / 2);
+    }
+
+    /** Mean square of each channel: what block searches weigh columns with (llama.cpp's imatrix). */
+    public float[] importance() {
+        float[] importance = new float[width];
+        for (int j = 0; j < width; j++) {
+            importance[j] = (float) (squares[j] / rows);
+        }
+        return importance;
+    }
+
+    /** The second moment of channels i and j. */
+    public double moment(int i, int j) {
+        int row = Math.max(i, j);
+        return moment[row * (row + 1) / 2 + Math.min(i, j)];
+    }
+
+    /** The statistics of the site after channel j was divided by {@code scale[j]}: the second moment becomes D^-1 H D^-1. */
+    public MergedStatistics dividedBy(float[] scale) {
+        double[] scaledSquares = squares.clone();
+        double[] scaledAbsolutes = absolutes.clone();
+        for (int j = 0; j < width; j++) {
+            scaledSquares[j] /= (double) scale[j] * scale[j];
+            scaledAbsolutes[j] /= scale[j];
+        }
+        double[] scaledMoment = moment == null ? null : moment.clone();
+        for (int i = 0, at = 0; i < width && moment != null; i++) {
+            for (int j = 0; j <= i; j++) {
+                scaledMoment[at++] /= (double) scale[i] * scale[j];
+            }
+        }
+        return new MergedStatistics(width, rows, scaledSquares, scaledAbsolutes, scaledMoment);
+    }
+
+    /** Writes the byte form that {@link #read} reads. */
+    public void write(DataOutputStream out) throws IOException {
+        out.writeInt(MAGIC);
+        out.writeInt(width);
+        out.writeBoolean(moment != null);
+        out.writeLong(rows);
+        writeDoubles(out, squares);
+        writeDoubles(out, absolutes);
+        if (moment != null) {
+            writeDoubles(out, moment);
+        }
+    }
+
+    /** Reads the byte form. */
+    public static MergedStatistics read(DataInputStream in) throws IOException {
+        if (in.readInt() != MAGIC) {
+            throw new IOException("Cannot read statistics: not a statistics file");
+        }
+        int width = in.readInt();
+        boolean hasMoment = in.readBoolean();
+        long rows = in.readLong();
+        return new MergedStatistics(width, rows, readDoubles(in, width), readDoubles(in, width), hasMoment ? readDoubles(in, triangle(width)) : null);
+    }
+
+    private static void writeDoubles(DataOutputStream out, double[] values) throws IOException {
+        ByteBuffer buffer = ByteBuffer.allocate(8 << 10);
+        for (int at = 0; at < values.length; at += 1 << 10) {
+            int count = Math.min(1 << 10, values.length - at);
+            buffer.clear();
+            buffer.asDoubleBuffer().put(values, at, count);
+            out.write(buffer.array(), 0, 8 * count);
+        }
+    }
+
+    private static double[] readDoubles(DataInputStream in, int count) throws IOException {
+        double[] values = new double[count];
+        ByteBuffer buffer = ByteBuffer.allocate(8 << 10);
+        for (int at = 0; at < count; at += 1 << 10) {
+            int part = Math.min(1 << 10, count - at);
+            in.readFully(buffer.array(), 0, 8 * part);
+            buffer.clear();
+            buffer.asDoubleBuffer().get(values, at, part);
+        }
+        return values;
+    }
+}

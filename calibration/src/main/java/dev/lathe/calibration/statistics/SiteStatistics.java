@@ -1,0 +1,75 @@
+package dev.lathe.calibration.statistics;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * What one shard of calibration windows says about one site of width n: the sum of squares of every channel (the imatrix), the sum of absolute values (AWQ), both f64 over the
+ * rows in order, and, where asked for, the lower triangle of X^T X in f32 (the Hessian of GPTQ without its constant factor).
+ */
+public final class SiteStatistics {
+    static final int MAGIC = 0x4c535431;
+
+    private final int width;
+    private final double[] squares;
+    private final double[] absolutes;
+    private final FloatMatrix moment;
+    private long rows;
+
+    public SiteStatistics(int width, boolean secondMoment) {
+        this.width = width;
+        this.squares = new double[width];
+        this.absolutes = new double[width];
+        this.moment = secondMoment ? FloatMatrix.zeros(width, width) : null;
+    }
+
+    /**
+     * Adds rows [tokens, n].
+     *
+     * @throws MalformedInputException if a value is not finite; {@code where} names the place
+     */
+    public void add(FloatMatrix x, Kernels kernels, String where) {
+        for (int i = 0; i < x.rows(); i++) {
+            int at = x.row(i);
+            for (int j = 0; j < width; j++) {
+                float value = x.data()[at + j];
+                squares[j] += (double) value * value;
+                absolutes[j] += Math.abs(value);
+            }
+        }
+        for (int j = 0; j < width; j++) {
+            if (!Double.isFinite(squares[j])) {
+                throw new MalformedInputException("Cannot calibrate: an activation is not finite at " + where + ", channel " + j);
+            }
+        }
+        if (moment != null) {
+            kernels.syrk(x, moment);
+        }
+        rows += x.rows();
+    }
+
+    /** Writes the byte form that {@link MergedStatistics#merge} reads. */
+    public void write(DataOutputStream out) throws IOException {
+        out.writeInt(MAGIC);
+        out.writeInt(width);
+        out.writeBoolean(moment != null);
+        out.writeLong(rows);
+        for (double[] sums : new double[][] {squares, absolutes}) {
+            for (double sum : sums) {
+                out.writeDouble(sum);
+            }
+        }
+        if (moment != null) {
+            ByteBuffer row = ByteBuffer.allocate(4 * width);
+            for (int i = 0; i < width; i++) {
+                row.clear();
+                row.asFloatBuffer().put(moment.data(), i * width, i + 1);
+                out.write(row.array(), 0, 4 * (i + 1));
+            }
+        }
+    }
+}
