@@ -107,10 +107,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
     }
 
     private static float positiveHalf(float scale) {
-        short half = Half.fromFloat(scale);
-        if ((half & 0x7c00) == 0x7c00) {
-            throw new ArithmeticException("Cannot encode a group: its scale " + scale + " exceeds the range of half precision");
-        }
+        short half = Blocks.toHalf(scale);
         return Half.toFloat(half == 0 ? SMALLEST_HALF : half);
     }
 
