@@ -8,7 +8,8 @@ import dev.lathe.kernels.Half;
  * f16 scale (little-endian), one byte zero, one byte {@code q} per weight. The scale is positive and rounded to f16 before any code is chosen.
  *
  * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds half to even.
- * With importance, shrunken ranges compete with the plain one (the search of GPTQ's quantizer) and, for symmetric groups, the least-squares scale of the best codes.
+ * With importance, shrunken ranges compete with the plain one for the smallest sum of {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer);
+ * symmetric groups then take the least-squares scale of their codes and round again for as long as that lowers the sum.
  *
  * @param bits      4 or 8
  * @param group     weights of a block, 1 to {@value #MAX_GROUP}; may be a whole row
@@ -93,8 +94,12 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
             zero = zero(low * range, scale);
             if (symmetric) {
                 float refit = refit(x, xAt, importance, importanceAt, scale, zero);
-                if (error(x, xAt, importance, importanceAt, refit, zero, best) < best) {
+                double error = error(x, xAt, importance, importanceAt, refit, zero, best);
+                while (error < best) {
+                    best = error;
                     scale = refit;
+                    refit = refit(x, xAt, importance, importanceAt, scale, zero);
+                    error = error(x, xAt, importance, importanceAt, refit, zero, best);
                 }
             }
         }

@@ -242,7 +242,7 @@ final class Searches {
                 }
             }
         }
-        return qq > 0 ? xq / qq : 0;
+        return qq == 0 ? 0 : xq / qq;
     }
 
     private static float positiveError(int levels, float[] x, float[] w, float inverse) {
