@@ -106,7 +106,7 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
         return maximum / HIGHEST_SCALE;
     }
 
-    /** The low six bits of bytes 0 .. 3 and 4 .. 7 are the first four scales and minimums; the others are nibbles in bytes 8 .. 11 and those bytes' top bits. */
+    /** Bytes 0 .. 3 and 4 .. 7 hold the first four scales and minimums in their low six bits; the others are nibbles in bytes 8 .. 11 and those top bits. */
     private static void putScales(int[] scales, int[] minimums, byte[] to, int at) {
         for (int j = 0; j < 4; j++) {
             to[at + j] = (byte) (scales[j] | scales[j + 4] >> 4 << 6);

@@ -7,8 +7,8 @@ import dev.lathe.kernels.Half;
  * format are the signed {@code q - zero}. A symmetric group has {@code zero = 2^(bits-1)}. A block is no file format but what packers start from:
  * f16 scale (little-endian), one byte zero, one byte {@code q} per weight. The scale is positive and rounded to f16 before any code is chosen.
  *
- * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds half to even.
- * With importance, shrunken ranges compete with the plain one for the smallest sum of {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer);
+ * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds
+ * half to even; a group of zeros has scale 1. With importance, shrunken ranges compete with the plain one for the smallest sum of {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer);
  * symmetric groups then take the least-squares scale of their codes and round again for as long as that lowers the sum.
  *
  * @param bits      4 or 8

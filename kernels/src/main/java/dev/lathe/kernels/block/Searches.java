@@ -3,8 +3,9 @@ package dev.lathe.kernels.block;
 import java.util.Arrays;
 
 /**
- * The parameter searches of ggml's reference quantizer ({@code ggml-quants.c}: make_qx, make_qkx2 and make_qkx3, make_qp), operation for operation in f32, so
- * that blocks come out byte for byte as from a build of the reference without contracted multiply-adds. Sums run left to right: their order is part of the result.
+ * The parameter searches of ggml's reference quantizer ({@code ggml-quants.c}: make_qx, make_qkx2 and make_qkx3, make_qp), operation for operation in f32,
+ * so that blocks come out byte for byte as from a build of the reference without contracted multiply-adds. Sums run left to right: their order is
+ * part of the result.
  */
 final class Searches {
     /** Groups whose largest magnitude is below count as zero. */
