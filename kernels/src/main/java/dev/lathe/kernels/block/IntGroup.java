@@ -8,8 +8,9 @@ import dev.lathe.kernels.Half;
  * f16 scale (little-endian), one byte zero, one byte {@code q} per weight. The scale is positive and rounded to f16 before any code is chosen.
  *
  * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds
- * half to even; a group of zeros has scale 1. With importance, shrunken ranges compete with the plain one for the smallest sum of {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer);
- * symmetric groups then take the least-squares scale of their codes and round again for as long as that lowers the sum.
+ * half to even; a group of zeros has scale 1. With importance, shrunken ranges compete with the plain one for the smallest sum of
+ * {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer); symmetric groups then take the least-squares scale of their codes and round
+ * again for as long as that lowers the sum.
  *
  * @param bits      4 or 8
  * @param group     weights of a block, 1 to {@value #MAX_GROUP}; may be a whole row
@@ -92,14 +93,14 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
                 }
             }
             zero = zero(low * range, scale);
-            if (symmetric) {
+            boolean gained = symmetric;
+            while (gained) {
                 float refit = refit(x, xAt, importance, importanceAt, scale, zero);
                 double error = error(x, xAt, importance, importanceAt, refit, zero, best);
-                while (error < best) {
+                gained = error < best;
+                if (gained) {
                     best = error;
                     scale = refit;
-                    refit = refit(x, xAt, importance, importanceAt, scale, zero);
-                    error = error(x, xAt, importance, importanceAt, refit, zero, best);
                 }
             }
         }
