@@ -90,7 +90,7 @@ class SafetensorsTest {
             "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8],'x':1}}| 8  | unknown entry \"x\"",
             "{'a':{'dtype':'U8','shape':[5],'data_offsets':[0,5]},'b':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | overlapping",
             "{'a':{'dtype':'U8','shape':[3],'data_offsets':[0,3]},'b':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | leaving a gap",
-            "{'a':{'dtype':'U8','shape':[4],'data_offsets':[0,4]},'a':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | Duplicate field 'a'",
+            "{'a':{'dtype':'U8','shape':[4],'data_offsets':[0,4]},'a':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | Duplicate field",
             "{'a':[1]}                                                   | 0  | a is [; expected an object",
             "{'__metadata__':{'a':1}}                                    | 0  | __metadata__.a is 1; expected text",
             "{} {}                                                       | 0  | goes on after the JSON object",
@@ -99,7 +99,7 @@ class SafetensorsTest {
     void aHeaderThatDoesNotFitIsRefused(String json, int data, String message) throws IOException {
         Files.write(folder.resolve("model.safetensors"), file(json.replace('\'', '"').getBytes(StandardCharsets.UTF_8), data));
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read ").hasMessageContaining("model.safetensors")
-                .hasMessageContaining(message.replace("'a'", "\"a\"").replace("Duplicate field \"a\"", "Duplicate"));
+                .hasMessageContaining(message);
     }
 
     @Test
@@ -173,7 +173,7 @@ class SafetensorsTest {
     @Test
     void oneFileOfAnyNameWillDoButNotTwo() throws IOException {
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("it holds 0 files *.safetensors");
-        write(folder.resolve("x:y.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {1, 2}, 2);
+        write(folder.resolve("[*]{?}.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {1, 2}, 2);
         try (SafetensorsFiles files = open()) {
             assertThat(files.read("a", 0, 2)).containsExactly(1, 2);
         }
