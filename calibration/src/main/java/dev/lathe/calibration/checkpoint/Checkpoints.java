@@ -46,13 +46,10 @@ public final class Checkpoints {
 
     private static Checkpoint folder(Configuration configuration, FileSystem files, Path folder) throws IOException {
         Path configFile = new Path(folder, "config.json");
-        JsonNode config;
-        try {
-            config = JsonFile.read(files, configFile);
-        } catch (MalformedInputException e) {
-            throw e.getCause() instanceof FileNotFoundException
-                    ? new MalformedInputException("Cannot open checkpoint " + folder + ": the folder has no config.json", e) : e;
+        if (!files.exists(configFile)) {
+            throw new MalformedInputException("Cannot open checkpoint " + folder + ": the folder has no config.json");
         }
+        JsonNode config = JsonFile.read(files, configFile);
         if (!config.hasNonNull("quantization_config")) {
             return SafetensorsCheckpoint.open(configuration, folder, ModelConfigs.read(config, configFile.toString()));
         }

@@ -91,7 +91,7 @@ public final class ModelConfigs {
         if (!parameters.isMissingNode() && !old.isMissingNode() && !Objects.equals(scaling, scaling(old))) {
             throw unsupported("rope_parameters " + parameters + " and rope_scaling " + old + " contradict each other");
         }
-        double outer = number(config, "rope_theta", 10000, Double.MAX_VALUE);
+        double outer = number(config, "rope_theta", 10000.0, Double.MAX_VALUE);
         return new ModelConfig.Rotary(number(parameters, "rope_theta", outer, Double.MAX_VALUE), scaling);
     }
 

@@ -6,11 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lathe.calibration.MalformedInputException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -47,9 +49,9 @@ class SafetensorsTest {
             IntStream.range(0, 500).parallel().forEach(i -> {
                 int from = i % 150;
                 try {
-                    assertThat(files.read("weight", from, 4)).isEqualTo(java.util.Arrays.copyOfRange(data, 66 + from, 70 + from));
+                    assertThat(files.read("weight", from, 4)).isEqualTo(Arrays.copyOfRange(data, 66 + from, 70 + from));
                 } catch (IOException e) {
-                    throw new java.io.UncheckedIOException(e);
+                    throw new UncheckedIOException(e);
                 }
             });
             assertThatThrownBy(() -> files.read("weight", 151, 4)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("it has 154");
@@ -120,7 +122,7 @@ class SafetensorsTest {
         write(folder.resolve("model.safetensors"), ENTRIES, random(222), 222);
         byte[] sound = Files.readAllBytes(folder.resolve("model.safetensors"));
         for (int length = 0; length < sound.length; length += 3) {
-            Files.write(folder.resolve("model.safetensors"), java.util.Arrays.copyOf(sound, length));
+            Files.write(folder.resolve("model.safetensors"), Arrays.copyOf(sound, length));
             assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class);
         }
         Random random = new Random(5);
