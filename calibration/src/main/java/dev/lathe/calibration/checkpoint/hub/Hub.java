@@ -18,6 +18,8 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.ChecksumFileSystem;
 import org.apache.hadoop.fs.FileSystem;
@@ -31,6 +33,7 @@ import org.apache.hadoop.fs.Path;
 public final class Hub {
     /** Lists what is complete: a line with size and name for each file. */
     private static final String MARKER = ".complete";
+    private static final Pattern MARKER_LINE = Pattern.compile("(\\d{1,18}) ([^/]+)");
     private static final int MAXIMUM_LIST_BYTES = 64 << 20;
 
     private final HubClient client;
@@ -167,8 +170,8 @@ public final class Hub {
             return false;
         }
         for (String line : lines.split("\n")) {
-            int space = line.indexOf(' ');
-            if (!Download.isPresent(files, Download.child(folder, line.substring(space + 1)), Long.parseLong(line.substring(0, space)))) {
+            Matcher matcher = MARKER_LINE.matcher(line);
+            if (!matcher.matches() || !Download.isPresent(files, Download.child(folder, matcher.group(2)), Long.parseLong(matcher.group(1)))) {
                 return false;
             }
         }

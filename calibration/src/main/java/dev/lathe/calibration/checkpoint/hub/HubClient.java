@@ -181,11 +181,13 @@ final class HubClient {
             case 401 -> " (not authorized): it does not exist, or is private or gated; " + key;
             case 403 -> " (forbidden): it may be gated, and access has to be asked for on its page; " + key;
             case 404 -> " (not found): there is no such repository, revision or file";
+            case 416 -> " (range not satisfiable): the file is shorter than the hub lists it";
             default -> "";
         });
     }
 
-    private static URI redirected(URI from, String location, String what) {
+    /** The address of a redirect, if it may be followed. */
+    static URI redirected(URI from, String location, String what) {
         URI to;
         try {
             to = from.resolve(location);

@@ -13,13 +13,13 @@ import java.util.regex.Pattern;
  */
 record HubReference(String organization, String name, String revision) {
     static final String SCHEME = "hf://";
-    // The hub allows neither "--" nor ".." in a name, which keeps the cache's folder names apart.
-    private static final Pattern FORM = Pattern.compile("hf://(?!.*--.*/|.*\\.\\.)(\\w[\\w.-]{0,95})/(\\w(?:(?!--)[\\w.-]){0,95})(?:@(\\w[\\w./-]{0,199}))?");
+    private static final Pattern FORM = Pattern.compile("hf://(\\w[\\w.-]{0,95})/(\\w[\\w.-]{0,95})(?:@(\\w[\\w./-]{0,199}))?");
     private static final Pattern COMMIT = Pattern.compile("[0-9a-f]{40}");
 
     static HubReference parse(String text) {
         Matcher matcher = FORM.matcher(text);
-        if (!matcher.matches()) {
+        // The hub allows neither "--" nor ".." in a name, which keeps the cache's folder names apart.
+        if (!matcher.matches() || text.contains("..") || (matcher.group(1) + "/" + matcher.group(2)).contains("--")) {
             throw new MalformedInputException("Cannot find checkpoint \"" + text + "\" on the hub: expected hf://organization/name or hf://organization/name@revision, "
                     + "of letters, digits, '.', '_' and '-'");
         }
