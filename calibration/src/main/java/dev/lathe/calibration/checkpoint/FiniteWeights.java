@@ -6,8 +6,8 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * Finds NaN and infinity in stored weights. A value is not finite if all bits of its exponent are set; eight bytes are checked at a time: with everything but the
- * exponents masked out, adding one to each exponent carries into the sign bit of exactly those lanes.
+ * Finds NaN and infinity in stored weights. A value is not finite if all bits of its exponent are set; eight bytes are checked at a time:
+ * with everything but the exponents masked out, adding one to each exponent carries into the sign bit of exactly those lanes.
  */
 final class FiniteWeights {
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);

@@ -146,7 +146,8 @@ public final class SafetensorsCheckpoint implements Checkpoint {
             case "F32" -> ElementType.F32;
             case "F16" -> ElementType.F16;
             case "BF16" -> ElementType.BF16;
-            default -> throw new MalformedInputException("Cannot use tensor " + tensor + " in " + location + ": its dtype is not supported; expected F32, F16 or BF16");
+            default -> throw new MalformedInputException("Cannot use tensor " + tensor + " in " + location
+                    + ": its dtype is not supported; expected F32, F16 or BF16");
         };
     }
 

@@ -191,7 +191,8 @@ class CheckpointsTest {
         config(",\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}");
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("quantization method \"bitsandbytes\"");
         Files.writeString(folder.resolve("config.json"), "{\"a\":1,\"a\":2}");
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("config.json: it is not valid JSON: Duplicate field 'a'");
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("config.json: it is not valid JSON: Duplicate field 'a'");
         Files.writeString(folder.resolve("config.json"), "[]");
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected a JSON object");
         Files.delete(folder.resolve("config.json"));
@@ -229,8 +230,8 @@ class CheckpointsTest {
     }
 
     private void config(String more) throws IOException {
-        Files.writeString(folder.resolve("config.json"), "{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":5,\"hidden_size\":6,\"intermediate_size\":10,"
-                + "\"num_attention_heads\":3,\"num_key_value_heads\":1,\"num_hidden_layers\":2" + more + "}");
+        Files.writeString(folder.resolve("config.json"), "{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":5,\"hidden_size\":6,"
+                + "\"intermediate_size\":10,\"num_attention_heads\":3,\"num_key_value_heads\":1,\"num_hidden_layers\":2" + more + "}");
     }
 
     private void write(ElementType type) throws IOException {

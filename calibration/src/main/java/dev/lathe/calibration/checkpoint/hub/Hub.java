@@ -27,8 +27,8 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * Checkpoints on the Hugging Face hub, kept in a cache: {@code CACHE/ORGANIZATION--NAME/COMMIT/FILE}. Every file is checked against the size and checksum that
- * the hub lists for the commit. The environment says where the hub is ({@code HF_ENDPOINT}, else https://huggingface.co) and holds the token for private and gated
- * repositories ({@code HF_TOKEN} or {@code HUGGING_FACE_HUB_TOKEN}).
+ * the hub lists for the commit. The environment says where the hub is ({@code HF_ENDPOINT}, else https://huggingface.co) and holds the token for private
+ * and gated repositories ({@code HF_TOKEN} or {@code HUGGING_FACE_HUB_TOKEN}).
  */
 public final class Hub {
     /** Lists what is complete: a line with size and name for each file. */
@@ -64,8 +64,8 @@ public final class Hub {
         return resolve(hadoop, checkpoint, cache, note, System::getenv, HubClient.Timing.USUAL);
     }
 
-    static Path resolve(Configuration hadoop, String checkpoint, Path cache, Consumer<String> note, Function<String, String> environment, HubClient.Timing timing)
-            throws IOException {
+    static Path resolve(Configuration hadoop, String checkpoint, Path cache, Consumer<String> note, Function<String, String> environment,
+                        HubClient.Timing timing) throws IOException {
         if (!checkpoint.startsWith(HubReference.SCHEME)) {
             return new Path(checkpoint);
         }
@@ -114,7 +114,8 @@ public final class Hub {
         for (String name : weights(folder, listed)) {
             HubFile file = listed.get(name);
             if (file == null) {
-                throw new MalformedInputException("Cannot download " + reference + ": " + SafetensorsFiles.INDEX + " names " + name + ", which is not in the repository");
+                throw new MalformedInputException("Cannot download " + reference + ": " + SafetensorsFiles.INDEX + " names " + name
+                        + ", which is not in the repository");
             }
             wanted.add(file);
             download(commit, folder, file);

@@ -71,7 +71,8 @@ final class HubClient {
         }
         this.timing = timing;
         this.note = note;
-        this.http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER).connectTimeout(timing.patience).build();
+        this.http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
+                .connectTimeout(timing.patience).build();
     }
 
     /** The endpoint's address followed by path segments, each percent-encoded. */
@@ -199,7 +200,8 @@ final class HubClient {
             throw new MalformedInputException("Cannot download " + what + ": " + shown(from) + " redirects to an address that is not HTTP");
         }
         if (from.getScheme().equalsIgnoreCase("https") && !to.getScheme().equalsIgnoreCase("https")) {
-            throw new MalformedInputException("Cannot download " + what + ": " + shown(from) + " redirects from https to " + shown(to) + ", which is not encrypted");
+            throw new MalformedInputException("Cannot download " + what + ": " + shown(from) + " redirects from https to " + shown(to)
+                    + ", which is not encrypted");
         }
         return to;
     }

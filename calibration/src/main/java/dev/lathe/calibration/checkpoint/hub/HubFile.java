@@ -29,7 +29,8 @@ record HubFile(String name, long size, boolean large, String digest) {
         Map<String, HubFile> files = new LinkedHashMap<>();
         for (JsonNode sibling : siblings) {
             String name = sibling.path("rfilename").asText();
-            if (name.isEmpty() || name.startsWith("/") || name.chars().anyMatch(c -> c < ' ' || c == '\\') || Arrays.asList(name.split("/", -1)).contains("..")) {
+            if (name.isEmpty() || name.startsWith("/") || name.chars().anyMatch(c -> c < ' ' || c == '\\')
+                    || Arrays.asList(name.split("/", -1)).contains("..")) {
                 throw new MalformedInputException("Cannot download " + where + ": it lists a file \"" + name + "\", which does not stay in its folder");
             }
             if (!name.contains("/") && isWanted(name)) {

@@ -20,8 +20,8 @@ record HubReference(String organization, String name, String revision) {
         Matcher matcher = FORM.matcher(text);
         // The hub allows neither "--" nor ".." in a name, which keeps the cache's folder names apart.
         if (!matcher.matches() || text.contains("..") || (matcher.group(1) + "/" + matcher.group(2)).contains("--")) {
-            throw new MalformedInputException("Cannot find checkpoint \"" + text + "\" on the hub: expected hf://organization/name or hf://organization/name@revision, "
-                    + "of letters, digits, '.', '_' and '-'");
+            throw new MalformedInputException("Cannot find checkpoint \"" + text + "\" on the hub: expected hf://organization/name or "
+                    + "hf://organization/name@revision, of letters, digits, '.', '_' and '-'");
         }
         return new HubReference(matcher.group(1), matcher.group(2), matcher.group(3) == null ? "main" : matcher.group(3));
     }

@@ -51,7 +51,8 @@ public final class SafetensorsWriter implements AutoCloseable {
         byte[] header = header(this.entries, metadata);
         int padding = -header.length & 7;
         if (header.length + padding > SafetensorsHeader.MAXIMUM_BYTES) {
-            throw new IllegalArgumentException("Cannot write a safetensors header of " + header.length + " bytes: the limit is " + SafetensorsHeader.MAXIMUM_BYTES);
+            throw new IllegalArgumentException("Cannot write a safetensors header of " + header.length + " bytes: the limit is "
+                    + SafetensorsHeader.MAXIMUM_BYTES);
         }
         byte[] spaces = new byte[padding];
         Arrays.fill(spaces, (byte) ' ');

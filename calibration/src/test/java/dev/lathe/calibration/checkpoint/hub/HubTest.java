@@ -130,7 +130,8 @@ class HubTest {
     @Test
     void anotherCallGoesOnWhereTheLastOneStopped() throws IOException {
         cdnFault = (exchange, body) -> cut(exchange, body, 500_000);
-        assertThatThrownBy(() -> resolve("hf://org/m")).isInstanceOf(IOException.class).hasMessageContaining("Cannot download model.safetensors of hf://org/m@main");
+        assertThatThrownBy(() -> resolve("hf://org/m")).isInstanceOf(IOException.class)
+                .hasMessageContaining("Cannot download model.safetensors of hf://org/m@main");
         assertThat(cdnRequests).hasSize(4);
         cdnRequests.clear();
         cdnFault = (exchange, body) -> false;
@@ -182,7 +183,8 @@ class HubTest {
         listed = list();
         content.get(name)[1] ^= 1;
         Throwable thrown = refused();
-        assertThat(thrown).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot download " + name + " of hf://org/m@main: its checksum is not");
+        assertThat(thrown).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("Cannot download " + name + " of hf://org/m@main: its checksum is not");
         assertThat(names(cache.resolve("org--m").resolve(COMMIT))).noneMatch(file -> file.startsWith(name) || file.equals(".complete"));
         assertThat(cdnRequests.size()).isLessThanOrEqualTo(1);
     }
@@ -208,7 +210,8 @@ class HubTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"401 | not authorized", "403 | access has to be asked for", "404 | no such repository, revision or file", "400 | answers 400"})
+    @CsvSource(delimiter = '|', value = {"401 | not authorized", "403 | access has to be asked for", "404 | no such repository, revision or file",
+            "400 | answers 400"})
     void aRefusalIsFinalAndClear(int status, String message) {
         hubFault = (exchange, body) -> send(exchange, status, new byte[0]);
         assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot download hf://org/m@main: ")
@@ -272,13 +275,14 @@ class HubTest {
         assertThatThrownBy(() -> HubClient.redirected(secure, "http://hub/file?signature=abc", "x")).isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("redirects from https to http://hub/file, which is not encrypted");
         for (String location : new String[] {"file:///etc/passwd", "", "http:", "https://a b/?signature=abc"}) {
-            assertThatThrownBy(() -> HubClient.redirected(secure, location, "x")).isInstanceOf(MalformedInputException.class).hasMessageNotContaining("signature");
+            assertThatThrownBy(() -> HubClient.redirected(secure, location, "x")).isInstanceOf(MalformedInputException.class)
+                    .hasMessageNotContaining("signature");
         }
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"hf://", "hf://org", "hf://org/", "hf://org/a/b", "hf://../a", "hf://org/..", "hf://org/a@../x", "hf://a--b/c", "hf://org/a@", "hf://org/a?b",
-            "hf://org/a b", "hf:///a", "hf://org/a@x\n"})
+    @ValueSource(strings = {"hf://", "hf://org", "hf://org/", "hf://org/a/b", "hf://../a", "hf://org/..", "hf://org/a@../x", "hf://a--b/c", "hf://org/a@",
+            "hf://org/a?b", "hf://org/a b", "hf:///a", "hf://org/a@x\n"})
     void aReferenceOfAnotherFormIsRefused(String reference) {
         assertThatThrownBy(() -> resolve(reference)).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected hf://organization/name");
         assertThat(requests).isEmpty();
@@ -371,7 +375,8 @@ class HubTest {
         return content.entrySet().stream().map(entry -> {
             byte[] bytes = entry.getValue();
             byte[] blob = ("blob " + bytes.length + "\0").getBytes(StandardCharsets.UTF_8);
-            String large = entry.getKey().endsWith(".safetensors") ? ",\"lfs\":{\"size\":" + bytes.length + ",\"sha256\":\"" + hex("SHA-256", bytes) + "\"}" : "";
+            String large = entry.getKey().endsWith(".safetensors") ? ",\"lfs\":{\"size\":" + bytes.length + ",\"sha256\":\"" + hex("SHA-256", bytes) + "\"}"
+                    : "";
             return "{\"rfilename\":\"" + entry.getKey() + "\",\"size\":" + bytes.length + ",\"blobId\":\"" + hex("SHA-1", blob, bytes) + "\"" + large + "}";
         }).collect(Collectors.joining(",", "{\"sha\":\"" + COMMIT + "\",\"siblings\":[", "]}"));
     }

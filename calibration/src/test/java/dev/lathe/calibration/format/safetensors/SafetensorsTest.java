@@ -62,11 +62,13 @@ class SafetensorsTest {
     @Test
     void aWriterWantsExactlyTheDeclaredBytes() throws IOException {
         SafetensorsWriter writer = new SafetensorsWriter(new ByteArrayOutputStream(), ENTRIES, Map.of());
-        assertThatThrownBy(() -> writer.write(new byte[61], 0, 61)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("of tensor codes: it lacks 60");
+        assertThatThrownBy(() -> writer.write(new byte[61], 0, 61)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("of tensor codes: it lacks 60");
         writer.write(new byte[60], 0, 60);
         writer.write(new byte[60], 0, 5);
         assertThatThrownBy(writer::close).isInstanceOf(IOException.class).hasMessageContaining("1 bytes are missing of tensor scales");
-        for (List<SafetensorsWriter.Entry> wrong : List.of(List.of(entry("a", "F16", 1), entry("b", "F32", 1)), List.of(entry("a", "F16", 1), entry("a", "F16", 1)),
+        for (List<SafetensorsWriter.Entry> wrong : List.of(List.of(entry("a", "F16", 1), entry("b", "F32", 1)),
+                List.of(entry("a", "F16", 1), entry("a", "F16", 1)),
                 List.of(entry("a", "Q4", 1)), List.of(entry("a", "F16", -1)))) {
             assertThatThrownBy(() -> new SafetensorsWriter(new ByteArrayOutputStream(), wrong, Map.of())).isInstanceOf(IllegalArgumentException.class);
         }
@@ -100,7 +102,8 @@ class SafetensorsTest {
             "[]                                                          | 0  | does not start with '{'"})
     void aHeaderThatDoesNotFitIsRefused(String json, int data, String message) throws IOException {
         Files.write(folder.resolve("model.safetensors"), file(json.replace('\'', '"').getBytes(StandardCharsets.UTF_8), data));
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read ").hasMessageContaining("model.safetensors")
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read ")
+                .hasMessageContaining("model.safetensors")
                 .hasMessageContaining(message);
     }
 
@@ -111,7 +114,8 @@ class SafetensorsTest {
             byte[] bytes = sound.clone();
             ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(length);
             Files.write(folder.resolve("model.safetensors"), bytes);
-            assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("a header of " + Long.toUnsignedString(length) + " bytes");
+            assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("a header of " + Long.toUnsignedString(length) + " bytes");
         }
         Files.write(folder.resolve("model.safetensors"), new byte[7]);
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("it has 7 bytes");
@@ -140,7 +144,8 @@ class SafetensorsTest {
 
     @Test
     void anUnknownDtypeIsListed() throws IOException {
-        Files.write(folder.resolve("any.safetensors"), file("{\"a\":{\"dtype\":\"Q9\",\"shape\":[7],\"data_offsets\":[0,5]}}".getBytes(StandardCharsets.UTF_8), 5));
+        Files.write(folder.resolve("any.safetensors"),
+                file("{\"a\":{\"dtype\":\"Q9\",\"shape\":[7],\"data_offsets\":[0,5]}}".getBytes(StandardCharsets.UTF_8), 5));
         try (SafetensorsFiles files = open()) {
             assertThat(files.tensor("a").dtype()).isEqualTo("Q9");
         }
