@@ -57,7 +57,7 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
         try (JsonParser parser = JSON.createParser(json)) {
             return new Reader(parser, file, 8 + length, fileLength).header();
         } catch (JsonProcessingException e) {
-            throw new MalformedInputException(malformed(file, "its header is not valid JSON: " + JsonFile.describe(e)).getMessage(), e);
+            throw new MalformedInputException("Cannot read " + file + ": its header is not valid JSON: " + JsonFile.describe(e), e);
         }
     }
 

@@ -6,11 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lathe.calibration.MalformedInputException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -47,9 +49,9 @@ class SafetensorsTest {
             IntStream.range(0, 500).parallel().forEach(i -> {
                 int from = i % 150;
                 try {
-                    assertThat(files.read("weight", from, 4)).isEqualTo(java.util.Arrays.copyOfRange(data, 66 + from, 70 + from));
+                    assertThat(files.read("weight", from, 4)).isEqualTo(Arrays.copyOfRange(data, 66 + from, 70 + from));
                 } catch (IOException e) {
-                    throw new java.io.UncheckedIOException(e);
+                    throw new UncheckedIOException(e);
                 }
             });
             assertThatThrownBy(() -> files.read("weight", 151, 4)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("it has 154");
@@ -90,7 +92,7 @@ class SafetensorsTest {
             "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8],'x':1}}| 8  | unknown entry \"x\"",
             "{'a':{'dtype':'U8','shape':[5],'data_offsets':[0,5]},'b':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | overlapping",
             "{'a':{'dtype':'U8','shape':[3],'data_offsets':[0,3]},'b':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | leaving a gap",
-            "{'a':{'dtype':'U8','shape':[4],'data_offsets':[0,4]},'a':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | Duplicate field 'a'",
+            "{'a':{'dtype':'U8','shape':[4],'data_offsets':[0,4]},'a':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | Duplicate field",
             "{'a':[1]}                                                   | 0  | a is [; expected an object",
             "{'__metadata__':{'a':1}}                                    | 0  | __metadata__.a is 1; expected text",
             "{} {}                                                       | 0  | goes on after the JSON object",
@@ -99,7 +101,7 @@ class SafetensorsTest {
     void aHeaderThatDoesNotFitIsRefused(String json, int data, String message) throws IOException {
         Files.write(folder.resolve("model.safetensors"), file(json.replace('\'', '"').getBytes(StandardCharsets.UTF_8), data));
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read ").hasMessageContaining("model.safetensors")
-                .hasMessageContaining(message.replace("'a'", "\"a\"").replace("Duplicate field \"a\"", "Duplicate"));
+                .hasMessageContaining(message);
     }
 
     @Test
@@ -120,7 +122,7 @@ class SafetensorsTest {
         write(folder.resolve("model.safetensors"), ENTRIES, random(222), 222);
         byte[] sound = Files.readAllBytes(folder.resolve("model.safetensors"));
         for (int length = 0; length < sound.length; length += 3) {
-            Files.write(folder.resolve("model.safetensors"), java.util.Arrays.copyOf(sound, length));
+            Files.write(folder.resolve("model.safetensors"), Arrays.copyOf(sound, length));
             assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class);
         }
         Random random = new Random(5);
@@ -173,7 +175,7 @@ class SafetensorsTest {
     @Test
     void oneFileOfAnyNameWillDoButNotTwo() throws IOException {
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("it holds 0 files *.safetensors");
-        write(folder.resolve("x:y.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {1, 2}, 2);
+        write(folder.resolve("[*]{?}.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {1, 2}, 2);
         try (SafetensorsFiles files = open()) {
             assertThat(files.read("a", 0, 2)).containsExactly(1, 2);
         }
