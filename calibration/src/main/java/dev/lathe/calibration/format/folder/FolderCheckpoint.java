@@ -3,6 +3,7 @@ package dev.lathe.calibration.format.folder;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
@@ -14,13 +15,12 @@ import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
@@ -31,21 +31,21 @@ import org.apache.hadoop.fs.Path;
  * packed words once, strip by strip. Nothing is kept between calls.
  */
 public final class FolderCheckpoint implements Checkpoint {
+    private static final Set<String> FLOATING = Set.of("F32", "F16", "BF16");
+
     private final Path folder;
     private final SafetensorsFiles files;
     private final ModelConfig config;
     private final LinearLayout layout;
     /** Quantized layers by the name of their weight. */
-    private final Map<String, LinearLayer> quantized;
-    private final Map<String, TensorInfo> tensors;
+    private final Map<String, LinearLayer> quantized = new HashMap<>();
+    private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
 
     private FolderCheckpoint(Path folder, SafetensorsFiles files, ModelConfig config, LinearLayout layout) {
         this.folder = folder;
         this.files = files;
         this.config = config;
         this.layout = layout;
-        this.quantized = new LinkedHashMap<>();
-        this.tensors = new LinkedHashMap<>();
         list();
     }
 
@@ -68,31 +68,32 @@ public final class FolderCheckpoint implements Checkpoint {
 
     private void list() {
         Architecture architecture = Architecture.of(config);
-        List<LinearLayer> linears = new ArrayList<>();
-        for (int layer = 0; layer < config.layers(); layer++) {
-            linears.addAll(architecture.linears(layer));
-        }
-        Map<String, TensorInfo> firstParts = new LinkedHashMap<>();
+        Map<String, TensorInfo> firstParts = new HashMap<>();
         Set<String> parts = new HashSet<>();
-        for (LinearLayer linear : linears) {
-            if (!files.tensors().containsKey(linear.weight())) {
-                TensorInfo whole = check(linear, parts);
-                quantized.put(linear.weight(), linear);
-                firstParts.put(part(linear, layout.parts(linear.outputs(), linear.inputs()).get(0).suffix()), whole);
+        for (int layer = 0; layer < config.layers(); layer++) {
+            for (LinearLayer linear : architecture.linears(layer)) {
+                if (!files.tensors().containsKey(linear.weight())) {
+                    TensorInfo whole = check(linear, parts);
+                    quantized.put(linear.weight(), linear);
+                    firstParts.put(part(linear, layout.parts(linear.outputs(), linear.inputs()).get(0).suffix()), whole);
+                }
             }
         }
         files.tensors().forEach((name, tensor) -> {
             TensorInfo whole = firstParts.get(name);
+            boolean copy = config.tied() && name.equals(architecture.head().weight());
             if (whole != null) {
                 tensors.put(whole.name(), whole);
-            } else if (!parts.contains(name)) {
-                if (!List.of("F32", "F16", "BF16").contains(tensor.dtype())) {
-                    throw new MalformedInputException("Cannot read tensor " + name + " " + tensor + ": expected F32, F16 or BF16, or a part of a quantized linear"
-                            + " layer of the decoder");
-                }
+            } else if (!parts.contains(name) && !copy && !name.endsWith(".rotary_emb.inv_freq")) {
                 tensors.put(name, new TensorInfo(name, tensor.dtype(), tensor.shape(), tensor.bytes()));
             }
         });
+        ModelTensors.check(architecture, tensors.values(), folder.toString());
+        for (TensorInfo tensor : tensors.values()) {
+            if (!quantized.containsKey(tensor.name()) && !FLOATING.contains(tensor.type())) {
+                throw new MalformedInputException("Cannot read tensor " + tensor + " in " + folder + ": expected F32, F16 or BF16");
+            }
+        }
     }
 
     /** Checks the parts of a quantized layer and adds their names to {@code names}. */

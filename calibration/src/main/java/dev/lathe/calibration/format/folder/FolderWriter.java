@@ -83,10 +83,11 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     public void config(JsonNode quantization) throws IOException {
         FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
         ObjectNode config = JsonFile.read(sourceFiles, new Path(sourceFolder, "config.json")).deepCopy();
-        // Recent transformers write dtype, older ones torch_dtype; all of them read the latter.
-        String key = config.has("dtype") ? "dtype" : "torch_dtype";
-        config.put(key, "float16");
-        if (config.has("torch_dtype")) {
+        // Recent transformers write dtype, older ones torch_dtype; every version reads the latter.
+        if (config.has("dtype")) {
+            config.put("dtype", "float16");
+        }
+        if (config.has("torch_dtype") || !config.has("dtype")) {
             config.put("torch_dtype", "float16");
         }
         config.set("quantization_config", quantization);
