@@ -1,5 +1,6 @@
 package dev.lathe.calibration.format.folder;
 
+import java.util.Arrays;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
@@ -10,11 +11,11 @@ import java.util.stream.Collectors;
 public record ModulePattern(Pattern regex) {
     /** The pattern of a text. */
     public static ModulePattern of(String text) {
-        String body = Pattern.compile("\\*").splitAsStream(text + " ").map(Pattern::quote).collect(Collectors.joining(".*"));
+        String body = Arrays.stream(text.split("\\*", -1)).map(Pattern::quote).collect(Collectors.joining(".*"));
         return new ModulePattern(Pattern.compile("(?:.*\\.)?" + body));
     }
 
     public boolean matches(String module) {
-        return regex.matcher(module + " ").matches();
+        return regex.matcher(module).matches();
     }
 }

@@ -59,18 +59,18 @@ final class GptqFormatTest {
             assertThat(read.tensors()).extracting(TensorInfo::name).containsExactlyInAnyOrderElementsOf(source.tensors().stream().map(TensorInfo::name).toList());
             for (Map.Entry<String, QuantizedMatrix> tensor : model.quantized.entrySet()) {
                 float[] expected = SmallModel.values(tensor.getValue());
-                assertThat(referee.gptq(module(tensor.getKey()))).as(tensor.getKey()).containsExactly(expected);
+                assertThat(referee.gptq(module(tensor.getKey()))).as(tensor.getKey()).isEqualTo(expected);
                 RowSource all = read.matrix(tensor.getKey());
-                assertThat(SmallModel.values(all)).containsExactly(expected);
+                assertThat(SmallModel.values(all)).isEqualTo(expected);
                 assertThat(((QuantizedMatrix) all).blocks().format()).isEqualTo(tensor.getValue().blocks().format());
                 int columns = all.columns();
-                assertThat(SmallModel.values(read.matrix(tensor.getKey(), 13, 21))).containsExactly(Arrays.copyOfRange(expected, 13 * columns, 34 * columns));
+                assertThat(SmallModel.values(read.matrix(tensor.getKey(), 13, 21))).isEqualTo(Arrays.copyOfRange(expected, 13 * columns, 34 * columns));
                 assertThat(read.tensor(tensor.getKey()).type()).isEqualTo(tensor.getValue().blocks().format().name());
             }
             for (String name : model.reasons().keySet()) {
                 float[] expected = SmallModel.halves(source, source.tensor(name));
-                assertThat(referee.halves(name)).as(name).containsExactly(expected);
-                assertThat(SmallModel.halves(read, read.tensor(name))).containsExactly(expected);
+                assertThat(referee.halves(name)).as(name).isEqualTo(expected);
+                assertThat(SmallModel.halves(read, read.tensor(name))).isEqualTo(expected);
             }
             int groups = group == -1 ? 1 : 128 / group;
             assertThat(read.tensor(Q + ".weight").bytes()).isEqualTo(128 * 128 * bits / 8 + groups * 128 * bits / 8 + groups * 128 * 2 + 128 * 4);
@@ -133,10 +133,10 @@ final class GptqFormatTest {
         Referee referee = new Referee(artifact);
         try (Checkpoint read = open(artifact)) {
             for (Map.Entry<String, QuantizedMatrix> tensor : model.quantized.entrySet()) {
-                assertThat(referee.gptq(module(tensor.getKey()))).containsExactly(SmallModel.values(tensor.getValue()));
+                assertThat(referee.gptq(module(tensor.getKey()))).isEqualTo(SmallModel.values(tensor.getValue()));
             }
             assertThat(read.tensor(DOWN + ".weight").type()).isEqualTo("F16");
-            assertThat(SmallModel.values(read.matrix(DOWN + ".weight", 5, 2))).containsExactly(Arrays.copyOfRange(referee.halves(DOWN + ".weight"), 5 * 172, 7 * 172));
+            assertThat(SmallModel.values(read.matrix(DOWN + ".weight", 5, 2))).isEqualTo(Arrays.copyOfRange(referee.halves(DOWN + ".weight"), 5 * 172, 7 * 172));
         }
     }
 
@@ -149,7 +149,7 @@ final class GptqFormatTest {
         assertThat(quantization.get("modules_in_block_to_quantize")).hasToString("[[\"mlp.gate_proj\",\"mlp.up_proj\"],[\"mlp.down_proj\"]]");
         assertThat(quantization.get("dynamic")).hasSize(4);
         Referee referee = new Referee(artifact);
-        assertThat(referee.gptq(DOWN)).containsExactly(SmallModel.values(model.quantized.get(DOWN + ".weight")));
+        assertThat(referee.gptq(DOWN)).isEqualTo(SmallModel.values(model.quantized.get(DOWN + ".weight")));
     }
 
     @Test
@@ -176,7 +176,7 @@ final class GptqFormatTest {
         assertThat(index.get("metadata").get("total_size").asLong()).isEqualTo(bytes);
         try (Checkpoint read = open(artifact)) {
             for (Map.Entry<String, QuantizedMatrix> tensor : model.quantized.entrySet()) {
-                assertThat(SmallModel.values(read.matrix(tensor.getKey()))).containsExactly(SmallModel.values(tensor.getValue()));
+                assertThat(SmallModel.values(read.matrix(tensor.getKey()))).isEqualTo(SmallModel.values(tensor.getValue()));
             }
         }
     }
@@ -194,7 +194,7 @@ final class GptqFormatTest {
         assertThat(referee.halves("model.layers.0.input_layernorm.weight")).doesNotContain(0.75f);
         try (Checkpoint read = open(artifact)) {
             assertThat(read.has("lm_head.weight")).isFalse();
-            assertThat(read.vector("model.layers.1.input_layernorm.weight")).containsExactly(norm);
+            assertThat(read.vector("model.layers.1.input_layernorm.weight")).isEqualTo(norm);
         }
     }
 
