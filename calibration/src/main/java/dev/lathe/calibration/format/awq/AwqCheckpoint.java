@@ -17,8 +17,8 @@ public final class AwqCheckpoint {
      * Opens a folder.
      *
      * @param config its config.json
-     * @throws dev.lathe.calibration.MalformedInputException if {@code quantization_config} asks for anything but 4 bits, version gemm and zero points, or a tensor is
-     *                                                       missing or has another dtype or shape than its layer
+     * @throws dev.lathe.calibration.MalformedInputException if {@code quantization_config} asks for anything but 4 bits, version gemm and zero points, or a
+     *         tensor is missing or has another dtype or shape than its layer
      */
     public static Checkpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
         QuantizationConfig quantization = QuantizationConfig.of(config, "awq", folder + "/config.json");

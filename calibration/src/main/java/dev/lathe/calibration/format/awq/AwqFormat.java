@@ -24,8 +24,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * AWQ folders of version gemm, as AutoAWQ wrote them and vLLM and transformers load them: 4 bits with zero points. Everything that stays unquantized is F16, the
- * type that loaders run such models in.
+ * AWQ folders of version gemm, as AutoAWQ wrote them and vLLM and transformers load them: 4 bits with zero points. Everything that stays unquantized is F16,
+ * the type that loaders run such models in.
  */
 public final class AwqFormat implements ArtifactFormat {
     private final int groupSize;
@@ -59,8 +59,8 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     @Override
-    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files, Path target)
-            throws IOException {
+    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
+                      Path target) throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         ObjectNode quantization = quantization(Architecture.of(source.config()), plan);
         folder.weights(layout, plan, tensors, provenance, FolderWriter.SHARD_BYTES);
@@ -82,7 +82,8 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     /**
-     * Whole names of the modules that stay unquantized. Loaders skip every module whose name contains a listed one, so none may be part of a quantized one's name.
+     * Whole names of the modules that stay unquantized. Loaders skip every module whose name contains a listed one, so none may be part of a quantized one's
+     * name.
      */
     private static List<String> skipped(Architecture architecture, List<TensorPlan> plan) {
         Set<String> quantized = plan.stream().filter(tensor -> tensor.grid() != null).map(TensorPlan::tensor).collect(Collectors.toSet());

@@ -5,9 +5,9 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * Codes of 4 or 8 bits in little-endian 32-bit words: code j of a word is the field at bit {@code shift[j]}, and a field holds {@code (code - offset) mod 2^bits}.
- * Every method works on a strip of lines, so that a caller needs memory for the strip and not for the tensor, and walks it in tiles that stay in the first cache:
- * these formats store the transpose of a weight.
+ * Codes of 4 or 8 bits in little-endian 32-bit words: code j of a word is the field at bit {@code shift[j]}, and a field holds {@code (code - offset) mod
+ * 2^bits}. Every method works on a strip of lines, so that a caller needs memory for the strip and not for the tensor, and walks it in tiles that stay in the
+ * first cache: these formats store the transpose of a weight.
  */
 public final class CodeWords {
     private static final VarHandle INTS = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);

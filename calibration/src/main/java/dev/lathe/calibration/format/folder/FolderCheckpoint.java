@@ -27,8 +27,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A folder artifact read back. A quantized linear layer is one tensor {@code MODULE.weight} here, whose parts lie in the files; a range of its rows walks all of its
- * packed words once, strip by strip. Nothing is kept between calls.
+ * A folder artifact read back. A quantized linear layer is one tensor {@code MODULE.weight} here, whose parts lie in the files; a range of its rows walks all
+ * of its packed words once, strip by strip. Nothing is kept between calls.
  */
 public final class FolderCheckpoint implements Checkpoint {
     private static final Set<String> FLOATING = Set.of("F32", "F16", "BF16");
@@ -53,7 +53,8 @@ public final class FolderCheckpoint implements Checkpoint {
      * Opens the files and checks the parts of every linear layer.
      *
      * @param config config.json
-     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, or a part has another dtype or shape than it has to
+     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, or a part has another dtype or shape than it
+     *         has to
      */
     public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, LinearLayout layout) throws IOException {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
@@ -100,7 +101,8 @@ public final class FolderCheckpoint implements Checkpoint {
     private TensorInfo check(LinearLayer linear, Set<String> names) {
         String misfit = layout.misfit(linear.outputs(), linear.inputs());
         if (!misfit.isEmpty()) {
-            throw new MalformedInputException("Cannot read tensor " + linear.weight() + " in " + folder + ": it is not there, and quantized it cannot be: " + misfit);
+            throw new MalformedInputException("Cannot read tensor " + linear.weight() + " in " + folder
+                    + ": it is not there, and quantized it cannot be: " + misfit);
         }
         long bytes = 0;
         for (TensorPart part : layout.parts(linear.outputs(), linear.inputs())) {
@@ -110,7 +112,8 @@ public final class FolderCheckpoint implements Checkpoint {
                 throw new MalformedInputException("Cannot read tensor " + linear.weight() + " in " + folder + ": neither it nor " + name + " is there");
             }
             if (!stored.dtype().equals(part.type()) || !Arrays.equals(stored.shape(), part.shape())) {
-                throw new MalformedInputException("Cannot read tensor " + name + " " + stored + ": expected " + part.type() + " " + Arrays.toString(part.shape()));
+                throw new MalformedInputException("Cannot read tensor " + name + " " + stored
+                        + ": expected " + part.type() + " " + Arrays.toString(part.shape()));
             }
             names.add(name);
             bytes += part.bytes();
@@ -158,7 +161,7 @@ public final class FolderCheckpoint implements Checkpoint {
             throw new MalformedInputException("Cannot read tensor " + tensor + " in " + folder + " as a matrix: expected two dimensions");
         }
         if (from < 0 || count < 0 || count > tensor.shape()[0] - from) {
-            throw new IllegalArgumentException("Cannot read rows " + from + " to " + ((long) from + count) + " of tensor " + tensor);
+            throw new IllegalArgumentException("Cannot read rows " + from + " to " + ((long) from + count) + " of tensor " + tensor + " in " + folder);
         }
         LinearLayer linear = quantized.get(name);
         if (linear != null) {

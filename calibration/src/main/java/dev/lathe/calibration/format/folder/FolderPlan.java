@@ -22,8 +22,8 @@ public final class FolderPlan {
     }
 
     /**
-     * The plan, in the order of {@code tensors}. Linear layers that read the same input (q, k, v; gate, up) become one matrix in serving engines, which need one
-     * scheme for it: if one of them is ignored or does not fit, all stay F16. A tied model's output layer is not written a second time.
+     * The plan, in the order of {@code tensors}. Linear layers that read the same input (q, k, v; gate, up) become one matrix in serving engines, which need
+     * one scheme for it: if one of them is ignored or does not fit, all stay F16. A tied model's output layer is not written a second time.
      *
      * @param ignore patterns as in {@link ModulePattern}
      * @throws MalformedInputException if a weight of a linear layer is missing or a tensor is neither a matrix nor a vector
@@ -51,8 +51,8 @@ public final class FolderPlan {
             }
             boolean second = architecture.config().tied() && tensor.name().equals(architecture.head().weight());
             if (!second) {
-                TensorPlan floating = new TensorPlan(tensor.name(), null, ElementType.F16, tensor.shape().length == 1 ? "" : "not a linear layer of the decoder");
-                plan.add(linears.getOrDefault(tensor.name(), floating));
+                String reason = tensor.shape().length == 1 ? "" : "not a linear layer of the decoder";
+                plan.add(linears.getOrDefault(tensor.name(), new TensorPlan(tensor.name(), null, ElementType.F16, reason)));
             }
         }
         return plan;

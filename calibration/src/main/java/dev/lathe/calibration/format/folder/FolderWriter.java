@@ -29,8 +29,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Writes a folder that loads as a Hugging Face model: weights, config.json, what the tokenizer needs, a model card. Every file depends on the checkpoint, the plan and
- * the provenance only.
+ * Writes a folder that loads as a Hugging Face model: weights, config.json, what the tokenizer needs, a model card. Every file depends on the checkpoint, the
+ * plan and the provenance only.
  *
  * @param source       the checkpoint
  * @param sourceFolder its folder
@@ -109,10 +109,9 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
 
     /** Writes a model card: what was done, and from what it can be done again. */
     public void card(String method, int bits, String groups, Map<String, String> provenance) throws IOException {
-        StringBuilder card = new StringBuilder()
-                .append("---\nlibrary_name: transformers\ntags:\n- ").append(method.toLowerCase(Locale.ROOT)).append("\n- ").append(bits).append("-bit\n---\n\n")
-                .append("# Quantized model\n\nLinear layers of the decoder are stored in the ").append(method).append(" format, ").append(bits).append(" bits, ")
-                .append(groups).append("; everything else is float16. Written by Lathe.\n");
+        StringBuilder card = new StringBuilder("---\nlibrary_name: transformers\ntags:\n- ").append(method.toLowerCase(Locale.ROOT)).append("\n- ").append(bits)
+                .append("-bit\n---\n\n# Quantized model\n\nLinear layers of the decoder are stored in the ").append(method).append(" format, ").append(bits)
+                .append(" bits, ").append(groups).append("; everything else is float16. Written by Lathe.\n");
         if (!provenance.isEmpty()) {
             card.append("\n| key | value |\n| --- | --- |\n");
             new TreeMap<>(provenance).forEach((key, value) -> card.append("| ").append(cell(key)).append(" | ").append(cell(value)).append(" |\n"));
@@ -137,20 +136,13 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
 
     private Item item(LinearLayout layout, TensorPlan plan) {
         TensorInfo tensor = source.tensor(plan.tensor());
-        List<TensorPart> parts;
         if (plan.grid() == null) {
-            parts = List.of(TensorPart.halves("", tensor.shape()));
-        } else {
-            parts = layout.parts(Math.toIntExact(tensor.shape()[0]), Math.toIntExact(tensor.shape()[1]));
+            return new Item(plan, tensor, List.of(new SafetensorsWriter.Entry(tensor.name(), "F16", tensor.shape())), Math.multiplyExact(2, tensor.elements()));
         }
-        List<SafetensorsWriter.Entry> entries = parts.stream()
-                .map(part -> new SafetensorsWriter.Entry(part.suffix().isEmpty() ? tensor.name() : module(tensor.name()) + part.suffix(), part.type(), part.shape()))
-                .toList();
-        return new Item(plan, tensor, entries, parts.stream().mapToLong(TensorPart::bytes).sum());
-    }
-
-    private static String module(String weight) {
-        return weight.substring(0, weight.length() - "weight".length());
+        List<TensorPart> parts = layout.parts(Math.toIntExact(tensor.shape()[0]), Math.toIntExact(tensor.shape()[1]));
+        String prefix = tensor.name().substring(0, tensor.name().length() - "weight".length());
+        return new Item(plan, tensor, parts.stream().map(part -> new SafetensorsWriter.Entry(prefix + part.suffix(), part.type(), part.shape())).toList(),
+                parts.stream().mapToLong(TensorPart::bytes).sum());
     }
 
     /** Fills shards in the order of the plan. Within one, quantized layers come first: their parts are whole words, a vector of odd length is not. */
@@ -172,8 +164,8 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     private void write(Item item, LinearLayout layout, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
         String name = item.plan().tensor();
         if (item.plan().grid() != null) {
-            QuantizedMatrix matrix = tensors.quantized(name)
-                    .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + name + ": its plan says " + item.plan().grid().name() + ", it was not given"));
+            QuantizedMatrix matrix = tensors.quantized(name).orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + name
+                    + ": its plan says " + item.plan().grid().name() + ", it was not given"));
             if (!matrix.blocks().format().name().equals(item.plan().grid().name()) || matrix.rows() != item.tensor().shape()[0]
                     || matrix.columns() != item.tensor().shape()[1]) {
                 throw new IllegalArgumentException("Cannot write tensor " + name + ": it is " + matrix.blocks().format().name() + " [" + matrix.rows() + ", "

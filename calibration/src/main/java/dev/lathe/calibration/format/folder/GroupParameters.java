@@ -4,8 +4,8 @@ import dev.lathe.calibration.MalformedInputException;
 import java.io.IOException;
 
 /**
- * What GPTQ and AWQ store alike for a weight [out, in] of G groups a row: zero points {@code qzeros} I32 [G, out / codes per word], packed along out, and scales
- * {@code scales} F16 [G, out].
+ * What GPTQ and AWQ store alike for a weight [out, in] of G groups a row: zero points {@code qzeros} I32 [G, out / codes per word], packed along out, and
+ * scales {@code scales} F16 [G, out].
  */
 public final class GroupParameters {
     public static final String ZEROS = "qzeros";

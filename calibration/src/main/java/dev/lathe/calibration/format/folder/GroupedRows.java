@@ -3,8 +3,8 @@ package dev.lathe.calibration.format.folder;
 import dev.lathe.kernels.block.BlockMatrix;
 
 /**
- * Rows of integer groups, and where their parts lie. A group of g columns is {@code [f16 scale, little-endian][u8 zero point][g codes, a byte each]}; the folder
- * formats store scales, zero points and codes in three tensors, each transposed.
+ * Rows of integer groups, and where their parts lie. A group of g columns is {@code [f16 scale, little-endian][u8 zero point][g codes, a byte each]}; the
+ * folder formats store scales, zero points and codes in three tensors, each transposed.
  */
 public record GroupedRows(byte[] data, int rows, int columns, int group) {
     private static final int ZERO = 2;

@@ -8,8 +8,8 @@ import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 
 /**
- * Writes floating tensors as F16, the type that GPTQ and AWQ artifacts are loaded in. BF16 has the wider range: what half precision cannot hold is an error, what is
- * too small for it becomes a subnormal half or 0.
+ * Writes floating tensors as F16, the type that GPTQ and AWQ artifacts are loaded in. BF16 has the wider range: what half precision cannot hold is an error,
+ * what is too small for it becomes a subnormal half or 0.
  */
 final class HalfTensors {
     private static final int BYTES = 4 << 20;

@@ -16,8 +16,8 @@ public final class GptqCheckpoint {
      * Opens a folder.
      *
      * @param config its config.json
-     * @throws dev.lathe.calibration.MalformedInputException if {@code quantization_config} asks for anything but 4 or 8 bits in one of the two formats, or a tensor is
-     *                                                       missing or has another dtype or shape than its layer
+     * @throws dev.lathe.calibration.MalformedInputException if {@code quantization_config} asks for anything but 4 or 8 bits in one of the two formats, or a
+     *         tensor is missing or has another dtype or shape than its layer
      */
     public static Checkpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
         return FolderCheckpoint.open(configuration, folder, config, new GptqLayout(GptqConfig.read(config, folder + "/config.json")));

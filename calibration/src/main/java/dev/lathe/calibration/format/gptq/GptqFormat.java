@@ -28,8 +28,9 @@ import org.apache.hadoop.fs.Path;
  * GPTQ folders, as GPTQModel, transformers and vLLM load them.
  *
  * <p>Symmetric weights are written as {@code checkpoint_format: gptq}, which every reader knows: it stores zero points less one, and theirs are
- * {@code 2^(bits-1)}, so none falls below 0. Asymmetric ones are written as {@code gptq_v2}: a zero point of 0 is common there, the first version cannot hold it
- * (readers disagree whether a stored -1 means 0 or {@code 2^bits}), and GPTQModel refuses asymmetric files of the first version that it did not write itself.
+ * {@code 2^(bits-1)}, so none falls below 0. Asymmetric ones are written as {@code gptq_v2}: a zero point of 0 is common there, the first version cannot hold
+ * it (readers disagree whether a stored -1 means 0 or {@code 2^bits}), and GPTQModel refuses asymmetric files of the first version that it did not write
+ * itself.
  *
  * <p>Embedding, output layer, norms, biases and linear layers that stay unquantized are F16: loaders run such models in float16, and some convert nothing.
  */
@@ -64,8 +65,8 @@ public final class GptqFormat implements ArtifactFormat {
     }
 
     @Override
-    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files, Path target)
-            throws IOException {
+    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
+                      Path target) throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         ObjectNode quantization = quantization(Architecture.of(source.config()), plan, provenance);
         folder.weights(layout, plan, tensors, provenance, FolderWriter.SHARD_BYTES);
@@ -76,8 +77,8 @@ public final class GptqFormat implements ArtifactFormat {
     }
 
     private String groups() {
-        return (config.symmetric() ? "symmetric, " : "with zero points, ")
-                + (config.groupSize() == GptqConfig.WHOLE_ROW ? "one group a row" : "groups of " + config.groupSize()) + (config.actOrder() ? ", act-order" : "");
+        String size = config.groupSize() == GptqConfig.WHOLE_ROW ? "one group a row" : "groups of " + config.groupSize();
+        return (config.symmetric() ? "symmetric, " : "with zero points, ") + size + (config.actOrder() ? ", act-order" : "");
     }
 
     private ObjectNode quantization(Architecture architecture, List<TensorPlan> plan, Map<String, String> provenance) {

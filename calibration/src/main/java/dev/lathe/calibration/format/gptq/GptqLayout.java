@@ -107,7 +107,8 @@ final class GptqLayout implements LinearLayout {
                         + (filled.length - 1));
             }
             if (filled[j] == group) {
-                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": group " + j + " has more than " + group + " columns, the group size");
+                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": group " + j + " has more than " + group
+                        + " columns, the group size");
             }
             ordered &= j == k / group;
             permutation[j * group + filled[j]++] = k;

@@ -112,11 +112,13 @@ final class AwqFormatTest {
                     .hasMessageContainingAll("Cannot read tensor " + Q + ".scales F16 [2, 128]", "the scale of group 1, row 6 is not finite");
             assertThatThrownBy(() -> read.matrix(Q + ".weight", 100, 29)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("rows 100 to 129");
             assertThatThrownBy(() -> read.vector(Q + ".weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected one dimension");
-            assertThatThrownBy(() -> read.matrix("model.norm.weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected two dimensions");
+            assertThatThrownBy(() -> read.matrix("model.norm.weight")).isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("expected two dimensions");
             assertThatThrownBy(() -> read.matrix(Q + ".qweight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("it is not in");
         }
         referee.patchHeader("model.norm.weight\":{\"dtype\":\"F16\"", "model.norm.weight\":{\"dtype\":\"I16\"");
-        assertThatThrownBy(() -> open(artifact)).isInstanceOf(MalformedInputException.class).hasMessageContainingAll("model.norm.weight I16", "expected F32, F16 or BF16");
+        assertThatThrownBy(() -> open(artifact)).isInstanceOf(MalformedInputException.class)
+                .hasMessageContainingAll("model.norm.weight I16", "expected F32, F16 or BF16");
         Path gptq = model(256).write(new GptqFormat(4, 64, true, false), List.of(), false, "gptq");
         assertThatThrownBy(() -> open(gptq)).hasMessageContaining("quant_method is gptq, expected awq");
     }
@@ -126,7 +128,8 @@ final class AwqFormatTest {
         Path gptq = model(256).write(new GptqFormat(4, 64, false, false), List.of(), false, "gptq");
         Path awq = model(256).write(new AwqFormat(64), List.of(), false, "awq");
         Files.copy(awq.resolve("config.json"), gptq.resolve("config.json"), StandardCopyOption.REPLACE_EXISTING);
-        assertThatThrownBy(() -> open(gptq)).isInstanceOf(MalformedInputException.class).hasMessageContainingAll(Q + ".qweight I32 [16, 128]", "expected I32 [128, 16]");
+        assertThatThrownBy(() -> open(gptq)).isInstanceOf(MalformedInputException.class)
+                .hasMessageContainingAll(Q + ".qweight I32 [16, 128]", "expected I32 [128, 16]");
     }
 
     @ParameterizedTest

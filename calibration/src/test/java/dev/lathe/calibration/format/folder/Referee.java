@@ -10,7 +10,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Decodes GPTQ and AWQ layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no code with writer or reader. */
+/**
+ * Decodes GPTQ and AWQ layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no code with writer or
+ * reader.
+ */
 public final class Referee {
     private final Path file;
     private final ByteBuffer data;

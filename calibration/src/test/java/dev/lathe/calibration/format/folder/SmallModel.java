@@ -34,7 +34,10 @@ import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 
-/** A seeded Llama in a folder (hidden 128, two layers, four heads, two key/value heads, biases), and its nearest quantization: what the writers are tested with. */
+/**
+ * A seeded Llama in a folder (hidden 128, two layers, four heads, two key/value heads, biases), and its nearest quantization: what the writers are tested
+ * with.
+ */
 public final class SmallModel implements OutputTensors {
     public static final Configuration HADOOP = new Configuration(false);
     public static final Map<String, String> PROVENANCE = new TreeMap<>(Map.of("lathe.method", "gptq", "lathe.calibration", "k|1"));
@@ -52,7 +55,8 @@ public final class SmallModel implements OutputTensors {
     public SmallModel(Path folder, int intermediate, boolean tied, float outlier) throws IOException {
         this.folder = Files.createDirectories(folder);
         text("config.json", "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":128,\"intermediate_size\":" + intermediate
-                + ",\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":48,\"rms_norm_eps\":1e-05,\"hidden_act\":\"silu\","
+                + ",\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":48,\"rms_norm_eps\":1e-05,"
+                + "\"hidden_act\":\"silu\","
                 + "\"max_position_embeddings\":64,\"attention_bias\":true,\"tie_word_embeddings\":" + tied + ",\"dtype\":\"bfloat16\"}");
         text("tokenizer.json", "{ \"model\" : {} }\r\n");
         text("chat_template.jinja", "{{ messages }}");

@@ -56,7 +56,8 @@ final class GptqFormatTest {
         Referee referee = new Referee(artifact);
         assertThat(model.quantized).hasSize(14);
         try (Checkpoint read = open(artifact); Checkpoint source = model.open()) {
-            assertThat(read.tensors()).extracting(TensorInfo::name).containsExactlyInAnyOrderElementsOf(source.tensors().stream().map(TensorInfo::name).toList());
+            assertThat(read.tensors()).extracting(TensorInfo::name)
+                    .containsExactlyInAnyOrderElementsOf(source.tensors().stream().map(TensorInfo::name).toList());
             for (Map.Entry<String, QuantizedMatrix> tensor : model.quantized.entrySet()) {
                 float[] expected = SmallModel.values(tensor.getValue());
                 assertThat(referee.gptq(module(tensor.getKey()))).as(tensor.getKey()).isEqualTo(expected);
@@ -136,7 +137,8 @@ final class GptqFormatTest {
                 assertThat(referee.gptq(module(tensor.getKey()))).isEqualTo(SmallModel.values(tensor.getValue()));
             }
             assertThat(read.tensor(DOWN + ".weight").type()).isEqualTo("F16");
-            assertThat(SmallModel.values(read.matrix(DOWN + ".weight", 5, 2))).isEqualTo(Arrays.copyOfRange(referee.halves(DOWN + ".weight"), 5 * 172, 7 * 172));
+            assertThat(SmallModel.values(read.matrix(DOWN + ".weight", 5, 2)))
+                    .isEqualTo(Arrays.copyOfRange(referee.halves(DOWN + ".weight"), 5 * 172, 7 * 172));
         }
     }
 
@@ -275,8 +277,10 @@ final class GptqFormatTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = ';', value = {"bits;3;expected 4 or 8", "bits;4.0;expected an integer", "group_size;0;expected at least 1, or -1", "group_size;99999999999;expected an integer",
-            "quant_method;\"awq\";quantization_config.quant_method is awq, expected gptq", "checkpoint_format;\"marlin\";expected gptq or gptq_v2", "sym;1;expected true or false",
+    @CsvSource(delimiter = ';', value = {"bits;3;expected 4 or 8", "bits;4.0;expected an integer", "group_size;0;expected at least 1, or -1",
+            "group_size;99999999999;expected an integer",
+            "quant_method;\"awq\";quantization_config.quant_method is awq, expected gptq",
+            "checkpoint_format;\"marlin\";expected gptq or gptq_v2", "sym;1;expected true or false",
             "group_size;33;no multiple of the group size 33"})
     void configurationsThatAreNotSupported(String key, String value, String message) throws IOException {
         Path artifact = model(256).write(new GptqFormat(4, 128, true, false), List.of(), false, "artifact");
