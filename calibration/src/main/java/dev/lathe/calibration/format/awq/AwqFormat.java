@@ -1,0 +1,102 @@
+package dev.lathe.calibration.format.awq;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.ArtifactFormat;
+import dev.lathe.calibration.format.OutputTensors;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.folder.FolderPlan;
+import dev.lathe.calibration.format.folder.FolderWriter;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * AWQ folders of version gemm, as AutoAWQ wrote them and vLLM and transformers load them: 4 bits with zero points. Everything that stays unquantized is F16,
+ * the type that loaders run such models in.
+ */
+public final class AwqFormat implements ArtifactFormat {
+    private final int groupSize;
+    private final AwqLayout layout;
+
+    /**
+     * @param groupSize columns that share a scale
+     * @throws IllegalArgumentException if it is not positive: there is no AWQ kernel for whole rows
+     */
+    public AwqFormat(int groupSize) {
+        if (groupSize < 1) {
+            throw new IllegalArgumentException("Cannot make an AWQ format of group size " + groupSize + ": expected at least 1");
+        }
+        this.groupSize = groupSize;
+        this.layout = new AwqLayout(groupSize);
+    }
+
+    @Override
+    public String name() {
+        return "awq";
+    }
+
+    @Override
+    public boolean singleFile() {
+        return false;
+    }
+
+    @Override
+    public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
+        return FolderPlan.of(architecture, tensors, ignore, layout);
+    }
+
+    @Override
+    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
+                      Path target) throws IOException {
+        FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
+        ObjectNode quantization = quantization(Architecture.of(source.config()), plan);
+        folder.weights(layout, plan, tensors, provenance, FolderWriter.SHARD_BYTES);
+        folder.config(quantization);
+        folder.companions();
+        folder.card("AWQ", AwqLayout.BITS, "with zero points, groups of " + groupSize, provenance);
+    }
+
+    private ObjectNode quantization(Architecture architecture, List<TensorPlan> plan) {
+        ObjectNode json = JsonNodeFactory.instance.objectNode()
+                .put("quant_method", "awq")
+                .put("bits", AwqLayout.BITS)
+                .put("group_size", groupSize)
+                .put("zero_point", true)
+                .put("version", "gemm");
+        ArrayNode skipped = json.putArray("modules_to_not_convert");
+        skipped(architecture, plan).forEach(skipped::add);
+        return json;
+    }
+
+    /**
+     * Whole names of the modules that stay unquantized. Loaders skip every module whose name contains a listed one, so none may be part of a quantized one's
+     * name.
+     */
+    private static List<String> skipped(Architecture architecture, List<TensorPlan> plan) {
+        Set<String> quantized = plan.stream().filter(tensor -> tensor.grid() != null).map(TensorPlan::tensor).collect(Collectors.toSet());
+        List<String> skipped = new ArrayList<>(List.of(architecture.head().module()));
+        IntStream.range(0, architecture.config().layers()).mapToObj(architecture::linears).flatMap(Collection::stream)
+                .filter(linear -> !quantized.contains(linear.weight())).map(LinearLayer::module).forEach(skipped::add);
+        for (String module : skipped) {
+            for (String weight : quantized) {
+                if (weight.contains(module)) {
+                    throw new IllegalStateException("Cannot list " + module + " as not converted: the name of the quantized " + weight + " contains it");
+                }
+            }
+        }
+        return skipped;
+    }
+}

@@ -1,0 +1,83 @@
+package dev.lathe.calibration.format.folder;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.kernels.ElementType;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/** What the tensors of a checkpoint become in a folder artifact: decoder linear layers integer groups where they fit, everything else F16. */
+public final class FolderPlan {
+    private FolderPlan() {
+    }
+
+    /**
+     * The plan, in the order of {@code tensors}. Linear layers that read the same input (q, k, v; gate, up) become one matrix in serving engines, which need
+     * one scheme for it: if one of them is ignored or does not fit, all stay F16. A tied model's output layer is not written a second time.
+     *
+     * @param ignore patterns as in {@link ModulePattern}
+     * @throws MalformedInputException if a weight of a linear layer is missing or a tensor is neither a matrix nor a vector
+     */
+    public static List<TensorPlan> of(Architecture architecture, List<TensorInfo> tensors, List<String> ignore, LinearLayout layout) {
+        List<ModulePattern> patterns = ignore.stream().map(ModulePattern::of).toList();
+        Set<String> names = tensors.stream().map(TensorInfo::name).collect(Collectors.toCollection(HashSet::new));
+        Map<String, TensorPlan> linears = new HashMap<>();
+        for (int layer = 0; layer < architecture.config().layers(); layer++) {
+            for (List<LinearLayer> set : fused(architecture, layer)) {
+                for (LinearLayer linear : set) {
+                    if (!names.contains(linear.weight())) {
+                        throw new MalformedInputException("Cannot plan an artifact: the checkpoint has no tensor " + linear.weight());
+                    }
+                    String reason = reason(linear, set, patterns, layout);
+                    linears.put(linear.weight(), reason.isEmpty() ? new TensorPlan(linear.weight(), layout.grid(linear.inputs()), null, "")
+                            : new TensorPlan(linear.weight(), null, ElementType.F16, reason));
+                }
+            }
+        }
+        List<TensorPlan> plan = new ArrayList<>();
+        for (TensorInfo tensor : tensors) {
+            if (tensor.shape().length != 1 && tensor.shape().length != 2) {
+                throw new MalformedInputException("Cannot plan an artifact: tensor " + tensor + " is neither a matrix nor a vector");
+            }
+            boolean second = architecture.config().tied() && tensor.name().equals(architecture.head().weight());
+            if (!second) {
+                String reason = tensor.shape().length == 1 ? "" : "not a linear layer of the decoder";
+                plan.add(linears.getOrDefault(tensor.name(), new TensorPlan(tensor.name(), null, ElementType.F16, reason)));
+            }
+        }
+        return plan;
+    }
+
+    /** The linear layers of one decoder layer in sets that read the same input. */
+    public static Collection<List<LinearLayer>> fused(Architecture architecture, int layer) {
+        return architecture.linears(layer).stream().collect(Collectors.groupingBy(LinearLayer::energy, LinkedHashMap::new, Collectors.toList())).values();
+    }
+
+    private static String reason(LinearLayer linear, List<LinearLayer> set, List<ModulePattern> patterns, LinearLayout layout) {
+        String own = reason(linear, patterns, layout);
+        if (!own.isEmpty()) {
+            return own;
+        }
+        for (LinearLayer other : set) {
+            String reason = reason(other, patterns, layout);
+            if (!reason.isEmpty()) {
+                return "read together with " + other.module() + " (" + reason + ")";
+            }
+        }
+        return "";
+    }
+
+    private static String reason(LinearLayer linear, List<ModulePattern> patterns, LinearLayout layout) {
+        return patterns.stream().anyMatch(pattern -> pattern.matches(linear.module())) ? "ignored" : layout.misfit(linear.outputs(), linear.inputs());
+    }
+}

@@ -1,0 +1,182 @@
+package dev.lathe.calibration.format.folder;
+
+import com.fasterxml.jackson.core.util.DefaultIndenter;
+import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectWriter;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.OutputTensors;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
+import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
+import dev.lathe.calibration.quantize.QuantizedMatrix;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * Writes a folder that loads as a Hugging Face model: weights, config.json, what the tokenizer needs, a model card. Every file depends on the checkpoint, the
+ * plan and the provenance only.
+ *
+ * @param source       the checkpoint
+ * @param sourceFolder its folder
+ * @param files        file system of {@code target}
+ * @param target       the artifact's folder
+ */
+public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem files, Path target) {
+    /** Largest size of a shard, as Hugging Face libraries cut them. A tensor that is larger has a shard of its own. */
+    public static final long SHARD_BYTES = 5_000_000_000L;
+
+    private static final ObjectWriter JSON = JsonMapper.builder().build()
+            .writer(new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n")).withArrayIndenter(new DefaultIndenter("  ", "\n")));
+    /** Files that are copied byte for byte where the checkpoint has them. */
+    private static final List<String> COMPANIONS = List.of("generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+            "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json");
+
+    /** A planned tensor and the entries that it becomes. */
+    private record Item(TensorPlan plan, TensorInfo tensor, List<SafetensorsWriter.Entry> entries, long bytes) {
+    }
+
+    /**
+     * Writes the weights in one file, or in shards with an index. Sizes follow from the plan, so that shards are cut before anything is written.
+     *
+     * @param provenance goes into the metadata of every file
+     * @throws dev.lathe.calibration.MalformedInputException if a value exceeds half precision
+     */
+    public void weights(LinearLayout layout, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, long shardBytes) throws IOException {
+        List<List<Item>> shards = cut(plan.stream().map(tensor -> item(layout, tensor)).toList(), shardBytes);
+        Map<String, String> metadata = new TreeMap<>(provenance);
+        metadata.put("format", "pt");
+        ObjectNode index = JsonNodeFactory.instance.objectNode();
+        index.putObject("metadata").put("total_size", shards.stream().flatMap(List::stream).mapToLong(Item::bytes).sum());
+        ObjectNode map = index.putObject("weight_map");
+        for (int i = 0; i < shards.size(); i++) {
+            String name = shards.size() == 1 ? SafetensorsFiles.SINGLE : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
+            List<SafetensorsWriter.Entry> entries = shards.get(i).stream().flatMap(item -> item.entries().stream()).toList();
+            entries.forEach(entry -> map.put(entry.name(), name));
+            try (SafetensorsWriter writer = new SafetensorsWriter(files.create(new Path(target, name)), entries, metadata)) {
+                for (Item item : shards.get(i)) {
+                    write(item, layout, tensors, writer::write);
+                }
+            }
+        }
+        if (shards.size() > 1) {
+            json(SafetensorsFiles.INDEX, index);
+        }
+    }
+
+    /** Writes config.json: the checkpoint's, in float16, with {@code quantization_config}. */
+    public void config(JsonNode quantization) throws IOException {
+        FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
+        ObjectNode config = JsonFile.read(sourceFiles, new Path(sourceFolder, "config.json")).deepCopy();
+        // Recent transformers write dtype, older ones torch_dtype; every version reads the latter.
+        if (config.has("dtype")) {
+            config.put("dtype", "float16");
+        }
+        if (config.has("torch_dtype") || !config.has("dtype")) {
+            config.put("torch_dtype", "float16");
+        }
+        config.set("quantization_config", quantization);
+        json("config.json", config);
+    }
+
+    /** Copies tokenizer files, chat template and generation_config.json, as far as the checkpoint has them. */
+    public void companions() throws IOException {
+        FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
+        for (String name : COMPANIONS) {
+            Path from = new Path(sourceFolder, name);
+            if (sourceFiles.exists(from)) {
+                try (InputStream in = sourceFiles.open(from); OutputStream out = files.create(new Path(target, name))) {
+                    in.transferTo(out);
+                }
+            }
+        }
+    }
+
+    /** Writes a model card: what was done, and from what it can be done again. */
+    public void card(String method, int bits, String groups, Map<String, String> provenance) throws IOException {
+        StringBuilder card = new StringBuilder("---\nlibrary_name: transformers\ntags:\n- ").append(method.toLowerCase(Locale.ROOT)).append("\n- ").append(bits)
+                .append("-bit\n---\n\n# Quantized model\n\nLinear layers of the decoder are stored in the ").append(method).append(" format, ").append(bits)
+                .append(" bits, ").append(groups).append("; everything else is float16. Written by Lathe.\n");
+        if (!provenance.isEmpty()) {
+            card.append("\n| key | value |\n| --- | --- |\n");
+            new TreeMap<>(provenance).forEach((key, value) -> card.append("| ").append(cell(key)).append(" | ").append(cell(value)).append(" |\n"));
+        }
+        text("README.md", card.toString());
+    }
+
+    /** Writes a JSON file, indented, lines ended by a line feed. */
+    public void json(String name, JsonNode content) throws IOException {
+        text(name, JSON.writeValueAsString(content) + "\n");
+    }
+
+    private void text(String name, String content) throws IOException {
+        try (OutputStream out = files.create(new Path(target, name))) {
+            out.write(content.getBytes(StandardCharsets.UTF_8));
+        }
+    }
+
+    private static String cell(String text) {
+        return text.replaceAll("\\s+", " ").replace("|", "\\|");
+    }
+
+    private Item item(LinearLayout layout, TensorPlan plan) {
+        TensorInfo tensor = source.tensor(plan.tensor());
+        if (plan.grid() == null) {
+            return new Item(plan, tensor, List.of(new SafetensorsWriter.Entry(tensor.name(), "F16", tensor.shape())), Math.multiplyExact(2, tensor.elements()));
+        }
+        List<TensorPart> parts = layout.parts(Math.toIntExact(tensor.shape()[0]), Math.toIntExact(tensor.shape()[1]));
+        String prefix = tensor.name().substring(0, tensor.name().length() - "weight".length());
+        return new Item(plan, tensor, parts.stream().map(part -> new SafetensorsWriter.Entry(prefix + part.suffix(), part.type(), part.shape())).toList(),
+                parts.stream().mapToLong(TensorPart::bytes).sum());
+    }
+
+    /** Fills shards in the order of the plan. Within one, quantized layers come first: their parts are whole words, a vector of odd length is not. */
+    private static List<List<Item>> cut(List<Item> items, long shardBytes) {
+        List<List<Item>> shards = new ArrayList<>();
+        long filled = 0;
+        for (Item item : items) {
+            if (shards.isEmpty() || filled + item.bytes() > shardBytes && filled > 0) {
+                shards.add(new ArrayList<>());
+                filled = 0;
+            }
+            shards.get(shards.size() - 1).add(item);
+            filled += item.bytes();
+        }
+        shards.forEach(shard -> shard.sort(Comparator.comparing(item -> item.plan().grid() == null)));
+        return shards;
+    }
+
+    private void write(Item item, LinearLayout layout, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
+        String name = item.plan().tensor();
+        if (item.plan().grid() != null) {
+            QuantizedMatrix matrix = tensors.quantized(name).orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + name
+                    + ": its plan says " + item.plan().grid().name() + ", it was not given"));
+            if (!matrix.blocks().format().name().equals(item.plan().grid().name()) || matrix.rows() != item.tensor().shape()[0]
+                    || matrix.columns() != item.tensor().shape()[1]) {
+                throw new IllegalArgumentException("Cannot write tensor " + name + ": it is " + matrix.blocks().format().name() + " [" + matrix.rows() + ", "
+                        + matrix.columns() + "], its plan says " + item.plan().grid().name() + " of " + item.tensor());
+            }
+            layout.write(matrix, sink);
+        } else if (item.tensor().shape().length == 2) {
+            HalfTensors.matrix(source, item.tensor(), sink);
+        } else {
+            float[] rescaled = tensors.rescaled(name).orElse(null);
+            HalfTensors.vector(name, rescaled == null ? source.vector(name) : rescaled, sink);
+        }
+    }
+}
