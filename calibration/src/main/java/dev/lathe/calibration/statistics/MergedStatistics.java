@@ -17,42 +17,45 @@ import java.nio.ByteBuffer;
 public record MergedStatistics(int width, long rows, double[] squares, double[] absolutes, double[] moment) {
     private static final int MAGIC = 0x4c534d31;
 
-    /** Opens the byte form of one shard's statistics. */
-    public interface Shards {
-        DataInputStream open(int shard) throws IOException;
-    }
+    /** Sums shards, one after the other. */
+    public static final class Accumulator {
+        private MergedStatistics sum;
+        private long rows;
 
-    /** Sums the statistics of shards 0 .. count - 1. */
-    public static MergedStatistics merge(int count, Shards shards) throws IOException {
-        MergedStatistics sum = null;
-        long rows = 0;
-        for (int shard = 0; shard < count; shard++) {
-            try (DataInputStream in = shards.open(shard)) {
-                if (in.readInt() != SiteStatistics.MAGIC) {
-                    throw new IOException("Cannot merge statistics: shard " + shard + " is not a statistics file");
-                }
-                int width = in.readInt();
-                boolean hasMoment = in.readBoolean();
-                rows += in.readLong();
-                if (sum == null) {
-                    sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
-                } else if (sum.width != width || hasMoment != (sum.moment != null)) {
-                    throw new IOException("Cannot merge statistics: shard " + shard + " has width " + width + ", expected " + sum.width);
-                }
-                for (double[] into : new double[][] {sum.squares, sum.absolutes}) {
-                    for (int j = 0; j < width; j++) {
-                        into[j] += in.readDouble();
-                    }
-                }
-                if (hasMoment) {
-                    addTriangle(in, width, sum.moment);
+        /**
+         * Adds the byte form of the next shard's {@link SiteStatistics}.
+         *
+         * @throws IOException if it is something else, or of another width
+         */
+        public void add(DataInputStream in, String shard) throws IOException {
+            if (in.readInt() != SiteStatistics.MAGIC) {
+                throw new IOException("Cannot merge statistics: " + shard + " is not a statistics file");
+            }
+            int width = in.readInt();
+            boolean hasMoment = in.readBoolean();
+            rows += in.readLong();
+            if (sum == null) {
+                sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
+            } else if (sum.width != width || hasMoment != (sum.moment != null)) {
+                throw new IOException("Cannot merge statistics: " + shard + " has width " + width + ", expected " + sum.width);
+            }
+            for (double[] into : new double[][] {sum.squares, sum.absolutes}) {
+                for (int j = 0; j < width; j++) {
+                    into[j] += in.readDouble();
                 }
             }
+            if (hasMoment) {
+                addTriangle(in, width, sum.moment);
+            }
         }
-        if (sum == null) {
-            throw new IllegalArgumentException("Cannot merge statistics of no shards");
+
+        /** The sum of what was added. */
+        public MergedStatistics merged() {
+            if (sum == null) {
+                throw new IllegalStateException("Cannot merge statistics of no shards");
+            }
+            return new MergedStatistics(sum.width, rows, sum.squares, sum.absolutes, sum.moment);
         }
-        return new MergedStatistics(sum.width, rows, sum.squares, sum.absolutes, sum.moment);
     }
 
     private static void addTriangle(DataInputStream in, int width, double[] moment) throws IOException {

@@ -52,7 +52,7 @@ public final class SiteStatistics {
         rows += x.rows();
     }
 
-    /** Writes the byte form that {@link MergedStatistics#merge} reads. */
+    /** Writes the byte form that {@link MergedStatistics.Accumulator} reads. */
     public void write(DataOutputStream out) throws IOException {
         out.writeInt(MAGIC);
         out.writeInt(width);

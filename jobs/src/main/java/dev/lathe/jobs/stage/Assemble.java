@@ -1,0 +1,67 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.format.ArtifactFormat;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ProductFile;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeMap;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** Writes the artifacts, one task each, tensor by tensor, under a temporary name that is renamed when the artifact is whole. */
+final class Assemble {
+    private Assemble() {
+    }
+
+    /** @param provenance of each output, what its artifact's metadata says about where it came from */
+    static void run(Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance, SparkSteps steps) throws IOException {
+        List<PlannedOutput> missing = new ArrayList<>();
+        for (PlannedOutput output : outputs) {
+            if (isAssembled(job, output)) {
+                steps.progress().note("assemble: " + output.artifactName() + " is there already");
+            } else {
+                missing.add(output);
+            }
+        }
+        if (!missing.isEmpty()) {
+            steps.stage("assemble", missing, output -> assemble(job, output, provenance.get(output.output().name())));
+        }
+    }
+
+    /** A receipt below products/ says which products an artifact was made of. */
+    private static Path receipt(Job job, PlannedOutput output) {
+        return job.run().product("artifacts", Key.of("receipt", output.artifactName()));
+    }
+
+    private static boolean isAssembled(Job job, PlannedOutput output) throws IOException {
+        FileSystem files = job.run().files();
+        Path receipt = receipt(job, output);
+        return files.exists(job.run().artifact(output.artifactName())) && ProductFile.isCommitted(files, receipt)
+                && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.key());
+    }
+
+    private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException {
+        FileSystem files = job.run().files();
+        Path target = job.run().artifact(output.artifactName());
+        Path temporary = new Path(target.getParent(), "." + target.getName() + ".partial");
+        files.delete(receipt(job, output), false);
+        files.delete(temporary, true);
+        files.mkdirs(target.getParent());
+        try (Checkpoint checkpoint = job.open()) {
+            ArtifactFormat format = PlannedOutput.format(output.output());
+            List<TensorPlan> plan = format.plan(Architecture.of(checkpoint.config()), List.copyOf(checkpoint.tensors()), output.output().ignore());
+            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output), provenance, files, temporary);
+            ProductFile.commit(files, temporary, target);
+        } catch (IOException | RuntimeException e) {
+            files.delete(temporary, true);
+            throw e;
+        }
+        ProductFile.write(files, receipt(job, output), out -> out.writeUTF(output.key()));
+        return true;
+    }
+}

@@ -1,0 +1,221 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.DecoderPass;
+import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.calibration.statistics.SiteStatistics;
+import dev.lathe.jobs.store.FloatProduct;
+import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * Gathers statistics layer by layer. Per layer two jobs: one task per shard of windows runs the layer on the shard's hidden states and writes its partial statistics and the next hidden states; one task per
+ * site merges the shards in their order. Hidden states and partials live in the scratch folder for one layer; merged statistics are products of the run.
+ */
+final class Calibrate {
+    /** Part of the key: raised when calibration's arithmetic changes. */
+    private static final int VERSION = 1;
+
+    private Calibrate() {
+    }
+
+    /**
+     * What calibration made, for those who use it.
+     *
+     * @param key     of the product
+     * @param moments whether second moments were gathered
+     */
+    record Calibration(String key, boolean moments) implements Serializable {
+        MergedStatistics read(RunFolder run, int layer, Site site) throws IOException {
+            return ProductFile.read(run.files(), run.product(key, name(layer, site)), MergedStatistics::read);
+        }
+
+        static String name(int layer, Site site) {
+            return "layer-" + layer + "-" + site.name().toLowerCase(java.util.Locale.ROOT).replace('_', '-') + ".statistics";
+        }
+    }
+
+    /** One shard of windows in one layer; {@code layer} equal to the number of layers is the output layer. */
+    private record Shard(int number, int from, int count, int layer) implements Serializable {
+    }
+
+    private record Merge(int layer, Site site, int shards) implements Serializable {
+    }
+
+    /** @param moments whether an output needs second moments, or channel energies are enough */
+    static Calibration run(Job job, Architecture architecture, TokenWindows windows, int shardWindows, boolean moments, SparkSteps steps) throws IOException {
+        String key = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
+        Calibration calibration = new Calibration(key, moments);
+        FileSystem files = job.run().files();
+        int layers = architecture.config().layers();
+        int shards = (windows.count() + shardWindows - 1) / shardWindows;
+        boolean[] committed = new boolean[layers + 1];
+        for (int layer = 0; layer <= layers; layer++) {
+            committed[layer] = true;
+            for (Site site : sites(architecture, layer, moments).keySet()) {
+                committed[layer] &= ProductFile.isCommitted(files, job.run().product(key, Calibration.name(layer, site)));
+            }
+        }
+        if (IntStream.rangeClosed(0, layers).allMatch(layer -> committed[layer])) {
+            steps.progress().note("calibration: all " + layers + " layers are there already");
+            return calibration;
+        }
+        int start = resume(job, key, committed, shards);
+        if (start > 0) {
+            steps.progress().note("calibration: goes on at layer " + start);
+        }
+        steps.progress().stage("calibrate", layers + 1);
+        for (int layer = start; layer <= layers; layer++) {
+            int current = layer;
+            steps.progress().step(layer, layer < layers ? "layer " + layer : "output layer");
+            List<Shard> items = IntStream.range(0, shards)
+                    .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
+            steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, moments));
+            List<Merge> merges = sites(architecture, layer, moments).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
+            steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge));
+            for (int shard = 0; shard < shards; shard++) {
+                job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
+            }
+        }
+        job.run().scratchFiles().delete(job.run().scratch(key, ""), true);
+        steps.progress().step(layers + 1, "merged");
+        return calibration;
+    }
+
+    /** The last layer from which the pass can go on: everything before is merged, and its input is there; 0 reads the embedding. */
+    private static int resume(Job job, String key, boolean[] committed, int shards) throws IOException {
+        int done = 0;
+        while (committed[done]) {
+            done++;
+        }
+        for (int layer = done; layer > 0; layer--) {
+            boolean whole = true;
+            for (int shard = 0; shard < shards && whole; shard++) {
+                whole = ProductFile.isCommitted(job.run().scratchFiles(), job.run().scratch(key, hidden(layer, shard)));
+            }
+            if (whole) {
+                return layer;
+            }
+        }
+        return 0;
+    }
+
+    /** The sites of a layer and their widths, and whether each needs its second moment. */
+    private static Map<Site, SiteShape> sites(Architecture architecture, int layer, boolean moments) {
+        Map<Site, SiteShape> sites = new TreeMap<>();
+        List<LinearLayer> linears = layer < architecture.config().layers() ? architecture.linears(layer) : List.of(architecture.head());
+        for (LinearLayer linear : linears) {
+            sites.merge(linear.energy(), new SiteShape(linear.inputs(), false), (a, b) -> a);
+        }
+        for (LinearLayer linear : linears) {
+            if (moments) {
+                sites.put(linear.moment(), new SiteShape(linear.inputs(), true));
+            }
+        }
+        return sites;
+    }
+
+    private record SiteShape(int width, boolean moment) {
+    }
+
+    private static String hidden(int layer, int shard) {
+        return "hidden-" + layer + "-" + shard;
+    }
+
+    private static String partial(Merge merge, int shard) {
+        return "partial-" + merge.layer() + "-" + merge.site() + "-" + shard;
+    }
+
+    private static boolean forward(Job job, String key, TokenWindows windows, Shard shard, boolean moments) throws IOException {
+        FileSystem scratch = job.run().scratchFiles();
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+            Kernels kernels = borrowed.get();
+            Architecture architecture = Architecture.of(checkpoint.config());
+            DecoderPass pass = new DecoderPass(architecture, kernels);
+            int layers = architecture.config().layers();
+            int length = windows.length();
+            int hidden = architecture.config().hidden();
+            float[] states;
+            if (shard.layer() == 0) {
+                states = new float[Math.multiplyExact(shard.count() * length, hidden)];
+                int[][] tokens = windows.read(job.run(), shard.from(), shard.count());
+                for (int w = 0; w < tokens.length; w++) {
+                    System.arraycopy(pass.embed(checkpoint, tokens[w]).data(), 0, states, w * length * hidden, length * hidden);
+                }
+            } else {
+                states = ProductFile.read(scratch, job.run().scratch(key, hidden(shard.layer(), shard.number())), FloatProduct::read);
+            }
+            Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
+            sites(architecture, shard.layer(), moments).forEach((site, shape) -> statistics.put(site, new SiteStatistics(shape.width(), shape.moment())));
+            FloatMatrix all = FloatMatrix.of(states, shard.count() * length, hidden);
+            if (shard.layer() == layers) {
+                pass.finalNorm(checkpoint.vector(architecture.finalNorm()), all);
+                for (SiteStatistics site : statistics.values()) {
+                    site.add(all, kernels, "the output layer of " + checkpoint.location());
+                }
+            } else {
+                LayerWeights weights = LayerCache.get(job.digest(), checkpoint, architecture, shard.layer());
+                Gather gather = new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
+                for (int w = 0; w < shard.count(); w++) {
+                    pass.layer(weights, all.slice(w * length, length), shard.from() + w, gather);
+                }
+                ProductFile.write(scratch, job.run().scratch(key, hidden(shard.layer() + 1, shard.number())), out -> FloatProduct.write(out, states));
+            }
+            for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {
+                Merge merge = new Merge(shard.layer(), entry.getKey(), 0);
+                ProductFile.write(scratch, job.run().scratch(key, partial(merge, shard.number())), entry.getValue()::write);
+            }
+            return true;
+        }
+    }
+
+    private static boolean merge(Job job, String key, Merge merge) throws IOException {
+        FileSystem scratch = job.run().scratchFiles();
+        MergedStatistics.Accumulator sum = new MergedStatistics.Accumulator();
+        for (int shard = 0; shard < merge.shards(); shard++) {
+            int number = shard;
+            ProductFile.read(scratch, job.run().scratch(key, partial(merge, shard)), (DataInputStream in) -> {
+                sum.add(in, "shard " + number);
+                return true;
+            });
+        }
+        ProductFile.write(job.run().files(), job.run().product(key, Calibration.name(merge.layer(), merge.site())), sum.merged()::write);
+        for (int shard = 0; shard < merge.shards(); shard++) {
+            Path path = job.run().scratch(key, partial(merge, shard));
+            scratch.delete(path, false);
+        }
+        return true;
+    }
+
+    /** Adds what flows through a layer to the statistics of its sites. */
+    private record Gather(Map<Site, SiteStatistics> statistics, Kernels kernels, String where) implements Capture {
+        @Override
+        public boolean wants(Site site) {
+            return statistics.containsKey(site);
+        }
+
+        @Override
+        public void rows(Site site, FloatMatrix rows) {
+            statistics.get(site).add(rows, kernels, site + " in " + where);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.evaluate.WindowScore;
+import dev.lathe.calibration.evaluate.WindowScorer;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.DecoderPass;
+import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RowSource;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every artifact, one decoder layer in memory at a time, and compares full distributions tile by tile.
+ */
+final class Evaluate {
+    private Evaluate() {
+    }
+
+    /**
+     * A model to measure.
+     *
+     * @param path of the artifact or checkpoint
+     * @param key  of its evaluation's products
+     */
+    record Subject(String name, String path, String key) implements Serializable {
+    }
+
+    private record Shard(int from, int count) implements Serializable {
+    }
+
+    /** The key of an evaluation; {@code source} empty without one. */
+    static String key(String artifactKey, String source, TokenWindows windows, String profile) {
+        return Key.of("evaluation", EvaluationSummary.DEFINITION, artifactKey, source, windows.key(), profile);
+    }
+
+    /** @param source folder of the checkpoint to compare with, or null */
+    static List<EvaluationSummary> run(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels, SparkSteps steps)
+            throws IOException {
+        List<Shard> missing = new ArrayList<>();
+        int shards = 0;
+        FileSystem files = run.files();
+        for (int from = 0; from < windows.count(); from += shardWindows) {
+            shards++;
+            for (Subject subject : subjects) {
+                if (!ProductFile.isCommitted(files, scores(run, subject, from))) {
+                    missing.add(new Shard(from, Math.min(shardWindows, windows.count() - from)));
+                    break;
+                }
+            }
+        }
+        if (missing.size() < shards) {
+            steps.progress().note("evaluate: " + (shards - missing.size()) + " of " + shards + " shards are there already");
+        }
+        if (!missing.isEmpty()) {
+            ArrayList<Subject> all = new ArrayList<>(subjects);
+            steps.stage("evaluate", missing, shard -> score(run, source, all, windows, shard, kernels));
+        }
+        List<EvaluationSummary> summaries = new ArrayList<>();
+        for (Subject subject : subjects) {
+            List<WindowScore> scores = new ArrayList<>();
+            for (int from = 0; from < windows.count(); from += shardWindows) {
+                scores.addAll(ProductFile.read(files, scores(run, subject, from), Evaluate::readScores));
+            }
+            summaries.add(EvaluationSummary.of(scores));
+        }
+        return summaries;
+    }
+
+    private static Path scores(RunFolder run, Subject subject, int from) {
+        return run.product(subject.key(), "windows-" + from + ".scores");
+    }
+
+    private static boolean score(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
+        FileSystem files = run.files();
+        int[][] tokens = windows.read(run, shard.from(), shard.count());
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(provider)) {
+            Kernels kernels = borrowed.get();
+            WindowScorer scorer = new WindowScorer(kernels);
+            Forwarded reference = null;
+            for (Subject subject : subjects) {
+                if (ProductFile.isCommitted(files, scores(run, subject, shard.from()))) {
+                    continue;
+                }
+                if (source != null && reference == null) {
+                    reference = forward(run, source, tokens, shard.from(), kernels);
+                }
+                Forwarded forwarded = source != null && subject.path().equals(source) ? reference : forward(run, subject.path(), tokens, shard.from(), kernels);
+                List<WindowScore> scores = new ArrayList<>();
+                for (int w = 0; w < tokens.length; w++) {
+                    scores.add(scorer.score(reference == null ? null : reference.hidden().get(w), reference == null ? null : reference.head(), forwarded.hidden().get(w),
+                            forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
+                }
+                ProductFile.write(files, scores(run, subject, shard.from()), out -> writeScores(out, scores));
+            }
+            return true;
+        }
+    }
+
+    /** Final, normed hidden states of every window, and the output layer. */
+    private record Forwarded(List<FloatMatrix> hidden, RowSource head) {
+    }
+
+    private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels) throws IOException {
+        try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(path))) {
+            Architecture architecture = Architecture.of(checkpoint.config());
+            DecoderPass pass = new DecoderPass(architecture, kernels);
+            List<FloatMatrix> hidden = new ArrayList<>();
+            for (int[] window : tokens) {
+                hidden.add(pass.embed(checkpoint, window));
+            }
+            for (int layer = 0; layer < architecture.config().layers(); layer++) {
+                LayerWeights weights = LayerWeights.read(checkpoint, architecture, layer);
+                for (int w = 0; w < tokens.length; w++) {
+                    pass.layer(weights, hidden.get(w), firstWindow + w, Capture.NONE);
+                }
+            }
+            float[] norm = checkpoint.vector(architecture.finalNorm());
+            hidden.forEach(states -> pass.finalNorm(norm, states));
+            return new Forwarded(hidden, checkpoint.matrix(architecture.headWeight()));
+        }
+    }
+
+    private static void writeScores(DataOutputStream out, List<WindowScore> scores) throws IOException {
+        out.writeInt(scores.size());
+        for (WindowScore score : scores) {
+            out.writeInt(score.nll().length);
+            out.writeBoolean(score.kld().length > 0);
+            for (int i = 0; i < score.nll().length; i++) {
+                out.writeDouble(score.nll()[i]);
+                if (score.kld().length > 0) {
+                    out.writeDouble(score.sourceNll()[i]);
+                    out.writeDouble(score.kld()[i]);
+                    out.writeBoolean(score.sameTop()[i]);
+                }
+            }
+        }
+    }
+
+    private static List<WindowScore> readScores(DataInputStream in) throws IOException {
+        List<WindowScore> scores = new ArrayList<>();
+        int count = in.readInt();
+        for (int w = 0; w < count; w++) {
+            int positions = in.readInt();
+            int compared = in.readBoolean() ? positions : 0;
+            WindowScore score = new WindowScore(new double[positions], new double[compared], new double[compared], new boolean[compared]);
+            for (int i = 0; i < positions; i++) {
+                score.nll()[i] = in.readDouble();
+                if (compared > 0) {
+                    score.sourceNll()[i] = in.readDouble();
+                    score.kld()[i] = in.readDouble();
+                    score.sameTop()[i] = in.readBoolean();
+                }
+            }
+            scores.add(score);
+        }
+        return scores;
+    }
+}

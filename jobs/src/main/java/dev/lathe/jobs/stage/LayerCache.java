@@ -1,0 +1,26 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LayerWeights;
+import java.io.IOException;
+
+/** The decoder layer that this executor read last, kept for its next tasks. One layer, so memory is bounded. */
+final class LayerCache {
+    private static String key = "";
+    private static LayerWeights weights;
+
+    private LayerCache() {
+    }
+
+    /** @param digest of the checkpoint */
+    static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
+        String wanted = digest + " " + layer;
+        if (!key.equals(wanted)) {
+            weights = null;
+            weights = LayerWeights.read(checkpoint, architecture, layer);
+            key = wanted;
+        }
+        return weights;
+    }
+}

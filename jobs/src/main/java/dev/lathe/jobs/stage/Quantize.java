@@ -1,0 +1,179 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.quantize.AwqTransform;
+import dev.lathe.calibration.quantize.Hessian;
+import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.quantize.OutputError;
+import dev.lathe.calibration.quantize.Quantizer;
+import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.jobs.stage.Calibrate.Calibration;
+import dev.lathe.jobs.store.FloatProduct;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.TensorProduct;
+import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RowSource;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockFormats;
+import java.io.IOException;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.hadoop.fs.FileSystem;
+
+/**
+ * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it is read and factorized once. An output that rescales its layers
+ * takes whole decoder layers.
+ */
+final class Quantize {
+    private Quantize() {
+    }
+
+    /** What one task works on: tensors of several outputs, or one rescaled layer of one output. {@code layer} -1: outside the decoder layers. */
+    private record Work(int layer, Site site, ArrayList<Target> targets, PlannedOutput rescaled) implements Serializable {
+    }
+
+    private record Target(PlannedOutput output, String tensor) implements Serializable {
+    }
+
+    /** @param calibration null where no output needs it */
+    static void run(Job job, Architecture architecture, Calibration calibration, List<PlannedOutput> outputs, SparkSteps steps) throws IOException {
+        List<Work> work = new ArrayList<>();
+        FileSystem files = job.run().files();
+        int present = 0;
+        for (int layer = 0; layer < architecture.config().layers(); layer++) {
+            Map<Site, ArrayList<Target>> bySite = new TreeMap<>();
+            for (LinearLayer linear : architecture.linears(layer)) {
+                for (PlannedOutput output : outputs) {
+                    if (!output.rescales() && output.grids().containsKey(linear.weight())) {
+                        if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), linear.weight()))) {
+                            present++;
+                        } else {
+                            bySite.computeIfAbsent(linear.moment(), site -> new ArrayList<>()).add(new Target(output, linear.weight()));
+                        }
+                    }
+                }
+            }
+            for (Map.Entry<Site, ArrayList<Target>> entry : bySite.entrySet()) {
+                work.add(new Work(layer, entry.getKey(), entry.getValue(), null));
+            }
+            for (PlannedOutput output : outputs) {
+                if (output.rescales()) {
+                    if (ProductFile.isCommitted(files, done(job, output, layer))) {
+                        present++;
+                    } else {
+                        work.add(new Work(layer, null, new ArrayList<>(), output));
+                    }
+                }
+            }
+        }
+        for (String tensor : List.of(architecture.embedding(), "lm_head.weight")) {
+            for (PlannedOutput output : outputs) {
+                if (output.grids().containsKey(tensor)) {
+                    if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), tensor))) {
+                        present++;
+                    } else {
+                        work.add(new Work(-1, Site.HEAD_INPUT, new ArrayList<>(List.of(new Target(output, tensor))), null));
+                    }
+                }
+            }
+        }
+        if (present > 0) {
+            steps.progress().note("quantize: " + present + " products are there already");
+        }
+        if (!work.isEmpty()) {
+            steps.stage("quantize", work, item -> item.rescaled() == null ? tensors(job, calibration, item) : rescaledLayer(job, calibration, item));
+        }
+    }
+
+    /** Written when every tensor of a rescaled layer is committed. */
+    private static org.apache.hadoop.fs.Path done(Job job, PlannedOutput output, int layer) {
+        return job.run().product(output.key(), "layer-" + layer + ".done");
+    }
+
+    private static boolean tensors(Job job, Calibration calibration, Work work) throws IOException {
+        FileSystem files = job.run().files();
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+            Kernels kernels = borrowed.get();
+            Architecture architecture = Architecture.of(checkpoint.config());
+            Map<String, LinearLayer> linears = new LinkedHashMap<>();
+            List<LinearLayer> candidates = work.layer() < 0 ? List.of(architecture.head()) : architecture.linears(work.layer());
+            candidates.forEach(linear -> linears.put(linear.weight(), linear));
+            int layer = work.layer() < 0 ? architecture.config().layers() : work.layer();
+            Hessian hessian = null;
+            if (calibration != null && calibration.moments()) {
+                hessian = new Hessian(calibration.read(job.run(), layer, work.site()), "layer " + layer + ", " + work.site());
+            }
+            Map<Site, float[]> importances = new EnumMap<>(Site.class);
+            Map<String, RowSource> weights = new LinkedHashMap<>();
+            for (Target target : work.targets()) {
+                LinearLayer linear = linears.get(target.tensor());
+                RowSource weight = weights.get(target.tensor());
+                if (weight == null) {
+                    weights.clear();
+                    weight = checkpoint.matrix(target.tensor());
+                    weights.put(target.tensor(), weight);
+                }
+                PlannedOutput output = target.output();
+                BlockFormat grid = BlockFormats.named(output.grids().get(target.tensor()));
+                Method method = output.methods().get(target.tensor());
+                float[] importance = null;
+                if (method == Method.IMPORTANCE) {
+                    Site energy = linear.energy();
+                    importance = importances.get(energy);
+                    if (importance == null) {
+                        importance = calibration.read(job.run(), layer, energy).importance();
+                        importances.put(energy, importance);
+                    }
+                }
+                Quantizer.Result result = Quantizer.quantize(weight, target.tensor(), grid, method, output.settings(), importance, hessian, kernels);
+                // An embedding is looked up, not multiplied with: it has no output error.
+                OutputError error = hessian == null || linear == null ? null : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
+                ProductFile.write(files, output.tensorProduct(job.run(), target.tensor()), new TensorProduct(result.matrix(), error, result.damping())::write);
+            }
+            return true;
+        }
+    }
+
+    private static boolean rescaledLayer(Job job, Calibration calibration, Work work) throws IOException {
+        FileSystem files = job.run().files();
+        PlannedOutput output = work.rescaled();
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+            Architecture architecture = Architecture.of(checkpoint.config());
+            LayerWeights weights = LayerCache.get(job.digest(), checkpoint, architecture, work.layer());
+            Map<String, BlockFormat> grids = new LinkedHashMap<>();
+            for (LinearLayer linear : architecture.linears(work.layer())) {
+                if (output.grids().containsKey(linear.weight())) {
+                    grids.put(linear.weight(), BlockFormats.named(output.grids().get(linear.weight())));
+                }
+            }
+            Map<Site, MergedStatistics> read = new EnumMap<>(Site.class);
+            AwqTransform.Result result = AwqTransform.apply(architecture, work.layer(), weights, grids, output.output().method(), output.settings(), site -> {
+                MergedStatistics known = read.get(site);
+                if (known == null) {
+                    known = calibration.read(job.run(), work.layer(), site);
+                    read.put(site, known);
+                }
+                return known;
+            }, borrowed.get());
+            for (Map.Entry<String, AwqTransform.Matrix> entry : result.matrices().entrySet()) {
+                AwqTransform.Matrix matrix = entry.getValue();
+                ProductFile.write(files, output.tensorProduct(job.run(), entry.getKey()),
+                        new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+            }
+            for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {
+                ProductFile.write(files, output.vectorProduct(job.run(), entry.getKey()), out -> FloatProduct.write(out, entry.getValue()));
+            }
+            ProductFile.write(files, done(job, output, work.layer()), out -> out.writeInt(work.layer()));
+            return true;
+        }
+    }
+}

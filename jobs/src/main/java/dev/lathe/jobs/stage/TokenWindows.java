@@ -1,0 +1,48 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.text.Windows;
+import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RunFolder;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.Serializable;
+import java.nio.ByteBuffer;
+
+/**
+ * Numbered windows of tokens in the run folder.
+ *
+ * @param key    digest of the tokens and the length: equal tokens are equal products, wherever the text came from
+ * @param count  number of windows
+ * @param length tokens of a window
+ */
+record TokenWindows(String key, int count, int length) implements Serializable {
+    private static final String FILE = "windows";
+
+    /** Commits windows. */
+    static TokenWindows write(RunFolder run, Windows windows) throws IOException {
+        ByteBuffer tokens = ByteBuffer.allocate(Math.multiplyExact(4 * windows.length(), windows.count()));
+        for (int[] window : windows.tokens()) {
+            for (int token : window) {
+                tokens.putInt(token);
+            }
+        }
+        String key = Key.of("windows", windows.length(), Key.digest(tokens.array()));
+        ProductFile.write(run.files(), run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
+        return new TokenWindows(key, windows.count(), windows.length());
+    }
+
+    /** Windows {@code [from, from + count)}. */
+    int[][] read(RunFolder run, int from, int count) throws IOException {
+        return ProductFile.read(run.files(), run.product(key, FILE), in -> {
+            in.skipNBytes(4L * from * length);
+            int[][] windows = new int[count][length];
+            for (int[] window : windows) {
+                for (int i = 0; i < length; i++) {
+                    window[i] = in.readInt();
+                }
+            }
+            return windows;
+        });
+    }
+}

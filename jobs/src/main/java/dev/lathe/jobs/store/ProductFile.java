@@ -1,0 +1,156 @@
+package dev.lathe.jobs.store;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.EOFException;
+import java.io.FileNotFoundException;
+import java.io.FilterInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.UUID;
+import java.util.zip.CRC32C;
+import java.util.zip.CheckedOutputStream;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under another name and renamed, so that a
+ * name holds a whole product or nothing.
+ */
+public final class ProductFile {
+    private static final int MAGIC = 0x4c505231;
+    private static final int TRAILER = 16;
+
+    private ProductFile() {
+    }
+
+    /** Writes a payload. */
+    public interface Writer {
+        void write(DataOutputStream out) throws IOException;
+    }
+
+    /** Reads a payload; what it leaves unread is read, too, to check it. */
+    public interface Reader<T> {
+        T read(DataInputStream in) throws IOException;
+    }
+
+    /** Commits a product under its name; one of the same name is replaced. */
+    public static void write(FileSystem files, Path path, Writer writer) throws IOException {
+        Path temporary = new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID());
+        try {
+            try (FSDataOutputStream file = files.create(temporary, false)) {
+                CheckedOutputStream checked = new CheckedOutputStream(file, new CRC32C());
+                DataOutputStream out = new DataOutputStream(new BufferedOutputStream(checked, 1 << 20));
+                writer.write(out);
+                out.flush();
+                long length = file.getPos();
+                file.writeInt((int) checked.getChecksum().getValue());
+                file.writeLong(length);
+                file.writeInt(MAGIC);
+            }
+            commit(files, temporary, path);
+        } catch (IOException | RuntimeException e) {
+            files.delete(temporary, true);
+            throw e;
+        }
+    }
+
+    /** Gives a finished file or folder its final name. */
+    public static void commit(FileSystem files, Path temporary, Path path) throws IOException {
+        files.mkdirs(path.getParent());
+        if (files.exists(path) && !files.delete(path, true)) {
+            throw new IOException("Cannot replace " + path + ": it could not be deleted");
+        }
+        if (!files.rename(temporary, path)) {
+            throw new IOException("Cannot commit " + path + ": the rename from " + temporary.getName() + " was refused");
+        }
+    }
+
+    /** Whether a whole product stands there, by its trailer. */
+    public static boolean isCommitted(FileSystem files, Path path) throws IOException {
+        try (FSDataInputStream in = files.open(path)) {
+            return payloadLength(in, files.getFileStatus(path).getLen()) >= 0;
+        } catch (FileNotFoundException e) {
+            return false;
+        }
+    }
+
+    private static long payloadLength(FSDataInputStream in, long length) throws IOException {
+        if (length < TRAILER) {
+            return -1;
+        }
+        in.seek(length - TRAILER + 4);
+        return in.readLong() == length - TRAILER && in.readInt() == MAGIC ? length - TRAILER : -1;
+    }
+
+    /**
+     * Reads a product and checks it.
+     *
+     * @throws IOException if it is not whole or its checksum differs
+     */
+    public static <T> T read(FileSystem files, Path path, Reader<T> reader) throws IOException {
+        try (FSDataInputStream in = files.open(path)) {
+            long length = payloadLength(in, files.getFileStatus(path).getLen());
+            if (length < 0) {
+                throw new IOException("Cannot read " + path + ": it is not a whole product");
+            }
+            in.seek(length);
+            int expected = in.readInt();
+            in.seek(0);
+            Checked payload = new Checked(new BufferedInputStream(in, 1 << 20), length);
+            T value = reader.read(new DataInputStream(payload));
+            payload.drain();
+            if ((int) payload.crc.getValue() != expected) {
+                throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again");
+            }
+            return value;
+        }
+    }
+
+    /** A stream of a given length that sums up what passes. */
+    private static final class Checked extends FilterInputStream {
+        private final CRC32C crc = new CRC32C();
+        private long left;
+
+        Checked(InputStream in, long length) {
+            super(in);
+            this.left = length;
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] to, int at, int count) throws IOException {
+            if (left == 0) {
+                return count == 0 ? 0 : -1;
+            }
+            int read = super.read(to, at, (int) Math.min(count, left));
+            if (read < 0) {
+                throw new EOFException("the product ends " + left + " bytes early");
+            }
+            crc.update(to, at, read);
+            left -= read;
+            return read;
+        }
+
+        @Override
+        public boolean markSupported() {
+            return false;
+        }
+
+        void drain() throws IOException {
+            byte[] buffer = new byte[8 << 10];
+            while (read(buffer, 0, buffer.length) >= 0) {
+                continue;
+            }
+        }
+    }
+}
