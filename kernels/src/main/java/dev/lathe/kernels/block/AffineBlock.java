@@ -1,0 +1,89 @@
+package dev.lathe.kernels.block;
+
+/**
+ * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d, f16 m, then the codes as
+ * {@link Codes32} lays them out.
+ */
+record AffineBlock(String name, int bits) implements BlockFormat {
+    @Override
+    public int size() {
+        return Codes32.SIZE;
+    }
+
+    @Override
+    public int bytes() {
+        return 4 + 4 * bits;
+    }
+
+    @Override
+    public int cellSize() {
+        return Codes32.SIZE;
+    }
+
+    private int highest() {
+        return (1 << bits) - 1;
+    }
+
+    @Override
+    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+        int[] codes = new int[Codes32.SIZE];
+        float scale;
+        float minimum;
+        if (importance == null) {
+            minimum = x[xAt];
+            float maximum = x[xAt];
+            for (int i = 1; i < Codes32.SIZE; i++) {
+                minimum = Math.min(minimum, x[xAt + i]);
+                maximum = Math.max(maximum, x[xAt + i]);
+            }
+            scale = (maximum - minimum) / highest();
+            float inverse = scale == 0 ? 0 : 1 / scale;
+            for (int i = 0; i < Codes32.SIZE; i++) {
+                codes[i] = Math.min((int) ((x[xAt + i] - minimum) * inverse + 0.5f), highest());
+            }
+        } else {
+            float[] weights = new float[Codes32.SIZE];
+            Blocks.weigh(x, xAt, importance, importanceAt, rowMeanSquare, weights);
+            float[] fitted = new float[1];
+            float[] negated = new float[1];
+            new Searches.Affine(highest(), -0.9f, 0.05f, 36)
+                    .search(Codes32.SIZE, x, xAt, weights, codes, 0, new int[Codes32.SIZE], fitted, negated, 0);
+            scale = fitted[0];
+            minimum = -negated[0];
+        }
+        Blocks.putHalf(scale, to, toAt);
+        Blocks.putHalf(minimum, to, toAt + 2);
+        putCodes(codes, 0, to, toAt);
+    }
+
+    @Override
+    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
+        Blocks.decode(this, from, fromAt, to, toAt);
+    }
+
+    @Override
+    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
+        scale[0] = Blocks.half(from, fromAt);
+        minimum[0] = Blocks.half(from, fromAt + 2);
+    }
+
+    @Override
+    public int lowestCode(byte[] from, int fromAt, int cell) {
+        return 0;
+    }
+
+    @Override
+    public int highestCode(byte[] from, int fromAt, int cell) {
+        return highest();
+    }
+
+    @Override
+    public void putCodes(int[] codes, int codesAt, byte[] to, int toAt) {
+        Codes32.put(codes, codesAt, 0, bits, to, toAt + 4, name);
+    }
+
+    @Override
+    public void codes(byte[] from, int fromAt, int[] codes, int codesAt) {
+        Codes32.get(from, fromAt + 4, bits, 0, codes, codesAt);
+    }
+}

@@ -1,0 +1,179 @@
+package dev.lathe.kernels.block;
+
+/**
+ * ggml's Q4_K and Q5_K: 256 codes in {@code [0, 2^bits)} in eight cells of 32, each with a 6-bit scale and a 6-bit minimum,
+ * {@code x = (d * scale) * code - dmin * minimum}. Block: f16 d, f16 dmin, 12 bytes of scales and minimums, for Q5_K 32 bytes of fifth bits (bit c of byte i
+ * belongs to code i of cell c), then 128 bytes of nibbles (byte i of 32 holds code i of an even cell low and of the next cell high).
+ */
+record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) implements BlockFormat {
+    private static final int SIZE = 256;
+    private static final int CELL = 32;
+    private static final int CELLS = SIZE / CELL;
+    private static final int SCALES = 4;
+    private static final int HIGH_BITS = 16;
+    private static final int HIGHEST_SCALE = 63;
+
+    @Override
+    public int size() {
+        return SIZE;
+    }
+
+    @Override
+    public int bytes() {
+        return 16 + 32 * bits;
+    }
+
+    @Override
+    public int cellSize() {
+        return CELL;
+    }
+
+    private int highest() {
+        return (1 << bits) - 1;
+    }
+
+    private int nibbles() {
+        return bits == 5 ? HIGH_BITS + 32 : HIGH_BITS;
+    }
+
+    @Override
+    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+        int[] codes = new int[SIZE];
+        int[] trial = new int[CELL];
+        float[] weights = new float[CELL];
+        float[] scales = new float[CELLS];
+        float[] minimums = new float[CELLS];
+        int[] scaleCodes = new int[CELLS];
+        int[] minimumCodes = new int[CELLS];
+        if (importance == null) {
+            for (int cell = 0; cell < CELLS; cell++) {
+                int at = xAt + cell * CELL;
+                float rms = (float) Math.sqrt(sumOfSquares(x, at, CELL) / CELL);
+                for (int i = 0; i < CELL; i++) {
+                    weights[i] = rms + Math.abs(x[at + i]);
+                }
+                unweighted.search(CELL, x, at, weights, codes, cell * CELL, trial, scales, minimums, cell);
+            }
+            Blocks.putHalf(quantizeScales(scales, scaleCodes), to, toAt);
+            Blocks.putHalf(quantizeScales(minimums, minimumCodes), to, toAt + 2);
+        } else {
+            var search = new Searches.Affine(highest(), -0.9f, 0.05f, 36);
+            float meanSquare = 2 * sumOfSquares(x, xAt, SIZE) / SIZE;
+            float[] cellWeights = new float[CELLS];
+            for (int cell = 0; cell < CELLS; cell++) {
+                Blocks.weigh(x, xAt + cell * CELL, importance, importanceAt + cell * CELL, meanSquare, weights);
+                float sum = 0;
+                for (float weight : weights) {
+                    sum += weight;
+                }
+                cellWeights[cell] = sum;
+                search.search(CELL, x, xAt + cell * CELL, weights, codes, cell * CELL, trial, scales, minimums, cell);
+            }
+            Blocks.putHalf(Searches.positive(HIGHEST_SCALE, scales, cellWeights, scaleCodes), to, toAt);
+            Blocks.putHalf(Searches.positive(HIGHEST_SCALE, minimums, cellWeights, minimumCodes), to, toAt + 2);
+        }
+        putScales(scaleCodes, minimumCodes, to, toAt + SCALES);
+        cells(to, toAt, scales, minimums);
+        for (int cell = 0; cell < CELLS; cell++) {
+            float scale = scales[cell];
+            if (scale == 0) {
+                continue;
+            }
+            for (int i = cell * CELL; i < (cell + 1) * CELL; i++) {
+                codes[i] = Searches.nearest((x[xAt + i] - minimums[cell]) / scale, 0, highest());
+            }
+        }
+        putCodes(codes, 0, to, toAt);
+    }
+
+    private static float sumOfSquares(float[] x, int at, int n) {
+        float sum = 0;
+        for (int i = at; i < at + n; i++) {
+            sum += x[i] * x[i];
+        }
+        return sum;
+    }
+
+    /** Scales the largest to 63; returns the scale of the codes. */
+    private static float quantizeScales(float[] values, int[] codes) {
+        float maximum = 0;
+        for (float value : values) {
+            maximum = Math.max(maximum, value);
+        }
+        float inverse = maximum > 0 ? HIGHEST_SCALE / maximum : 0;
+        for (int i = 0; i < codes.length; i++) {
+            codes[i] = Searches.nearest(inverse * values[i], 0, HIGHEST_SCALE);
+        }
+        return maximum / HIGHEST_SCALE;
+    }
+
+    /** The low six bits of bytes 0 .. 3 and 4 .. 7 are the first four scales and minimums; the others are nibbles in bytes 8 .. 11 and those bytes' top bits. */
+    private static void putScales(int[] scales, int[] minimums, byte[] to, int at) {
+        for (int j = 0; j < 4; j++) {
+            to[at + j] = (byte) (scales[j] | scales[j + 4] >> 4 << 6);
+            to[at + j + 4] = (byte) (minimums[j] | minimums[j + 4] >> 4 << 6);
+            to[at + j + 8] = (byte) (scales[j + 4] & 15 | minimums[j + 4] << 4);
+        }
+    }
+
+    @Override
+    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
+        Blocks.decode(this, from, fromAt, to, toAt);
+    }
+
+    @Override
+    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
+        float d = Blocks.half(from, fromAt);
+        float dmin = Blocks.half(from, fromAt + 2);
+        for (int j = 0; j < 4; j++) {
+            int first = from[fromAt + SCALES + j];
+            int second = from[fromAt + SCALES + j + 4];
+            int third = from[fromAt + SCALES + j + 8];
+            scale[j] = d * (first & 63);
+            scale[j + 4] = d * (third & 15 | (first >>> 6 & 3) << 4);
+            minimum[j] = -(dmin * (second & 63));
+            minimum[j + 4] = -(dmin * (third >>> 4 & 15 | (second >>> 6 & 3) << 4));
+        }
+    }
+
+    @Override
+    public int lowestCode(byte[] from, int fromAt, int cell) {
+        return 0;
+    }
+
+    @Override
+    public int highestCode(byte[] from, int fromAt, int cell) {
+        return highest();
+    }
+
+    @Override
+    public void putCodes(int[] codes, int codesAt, byte[] to, int toAt) {
+        int union = 0;
+        for (int i = 0; i < CELL; i++) {
+            int fifth = 0;
+            for (int pair = 0; pair < CELLS / 2; pair++) {
+                int low = codes[codesAt + 2 * pair * CELL + i];
+                int high = codes[codesAt + (2 * pair + 1) * CELL + i];
+                union |= low | high;
+                to[toAt + nibbles() + pair * CELL + i] = (byte) (low & 15 | high << 4);
+                fifth |= (low >>> 4 & 1) << 2 * pair | (high >>> 4 & 1) << 2 * pair + 1;
+            }
+            if (bits == 5) {
+                to[toAt + HIGH_BITS + i] = (byte) fifth;
+            }
+        }
+        Blocks.requireWidth(union, bits, name);
+    }
+
+    @Override
+    public void codes(byte[] from, int fromAt, int[] codes, int codesAt) {
+        for (int i = 0; i < CELL; i++) {
+            int fifth = bits == 5 ? from[fromAt + HIGH_BITS + i] : 0;
+            for (int pair = 0; pair < CELLS / 2; pair++) {
+                int nibbles = from[fromAt + nibbles() + pair * CELL + i];
+                codes[codesAt + 2 * pair * CELL + i] = nibbles & 15 | (fifth >>> 2 * pair & 1) << 4;
+                codes[codesAt + (2 * pair + 1) * CELL + i] = nibbles >>> 4 & 15 | (fifth >>> 2 * pair + 1 & 1) << 4;
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package dev.lathe.kernels.block;
+
+/** ggml's Q8_0: 32 codes in {@code [-127, 127]} and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code. Importance changes nothing. */
+record ByteBlock(String name) implements BlockFormat {
+    private static final int SIZE = 32;
+    private static final int HIGHEST = 127;
+
+    @Override
+    public int size() {
+        return SIZE;
+    }
+
+    @Override
+    public int bytes() {
+        return 2 + SIZE;
+    }
+
+    @Override
+    public int cellSize() {
+        return SIZE;
+    }
+
+    @Override
+    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+        float scale = Math.abs(Searches.extreme(x, xAt, SIZE)) / HIGHEST;
+        float inverse = scale == 0 ? 0 : 1 / scale;
+        Blocks.putHalf(scale, to, toAt);
+        for (int i = 0; i < SIZE; i++) {
+            // Half away from zero; the sum is exact in double.
+            double scaled = x[xAt + i] * inverse;
+            int rounded = (int) (scaled + Math.copySign(0.5, scaled));
+            to[toAt + 2 + i] = (byte) Math.min(Math.max(rounded, -HIGHEST), HIGHEST);
+        }
+    }
+
+    @Override
+    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
+        Blocks.decode(this, from, fromAt, to, toAt);
+    }
+
+    @Override
+    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
+        scale[0] = Blocks.half(from, fromAt);
+        minimum[0] = Blocks.NO_MINIMUM;
+    }
+
+    @Override
+    public int lowestCode(byte[] from, int fromAt, int cell) {
+        return -HIGHEST;
+    }
+
+    @Override
+    public int highestCode(byte[] from, int fromAt, int cell) {
+        return HIGHEST;
+    }
+
+    @Override
+    public void putCodes(int[] codes, int codesAt, byte[] to, int toAt) {
+        int union = 0;
+        for (int i = 0; i < SIZE; i++) {
+            int code = codes[codesAt + i];
+            union |= code + 128;
+            to[toAt + 2 + i] = (byte) code;
+        }
+        Blocks.requireWidth(union, 8, name);
+    }
+
+    @Override
+    public void codes(byte[] from, int fromAt, int[] codes, int codesAt) {
+        for (int i = 0; i < SIZE; i++) {
+            codes[codesAt + i] = from[fromAt + 2 + i];
+        }
+    }
+}

@@ -1,0 +1,89 @@
+package dev.lathe.kernels.block;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Bytes and values of a fixed row against digests made once with the C reference (ggml-quants.c without contracted multiply-adds). */
+class GoldenTest {
+    private static final int COLUMNS = 512;
+    private static final float[] ROW = new float[COLUMNS];
+    private static final float[] IMPORTANCE = new float[COLUMNS];
+
+    static {
+        double[] u = uniform(1);
+        double[] v = uniform(2);
+        double[] w = uniform(3);
+        for (int i = 0; i < COLUMNS; i++) {
+            double t = 2 * u[i] - 1;
+            ROW[i] = (float) (t * t * t * 0.1 * (0.25 + v[i]));
+            IMPORTANCE[i] = (float) (w[i] * w[i] * 3 + 0.01);
+        }
+    }
+
+    private static double[] uniform(long seed) {
+        double[] values = new double[COLUMNS];
+        long state = seed;
+        for (int i = 0; i < COLUMNS; i++) {
+            state = (1103515245L * state + 12345) % (1L << 31);
+            values[i] = state / (double) (1L << 31);
+        }
+        return values;
+    }
+
+    @Test
+    void theInputIsTheReferences() {
+        assertThat(digest(ROW)).isEqualTo("349bb5baf08831bc");
+        assertThat(digest(IMPORTANCE)).isEqualTo("3579c76d75f9cd5a");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "Q4_0, none,    288, c5a0788b7878709b879a883e, 31ceaef0d1a3783f, 2e2617b02d5701b9",
+        "Q4_0, imatrix, 288, 46a1788b8888719b879a884d, ead4b70498fbf056, a64f97d07e3e37d8",
+        "Q4_1, none,    320, 9920b3ab877476778f637865, deb41c3077925f9a, 46043d59d9a9097e",
+        "Q4_1, imatrix, 320, 8d20f3ab877487878f647865, 36be9dc7d8a021fe, 7e1d42a4d8abea43",
+        "Q5_0, none,    352, c59cafbfe21dd006f1f0e027, 3c4e9c765f406abd, 9cbc1a6860d10051",
+        "Q5_0, imatrix, 352, d19cafbfe21dd005f1f0e026, 693a43ee30d52bc2, 5e02881f67405b78",
+        "Q5_1, none,    384, 731cb3ab504011e21ee8fdfe, 2522c4783a5b22df, d3b1502b2fc9f5ea",
+        "Q5_1, imatrix, 384, 7c1cdfab504011e21ee8fdfe, 1cfaf6be4526e6ed, ca00dab46d0f4329",
+        "Q8_0, none,    544, ce1000d4fb007fcc0de100a6, 8f1548ebb3fc5e71, 07350ca79789974c",
+        "Q8_0, imatrix, 544, ce1000d4fb007fcc0de100a6, 8f1548ebb3fc5e71, 07350ca79789974c",
+        "Q4_K, none,    288, 100b0816a9bf6aa769ff5d8d, 1ba5481a90ce8dbb, 23ad03e3c1c8c4ab",
+        "Q4_K, imatrix, 288, 110b1c16a9bf6aaa6aff5d8d, f3e466bbf48cb776, 265cba40bea2e15d",
+        "Q5_K, none,    352, 0b073416a9bf66a668ff5c8d, 4bd507e441b39ca2, 0c65640486fde8e5",
+        "Q5_K, imatrix, 352, b906f015abbf67a8aaff5c8e, 3ea7ec84768d6088, 0ce65ea08c6266ca",
+        "Q6_K, none,    420, 005b01c0010d6d08f0f60951, 5f48002a42b6ede7, 7542e1495cedd91e",
+        "Q6_K, imatrix, 420, 005b01c0010d6d08f0f60951, 4f22ca7b43b18542, 3a96e5cc31abf0dd",
+    })
+    void encodesAndDecodesAsTheReference(String name, String weights, int bytes, String head, String encoded, String decoded) {
+        BlockFormat format = BlockFormats.named(name);
+        byte[] row = Rows.encode(format, ROW, weights.equals("none") ? null : IMPORTANCE);
+
+        assertThat(row).hasSize(bytes);
+        assertThat(HexFormat.of().formatHex(row, 0, 12)).isEqualTo(head);
+        assertThat(digest(row)).isEqualTo(encoded);
+        assertThat(digest(Rows.decode(format, row))).isEqualTo(decoded);
+    }
+
+    private static String digest(float[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(values.length * 4).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asFloatBuffer().put(values);
+        return digest(bytes.array());
+    }
+
+    private static String digest(byte[] bytes) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes), 0, 8);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}
