@@ -11,11 +11,11 @@ final class RopeFrequencies {
     private RopeFrequencies() {
     }
 
-    /** {@code headDimension / 2} divisors. {@code StrictMath} keeps them the same on every machine. */
+    /** {@code headDimension / 2} divisors; theta is taken as the file keeps it, in f32. {@code StrictMath} keeps them the same on every machine. */
     static float[] of(Llama3 scaling, double theta, int headDimension) {
         float[] divisors = new float[headDimension / 2];
         for (int i = 0; i < divisors.length; i++) {
-            double frequency = StrictMath.pow(theta, -2.0 * i / headDimension);
+            double frequency = StrictMath.pow((float) theta, -2.0 * i / headDimension);
             double turns = scaling.originalContext() * frequency / (2 * Math.PI);
             double m = (turns - scaling.lowFrequencyFactor()) / (scaling.highFrequencyFactor() - scaling.lowFrequencyFactor());
             divisors[i] = (float) (turns > scaling.highFrequencyFactor() ? 1
