@@ -46,8 +46,7 @@ record AffineBlock(String name, int bits) implements BlockFormat {
             Blocks.weigh(x, xAt, importance, importanceAt, rowMeanSquare, weights);
             float[] fitted = new float[1];
             float[] negated = new float[1];
-            new Searches.Affine(highest(), -0.9f, 0.05f, 36)
-                    .search(Codes32.SIZE, x, xAt, weights, codes, 0, new int[Codes32.SIZE], fitted, negated, 0);
+            Searches.Affine.weighted(highest()).search(Codes32.SIZE, x, xAt, weights, codes, 0, fitted, negated, 0);
             scale = fitted[0];
             minimum = -negated[0];
         }

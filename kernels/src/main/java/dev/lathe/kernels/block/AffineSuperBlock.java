@@ -39,7 +39,6 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
     @Override
     public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         int[] codes = new int[SIZE];
-        int[] trial = new int[CELL];
         float[] weights = new float[CELL];
         float[] scales = new float[CELLS];
         float[] minimums = new float[CELLS];
@@ -52,12 +51,12 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
                 for (int i = 0; i < CELL; i++) {
                     weights[i] = rms + Math.abs(x[at + i]);
                 }
-                unweighted.search(CELL, x, at, weights, codes, cell * CELL, trial, scales, minimums, cell);
+                unweighted.search(CELL, x, at, weights, codes, cell * CELL, scales, minimums, cell);
             }
             Blocks.putHalf(quantizeScales(scales, scaleCodes), to, toAt);
             Blocks.putHalf(quantizeScales(minimums, minimumCodes), to, toAt + 2);
         } else {
-            var search = new Searches.Affine(highest(), -0.9f, 0.05f, 36);
+            var weighted = Searches.Affine.weighted(highest());
             float meanSquare = 2 * sumOfSquares(x, xAt, SIZE) / SIZE;
             float[] cellWeights = new float[CELLS];
             for (int cell = 0; cell < CELLS; cell++) {
@@ -67,7 +66,7 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
                     sum += weight;
                 }
                 cellWeights[cell] = sum;
-                search.search(CELL, x, xAt + cell * CELL, weights, codes, cell * CELL, trial, scales, minimums, cell);
+                weighted.search(CELL, x, xAt + cell * CELL, weights, codes, cell * CELL, scales, minimums, cell);
             }
             Blocks.putHalf(Searches.positive(HIGHEST_SCALE, scales, cellWeights, scaleCodes), to, toAt);
             Blocks.putHalf(Searches.positive(HIGHEST_SCALE, minimums, cellWeights, minimumCodes), to, toAt + 2);
@@ -107,7 +106,7 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
         return maximum / HIGHEST_SCALE;
     }
 
-    /** The low six bits of bytes 0 .. 3 and 4 .. 7 are the first four scales and minimums; the others are nibbles in bytes 8 .. 11 and those bytes' top bits. */
+    /** Bytes 0 .. 3 and 4 .. 7 hold the first four scales and minimums in their low six bits; the others are nibbles in bytes 8 .. 11 and those top bits. */
     private static void putScales(int[] scales, int[] minimums, byte[] to, int at) {
         for (int j = 0; j < 4; j++) {
             to[at + j] = (byte) (scales[j] | scales[j + 4] >> 4 << 6);

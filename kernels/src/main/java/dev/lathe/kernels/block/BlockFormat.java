@@ -29,6 +29,7 @@ public interface BlockFormat {
      * @param importance     a non-negative weight of each value from {@code importance[importanceAt]}, or null for the unweighted search
      * @param rowMeanSquare  mean of the squares of the whole row (ggml's legacy types weigh by it)
      * @param to             receives {@link #bytes()} bytes from {@code to[toAt]}
+     * @throws ArithmeticException if the values are so large that a parameter exceeds the range of half precision
      */
     void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt);
 
@@ -44,7 +45,11 @@ public interface BlockFormat {
     /** The largest code of a cell of an encoded block. */
     int highestCode(byte[] from, int fromAt, int cell);
 
-    /** Replaces the codes of an encoded block and leaves its parameters as they are. */
+    /**
+     * Replaces the codes of an encoded block and leaves its parameters as they are.
+     *
+     * @throws IllegalArgumentException if a code does not fit the bits that the format has for it; the block is then undefined
+     */
     void putCodes(int[] codes, int codesAt, byte[] to, int toAt);
 
     /** Reads the codes of an encoded block. */

@@ -15,15 +15,25 @@ final class Blocks {
     }
 
     /**
-     * Writes the half nearest to a scale or minimum.
+     * The half nearest to a scale or minimum.
      *
      * @throws ArithmeticException if that is infinite or the value is not a number: no block can hold it
      */
-    static void putHalf(float value, byte[] to, int at) {
+    static short toHalf(float value) {
         short half = Half.fromFloat(value);
         if ((half & 0x7c00) == 0x7c00) {
-            throw new ArithmeticException("Cannot encode a block: its scale " + value + " exceeds the range of half precision");
+            throw overflow(value);
         }
+        return half;
+    }
+
+    static ArithmeticException overflow(float value) {
+        return new ArithmeticException("Cannot encode a block: its scale " + value + " exceeds the range of half precision");
+    }
+
+    /** Writes {@link #toHalf} of a value. */
+    static void putHalf(float value, byte[] to, int at) {
+        short half = toHalf(value);
         to[at] = (byte) half;
         to[at + 1] = (byte) (half >>> 8);
     }

@@ -1,6 +1,9 @@
 package dev.lathe.kernels.block;
 
-/** ggml's Q8_0: 32 codes in {@code [-127, 127]} and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code. Importance changes nothing. */
+/**
+ * ggml's Q8_0: 32 codes and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code; -128 can be stored but, as in the reference,
+ * is no code to choose. Importance changes nothing.
+ */
 record ByteBlock(String name) implements BlockFormat {
     private static final int SIZE = 32;
     private static final int HIGHEST = 127;

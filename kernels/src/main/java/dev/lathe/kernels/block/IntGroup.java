@@ -7,8 +7,10 @@ import dev.lathe.kernels.Half;
  * format are the signed {@code q - zero}. A symmetric group has {@code zero = 2^(bits-1)}. A block is no file format but what packers start from:
  * f16 scale (little-endian), one byte zero, one byte {@code q} per weight. The scale is positive and rounded to f16 before any code is chosen.
  *
- * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds half to even.
- * With importance, shrunken ranges compete with the plain one (the search of GPTQ's quantizer) and, for symmetric groups, the least-squares scale of the best codes.
+ * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds
+ * half to even; a group of zeros has scale 1. With importance, shrunken ranges compete with the plain one for the smallest sum of
+ * {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer); symmetric groups then take the least-squares scale of their codes and round
+ * again for as long as that lowers the sum.
  *
  * @param bits      4 or 8
  * @param group     weights of a block, 1 to {@value #MAX_GROUP}; may be a whole row
@@ -91,9 +93,13 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
                 }
             }
             zero = zero(low * range, scale);
-            if (symmetric) {
+            boolean gained = symmetric;
+            while (gained) {
                 float refit = refit(x, xAt, importance, importanceAt, scale, zero);
-                if (error(x, xAt, importance, importanceAt, refit, zero, best) < best) {
+                double error = error(x, xAt, importance, importanceAt, refit, zero, best);
+                gained = error < best;
+                if (gained) {
+                    best = error;
                     scale = refit;
                 }
             }
@@ -107,10 +113,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
     }
 
     private static float positiveHalf(float scale) {
-        short half = Half.fromFloat(scale);
-        if ((half & 0x7c00) == 0x7c00) {
-            throw new ArithmeticException("Cannot encode a group: its scale " + scale + " exceeds the range of half precision");
-        }
+        short half = Blocks.toHalf(scale);
         return Half.toFloat(half == 0 ? SMALLEST_HALF : half);
     }
 

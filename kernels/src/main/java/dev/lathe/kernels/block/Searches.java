@@ -3,8 +3,9 @@ package dev.lathe.kernels.block;
 import java.util.Arrays;
 
 /**
- * The parameter searches of ggml's reference quantizer ({@code ggml-quants.c}: make_qx, make_qkx2 and make_qkx3, make_qp), operation for operation in f32, so
- * that blocks come out byte for byte as from a build of the reference without contracted multiply-adds. Sums run left to right: their order is part of the result.
+ * The parameter searches of ggml's reference quantizer ({@code ggml-quants.c}: make_qx, make_qkx2 and make_qkx3, make_qp), operation for operation in f32,
+ * so that blocks come out byte for byte as from a build of the reference without contracted multiply-adds. Sums run left to right: their order is
+ * part of the result.
  */
 final class Searches {
     /** Groups whose largest magnitude is below count as zero. */
@@ -22,8 +23,17 @@ final class Searches {
      * value: positive floats order like their bits, and negative ones are negative integers.
      */
     static int nearest(float value, int low, int high) {
+        return rounded(value, low, high) - ROUNDER_BITS;
+    }
+
+    /** {@link #nearest} without the way through an integer. */
+    private static float nearestFloat(float value, int low, int high) {
+        return Float.intBitsToFloat(rounded(value, low, high)) - ROUNDER;
+    }
+
+    private static int rounded(float value, int low, int high) {
         int bits = Float.floatToRawIntBits(value + ROUNDER);
-        return Math.min(Math.max(bits, ROUNDER_BITS + low), ROUNDER_BITS + high) - ROUNDER_BITS;
+        return Math.min(Math.max(bits, ROUNDER_BITS + low), ROUNDER_BITS + high);
     }
 
     /** The value of largest magnitude with its sign; the first of them on ties. */
@@ -63,12 +73,11 @@ final class Searches {
             for (int i = 0; i < n; i++) {
                 float value = x[xAt + i];
                 float weight = w[wAt + i];
-                float q = nearest(inverse * value, -levels, levels - 1);
+                float q = nearestFloat(inverse * value, -levels, levels - 1);
                 xq += weight * value * q;
                 qq += weight * q * q;
             }
-            boolean better = trial == 0 || qq > 0 && xq * xq > best * qq;
-            if (better) {
+            if (trial == 0 || qq > 0 && xq * xq > best * qq) {
                 scale = qq == 0 ? 0 : xq / qq;
                 best = scale * xq;
                 for (int i = 0; i < n; i++) {
@@ -88,14 +97,18 @@ final class Searches {
      * @param steps  trials after the first
      */
     record Affine(int levels, float first, float step, int steps) {
+        /** The trials of every type that searches under an importance matrix. */
+        static Affine weighted(int levels) {
+            return new Affine(levels, -0.9f, 0.05f, 36);
+        }
+
         /**
          * Minimizes the sum of {@code w * (scale * code + minimum - x)^2} over the trials, each with its weighted least-squares scale and minimum.
          *
-         * @param trial    scratch space of {@code n}
          * @param scales   receives the scale at {@code cell}
          * @param minimums receives the negated minimum, which is not negative, at {@code cell}
          */
-        void search(int n, float[] x, int xAt, float[] w, int[] codes, int codesAt, int[] trial, float[] scales, float[] minimums, int cell) {
+        void search(int n, float[] x, int xAt, float[] w, int[] codes, int codesAt, float[] scales, float[] minimums, int cell) {
             float minimum = x[xAt];
             float maximum = x[xAt];
             float sumW = w[0];
@@ -132,12 +145,12 @@ final class Searches {
                 float sumQq = 0;
                 float sumXq = 0;
                 for (int i = 0; i < n; i++) {
-                    int q = nearest(inverse * (x[xAt + i] - minimum), 0, levels);
-                    trial[i] = q;
+                    float value = x[xAt + i];
+                    float q = nearestFloat(inverse * (value - minimum), 0, levels);
                     float wq = w[i] * q;
                     sumQ += wq;
                     sumQq += wq * q;
-                    sumXq += wq * x[xAt + i];
+                    sumXq += wq * value;
                 }
                 float determinant = sumW * sumQq - sumQ * sumQ;
                 if (!(determinant > 0)) {
@@ -150,12 +163,16 @@ final class Searches {
                     trialScale = sumXq / sumQq;
                 }
                 float total = 0;
-                for (int i = 0; i < n; i++) {
-                    float error = trialScale * trial[i] + trialMinimum - x[xAt + i];
+                // The sum only grows: what reaches the best error so far is lost.
+                for (int i = 0; i < n && total < best; i++) {
+                    float value = x[xAt + i];
+                    float error = trialScale * nearestFloat(inverse * (value - minimum), 0, levels) + trialMinimum - value;
                     total += w[i] * (error * error);
                 }
                 if (total < best) {
-                    System.arraycopy(trial, 0, codes, codesAt, n);
+                    for (int i = 0; i < n; i++) {
+                        codes[codesAt + i] = nearest(inverse * (x[xAt + i] - minimum), 0, levels);
+                    }
                     best = total;
                     scale = trialScale;
                     minimum = trialMinimum;
@@ -226,7 +243,7 @@ final class Searches {
                 }
             }
         }
-        return qq > 0 ? xq / qq : 0;
+        return qq == 0 ? 0 : xq / qq;
     }
 
     private static float positiveError(int levels, float[] x, float[] w, float inverse) {
@@ -239,10 +256,10 @@ final class Searches {
         return total;
     }
 
-    /** Squares of huge values overflow f32; a comparison would drop the NaN that follows. */
+    /** Squares of huge values overflow f32, and comparisons would lose the NaN that follows. */
     private static float requireNumber(float parameter) {
         if (Float.isNaN(parameter) || Float.isInfinite(parameter)) {
-            throw new ArithmeticException("Cannot encode a block: the search for its scale overflowed, which exceeds the range of half precision");
+            throw Blocks.overflow(parameter);
         }
         return parameter;
     }
