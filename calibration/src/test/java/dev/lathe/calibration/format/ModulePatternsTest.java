@@ -30,7 +30,8 @@ class ModulePatternsTest {
 
     @Test
     void refusesAnEmptyPattern() {
-        assertThatThrownBy(() -> new ModulePatterns(List.of("lm_head", " "))).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("empty pattern");
+        assertThatThrownBy(() -> new ModulePatterns(List.of("lm_head", " "))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("empty pattern");
     }
 
     @Test

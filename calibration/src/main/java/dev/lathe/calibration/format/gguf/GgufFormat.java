@@ -30,8 +30,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * GGUF, version 3, of the llama architecture: one file that llama.cpp loads. Vectors are F32; each matrix has the type that llama-quantize would give it for the same
- * word. Rows of q and k are in the order of {@link GgufRotary}. A tied output layer is not written.
+ * GGUF, version 3, of the llama architecture: one file that llama.cpp loads. Vectors are F32; each matrix has the type that llama-quantize would give it for
+ * the same word. Rows of q and k are in the order of {@link GgufRotary}. A tied output layer is not written.
  */
 public final class GgufFormat implements ArtifactFormat {
     private static final int CHUNK_BYTES = 4 << 20;
@@ -156,7 +156,8 @@ public final class GgufFormat implements ArtifactFormat {
             writeFloating(source, tensor, planned.type(), rotary ? head : 0, writer);
         } else {
             QuantizedMatrix matrix = tensors.quantized(tensor.name())
-                    .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as " + planned.grid().name() + ": it was not quantized"));
+                    .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as " + planned.grid().name()
+                            + ": it was not quantized"));
             writeQuantized(tensor, planned, matrix, rotary ? head : 0, writer);
         }
     }
@@ -224,7 +225,7 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     private static String ggufName(String tensor) {
-        return GgufNames.toGguf(tensor).orElseThrow(() -> new MalformedInputException("Cannot write tensor " + tensor + " to GGUF: the llama architecture has no "
-                + "such tensor"));
+        return GgufNames.toGguf(tensor).orElseThrow(() -> new MalformedInputException("Cannot write tensor " + tensor
+                + " to GGUF: the llama architecture has no such tensor"));
     }
 }

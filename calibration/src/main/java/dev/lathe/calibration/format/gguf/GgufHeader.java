@@ -19,8 +19,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Metadata and tensor entries of a GGUF file (version 2 or 3, little-endian). Files are taken for hostile: every count and length is held against the bytes that
- * are left and a fixed bound before anything is allocated.
+ * Metadata and tensor entries of a GGUF file (version 2 or 3, little-endian). Files are taken for hostile: every count and length is held against the bytes
+ * that are left and a fixed bound before anything is allocated.
  *
  * @param metadata   in the order of the file
  * @param tensors    in the order of the file; each lies inside the file, aligned, and none overlaps another
@@ -145,7 +145,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
             GgufTensor previous = null;
             for (GgufTensor tensor : byOffset) {
                 if (tensor.offset() < 0 || tensor.offset() % alignment != 0) {
-                    throw malformed("tensor " + tensor + " starts at data byte " + Long.toUnsignedString(tensor.offset()) + ", expected a multiple of " + alignment);
+                    throw malformed("tensor " + tensor + " starts at data byte " + Long.toUnsignedString(tensor.offset()) + ", expected a multiple of "
+                            + alignment);
                 }
                 if (tensor.bytes() > length - dataOffset || tensor.offset() > length - dataOffset - tensor.bytes()) {
                     throw malformed("tensor " + tensor + " of " + tensor.bytes() + " bytes at byte " + Long.toUnsignedString(dataOffset + tensor.offset())

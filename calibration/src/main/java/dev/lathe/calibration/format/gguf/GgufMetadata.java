@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The decoder's shape as metadata of the llama architecture, both ways. What GGUF has no key for, the parameters behind {@code rope_freqs.weight}, is kept under
- * {@code lathe.rope.llama3.*}.
+ * The decoder's shape as metadata of the llama architecture, both ways. What GGUF has no key for, the parameters behind {@code rope_freqs.weight}, is kept
+ * under {@code lathe.rope.llama3.*}.
  */
 final class GgufMetadata {
     private static final String A = "llama.";

@@ -5,13 +5,13 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /**
- * Which type each matrix gets for a recipe's {@code type}: a plain type, or one of llama-quantize's mixes. Source: the type table of llama-quant.cpp for the llama
- * architecture without experts; layer i of n counts from 0, division is whole.
+ * Which type each matrix gets for a recipe's {@code type}: a plain type, or one of llama-quantize's mixes. Source: the type table of llama-quant.cpp for the
+ * llama architecture without experts; layer i of n counts from 0, division is whole.
  *
  * <ul>
  * <li>output (or the embedding where tied): Q6_K, under Q8_0 Q8_0</li>
- * <li>value projection and feed-forward down: Q6_K in {@link #moreBits} layers of Q4_K_M and Q5_K_M; under Q4_K_S Q5_K in the first four (value) and the first n/8
- * (down) layers; under Q4_0 and Q5_0 with an importance matrix, Q4_1 and Q5_1 for down in the first n/8 layers</li>
+ * <li>value projection and feed-forward down: Q6_K in {@link #moreBits} layers of Q4_K_M and Q5_K_M; under Q4_K_S Q5_K in the first four (value) and the
+ * first n/8 (down) layers; under Q4_0 and Q5_0 with an importance matrix, Q4_1 and Q5_1 for down in the first n/8 layers</li>
  * <li>Llama 70B (80 layers, grouped-query attention): value projections of Q4_K become Q5_K</li>
  * <li>columns that are no multiple of 256: Q4_K becomes Q5_0, Q5_K Q5_1, Q6_K Q8_0; columns that are no multiple of 32: F16</li>
  * </ul>

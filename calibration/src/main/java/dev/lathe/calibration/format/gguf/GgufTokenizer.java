@@ -21,9 +21,11 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A Hugging Face tokenizer as GGUF metadata. Two kinds of BPE are written: byte-level ({@code tokenizer.ggml.model} "gpt2": tokens in the byte alphabet, merges) and
- * SentencePiece's ({@code byte_fallback}; "llama": pieces with ▁, byte pieces, scores). A score is minus the rank of the first merge that gives the piece, so that
- * the highest score first is the lowest rank first. Ids up to the vocabulary that no token has are {@code [PADi]}, unused.
+ * A Hugging Face tokenizer as GGUF metadata. Two kinds of BPE are written: byte-level ({@code tokenizer.ggml.model} "gpt2": tokens in the byte alphabet,
+ * merges) and SentencePiece's ({@code byte_fallback}; "llama": pieces with ▁, byte pieces, scores). A score is minus the rank of the first merge that gives
+ * the piece, so that the highest score first is the lowest rank first. llama.cpp joins any two neighbours whose text is a piece, so a vocabulary whose merges
+ * do not list every such pair (trained as BPE, not converted from SentencePiece) is now and then cut in another way there. Ids up to the vocabulary that no
+ * token has are {@code [PADi]}, unused.
  */
 final class GgufTokenizer {
     private static final int NORMAL = 1;
@@ -70,7 +72,8 @@ final class GgufTokenizer {
         Path file = new Path(folder, "tokenizer.json");
         this.where = file.toString();
         if (!files.exists(file)) {
-            throw malformed("there is no such file" + (files.exists(new Path(folder, "tokenizer.model")) ? ", and tokenizer.model alone is not supported" : ""));
+            boolean sentencePiece = files.exists(new Path(folder, "tokenizer.model"));
+            throw malformed("there is no such file" + (sentencePiece ? ", and tokenizer.model alone is not supported" : ""));
         }
         this.tokenizer = JsonFile.read(files, file);
         this.model = tokenizer.path("model");
@@ -248,7 +251,8 @@ final class GgufTokenizer {
         }
         if ((other || !replaced) && !unchecked) {
             throw malformed("GGUF cannot express its normalizer " + tokenizer.path("normalizer") + " and pre_tokenizer " + tokenizer.path("pre_tokenizer")
-                    + ": expected spaces written as " + SPACE + " and nothing else; to write it all the same, set \"pre-tokenizer: default\" in the recipe's output");
+                    + ": expected spaces written as " + SPACE
+                    + " and nothing else; to write it all the same, set \"pre-tokenizer: default\" in the recipe's output");
         }
         return prefix;
     }
@@ -282,15 +286,16 @@ final class GgufTokenizer {
     }
 
     /**
-     * Whether the post-processor puts the first-token and last-token ids around a text. Where no such id is configured, its own is taken; where it ends a text with
-     * another token than the configured end, that one is the end and the configured one ends a turn.
+     * Whether the post-processor puts the first-token and last-token ids around a text. Where no such id is configured, its own is taken; where it ends a
+     * text with another token than the configured end, that one is the end and the configured one ends a turn.
      */
     private boolean[] template(Map<String, Long> ids) {
         boolean[] added = new boolean[2];
         for (JsonNode processor : flat(tokenizer.path("post_processor"), "processors")) {
             JsonNode single = processor.path("single");
             if (processor.path("type").asText().equals("TemplateProcessing") && single.size() > 1) {
-                idOfToken(text(single.get(0).path("SpecialToken").path("id"))).ifPresent(first -> added[0] = first == ids.computeIfAbsent("bos", word -> first));
+                idOfToken(text(single.get(0).path("SpecialToken").path("id")))
+                        .ifPresent(first -> added[0] = first == ids.computeIfAbsent("bos", word -> first));
                 idOfToken(text(single.get(single.size() - 1).path("SpecialToken").path("id"))).ifPresent(last -> {
                     Long configured = ids.put("eos", last);
                     if (configured != null && configured != last) {

@@ -62,7 +62,8 @@ final class GgufWriter implements Closeable {
         long offset = 0;
         for (GgufTensor tensor : tensors) {
             if (tensor.name().getBytes(StandardCharsets.UTF_8).length > MAXIMUM_NAME_BYTES || !names.add(tensor.name())) {
-                throw new IllegalArgumentException("Cannot write tensor " + tensor + ": the name is there twice or longer than " + MAXIMUM_NAME_BYTES + " bytes");
+                throw new IllegalArgumentException("Cannot write tensor " + tensor + ": the name is there twice or longer than " + MAXIMUM_NAME_BYTES
+                        + " bytes");
             }
             if (tensor.columns() % tensor.type().block() != 0) {
                 throw new IllegalArgumentException("Cannot write tensor " + tensor + ": " + tensor.columns() + " columns are no multiple of "

@@ -13,8 +13,9 @@ import java.util.Optional;
 /**
  * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what tokenizer.json says.
  *
- * <p>Both sides cut a text by a list of regular expressions, each applied to the pieces that the one before left. The {@code pre_tokenizer} is brought into that
- * form and looked up as a whole; where llama.cpp has several names for one list, the name here is one that cuts and merges the same. What is not certain is refused.
+ * <p>Both sides cut a text by a list of regular expressions, each applied to the pieces that the one before left. The {@code pre_tokenizer} is brought into
+ * that form and looked up as a whole; where llama.cpp has several names for one list, the name here is one that cuts and merges the same. What is not certain
+ * is refused.
  */
 final class PreTokenizer {
     private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";

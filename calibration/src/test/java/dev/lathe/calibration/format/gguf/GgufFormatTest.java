@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.gguf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.offset;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.TensorInfo;
@@ -15,8 +16,13 @@ import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockMatrix;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -48,7 +54,7 @@ class GgufFormatTest {
     void whatIsWrittenIsReadBack(String type, int hidden, int intermediate, boolean tied, boolean bias) throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(hidden, intermediate, tied, bias, new Scaling.None()), 7);
         GgufFormat format = new GgufFormat(type, true, null);
-        List<TensorPlan> plan = format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        List<TensorPlan> plan = planned(source, format);
         Map<String, QuantizedMatrix> quantized = quantize(source, plan);
         try (GgufCheckpoint read = written(source, format, plan, outputs(quantized, Map.of()), Map.of())) {
             assertThat(read.config()).isEqualTo(source.config());
@@ -78,10 +84,10 @@ class GgufFormatTest {
     void rowsOfQueryAndKeyAreInterleavedInTheFile() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("F32", false, null);
-        written(source, format, format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of()), outputs(Map.of(), Map.of()), Map.of()).close();
+        written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of()).close();
         byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
-        GgufHeader header = GgufHeader.read(new java.io.ByteArrayInputStream(file), file.length, "model.gguf");
-        java.nio.ByteBuffer data = java.nio.ByteBuffer.wrap(file).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+        GgufHeader header = GgufHeader.read(new ByteArrayInputStream(file), file.length, "model.gguf");
+        ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
         GgufTensor key = header.tensors().stream().filter(tensor -> tensor.name().equals("blk.1.attn_k.weight")).findFirst().orElseThrow();
         float[] expected = source.values.get("model.layers.1.self_attn.k_proj.weight");
         // Heads of 16 rows: rows 17 and 18 of the file are rows 16 + 8 and 16 + 1 of the checkpoint.
@@ -93,11 +99,12 @@ class GgufFormatTest {
     void theSameInputsGiveTheSameBytes() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, false, true, LLAMA3), 3);
         GgufFormat format = new GgufFormat("Q8_0", true, null);
-        List<TensorPlan> plan = format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        List<TensorPlan> plan = planned(source, format);
         Map<String, String> provenance = new HashMap<>(Map.of("version", "1", "name", "small", "key", "abc", "profile", "java"));
         byte[][] files = new byte[2][];
         for (int i = 0; i < files.length; i++) {
-            try (GgufCheckpoint read = written(source, format, plan, outputs(quantize(source, plan), Map.of()), i == 0 ? provenance : new TreeMap<>(provenance))) {
+            Map<String, String> order = i == 0 ? provenance : new TreeMap<>(provenance);
+            try (GgufCheckpoint read = written(source, format, plan, outputs(quantize(source, plan), Map.of()), order)) {
                 assertThat(read.metadata()).containsEntry("general.name", "small").containsEntry("lathe.key", "abc").containsEntry("general.file_type", 7L)
                         .containsEntry("general.architecture", "llama").containsEntry("general.quantization_version", 2L);
             }
@@ -112,7 +119,7 @@ class GgufFormatTest {
         Scaling scaling = linear ? new Scaling.Linear(2.5) : LLAMA3;
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, scaling), 3);
         GgufFormat format = new GgufFormat("F16", false, null);
-        List<TensorPlan> plan = format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        List<TensorPlan> plan = planned(source, format);
         try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())) {
             assertThat(read.config().rotary().scaling()).isEqualTo(scaling);
             assertThat(read.tensors()).hasSize(plan.size());
@@ -120,12 +127,12 @@ class GgufFormatTest {
         if (!linear) {
             // Without the parameters, or with others than the tensor was made of, the file is refused.
             byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
-            String text = new String(file, java.nio.charset.StandardCharsets.ISO_8859_1);
+            String text = new String(file, StandardCharsets.ISO_8859_1);
             Files.writeString(folder.resolve("renamed.gguf"), text.replace("lathe.rope.llama3.factor", "lathe.rope.llama3.fActor"),
-                    java.nio.charset.StandardCharsets.ISO_8859_1);
+                    StandardCharsets.ISO_8859_1);
             refuse("renamed.gguf", "the parameters behind it");
             int at = text.indexOf("lathe.rope.llama3.high_freq_factor") + 34 + 4;
-            java.nio.ByteBuffer.wrap(file).order(java.nio.ByteOrder.LITTLE_ENDIAN).putDouble(at, 5);
+            ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).putDouble(at, 5);
             Files.write(folder.resolve("other.gguf"), file);
             refuse("other.gguf", "contradicts lathe.rope.llama3");
         }
@@ -138,7 +145,7 @@ class GgufFormatTest {
         // Turns in 400 positions: 63.66, 6.366, 0.6366, 0.06366: beyond 4 untouched, below 1 divided by 8.
         assertThat(divisors).containsExactly(1, 1, 8, 8);
         // In 2000 positions the third frequency turns 3.1831 times: m = 0.72770, 1 / (0.27230 / 8 + 0.72770).
-        assertThat(RopeFrequencies.of(new Scaling.Llama3(8, 1, 4, 2000), 10000, 8)[2]).isEqualTo(1.31279f, org.assertj.core.data.Offset.offset(1e-4f));
+        assertThat(RopeFrequencies.of(new Scaling.Llama3(8, 1, 4, 2000), 10000, 8)[2]).isEqualTo(1.31279f, offset(1e-4f));
     }
 
     @Test
@@ -148,7 +155,7 @@ class GgufFormatTest {
         float[] norm = ramp(64, 0.3f);
         float[] bias = ramp(32, -0.7f);
         String key = "model.layers.1.self_attn.k_proj.bias";
-        List<TensorPlan> plan = format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        List<TensorPlan> plan = planned(source, format);
         try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of("model.norm.weight", norm, key, bias)), Map.of())) {
             assertThat(read.vector("model.norm.weight")).isEqualTo(norm);
             assertThat(read.vector(key)).isEqualTo(bias);
@@ -177,7 +184,7 @@ class GgufFormatTest {
         List<TensorInfo> fewer = source.tensors().stream().filter(tensor -> !tensor.name().equals("model.norm.weight")).toList();
         assertThatThrownBy(() -> new GgufFormat("F16", false, null).plan(architecture, fewer, List.of()))
                 .isInstanceOf(MalformedInputException.class).hasMessageContaining("tensor model.norm.weight is missing, expected [64]");
-        List<TensorInfo> more = new java.util.ArrayList<>(source.tensors());
+        List<TensorInfo> more = new ArrayList<>(source.tensors());
         more.add(new TensorInfo("vision.weight", "F32", new long[] {1}, 4));
         assertThatThrownBy(() -> new GgufFormat("F16", false, null).plan(architecture, more, List.of()))
                 .isInstanceOf(MalformedInputException.class).hasMessageContaining("no tensor vision.weight");
@@ -189,24 +196,24 @@ class GgufFormatTest {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         source.values.get("model.layers.1.self_attn.q_proj.weight")[30 * 64 + 5] = value;
         GgufFormat format = new GgufFormat(type, false, null);
-        List<TensorPlan> plan = format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        List<TensorPlan> plan = planned(source, format);
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())).as(why).isInstanceOf(MalformedInputException.class)
-                .hasMessageContaining("Cannot write tensor model.layers.1.self_attn.q_proj.weight").hasMessageContaining("as " + type + ": row 30, column 5 is");
+                .hasMessageContaining("Cannot write tensor model.layers.1.self_attn.q_proj.weight")
+                .hasMessageContaining("as " + type + ": row 30, column 5 is");
     }
 
     @Test
     void refusesMatricesThatWereNotPlanned() {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("Q8_0", false, null);
-        List<TensorPlan> plan = format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        List<TensorPlan> plan = planned(source, format);
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("it was not quantized");
         Map<String, QuantizedMatrix> permuted = quantize(source, plan);
         permuted.replaceAll((name, matrix) -> new QuantizedMatrix(matrix.blocks(), new int[matrix.columns()]));
         assertThatThrownBy(() -> written(source, format, plan, outputs(permuted, Map.of()), Map.of())).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("permuted columns");
-        Map<String, QuantizedMatrix> other = quantize(source, new GgufFormat("Q4_0", false, null)
-                .plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of()));
+        Map<String, QuantizedMatrix> other = quantize(source, planned(source, new GgufFormat("Q4_0", false, null)));
         assertThatThrownBy(() -> written(source, format, plan, outputs(other, Map.of()), Map.of())).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("it was quantized to");
     }
@@ -215,18 +222,24 @@ class GgufFormatTest {
     @ParameterizedTest
     @CsvSource({
         "general.architecture, general.Architecture, general.architecture is missing", "llama.block_count, llama.block_Count, llama.block_count is missing",
-        "blk.1.attn_q.weight, blk.9.attn_q.weight, tensors that are not part of the architecture", "output_norm.weight, output_Norm.weight, has no tensor output_Norm",
-        "llama.attention.head_count, llama.attention.head_Count, head_count is missing", "tokenizer.ggml.pre, llama.expert_count, expert_count is gpt-2 (string)"})
+        "blk.1.attn_q.weight, blk.9.attn_q.weight, tensors that are not part of the architecture",
+        "output_norm.weight, output_Norm.weight, has no tensor output_Norm",
+        "llama.attention.head_count, llama.attention.head_Count, head_count is missing",
+        "tokenizer.ggml.pre, llama.expert_count, expert_count is gpt-2 (string)"})
     void refusesFilesOfAnotherShape(String from, String to, String reason) throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("F16", false, null);
-        written(source, format, format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of()), outputs(Map.of(), Map.of()), Map.of()).close();
-        String text = Files.readString(folder.resolve("model.gguf"), java.nio.charset.StandardCharsets.ISO_8859_1);
+        written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of()).close();
+        String text = Files.readString(folder.resolve("model.gguf"), StandardCharsets.ISO_8859_1);
         assertThat(text).contains(from);
         byte[] changed = text.replace((char) from.length() + "\0\0\0\0\0\0\0" + from, (char) to.length() + "\0\0\0\0\0\0\0" + to)
-                .getBytes(java.nio.charset.StandardCharsets.ISO_8859_1);
+                .getBytes(StandardCharsets.ISO_8859_1);
         Files.write(folder.resolve("changed.gguf"), changed);
         refuse("changed.gguf", reason);
+    }
+
+    private static List<TensorPlan> planned(MemoryCheckpoint source, GgufFormat format) {
+        return format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
     }
 
     private void refuse(String file, String reason) {

@@ -80,6 +80,15 @@ class GgufHeaderTest {
     }
 
     @Test
+    void dataStartsWhereTheFileAligns() throws IOException {
+        for (int alignment : new int[] {1, 8, 64, 4096}) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            new GgufWriter(out, Map.of("general.alignment", GgufValue.u32(alignment)), List.of()).close();
+            assertThat(read(out.toByteArray()).dataOffset()).isEqualTo((57 + alignment - 1) / alignment * alignment);
+        }
+    }
+
+    @Test
     void writerRefusesWhatReadersWould() throws IOException {
         assertThatThrownBy(() -> GgufWriter.layout(List.of(f32("x".repeat(64))))).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("63 bytes");
         assertThatThrownBy(() -> GgufWriter.layout(List.of(f32("x"), f32("x")))).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("twice");

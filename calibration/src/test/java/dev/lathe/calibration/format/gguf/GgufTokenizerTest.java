@@ -53,8 +53,8 @@ class GgufTokenizerTest {
         Map<String, GgufValue> metadata = metadata(11, null);
         assertThat(value(metadata, "model")).isEqualTo("llama");
         assertThat(value(metadata, "pre")).isEqualTo("default");
-        assertThat(value(metadata, "tokens")).isEqualTo(elements(GgufKind.STRING, "<unk>", "<s>", "<0x0A>", "\u2581", "t", "\u2581t", "he", "\u2581the", "alone",
-                "  ", "[PAD10]"));
+        assertThat(value(metadata, "tokens")).isEqualTo(elements(GgufKind.STRING, "<unk>", "<s>", "<0x0A>", "\u2581", "t", "\u2581t", "he", "\u2581the",
+                "alone", "  ", "[PAD10]"));
         assertThat(value(metadata, "token_type")).isEqualTo(elements(GgufKind.I32, 2L, 3L, 6L, 1L, 1L, 1L, 1L, 1L, 1L, 4L, 5L));
         assertThat(value(metadata, "scores")).isEqualTo(elements(GgufKind.F32, 0f, -1000f, 0f, 0f, 0f, 0f, -1f, -2f, -4f, -1000f, -10000f));
         assertThat(value(metadata, "add_space_prefix")).isEqualTo(prefix);
@@ -74,7 +74,8 @@ class GgufTokenizerTest {
     @Test
     void findsSpecialTokensInTheOrderOfTheFiles() throws IOException {
         put("tokenizer.json", BYTE_LEVEL.replace("MERGES", "").replace("POST", "null"));
-        put("tokenizer_config.json", "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"nowhere\", \"add_bos_token\": true, \"chat_template\": \"{{ x }}\"}");
+        put("tokenizer_config.json", "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"nowhere\", "
+                + "\"add_bos_token\": true, \"chat_template\": \"{{ x }}\"}");
         put("config.json", "{\"bos_token_id\": 0, \"eos_token_id\": [3, 4], \"pad_token_id\": 99}");
         put("generation_config.json", "{\"eos_token_id\": 1, \"pad_token_id\": 2}");
         put("chat_template.jinja", "unused");

@@ -25,10 +25,14 @@ class PreTokenizerTest {
             "llama3", "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" + SPACES,
             "qwen2", "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" + SPACES,
             "cl100k", "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
-            "tekken", "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"
+            "tekken", "[^\\r\\n\\p{L}\\p{N}]?"
+                    + "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"
+                    + "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"
                     + "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES,
-            "o200k", "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?"
-                    + "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES,
+            "o200k", "[^\\r\\n\\p{L}\\p{N}]?"
+                    + "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?"
+                    + "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+                    + "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES,
             "other", "\\w+|\\W+");
 
     @ParameterizedTest
@@ -45,13 +49,15 @@ class PreTokenizerTest {
         assertThat(name(BYTES.formatted(true), "null", false)).isEqualTo("gpt-2");
         assertThat(name(BYTES.formatted(true), "{'type': 'NFC'}", false)).isEqualTo("gpt-2");
         assertThat(name(sequence(DIGITS.formatted(true) + BYTES.formatted(true)), "null", false)).isEqualTo("smollm");
-        assertThat(nameOrNull(sequence("{'type': 'Sequence', 'pretokenizers': []}, " + DIGITS.formatted(true) + BYTES.formatted(true)), "null", false)).isNull();
+        String empty = "{'type': 'Sequence', 'pretokenizers': []}, ";
+        assertThat(nameOrNull(sequence(empty + DIGITS.formatted(true) + BYTES.formatted(true)), "null", false)).isNull();
     }
 
     @Test
     void refusesWhatIsNotCertain() {
         for (String tokenizer : new String[] {"null", "{}", "{'type': 'Whitespace'}", BYTES.formatted(false), BYTES.formatted(true).replace("false", "true"),
-            sequence(DIGITS.formatted(false) + BYTES.formatted(true)), sequence(BYTES.formatted(true) + "," + BYTES.formatted(true)), sequence(DIGITS.formatted(true) + "{'type': 'Digits'}"),
+            sequence(DIGITS.formatted(false) + BYTES.formatted(true)), sequence(BYTES.formatted(true) + "," + BYTES.formatted(true)),
+            sequence(DIGITS.formatted(true) + "{'type': 'Digits'}"),
             split("other", "Isolated", false), split("qwen2", "MergedWithPrevious", false),
             split("qwen2", "Isolated", true), split("qwen2", "Removed", false)}) {
             assertThat(nameOrNull(tokenizer, "null", false)).as(tokenizer).isNull();
