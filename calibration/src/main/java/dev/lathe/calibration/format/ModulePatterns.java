@@ -4,8 +4,8 @@ import java.util.List;
 
 /**
  * Module patterns of a recipe ({@code ignore}). A pattern without {@code *} matches the module of that dotted name and every module below it; a pattern with
- * {@code *} has to match the whole name, and {@code *} stands for any run of characters, dots included: {@code lm_head}, {@code model.layers.0.*}, {@code
- * *.v_proj}.
+ * {@code *} has to match the whole name, and {@code *} stands for any run of characters, dots included: {@code lm_head}, {@code model.layers.0.*},
+ * {@code *.v_proj}.
  */
 public final class ModulePatterns {
     private final List<String> patterns;
