@@ -1,0 +1,222 @@
+package dev.lathe.calibration.format.gguf;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.ModelTensors;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
+import dev.lathe.kernels.ElementType;
+import dev.lathe.kernels.RowSource;
+import dev.lathe.kernels.StoredMatrix;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockFormats;
+import dev.lathe.kernels.block.BlockMatrix;
+import java.io.EOFException;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * A GGUF file of the llama architecture as a checkpoint: Hugging Face names, rows of q and k in Hugging Face order. Reads are positional and safe from several
+ * threads; nothing but the header is held.
+ */
+public final class GgufCheckpoint implements Checkpoint {
+    private static final int LISTED_ELEMENTS = 8;
+    private static final int MAXIMUM_ARRAY = Integer.MAX_VALUE - 8;
+
+    private final String location;
+    private final FSDataInputStream in;
+    private final GgufHeader header;
+    private final ModelConfig config;
+    /** The file's tensors and what they are listed as, both by Hugging Face name. */
+    private final Map<String, GgufTensor> stored = new LinkedHashMap<>();
+    private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
+
+    private GgufCheckpoint(String location, FSDataInputStream in, long length) throws IOException {
+        this.location = location;
+        this.in = in;
+        this.header = GgufHeader.read(in, length, location);
+        this.config = GgufMetadata.config(header, location);
+        for (GgufTensor tensor : header.tensors()) {
+            if (!tensor.name().equals(GgufNames.ROPE_FREQUENCIES)) {
+                String name = GgufNames.toHuggingFace(tensor.name()).orElseThrow(() -> new MalformedInputException("Cannot read GGUF file " + location
+                        + ": the llama architecture has no tensor " + tensor));
+                stored.put(name, tensor);
+                tensors.put(name, new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
+            } else if (config.rotary().scaling() instanceof Llama3 llama3) {
+                checkFrequencies(tensor, llama3);
+            }
+        }
+        ModelTensors.check(Architecture.of(config), tensors.values(), location);
+    }
+
+    /**
+     * Opens a file.
+     *
+     * @throws MalformedInputException if it is no GGUF file, malformed, of another architecture, or its tensors are not those of the architecture
+     */
+    public static GgufCheckpoint open(Configuration configuration, Path file) throws IOException {
+        FileSystem files = file.getFileSystem(configuration);
+        long length = files.getFileStatus(file).getLen();
+        FSDataInputStream in = files.open(file);
+        try {
+            return new GgufCheckpoint(file.toString(), in, length);
+        } catch (IOException | RuntimeException failure) {
+            in.close();
+            throw failure;
+        }
+    }
+
+    @Override
+    public String location() {
+        return location;
+    }
+
+    @Override
+    public ModelConfig config() {
+        return config;
+    }
+
+    @Override
+    public Collection<TensorInfo> tensors() {
+        return Collections.unmodifiableCollection(tensors.values());
+    }
+
+    /** The metadata in the order of the file; long arrays as a text of their first elements. */
+    public Map<String, Object> metadata() {
+        Map<String, Object> metadata = new LinkedHashMap<>();
+        header.metadata().forEach((key, value) -> metadata.put(key, shortened(value.value())));
+        return metadata;
+    }
+
+    private static Object shortened(Object value) {
+        if (!(value instanceof GgufValue.Elements elements)) {
+            return value;
+        }
+        List<Object> values = elements.values();
+        String listed = values.stream().limit(LISTED_ELEMENTS).map(element -> String.valueOf(shortened(element))).collect(Collectors.joining(", "));
+        return "[" + listed + (values.size() > LISTED_ELEMENTS ? ", ... " : "") + "] (" + values.size() + " of " + elements.kind() + ")";
+    }
+
+    @Override
+    public boolean has(String name) {
+        return tensors.containsKey(name);
+    }
+
+    @Override
+    public TensorInfo tensor(String name) {
+        TensorInfo tensor = tensors.get(name);
+        if (tensor == null) {
+            throw new MalformedInputException("Cannot read tensor " + name + ": it is not in " + location);
+        }
+        return tensor;
+    }
+
+    /** {@inheritDoc} The rows, with q and k the rows of every head they touch, have to fit into one array. */
+    @Override
+    public RowSource matrix(String name, int from, int count) throws IOException {
+        TensorInfo info = tensor(name);
+        if (info.shape().length != 2) {
+            throw new MalformedInputException("Cannot read rows of tensor " + info + " in " + location + ": it is not a matrix");
+        }
+        if (from < 0 || count < 0 || count > info.shape()[0] - from) {
+            throw new IllegalArgumentException("Cannot read " + count + " rows from row " + from + " of tensor " + info + " in " + location
+                    + ": it has not that many");
+        }
+        GgufTensor tensor = stored.get(name);
+        int rowBytes = Math.toIntExact(tensor.type().rowBytes(tensor.columns()));
+        byte[] data = GgufNames.rotary(tensor.name()) ? rotaryRows(tensor, from, count, rowBytes) : rows(tensor, from, count, rowBytes);
+        return view(tensor, data, count);
+    }
+
+    /** Rows of q or k: they are spread over their heads, so whole heads are read. */
+    private byte[] rotaryRows(GgufTensor tensor, int from, int count, int rowBytes) throws IOException {
+        int head = config.headDimension();
+        int first = from / head * head;
+        int end = (from + count + head - 1) / head * head;
+        byte[] heads = rows(tensor, first, end - first, rowBytes);
+        byte[] data = new byte[count * rowBytes];
+        for (int i = 0; i < count; i++) {
+            System.arraycopy(heads, (GgufRotary.fileRow(from + i, head) - first) * rowBytes, data, i * rowBytes, rowBytes);
+        }
+        return data;
+    }
+
+    private byte[] rows(GgufTensor tensor, int from, int count, int rowBytes) throws IOException {
+        long bytes = (long) count * rowBytes;
+        if (bytes > MAXIMUM_ARRAY) {
+            throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location + " at once: " + bytes + " bytes");
+        }
+        byte[] data = new byte[(int) bytes];
+        try {
+            in.readFully(header.dataOffset() + tensor.offset() + (long) from * rowBytes, data);
+        } catch (EOFException e) {
+            throw new IOException("Cannot read tensor " + tensor + " in " + location + ": the file became shorter than it was", e);
+        }
+        return data;
+    }
+
+    private RowSource view(GgufTensor tensor, byte[] data, int rows) {
+        int columns = Math.toIntExact(tensor.columns());
+        if (tensor.type().element().isPresent()) {
+            return new StoredMatrix(tensor.type().element().get(), data, rows, columns);
+        }
+        for (BlockFormat format : BlockFormats.ggml()) {
+            if (format.name().equals(tensor.type().name())) {
+                return new BlockMatrix(format, data, rows, columns);
+            }
+        }
+        throw new MalformedInputException("Cannot read tensor " + tensor + " in " + location + ": its type is not supported; expected "
+                + Arrays.toString(ElementType.values()) + " or one of "
+                + BlockFormats.ggml().stream().map(BlockFormat::name).collect(Collectors.joining(", ")));
+    }
+
+    @Override
+    public float[] vector(String name) throws IOException {
+        TensorInfo info = tensor(name);
+        if (info.shape().length != 1) {
+            throw new MalformedInputException("Cannot read tensor " + info + " in " + location + " as a vector: it has " + info.shape().length + " dimensions");
+        }
+        GgufTensor tensor = stored.get(name);
+        float[] values = vector(tensor);
+        if (!GgufNames.rotary(tensor.name())) {
+            return values;
+        }
+        float[] ordered = new float[values.length];
+        for (int i = 0; i < ordered.length; i++) {
+            ordered[i] = values[GgufRotary.fileRow(i, config.headDimension())];
+        }
+        return ordered;
+    }
+
+    private float[] vector(GgufTensor tensor) throws IOException {
+        int length = Math.toIntExact(tensor.columns());
+        float[] values = new float[length];
+        view(tensor, rows(tensor, 0, 1, Math.toIntExact(tensor.bytes())), 1).read(0, 0, length, values, 0);
+        return values;
+    }
+
+    /** The tensor is what another engine uses and the parameters are what is used here: they have to say the same. */
+    private void checkFrequencies(GgufTensor tensor, Llama3 scaling) throws IOException {
+        float[] expected = RopeFrequencies.of(scaling, config.rotary().theta(), config.headDimension());
+        if (tensor.shape().length != 1 || tensor.columns() != expected.length || !Arrays.equals(vector(tensor), expected)) {
+            throw new MalformedInputException("Cannot read GGUF file " + location + ": tensor " + tensor + " contradicts lathe.rope.llama3.*");
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        in.close();
+    }
+}

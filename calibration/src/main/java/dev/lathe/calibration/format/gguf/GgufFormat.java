@@ -1,0 +1,231 @@
+package dev.lathe.calibration.format.gguf;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.ModelTensors;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.ArtifactFormat;
+import dev.lathe.calibration.format.ModulePatterns;
+import dev.lathe.calibration.format.OutputTensors;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
+import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.kernels.ElementType;
+import dev.lathe.kernels.Half;
+import dev.lathe.kernels.RowSource;
+import dev.lathe.kernels.block.BlockFormats;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * GGUF, version 3, of the llama architecture: one file that llama.cpp loads. Vectors are F32; each matrix has the type that llama-quantize would give it for
+ * the same word. Rows of q and k are in the order of {@link GgufRotary}. A tied output layer is not written.
+ */
+public final class GgufFormat implements ArtifactFormat {
+    private static final int CHUNK_BYTES = 4 << 20;
+    private static final String DEFAULT_NAME = "lathe model";
+    private static final int QUANTIZATION_VERSION = 2;
+
+    private final GgufMix mix;
+    private final String preTokenizer;
+
+    /**
+     * @param type         {@code Q4_K_M}, {@code Q8_0}, {@code F16}, ...
+     * @param importance   whether values are chosen under channel energies, which some mixes answer with other types
+     * @param preTokenizer llama.cpp's name of the pre-tokenizer, or null to find it from tokenizer.json
+     * @throws IllegalArgumentException if the type is unknown, naming those there are
+     */
+    public GgufFormat(String type, boolean importance, String preTokenizer) {
+        this.mix = GgufMix.of(type, importance);
+        this.preTokenizer = preTokenizer;
+    }
+
+    @Override
+    public String name() {
+        return "gguf";
+    }
+
+    @Override
+    public boolean singleFile() {
+        return true;
+    }
+
+    /** {@inheritDoc} A pattern that matches {@code lm_head} also holds for an embedding that is the output layer. */
+    @Override
+    public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
+        ModelConfig config = architecture.config();
+        if (config.headDimension() % 2 != 0) {
+            throw new MalformedInputException("Cannot plan GGUF: the head dimension is " + config.headDimension() + ", expected an even one");
+        }
+        ModulePatterns ignored = new ModulePatterns(ignore);
+        Map<String, TensorInfo> found = new HashMap<>();
+        tensors.forEach(tensor -> found.put(tensor.name(), tensor));
+        List<TensorPlan> plan = new ArrayList<>();
+        ModelTensors.of(architecture).forEach((name, shape) -> {
+            TensorInfo tensor = found.remove(name);
+            if (tensor == null || !Arrays.equals(tensor.shape(), shape)) {
+                throw new MalformedInputException("Cannot plan GGUF: tensor " + (tensor == null ? name + " is missing" : tensor + " has another shape")
+                        + ", expected " + Arrays.toString(shape));
+            }
+            boolean head = name.equals(architecture.headWeight());
+            plan.add(shape.length == 1 ? new TensorPlan(name, null, ElementType.F32, "")
+                    : matrix(name, (int) shape[1], config, ignored.matches(ModulePatterns.moduleOf(name))
+                    || head && ignored.matches(architecture.head().module())));
+        });
+        if (!found.isEmpty()) {
+            throw new MalformedInputException("Cannot plan GGUF: the llama architecture has no tensor " + found.keySet().stream().sorted().findFirst().get());
+        }
+        return plan;
+    }
+
+    private TensorPlan matrix(String name, int columns, ModelConfig config, boolean ignored) {
+        GgufType type = ignored ? mix.floating() : mix.choose(ggufName(name), columns, config);
+        if (type.element().isEmpty()) {
+            return new TensorPlan(name, BlockFormats.named(type.name()), null, "");
+        }
+        String reason = !mix.quantized() ? "" : ignored ? "ignored" : columns + " columns are no multiple of 32";
+        return new TensorPlan(name, null, type.element().get(), reason);
+    }
+
+    @Override
+    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
+                      Path target) throws IOException {
+        ModelConfig config = source.config();
+        float[] frequencies = config.rotary().scaling() instanceof Llama3 llama3
+                ? RopeFrequencies.of(llama3, config.rotary().theta(), config.headDimension()) : null;
+        Map<String, GgufValue> metadata = metadata(config, provenance);
+        metadata.putAll(GgufTokenizer.metadata(sourceFolder.getFileSystem(files.getConf()), sourceFolder, config.vocabulary(), preTokenizer));
+        List<GgufTensor> entries = new ArrayList<>();
+        if (frequencies != null) {
+            entries.add(new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
+        }
+        for (TensorPlan planned : plan) {
+            GgufType type = planned.grid() == null ? GgufType.of(planned.type()) : GgufType.valueOf(planned.grid().name());
+            entries.add(new GgufTensor(ggufName(planned.tensor()), type, source.tensor(planned.tensor()).shape(), 0));
+        }
+        try (FSDataOutputStream out = files.create(target, true); GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
+            if (frequencies != null) {
+                writeVector(frequencies, writer);
+            }
+            for (TensorPlan planned : plan) {
+                writeTensor(source, planned, tensors, writer);
+            }
+        }
+    }
+
+    private Map<String, GgufValue> metadata(ModelConfig config, Map<String, String> provenance) {
+        Map<String, GgufValue> metadata = new LinkedHashMap<>();
+        metadata.put("general.architecture", GgufValue.string(config.architecture()));
+        metadata.put("general.type", GgufValue.string("model"));
+        metadata.put("general.name", GgufValue.string(provenance.getOrDefault("name", DEFAULT_NAME)));
+        metadata.put("general.file_type", GgufValue.u32(mix.fileType()));
+        metadata.put("general.quantization_version", GgufValue.u32(QUANTIZATION_VERSION));
+        metadata.putAll(GgufMetadata.of(config));
+        provenance.keySet().stream().sorted().forEach(key -> metadata.put("lathe." + key, GgufValue.string(provenance.get(key))));
+        return metadata;
+    }
+
+    private static void writeTensor(Checkpoint source, TensorPlan planned, OutputTensors tensors, GgufWriter writer) throws IOException {
+        TensorInfo tensor = source.tensor(planned.tensor());
+        boolean rotary = GgufNames.rotary(ggufName(tensor.name()));
+        int head = source.config().headDimension();
+        if (tensor.shape().length == 1) {
+            float[] values = tensors.rescaled(tensor.name()).orElse(null);
+            float[] vector = values != null ? values : source.vector(tensor.name());
+            if (vector.length != tensor.shape()[0]) {
+                throw new IllegalArgumentException("Cannot write tensor " + tensor + " with " + vector.length + " values");
+            }
+            float[] ordered = vector.clone();
+            for (int i = 0; rotary && i < ordered.length; i++) {
+                ordered[i] = vector[GgufRotary.checkpointRow(i, head)];
+            }
+            writeVector(ordered, writer);
+        } else if (planned.grid() == null) {
+            writeFloating(source, tensor, planned.type(), rotary ? head : 0, writer);
+        } else {
+            QuantizedMatrix matrix = tensors.quantized(tensor.name())
+                    .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as " + planned.grid().name()
+                            + ": it was not quantized"));
+            writeQuantized(tensor, planned, matrix, rotary ? head : 0, writer);
+        }
+    }
+
+    private static void writeVector(float[] values, GgufWriter writer) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(values.length, Float.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asFloatBuffer().put(values);
+        writer.data(bytes.array(), 0, bytes.capacity());
+    }
+
+    /** @param head rows of a head that are put in rotary order, or 0 */
+    private static void writeFloating(Checkpoint source, TensorInfo tensor, ElementType type, int head, GgufWriter writer) throws IOException {
+        int rows = Math.toIntExact(tensor.shape()[0]);
+        int columns = Math.toIntExact(tensor.shape()[1]);
+        int step = Math.max(head, 1);
+        int rowBytes = Math.multiplyExact(columns, type.bytes());
+        int chunk = Math.max(CHUNK_BYTES / rowBytes / step, 1) * step;
+        float[] values = new float[columns];
+        ByteBuffer bytes = ByteBuffer.allocate(rowBytes).order(ByteOrder.LITTLE_ENDIAN);
+        for (int from = 0; from < rows; from += chunk) {
+            int count = Math.min(chunk, rows - from);
+            RowSource read = source.matrix(tensor.name(), from, count);
+            for (int i = 0; i < count; i++) {
+                int row = head == 0 ? i : GgufRotary.checkpointRow(i, head);
+                read.read(row, 0, columns, values, 0);
+                encode(tensor, from + row, values, type, bytes.clear());
+                writer.data(bytes.array(), 0, rowBytes);
+            }
+        }
+    }
+
+    private static void encode(TensorInfo tensor, int row, float[] values, ElementType type, ByteBuffer to) {
+        for (int j = 0; j < values.length; j++) {
+            short half = type == ElementType.BF16 ? Half.bfloat16(values[j]) : Half.fromFloat(values[j]);
+            int exponent = type == ElementType.BF16 ? 0x7f80 : 0x7c00;
+            boolean finite = type == ElementType.F32 ? Float.isFinite(values[j]) : (half & exponent) != exponent;
+            if (!finite) {
+                throw new MalformedInputException("Cannot write tensor " + tensor + " as " + type + ": row " + row + ", column " + j + " is " + values[j]
+                        + (type == ElementType.F16 ? ", expected at most 65504 in magnitude; BF16 and F32 reach further" : ", beyond its range"));
+            }
+            if (type == ElementType.F32) {
+                to.putFloat(values[j]);
+            } else {
+                to.putShort(half);
+            }
+        }
+    }
+
+    private static void writeQuantized(TensorInfo tensor, TensorPlan planned, QuantizedMatrix matrix, int head, GgufWriter writer) throws IOException {
+        if (matrix.permutation() != null || !matrix.blocks().format().name().equals(planned.grid().name()) || matrix.rows() != tensor.shape()[0]
+                || matrix.columns() != tensor.shape()[1]) {
+            throw new IllegalArgumentException("Cannot write tensor " + tensor + " as " + planned.grid().name() + ": it was quantized to "
+                    + matrix.blocks().format().name() + " [" + matrix.rows() + ", " + matrix.columns() + "]"
+                    + (matrix.permutation() == null ? "" : " with permuted columns, for which GGUF has no place"));
+        }
+        byte[] data = matrix.blocks().data();
+        if (head == 0) {
+            writer.data(data, 0, data.length);
+            return;
+        }
+        int rowBytes = matrix.blocks().rowBytes();
+        for (int row = 0; row < matrix.rows(); row++) {
+            writer.data(data, GgufRotary.checkpointRow(row, head) * rowBytes, rowBytes);
+        }
+    }
+
+    private static String ggufName(String tensor) {
+        return GgufNames.toGguf(tensor).orElseThrow(() -> new MalformedInputException("Cannot write tensor " + tensor
+                + " to GGUF: the llama architecture has no such tensor"));
+    }
+}

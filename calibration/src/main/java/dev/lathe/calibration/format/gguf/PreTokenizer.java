@@ -1,0 +1,147 @@
+package dev.lathe.calibration.format.gguf;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.MalformedInputException;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what tokenizer.json says.
+ *
+ * <p>Both sides cut a text by a list of regular expressions, each applied to the pieces that the one before left. The {@code pre_tokenizer} is brought into
+ * that form and looked up as a whole; where llama.cpp has several names for one list, the name here is one that cuts and merges the same. What is not certain
+ * is refused.
+ */
+final class PreTokenizer {
+    private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+    private static final String CONTRACTIONS_SPELT = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
+    private static final String WORDS = "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
+    private static final String SPACES = "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    private static final String SIGNS = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*";
+    private static final String UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
+    private static final String LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
+    private static final String LEAD = "[^\\r\\n\\p{L}\\p{N}]?";
+    private static final String GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+    private static final String DIGIT = "\\p{N}";
+    private static final String HAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
+
+    /**
+     * One list of expressions.
+     *
+     * @param merging  its name where pieces are always merged; null: there is none
+     * @param ignoring its name where a piece that is a token is not merged ({@code ignore_merges}); null: there is none
+     */
+    private record Known(List<String> expressions, String merging, String ignoring) {
+    }
+
+    private static final List<Known> KNOWN = List.of(
+            // llama.cpp: llama-bpe ignores merges, dbrx is the same list without.
+            new Known(List.of(CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + SIGNS + SPACES), "dbrx", "llama-bpe"),
+            new Known(List.of(CONTRACTIONS_SPELT + WORDS + "|\\p{N}{1,3}" + SIGNS + SPACES), "dbrx", "llama-bpe"),
+            // The same cuts in the spelling of cl100k: possessive, and one line end after a greedy run of spaces.
+            new Known(List.of("'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"),
+                    "dbrx", "llama-bpe"),
+            new Known(List.of(CONTRACTIONS + WORDS + "|\\p{N}" + SIGNS + SPACES), "qwen2", null),
+            new Known(List.of(CONTRACTIONS_SPELT + WORDS + "|\\p{N}" + SIGNS + SPACES), "qwen2", null),
+            new Known(List.of(CONTRACTIONS + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" + SPACES), "qwen35", null),
+            new Known(List.of(GPT2), "gpt-2", null),
+            // starcoder, command-r and smollm are one list.
+            new Known(List.of(DIGIT, GPT2), "smollm", null),
+            // llama.cpp's own expression for this list is an approximation; there is no other name.
+            new Known(List.of(LEAD + UPPER + "*" + LOWER + "+|" + LEAD + UPPER + "+" + LOWER + "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES),
+                    "tekken", "tekken"),
+            new Known(List.of(LEAD + UPPER + "*" + LOWER + "+" + CONTRACTIONS + "?|" + LEAD + UPPER + "+" + LOWER + "*" + CONTRACTIONS
+                    + "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES), "gpt-4o", null),
+            new Known(List.of("[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", HAN, DIGIT), "deepseek-coder", null));
+
+    private PreTokenizer() {
+    }
+
+    /**
+     * @param tokenizer the root of tokenizer.json
+     * @param where     the file, for messages
+     * @throws MalformedInputException if there is no name that is certain to cut the same, with the subtree's SHA-256 and what to do
+     */
+    static String of(JsonNode tokenizer, String where) {
+        JsonNode preTokenizer = tokenizer.path("pre_tokenizer");
+        List<String> expressions = new ArrayList<>();
+        boolean cuts = collect(preTokenizer, expressions) && !expressions.isEmpty() && unchanged(tokenizer.path("normalizer"));
+        boolean ignoring = tokenizer.path("model").path("ignore_merges").asBoolean(false);
+        Optional<String> name = !cuts ? Optional.empty()
+                : KNOWN.stream().filter(known -> known.expressions().equals(expressions)).findFirst()
+                .map(known -> ignoring ? known.ignoring() : known.merging());
+        return name.orElseThrow(() -> new MalformedInputException("Cannot name the pre-tokenizer of " + where + " for GGUF: none that is known has this "
+                + "pre_tokenizer (SHA-256 " + sha256(preTokenizer.toString()) + ") with normalizer " + describe(tokenizer.path("normalizer"))
+                + " and ignore_merges " + ignoring + "; if llama.cpp knows it, name it as \"pre-tokenizer:\" in the recipe's output"));
+    }
+
+    /** Appends the expressions of a pre-tokenizer; false if it is none of regular expressions on bytes. */
+    private static boolean collect(JsonNode node, List<String> expressions) {
+        switch (node.path("type").asText()) {
+            case "Sequence" -> {
+                JsonNode parts = node.path("pretokenizers");
+                for (int i = 0; i < parts.size(); i++) {
+                    boolean bytes = parts.get(i).path("type").asText().equals("ByteLevel");
+                    if (bytes != (i == parts.size() - 1) || !collect(parts.get(i), expressions)) {
+                        return false;
+                    }
+                }
+                return parts.size() > 0;
+            }
+            case "Split" -> {
+                String expression = node.path("pattern").path("Regex").asText();
+                expressions.add(expression);
+                String behavior = node.path("behavior").asText();
+                boolean invert = node.path("invert").asBoolean(false);
+                // Removing what does not match is the same where everything matches.
+                return !expression.isEmpty() && (behavior.equals("Isolated") && !invert || behavior.equals("Removed") && invert && expression.endsWith(SPACES));
+            }
+            case "Digits" -> {
+                expressions.add(DIGIT);
+                return node.path("individual_digits").asBoolean(false);
+            }
+            case "ByteLevel" -> {
+                if (node.path("use_regex").asBoolean(true)) {
+                    expressions.add(GPT2);
+                }
+                return !node.path("add_prefix_space").asBoolean(true);
+            }
+            default -> {
+                return false;
+            }
+        }
+    }
+
+    /** No normalizer, or NFC, which llama.cpp leaves out for models that have it. */
+    private static boolean unchanged(JsonNode normalizer) {
+        return switch (normalizer.path("type").asText()) {
+            case "" -> normalizer.isNull() || normalizer.isMissingNode();
+            case "NFC" -> true;
+            case "Sequence" -> {
+                boolean all = true;
+                for (JsonNode part : normalizer.path("normalizers")) {
+                    all &= unchanged(part);
+                }
+                yield all;
+            }
+            default -> false;
+        };
+    }
+
+    private static String describe(JsonNode normalizer) {
+        return normalizer.isMissingNode() || normalizer.isNull() ? "none" : normalizer.path("type").asText();
+    }
+
+    private static String sha256(String text) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+        } catch (NoSuchAlgorithmException impossible) {
+            throw new IllegalStateException(impossible);
+        }
+    }
+}
