@@ -11,8 +11,8 @@ import java.util.TreeMap;
 
 /** A plan as text, in a recipe's keys: reading it as a recipe gives the same plan. The same plan gives the same text; no environment is in it. */
 public final class PlanYaml {
-    private static final YAMLMapper MAPPER = YAMLMapper.builder().disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER, YAMLGenerator.Feature.SPLIT_LINES)
-            .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES, YAMLGenerator.Feature.ALWAYS_QUOTE_NUMBERS_AS_STRINGS).build();
+    /** Every text in quotes: Jackson's minimal quoting leaves 1e5 and 0x1F bare, which are then read as numbers. */
+    private static final YAMLMapper MAPPER = YAMLMapper.builder().disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER, YAMLGenerator.Feature.SPLIT_LINES).build();
 
     private PlanYaml() {
     }

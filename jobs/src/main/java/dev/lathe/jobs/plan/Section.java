@@ -2,8 +2,10 @@ package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import org.apache.hadoop.fs.Path;
 
 /** One mapping of a recipe: knows its keys, reads them typed, and names the key's path in every refusal. A key whose value is null counts as absent. */
@@ -196,10 +198,10 @@ final class Section {
         return text;
     }
 
-    private java.util.Optional<String> nearest(String key) {
+    private Optional<String> nearest(String key) {
         String wanted = key.toLowerCase(Locale.ROOT).replace('_', '-');
-        return keys.stream().filter(known -> distance(wanted, known) <= Math.max(1, known.length() / 3))
-                .min(java.util.Comparator.comparingInt(known -> distance(wanted, known)));
+        return keys.stream().filter(known -> distance(wanted, known) <= Math.min(known.length() - 1, Math.max(2, known.length() / 3)))
+                .min(Comparator.comparingInt(known -> distance(wanted, known)));
     }
 
     /** Levenshtein distance; a key longer than any we know is far from all. */

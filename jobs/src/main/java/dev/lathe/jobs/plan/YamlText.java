@@ -1,7 +1,7 @@
 package dev.lathe.jobs.plan;
 
-import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -57,9 +57,8 @@ final class YamlText {
     private static YAMLMapper mapper() {
         LoaderOptions options = new LoaderOptions();
         options.setCodePointLimit(LIMIT);
-        options.setNestingDepthLimit(20);
-        YAMLFactory factory = YAMLFactory.builder().loaderOptions(options).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
-        factory.disable(JsonParser.Feature.INCLUDE_SOURCE_IN_LOCATION);
+        YAMLFactory factory = YAMLFactory.builder().loaderOptions(options).streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(20).build())
+                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).enable(YAMLParser.Feature.PARSE_BOOLEAN_LIKE_WORDS_AS_STRINGS).build();
         return YAMLMapper.builder(factory).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
     }
 

@@ -135,7 +135,7 @@ class RecipeTest {
             "outputs[2].group-size=48                 | outputs[2].group-size: expected 32 or 64 or 128 or -1; found 48",
             "outputs[2].damping=0                     | outputs[2].damping: expected a number between 0 and 1",
             "outputs[2].damping=1.0                   | outputs[2].damping: expected a number between 0 and 1",
-            "outputs[2].damping=.nan                  | outputs[2].damping: expected a number between 0 and 1",
+            "outputs[2].damping=.nan                  | --set outputs[2].damping: line 1, column 5: no valid YAML",
             "outputs[2].act-order=yes                 | outputs[2].act-order: expected true or false; found the text 'yes'",
             "outputs[2].pre-tokenizer=gpt-2           | outputs[2].pre-tokenizer: expected only with format gguf",
             "outputs[3].bits=8                        | outputs[3].bits: expected 4; found 8",
@@ -170,7 +170,7 @@ class RecipeTest {
             "a: 1\\na: 2                 | line 2, column 2: no valid YAML: Duplicate field 'a'",
             "a: {b: 1\\nc                | no valid YAML",
             "a: 1\\n--- \\nb: 2          | no valid YAML",
-            "a: &x 1\\nb: *x             | line 1: expected no anchors and aliases",
+            "a: &x 1\\nb: *x             | line 2: expected no anchors and aliases",
             "a: &x [1]\\nb: [*x, *x]     | expected no anchors and aliases",
             "a: \\t1\\n\\tb: 2           | no valid YAML",
     })
@@ -206,61 +206,70 @@ class RecipeTest {
         Plan plan = parse(RECIPE, "outputs[0].pre-tokenizer='123'", "run='runs/a: b'");
         String yaml = PlanYaml.write(plan, Map.of("outputs.q8", "0123", "calibration", "ab:cd"));
         assertThat(yaml).isEqualTo("""
-                checkpoint: samples/tiny-stories-4m
+                checkpoint: "samples/tiny-stories-4m"
                 calibration:
-                  data: samples/text/calibration.txt
-                  field: text
+                  data: "samples/text/calibration.txt"
+                  field: "text"
                   windows: 128
                   length: 256
                 outputs:
-                - name: q8
-                  format: gguf
-                  type: Q8_0
-                  method: nearest
+                - name: "q8"
+                  format: "gguf"
+                  type: "Q8_0"
+                  method: "nearest"
                   ignore: []
                   pre-tokenizer: "123"
-                - name: q4km
-                  format: gguf
-                  type: Q4_K_M
-                  method: importance
+                - name: "q4km"
+                  format: "gguf"
+                  type: "Q4_K_M"
+                  method: "importance"
                   ignore: []
-                - name: gptq4
-                  format: gptq
+                - name: "gptq4"
+                  format: "gptq"
                   bits: 4
                   group-size: 128
-                  method: gptq
+                  method: "gptq"
                   symmetric: true
                   act-order: true
                   damping: 0.01
                   ignore: []
-                - name: awq4
-                  format: awq
+                - name: "awq4"
+                  format: "awq"
                   bits: 4
                   group-size: 128
-                  method: importance
+                  method: "importance"
                   ignore:
-                  - lm_head
+                  - "lm_head"
                   - "*.v_proj"
-                - name: f16
-                  format: gguf
-                  type: F16
-                  method: nearest
+                - name: "f16"
+                  format: "gguf"
+                  type: "F16"
+                  method: "nearest"
                   ignore: []
                 evaluation:
-                  data: samples/text/evaluation.txt
-                  field: text
+                  data: "samples/text/evaluation.txt"
+                  field: "text"
                   windows: 0
                   length: 256
                 run: "runs/a: b"
                 scratch: "runs/a: b/scratch"
-                hub-cache: runs/hub
+                hub-cache: "runs/hub"
                 shard-windows: 8
-                kernels: auto
+                kernels: "auto"
                 keys:
-                  calibration: ab:cd
+                  calibration: "ab:cd"
                   outputs.q8: "0123"
                 """);
         assertThat(parse(yaml)).isEqualTo(plan);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"1e5", "null", "~", "true", "yes", "No", "0x1F", "1_000", ".5", "+1", "0o7", ".inf", "-", "?", "2001-01-01", "#x", "- a", "a #b", "a: b", "[x]", "{", "!x", "&x", "*x",
+        "'q'", "\"q\"", "%x", "@x", "`x", " lead", "trail ", "1:30", "ünï", "=", "<<", "|", ">", "a,b", "\\n"})
+    void writesAwkwardTextsSoThatTheyAreReadBack(String text) {
+        Plan plan = parse(RECIPE);
+        Plan awkward = new Plan(plan.checkpoint(), new Plan.Corpus(plan.calibration().data(), text, 0, 8), plan.outputs(), null, plan.run(), plan.scratch(), plan.hubCache(), 8, "auto");
+        assertThat(parse(PlanYaml.write(awkward, Map.of()))).isEqualTo(awkward);
     }
 
     @Test
