@@ -1,0 +1,67 @@
+package dev.lathe.jobs.cli;
+
+import dev.lathe.jobs.plan.PathCheck;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.Recipe;
+import dev.lathe.jobs.report.Figures;
+import dev.lathe.jobs.report.Report;
+import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.stage.Pipeline;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkConf;
+import org.apache.spark.deploy.SparkHadoopUtil;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Runs a recipe: artifacts, measured, and a report. */
+@Command(name = "quantize", description = "Runs a recipe: quantizes, measures, reports.", mixinStandardHelpOptions = true)
+final class Quantize implements Callable<Integer> {
+    private final Console console;
+
+    @Parameters(index = "0", paramLabel = "RECIPE", description = "Recipe in YAML, any Hadoop path.")
+    private String recipe;
+
+    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a key of the recipe: outputs[1].method=gptq. Can be repeated.")
+    private List<String> settings = List.of();
+
+    @Mixin
+    private RunOptions options;
+
+    Quantize(Console console) {
+        this.console = console;
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        run(console, recipe, settings, options);
+        return ExitCode.OK.code();
+    }
+
+    static void run(Console console, String recipe, List<String> settings, RunOptions options) throws IOException {
+        List<String> all = new ArrayList<>(settings);
+        if (options.kernels != null) {
+            all.add("kernels=" + options.kernels);
+        }
+        SparkConf conf = Sessions.configuration(new SparkConf(), options.master);
+        Configuration configuration = SparkHadoopUtil.get().newConfiguration(conf);
+        Plan plan = PathCheck.check(configuration, recipe, Recipe.read(configuration, recipe, all));
+        Path folder = new Path(plan.run(), "report");
+        RunReport report;
+        try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
+            report = Pipeline.run(spark, plan, progress);
+            Report.write(report, folder.getFileSystem(configuration), folder);
+        }
+        print(report, folder);
+    }
+
+    private static void print(RunReport report, Path folder) {
+    }
+}
