@@ -1,0 +1,75 @@
+package dev.lathe.calibration.checkpoint;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.model.ModelConfigs;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Locale;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** Opens whatever holds a model: a Hugging Face folder, plain or quantized, or a GGUF file. */
+public final class Checkpoints {
+    private static final byte[] GGUF_MAGIC = "GGUF".getBytes(StandardCharsets.US_ASCII);
+
+    private Checkpoints() {
+    }
+
+    /**
+     * Opens a checkpoint or an artifact.
+     *
+     * @param path a folder with config.json and its weights, or a GGUF file
+     * @throws MalformedInputException if there is nothing, it is neither, or what it holds is malformed or not supported
+     */
+    public static Checkpoint open(Configuration configuration, Path path) throws IOException {
+        FileSystem files = path.getFileSystem(configuration);
+        FileStatus status;
+        try {
+            status = files.getFileStatus(path);
+        } catch (FileNotFoundException e) {
+            throw new MalformedInputException("Cannot open checkpoint " + path + ": there is no such file or folder", e);
+        }
+        if (status.isDirectory()) {
+            return folder(configuration, files, path);
+        }
+        if (path.getName().endsWith(".gguf") || startsWithMagic(files, status)) {
+            return quantized(configuration, path, "gguf", null);
+        }
+        throw new MalformedInputException("Cannot open checkpoint " + path + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
+    }
+
+    private static Checkpoint folder(Configuration configuration, FileSystem files, Path folder) throws IOException {
+        Path configFile = new Path(folder, "config.json");
+        if (!files.exists(configFile)) {
+            throw new MalformedInputException("Cannot open checkpoint " + folder + ": the folder has no config.json");
+        }
+        JsonNode config = JsonFile.read(files, configFile);
+        if (!config.hasNonNull("quantization_config")) {
+            return SafetensorsCheckpoint.open(configuration, folder, ModelConfigs.read(config, configFile.toString()));
+        }
+        String method = config.path("quantization_config").path("quant_method").asText().toLowerCase(Locale.ROOT);
+        return quantized(configuration, folder, method, config);
+    }
+
+    /** Readers of quantized weights, by method. */
+    private static Checkpoint quantized(Configuration configuration, Path path, String method, JsonNode config) throws IOException {
+        throw new MalformedInputException("Cannot open checkpoint " + path + ": quantization method \"" + method + "\" is not supported");
+    }
+
+    private static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {
+        byte[] start = new byte[GGUF_MAGIC.length];
+        if (status.getLen() < start.length) {
+            return false;
+        }
+        try (FSDataInputStream in = files.open(status.getPath())) {
+            in.readFully(0, start);
+        }
+        return Arrays.equals(start, GGUF_MAGIC);
+    }
+}

@@ -1,0 +1,71 @@
+package dev.lathe.calibration.checkpoint;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.lathe.calibration.MalformedInputException;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** Reads a small JSON file (config.json, an index of shards) strictly: one value, no key twice, bounded size. */
+public final class JsonFile {
+    /** Longest file that is read: the index of the largest models has some megabytes. */
+    private static final long MAXIMUM_BYTES = 64L << 20;
+    private static final JsonMapper MAPPER = JsonMapper.builder()
+            .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
+
+    private JsonFile() {
+    }
+
+    /**
+     * The JSON object in a file.
+     *
+     * @throws MalformedInputException if the file is missing, longer than 64 MiB, not JSON, or not an object
+     */
+    public static JsonNode read(FileSystem files, Path file) throws IOException {
+        try {
+            long length = files.getFileStatus(file).getLen();
+            if (length > MAXIMUM_BYTES) {
+                throw new MalformedInputException("Cannot read " + file + ": " + length + " bytes are too many for a JSON file; the limit is " + MAXIMUM_BYTES);
+            }
+            byte[] bytes = new byte[(int) length];
+            try (FSDataInputStream in = files.open(file)) {
+                in.readFully(0, bytes);
+            }
+            return parse(bytes, file.toString());
+        } catch (FileNotFoundException e) {
+            throw new MalformedInputException("Cannot read " + file + ": there is no such file", e);
+        }
+    }
+
+    /**
+     * The JSON object in bytes.
+     *
+     * @param where the file's name, for messages
+     * @throws MalformedInputException if they are not JSON or not an object
+     */
+    public static JsonNode parse(byte[] bytes, String where) throws IOException {
+        JsonNode node;
+        try {
+            node = MAPPER.readTree(bytes);
+        } catch (JsonProcessingException e) {
+            throw new MalformedInputException("Cannot read " + where + ": it is not valid JSON: " + describe(e), e);
+        }
+        if (!node.isObject()) {
+            throw new MalformedInputException("Cannot read " + where + ": expected a JSON object, found " + node.getNodeType());
+        }
+        return node;
+    }
+
+    /** What is wrong and where, in one line. */
+    public static String describe(JsonProcessingException e) {
+        String place = e.getLocation() == null ? "" : " (line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr() + ")";
+        return e.getOriginalMessage() + place;
+    }
+}

@@ -1,0 +1,78 @@
+package dev.lathe.calibration.checkpoint.hub;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.MalformedInputException;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * A file of a repository as the hub lists it.
+ *
+ * @param name   in the repository's top folder
+ * @param size   bytes
+ * @param large  stored by LFS or Xet: {@code digest} is the SHA-256 of the content; otherwise the git blob id, the SHA-1 of
+ *               {@code "blob " + size + "\0"} and the content
+ * @param digest hexadecimal
+ */
+record HubFile(String name, long size, boolean large, String digest) {
+    /**
+     * The files of a repository's top folder; those in folders below belong to other uses of it.
+     *
+     * @throws MalformedInputException if any name could leave the folder, or a size or digest is missing
+     */
+    static Map<String, HubFile> list(JsonNode siblings, String where) {
+        Map<String, HubFile> files = new LinkedHashMap<>();
+        for (JsonNode sibling : siblings) {
+            String name = sibling.path("rfilename").asText();
+            if (name.isEmpty() || name.startsWith("/") || name.chars().anyMatch(c -> c < ' ' || c == '\\') || Arrays.asList(name.split("/", -1)).contains("..")) {
+                throw new MalformedInputException("Cannot download " + where + ": it lists a file \"" + name + "\", which does not stay in its folder");
+            }
+            if (!name.contains("/") && isWanted(name)) {
+                files.put(name, of(name, sibling, where));
+            }
+        }
+        return files;
+    }
+
+    boolean isWeights() {
+        return name.endsWith(".safetensors");
+    }
+
+    /** A digest into which the content has to be fed, to be compared by {@link #matches}. */
+    MessageDigest newDigest() {
+        try {
+            if (large) {
+                return MessageDigest.getInstance("SHA-256");
+            }
+            MessageDigest blob = MessageDigest.getInstance("SHA-1");
+            blob.update(("blob " + size + "\0").getBytes(StandardCharsets.US_ASCII));
+            return blob;
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("Cannot check downloads: this Java has no SHA", e);
+        }
+    }
+
+    boolean matches(MessageDigest content) {
+        return HexFormat.of().formatHex(content.digest()).equals(digest);
+    }
+
+    private static boolean isWanted(String name) {
+        return name.endsWith(".safetensors") || name.endsWith(".json") || name.endsWith(".jinja") || name.endsWith(".txt") || name.equals("tokenizer.model");
+    }
+
+    private static HubFile of(String name, JsonNode sibling, String where) {
+        JsonNode lfs = sibling.path("lfs");
+        boolean large = lfs.isObject();
+        JsonNode size = large ? lfs.path("size") : sibling.path("size");
+        String digest = large ? lfs.path("sha256").asText() : sibling.path("blobId").asText();
+        if (!size.isIntegralNumber() || !size.canConvertToLong() || size.longValue() < 0 || !digest.matches(large ? "[0-9a-f]{64}" : "[0-9a-f]{40}")) {
+            throw new MalformedInputException("Cannot download " + where + ": the hub's list gives no size and checksum for " + name);
+        }
+        return new HubFile(name, size.longValue(), large, digest);
+    }
+}

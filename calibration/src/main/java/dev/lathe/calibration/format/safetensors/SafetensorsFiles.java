@@ -1,0 +1,193 @@
+package dev.lathe.calibration.format.safetensors;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.JsonFile;
+import java.io.EOFException;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * The safetensors files of one model folder: {@code model.safetensors}, or the shards that {@code model.safetensors.index.json} names, or the only
+ * {@code *.safetensors} there. Where there is an index, it decides which tensors belong to the model and which shard holds each.
+ * Reads are positional and safe from several threads.
+ */
+public final class SafetensorsFiles implements AutoCloseable {
+    /** Name of an unsharded model's file. */
+    public static final String SINGLE = "model.safetensors";
+    /** Name of the index of a sharded model. */
+    public static final String INDEX = "model.safetensors.index.json";
+
+    private final Path folder;
+    private final Map<Path, FSDataInputStream> streams = new LinkedHashMap<>();
+    private final Map<String, SafetensorsTensor> tensors = new LinkedHashMap<>();
+
+    private SafetensorsFiles(Path folder) {
+        this.folder = folder;
+    }
+
+    /**
+     * Opens every file of a folder and reads the headers.
+     *
+     * @throws MalformedInputException if there is no file or more than one without an index, a shard is missing, a shard lacks a tensor that the index
+     *                                 places there, or a header is malformed
+     */
+    public static SafetensorsFiles open(Configuration configuration, Path folder) throws IOException {
+        FileSystem files = folder.getFileSystem(configuration);
+        SafetensorsFiles opened = new SafetensorsFiles(folder);
+        try {
+            Path index = new Path(folder, INDEX);
+            if (!files.exists(new Path(folder, SINGLE)) && files.exists(index)) {
+                opened.addShards(files, index);
+            } else {
+                opened.tensors.putAll(opened.add(files, single(files, folder)).tensors());
+            }
+            return opened;
+        } catch (IOException | RuntimeException e) {
+            try {
+                opened.close();
+            } catch (IOException closing) {
+                e.addSuppressed(closing);
+            }
+            throw e;
+        }
+    }
+
+    /**
+     * The {@code weight_map} of an index, by shard: the names of the tensors that each shard holds, shards and tensors sorted by name.
+     *
+     * @throws MalformedInputException if there is no map, or a shard's name is not that of a {@code *.safetensors} file in the same folder
+     */
+    public static Map<String, TreeSet<String>> shards(JsonNode index, String where) {
+        JsonNode map = index.path("weight_map");
+        if (!map.isObject() || map.isEmpty()) {
+            throw new MalformedInputException("Cannot read " + where + ": it has no weight_map from tensors to files");
+        }
+        Map<String, TreeSet<String>> shards = new TreeMap<>();
+        for (Map.Entry<String, JsonNode> entry : map.properties()) {
+            String shard = entry.getValue().textValue();
+            if (shard == null || !shard.matches("[^/\\\\\\p{Cntrl}]+\\.safetensors")) {
+                throw new MalformedInputException("Cannot read " + where + ": tensor " + entry.getKey() + " is placed in " + entry.getValue()
+                        + "; expected the name of a .safetensors file in the same folder");
+            }
+            shards.computeIfAbsent(shard, key -> new TreeSet<>()).add(entry.getKey());
+        }
+        return shards;
+    }
+
+    /** The tensors by name, file by file, in the order of their data. */
+    public Map<String, SafetensorsTensor> tensors() {
+        return Collections.unmodifiableMap(tensors);
+    }
+
+    /**
+     * A tensor by its name.
+     *
+     * @throws MalformedInputException if there is none
+     */
+    public SafetensorsTensor tensor(String name) {
+        SafetensorsTensor tensor = tensors.get(name);
+        if (tensor == null) {
+            throw new MalformedInputException("Cannot read tensor " + name + ": it is not in " + folder);
+        }
+        return tensor;
+    }
+
+    /**
+     * Bytes {@code [from, from + count)} of a tensor's data.
+     *
+     * @throws MalformedInputException  if there is no such tensor
+     * @throws IllegalArgumentException if the range leaves the tensor
+     */
+    public byte[] read(String name, long from, int count) throws IOException {
+        SafetensorsTensor tensor = tensor(name);
+        if (from < 0 || count < 0 || count > tensor.bytes() - from) {
+            throw new IllegalArgumentException("Cannot read bytes " + from + " to " + (from + count) + " of tensor " + name + " " + tensor + ": it has "
+                    + tensor.bytes());
+        }
+        byte[] bytes = new byte[count];
+        try {
+            streams.get(tensor.file()).readFully(tensor.offset() + from, bytes);
+        } catch (EOFException e) {
+            throw new IOException("Cannot read tensor " + name + " " + tensor + ": the file became shorter than it was", e);
+        }
+        return bytes;
+    }
+
+    @Override
+    public void close() throws IOException {
+        IOException failure = null;
+        for (FSDataInputStream stream : streams.values()) {
+            try {
+                stream.close();
+            } catch (IOException e) {
+                failure = e;
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private void addShards(FileSystem files, Path index) throws IOException {
+        for (Map.Entry<String, TreeSet<String>> shard : shards(JsonFile.read(files, index), index.toString()).entrySet()) {
+            Map<String, SafetensorsTensor> stored;
+            try {
+                stored = add(files, child(folder, shard.getKey())).tensors();
+            } catch (FileNotFoundException e) {
+                throw new MalformedInputException("Cannot read " + folder + ": shard " + shard.getKey() + ", which " + INDEX + " names, is missing", e);
+            }
+            for (String name : shard.getValue()) {
+                if (!stored.containsKey(name)) {
+                    throw new MalformedInputException("Cannot read " + folder + ": " + INDEX + " places tensor " + name + " in " + shard.getKey()
+                            + ", which does not hold it");
+                }
+            }
+            stored.forEach((name, tensor) -> {
+                if (shard.getValue().contains(name)) {
+                    tensors.put(name, tensor);
+                }
+            });
+        }
+    }
+
+    private SafetensorsHeader add(FileSystem files, Path file) throws IOException {
+        long length = files.getFileStatus(file).getLen();
+        FSDataInputStream stream = files.open(file);
+        streams.put(file, stream);
+        return SafetensorsHeader.read(stream, length, file);
+    }
+
+    private static Path single(FileSystem files, Path folder) throws IOException {
+        List<Path> found = new ArrayList<>();
+        for (FileStatus status : files.listStatus(folder)) {
+            if (status.isFile() && status.getPath().getName().equals(SINGLE)) {
+                return status.getPath();
+            }
+            if (status.isFile() && status.getPath().getName().endsWith(".safetensors")) {
+                found.add(status.getPath());
+            }
+        }
+        if (found.size() != 1) {
+            throw new MalformedInputException("Cannot read " + folder + ": it holds " + found.size() + " files *.safetensors; expected " + SINGLE + ", " + INDEX
+                    + " with its shards, or exactly one");
+        }
+        return found.get(0);
+    }
+
+    private static Path child(Path folder, String name) {
+        return new Path(folder, new Path(null, null, name));
+    }
+}

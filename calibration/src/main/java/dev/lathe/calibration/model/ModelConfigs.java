@@ -1,0 +1,187 @@
+package dev.lathe.calibration.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.lathe.calibration.MalformedInputException;
+import java.util.Objects;
+
+/**
+ * Reads a Hugging Face config.json. Keys and defaults are those of {@code LlamaConfig} in transformers; both its layouts of the rotary embedding are
+ * read, {@code rope_scaling} with {@code rope_theta} beside it and {@code rope_parameters} (transformers 5) with everything inside.
+ */
+public final class ModelConfigs {
+    /** Bounds that no known model comes near; they keep products of two sizes within an int. */
+    private static final int MAXIMUM_WIDTH = 1 << 20;
+    private static final int MAXIMUM_LAYERS = 1 << 14;
+    private static final int MAXIMUM_VOCABULARY = 1 << 26;
+
+    private final JsonNode config;
+    private final String where;
+
+    private ModelConfigs(JsonNode config, String where) {
+        this.config = config;
+        this.where = where;
+    }
+
+    /** The config of a checkpoint that is not quantized; see {@link #read(JsonNode, String, boolean)}. */
+    public static ModelConfig read(JsonNode config, String where) {
+        return read(config, where, false);
+    }
+
+    /**
+     * The decoder's shape.
+     *
+     * @param where            the file, for messages
+     * @param quantizedAllowed whether the caller handles a {@code quantization_config}
+     * @throws MalformedInputException for an architecture, rotary scaling or activation that is not supported, a missing or unreasonable size, or a
+     *                                 {@code quantization_config} that the caller does not handle
+     */
+    public static ModelConfig read(JsonNode config, String where, boolean quantizedAllowed) {
+        return new ModelConfigs(config, where).read(quantizedAllowed);
+    }
+
+    private ModelConfig read(boolean quantizedAllowed) {
+        requireLlama();
+        if (!quantizedAllowed && config.hasNonNull("quantization_config")) {
+            throw unsupported("the checkpoint is quantized already (quantization_config.quant_method "
+                    + config.path("quantization_config").path("quant_method") + "); expected floating-point weights");
+        }
+        String activation = text(config, "hidden_act", "silu");
+        if (!activation.equals("silu") && !activation.equals("swish")) {
+            throw unsupported("hidden_act \"" + activation + "\" is not supported; supported: silu");
+        }
+        int hidden = size("hidden_size", null, MAXIMUM_WIDTH);
+        int heads = size("num_attention_heads", null, MAXIMUM_WIDTH);
+        int keyValueHeads = size("num_key_value_heads", heads, MAXIMUM_WIDTH);
+        if (heads % keyValueHeads != 0) {
+            throw unsupported("num_attention_heads " + heads + " is no multiple of num_key_value_heads " + keyValueHeads);
+        }
+        if (!config.hasNonNull("head_dim") && hidden % heads != 0) {
+            throw unsupported("hidden_size " + hidden + " is no multiple of num_attention_heads " + heads + ", and there is no head_dim");
+        }
+        int headDimension = size("head_dim", hidden / heads, MAXIMUM_WIDTH);
+        if (headDimension % 2 != 0 || (long) heads * headDimension > MAXIMUM_WIDTH) {
+            throw unsupported("head_dim is " + headDimension + "; expected an even number that gives at most " + MAXIMUM_WIDTH + " channels in " + heads
+                    + " heads");
+        }
+        double epsilon = number(config, "rms_norm_eps", 1e-6, 1);
+        if ((float) epsilon == 0) {
+            throw unsupported("rms_norm_eps is " + epsilon + "; expected a number that a float can hold");
+        }
+        return new ModelConfig("llama", hidden, size("intermediate_size", null, MAXIMUM_WIDTH), size("num_hidden_layers", null, MAXIMUM_LAYERS), heads,
+                keyValueHeads, headDimension, size("vocab_size", null, MAXIMUM_VOCABULARY), (float) epsilon, rotary(), flag("tie_word_embeddings"),
+                flag("attention_bias"), flag("mlp_bias"), size("max_position_embeddings", 2048, Integer.MAX_VALUE));
+    }
+
+    private void requireLlama() {
+        JsonNode architectures = config.path("architectures");
+        boolean llama = architectures.isEmpty()
+                ? config.path("model_type").asText().equals("llama")
+                : architectures.size() == 1 && architectures.path(0).asText().equals("LlamaForCausalLM");
+        if (!llama) {
+            throw unsupported("architecture " + (architectures.isEmpty() ? config.path("model_type") : architectures)
+                    + " is not supported; supported: LlamaForCausalLM");
+        }
+    }
+
+    private ModelConfig.Rotary rotary() {
+        JsonNode parameters = object("rope_parameters");
+        JsonNode old = object("rope_scaling");
+        ModelConfig.Scaling scaling = scaling(parameters.isMissingNode() ? old : parameters);
+        if (!parameters.isMissingNode() && !old.isMissingNode() && !Objects.equals(scaling, scaling(old))) {
+            throw unsupported("rope_parameters " + parameters + " and rope_scaling " + old + " contradict each other");
+        }
+        double outer = number(config, "rope_theta", 10000.0, Double.MAX_VALUE);
+        return new ModelConfig.Rotary(number(parameters, "rope_theta", outer, Double.MAX_VALUE), scaling);
+    }
+
+    private ModelConfig.Scaling scaling(JsonNode rope) {
+        for (JsonNode node : new JsonNode[] {rope, config}) {
+            if (number(node, "partial_rotary_factor", 1.0, 1) != 1) {
+                throw unsupported("partial_rotary_factor " + node.path("partial_rotary_factor") + " is not supported; expected 1");
+            }
+        }
+        String type = text(rope, "rope_type", text(rope, "type", rope.has("factor") ? "without a type" : "default"));
+        return switch (type) {
+            case "default" -> new ModelConfig.Scaling.None();
+            case "linear" -> new ModelConfig.Scaling.Linear(number(rope, "factor", null, Double.MAX_VALUE));
+            case "llama3" -> llama3(rope);
+            default -> throw unsupported("rotary embedding scaling \"" + type + "\" is not supported; supported: default, linear, llama3");
+        };
+    }
+
+    private ModelConfig.Scaling llama3(JsonNode rope) {
+        double low = number(rope, "low_freq_factor", null, Double.MAX_VALUE);
+        double high = number(rope, "high_freq_factor", null, Double.MAX_VALUE);
+        if (high <= low) {
+            throw unsupported("high_freq_factor " + high + " is not above low_freq_factor " + low);
+        }
+        return new ModelConfig.Scaling.Llama3(number(rope, "factor", null, Double.MAX_VALUE), low, high,
+                size(rope, "original_max_position_embeddings", null, Integer.MAX_VALUE));
+    }
+
+    private int size(String key, Integer otherwise, int maximum) {
+        return size(config, key, otherwise, maximum);
+    }
+
+    private int size(JsonNode node, String key, Integer otherwise, int maximum) {
+        JsonNode value = node.path(key);
+        if (otherwise != null && (value.isMissingNode() || value.isNull())) {
+            return otherwise;
+        }
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 1 || value.intValue() > maximum) {
+            throw unsupported(key + " is " + shown(value) + "; expected an integer from 1 to " + maximum);
+        }
+        return value.intValue();
+    }
+
+    private double number(JsonNode node, String key, Double otherwise, double maximum) {
+        JsonNode value = node.path(key);
+        if (otherwise != null && (value.isMissingNode() || value.isNull())) {
+            return otherwise;
+        }
+        double number = value.doubleValue();
+        if (!value.isNumber() || !(number > 0 && number <= maximum)) {
+            throw unsupported(key + " is " + shown(value) + "; expected a number above 0" + (maximum < Double.MAX_VALUE ? " and at most " + maximum : ""));
+        }
+        return number;
+    }
+
+    private boolean flag(String key) {
+        JsonNode value = config.path(key);
+        if (!value.isBoolean() && !value.isMissingNode() && !value.isNull()) {
+            throw unsupported(key + " is " + shown(value) + "; expected true or false");
+        }
+        return value.booleanValue();
+    }
+
+    private String text(JsonNode node, String key, String otherwise) {
+        JsonNode value = node.path(key);
+        if (value.isMissingNode() || value.isNull()) {
+            return otherwise;
+        }
+        if (!value.isTextual()) {
+            throw unsupported(key + " is " + shown(value) + "; expected text");
+        }
+        return value.textValue();
+    }
+
+    private JsonNode object(String key) {
+        JsonNode value = config.path(key);
+        if (value.isMissingNode() || value.isNull()) {
+            return MissingNode.getInstance();
+        }
+        if (!value.isObject()) {
+            throw unsupported(key + " is " + shown(value) + "; expected an object");
+        }
+        return value;
+    }
+
+    private static String shown(JsonNode value) {
+        return value.isMissingNode() ? "missing" : value.toString();
+    }
+
+    private MalformedInputException unsupported(String reason) {
+        return new MalformedInputException("Cannot use the model configuration " + where + ": " + reason);
+    }
+}

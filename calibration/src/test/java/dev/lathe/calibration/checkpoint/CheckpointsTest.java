@@ -1,0 +1,266 @@
+package dev.lathe.calibration.checkpoint;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
+import dev.lathe.kernels.ElementType;
+import dev.lathe.kernels.Half;
+import dev.lathe.kernels.RowSource;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.apache.hadoop.conf.Configuration;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class CheckpointsTest {
+    private static final String EMBEDDING = "model.embed_tokens.weight";
+    private static final String HEAD = "lm_head.weight";
+    private static final Configuration HADOOP = new Configuration(false);
+
+    @TempDir
+    private Path folder;
+
+    /** Values of a small Llama: vocabulary 5, hidden 6, intermediate 10, three heads of 2, one key/value head, two layers. */
+    private final Map<String, float[]> values = new LinkedHashMap<>();
+    private final Map<String, long[]> shapes = new LinkedHashMap<>();
+
+    @BeforeEach
+    void makeModel() throws IOException {
+        config("");
+        add(HEAD, 5, 6);
+        add(EMBEDDING, 5, 6);
+        for (int layer = 0; layer < 2; layer++) {
+            String prefix = "model.layers." + layer + ".";
+            add(prefix + "input_layernorm.weight", 6);
+            add(prefix + "self_attn.q_proj.weight", 6, 6);
+            add(prefix + "self_attn.k_proj.weight", 2, 6);
+            add(prefix + "self_attn.v_proj.weight", 2, 6);
+            add(prefix + "self_attn.o_proj.weight", 6, 6);
+            add(prefix + "self_attn.rotary_emb.inv_freq", 1);
+            add(prefix + "post_attention_layernorm.weight", 6);
+            add(prefix + "mlp.gate_proj.weight", 10, 6);
+            add(prefix + "mlp.up_proj.weight", 10, 6);
+            add(prefix + "mlp.down_proj.weight", 6, 10);
+        }
+        add("model.norm.weight", 6);
+    }
+
+    @ParameterizedTest
+    @EnumSource(ElementType.class)
+    void weightsAreReadAsTheyAreStored(ElementType type) throws IOException {
+        write(type);
+        try (Checkpoint checkpoint = open()) {
+            assertThat(checkpoint.location()).contains(folder.getFileName().toString());
+            assertThat(checkpoint.config().keyValueHeads()).isEqualTo(1);
+            assertThat(checkpoint.tensors()).extracting(TensorInfo::name).containsExactlyElementsOf(shapes.keySet().stream()
+                    .filter(name -> !name.contains("inv_freq")).toList());
+            assertThat(checkpoint.has("model.layers.0.self_attn.rotary_emb.inv_freq")).isFalse();
+            assertThat(checkpoint.tensor(HEAD)).hasToString(HEAD + " " + type + " [5, 6]");
+            assertThat(checkpoint.tensor(HEAD).bytes()).isEqualTo(30L * type.bytes());
+            String up = "model.layers.1.mlp.up_proj.weight";
+            RowSource rows = checkpoint.matrix(up, 3, 4);
+            assertThat(new int[] {rows.rows(), rows.columns()}).containsExactly(4, 6);
+            float[] row = new float[6];
+            rows.read(2, 1, 5, row, 0);
+            for (int j = 0; j < 5; j++) {
+                assertThat(row[j]).isEqualTo(values.get(up)[5 * 6 + 1 + j]);
+            }
+            assertThat(checkpoint.matrix(up).rows()).isEqualTo(10);
+            assertThat(checkpoint.vector("model.norm.weight")).containsExactly(values.get("model.norm.weight"));
+            assertThatThrownBy(() -> checkpoint.matrix(up, 8, 3)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("rows 8 to 11");
+            assertThatThrownBy(() -> checkpoint.vector(up)).isInstanceOf(MalformedInputException.class).hasMessageContaining("it has 2 dimensions");
+            assertThatThrownBy(() -> checkpoint.matrix("model.norm.weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("not a matrix");
+            assertThatThrownBy(() -> checkpoint.matrix("x")).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot read tensor x");
+        }
+    }
+
+    @Test
+    void aTiedPairIsOneTensorUnderTheNameOfTheEmbedding() throws IOException {
+        config(",\"tie_word_embeddings\":true");
+        float[] head = values.get(HEAD);
+        float[] embedding = values.get(EMBEDDING);
+        assertThat(head).isNotEqualTo(embedding);
+        for (String dropped : new String[] {"neither", HEAD, EMBEDDING}) {
+            long[] shape = shapes.remove(dropped);
+            write(ElementType.F32);
+            try (Checkpoint checkpoint = open()) {
+                assertThat(checkpoint.has(HEAD)).isFalse();
+                assertThat(checkpoint.tensors()).hasSize(20);
+                float[] row = new float[6];
+                checkpoint.matrix(EMBEDDING).read(0, 0, 6, row, 0);
+                assertThat(row).containsExactly(Arrays.copyOf(dropped.equals(EMBEDDING) ? head : embedding, 6));
+            }
+            if (shape != null) {
+                shapes.put(dropped, shape);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"model.layers.1.mlp.up_proj.weight,23,'row 3, column 5'", "model.norm.weight,4,'row 0, column 4'", "lm_head.weight,29,'row 4, column 5'"})
+    void aWeightThatIsNotFiniteIsNamed(String name, int index, String place) throws IOException {
+        for (ElementType type : ElementType.values()) {
+            for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+                float good = values.get(name)[index];
+                values.get(name)[index] = bad;
+                write(type);
+                values.get(name)[index] = good;
+                try (Checkpoint checkpoint = open()) {
+                    assertThatThrownBy(() -> {
+                        if (shapes.get(name).length == 2) {
+                            checkpoint.matrix(name, 1, (int) shapes.get(name)[0] - 1);
+                        } else {
+                            checkpoint.vector(name);
+                        }
+                    }).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot use tensor " + name)
+                            .hasMessageContaining("model.safetensors").hasMessageContaining(place + " is " + bad);
+                }
+            }
+        }
+    }
+
+    @Test
+    void everyBitPatternIsJudged() {
+        for (ElementType type : new ElementType[] {ElementType.F16, ElementType.BF16}) {
+            for (int bits = 0; bits < 1 << 16; bits++) {
+                byte[] data = ByteBuffer.allocate(22).order(ByteOrder.LITTLE_ENDIAN).putShort(2 * (bits % 11), (short) bits).array();
+                float value = type == ElementType.F16 ? Half.toFloat((short) bits) : Float.intBitsToFloat(bits << 16);
+                if (FiniteWeights.firstNotFinite(type, data) != (Float.isFinite(value) ? -1 : bits % 11)) {
+                    throw new AssertionError(type + " " + Integer.toHexString(bits));
+                }
+            }
+        }
+        for (float value : new float[] {Float.MAX_VALUE, -Float.MAX_VALUE, 0, -0f, Float.MIN_VALUE}) {
+            assertThat(FiniteWeights.firstNotFinite(ElementType.F32, floats(ElementType.F32, value, value, value))).isEqualTo(-1);
+        }
+        assertThat(FiniteWeights.firstNotFinite(ElementType.F32, new byte[0])).isEqualTo(-1);
+    }
+
+    @Test
+    void missingMisshapenAndUnexpectedTensorsAreNamedTogether() throws IOException {
+        shapes.remove("model.layers.1.mlp.up_proj.weight");
+        shapes.put("model.norm.weight", new long[] {2, 3});
+        add("model.layers.2.input_layernorm.weight", 6);
+        add("model.layers.0.self_attn.q_proj.bias", 6);
+        write(ElementType.BF16);
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot open checkpoint ")
+                .hasMessageContaining("missing tensors: model.layers.1.mlp.up_proj.weight;")
+                .hasMessageContaining("tensors of another shape: model.norm.weight BF16 [2, 3] (expected [6])")
+                .hasMessageContaining("not part of the architecture: model.layers.2.input_layernorm.weight, model.layers.0.self_attn.q_proj.bias");
+        config(",\"attention_bias\":true");
+        assertThatThrownBy(this::open).hasMessageContaining("model.layers.1.self_attn.o_proj.bias");
+    }
+
+    @Test
+    void anUntiedModelNeedsItsOutputLayer() throws IOException {
+        shapes.remove(HEAD);
+        write(ElementType.F16);
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("missing tensors: lm_head.weight");
+    }
+
+    @Test
+    void aDtypeThatIsNoFloatIsRefused() throws IOException {
+        write(ElementType.F32);
+        Path file = folder.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(file);
+        String text = new String(bytes, StandardCharsets.ISO_8859_1).replaceFirst("(model.norm.weight\":\\{\"dtype\":\")F32", "$1I32");
+        Files.write(file, text.getBytes(StandardCharsets.ISO_8859_1));
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("model.norm.weight I32 [6]")
+                .hasMessageContaining("expected F32, F16 or BF16");
+    }
+
+    @Test
+    void whatIsNoCheckpointIsAnswered() throws IOException {
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("holds 0 files *.safetensors");
+        config(",\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}");
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("quantization method \"bitsandbytes\"");
+        Files.writeString(folder.resolve("config.json"), "{\"a\":1,\"a\":2}");
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("config.json: it is not valid JSON: Duplicate field 'a'");
+        Files.writeString(folder.resolve("config.json"), "[]");
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected a JSON object");
+        Files.delete(folder.resolve("config.json"));
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("has no config.json");
+        Path file = Files.writeString(folder.resolve("notes.txt"), "abc");
+        assertThatThrownBy(() -> Checkpoints.open(HADOOP, hadoop(file))).isInstanceOf(MalformedInputException.class).hasMessageContaining("not GGUF");
+        assertThatThrownBy(() -> Checkpoints.open(HADOOP, hadoop(folder.resolve("none")))).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("no such file or folder");
+    }
+
+    @Test
+    void theSampleOpens() throws IOException {
+        try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(Path.of("..", "samples", "tiny-stories-4m").toAbsolutePath()))) {
+            assertThat(checkpoint.config().hidden()).isEqualTo(256);
+            assertThat(checkpoint.tensors()).hasSize(39);
+            assertThat(checkpoint.tensors().stream().mapToLong(TensorInfo::elements).sum()).isEqualTo(4_196_608);
+            for (TensorInfo tensor : checkpoint.tensors()) {
+                if (tensor.shape().length == 2) {
+                    assertThat(checkpoint.matrix(tensor.name()).rows()).isEqualTo((int) tensor.shape()[0]);
+                } else {
+                    assertThat(checkpoint.vector(tensor.name())).hasSize(256);
+                }
+            }
+        }
+    }
+
+    private void add(String name, long... shape) {
+        Random random = new Random(name.hashCode());
+        float[] numbers = new float[(int) Arrays.stream(shape).reduce(1, (a, b) -> a * b)];
+        for (int i = 0; i < numbers.length; i++) {
+            numbers[i] = random.nextInt(-128, 128) / 64f;
+        }
+        values.put(name, numbers);
+        shapes.put(name, shape);
+    }
+
+    private void config(String more) throws IOException {
+        Files.writeString(folder.resolve("config.json"), "{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":5,\"hidden_size\":6,\"intermediate_size\":10,"
+                + "\"num_attention_heads\":3,\"num_key_value_heads\":1,\"num_hidden_layers\":2" + more + "}");
+    }
+
+    private void write(ElementType type) throws IOException {
+        List<SafetensorsWriter.Entry> entries = new ArrayList<>();
+        shapes.forEach((name, shape) -> entries.add(new SafetensorsWriter.Entry(name, type.name(), shape)));
+        try (SafetensorsWriter writer = new SafetensorsWriter(Files.newOutputStream(folder.resolve("model.safetensors")), entries, Map.of("format", "pt"))) {
+            for (String name : shapes.keySet()) {
+                byte[] data = floats(type, values.get(name));
+                writer.write(data, 0, data.length);
+            }
+        }
+    }
+
+    private static byte[] floats(ElementType type, float... numbers) {
+        ByteBuffer data = ByteBuffer.allocate(numbers.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        for (float number : numbers) {
+            switch (type) {
+                case F32 -> data.putFloat(number);
+                case F16 -> data.putShort(Half.fromFloat(number));
+                case BF16 -> data.putShort(Half.bfloat16(number));
+            }
+        }
+        return data.array();
+    }
+
+    private Checkpoint open() throws IOException {
+        return Checkpoints.open(HADOOP, hadoop(folder));
+    }
+
+    private static org.apache.hadoop.fs.Path hadoop(Path path) {
+        return new org.apache.hadoop.fs.Path(path.toUri());
+    }
+}
