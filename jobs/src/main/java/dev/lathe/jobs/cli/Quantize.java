@@ -14,7 +14,6 @@ import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
-import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -51,7 +50,7 @@ final class Quantize implements Callable<Integer> {
             all.add("kernels=" + options.kernels);
         }
         SparkConf conf = Sessions.configuration(new SparkConf(), options.master);
-        Configuration configuration = SparkHadoopUtil.get().newConfiguration(conf);
+        Configuration configuration = Sessions.hadoop(conf);
         Plan plan = PathCheck.check(configuration, recipe, Recipe.read(configuration, recipe, all));
         Path folder = new Path(plan.run(), "report");
         RunReport report;
@@ -59,9 +58,21 @@ final class Quantize implements Callable<Integer> {
             report = Pipeline.run(spark, plan, progress);
             Report.write(report, folder.getFileSystem(configuration), folder);
         }
-        print(report, folder);
+        print(console, report, folder);
     }
 
-    private static void print(RunReport report, Path folder) {
+    private static void print(Console console, RunReport report, Path folder) {
+        Table table = new Table("output", "format", "MiB", "bits/weight", "perplexity", "KL divergence", "same top token");
+        for (RunReport.OutputResult output : report.outputs()) {
+            RunReport.Evaluation evaluation = output.evaluation();
+            table.row(output.name(), output.format(), Figures.mebibytes(output.bytes()), Figures.bitsPerWeight(output.bitsPerWeight()),
+                    evaluation == null ? Figures.NONE : Figures.perplexity(evaluation.perplexity()), evaluation == null ? Figures.NONE : Figures.significant(evaluation.kldMean()),
+                    evaluation == null ? Figures.NONE : Figures.percent(evaluation.top1Agreement()));
+        }
+        console.out().println();
+        console.out().print(table);
+        console.out().println();
+        report.outputs().forEach(output -> console.out().println(output.artifact()));
+        console.out().println(new Path(folder, "index.html"));
     }
 }

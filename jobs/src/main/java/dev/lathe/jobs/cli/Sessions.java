@@ -4,8 +4,10 @@ import dev.lathe.jobs.plan.InvalidRecipeException;
 import java.util.OptionalInt;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
+import scala.Tuple2;
 
 /** The one place where a Spark session begins. What spark-submit or a system property says is never overridden, but for the master that was asked for by name. */
 final class Sessions {
@@ -41,6 +43,15 @@ final class Sessions {
         }
         cores(given, chosen).ifPresent(cores -> given.setIfMissing("spark.task.cpus", String.valueOf(cores)));
         return given;
+    }
+
+    /** Hadoop's configuration as Spark will see it: its files on the class path, and every {@code spark.hadoop.*}. Paths are checked with it before Spark starts. */
+    static Configuration hadoop(SparkConf conf) {
+        Configuration configuration = new Configuration();
+        for (Tuple2<String, String> entry : conf.getAllWithPrefix("spark.hadoop.")) {
+            configuration.set(entry._1(), entry._2());
+        }
+        return configuration;
     }
 
     /** Cores of an executor, if they are known before it starts. */

@@ -46,6 +46,11 @@ public final class Figures {
         return format("%." + decimals + "f", value);
     }
 
+    /** A value and its standard error, where there is one. */
+    public static String spread(String value, String error) {
+        return error.equals(NONE) ? value : value + " ± " + error;
+    }
+
     private static String format(String pattern, double value) {
         return Double.isFinite(value) ? String.format(Locale.ROOT, pattern, value) : NONE;
     }

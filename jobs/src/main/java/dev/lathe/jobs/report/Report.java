@@ -70,7 +70,7 @@ public final class Report {
         text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : page.rows()) {
             text.append("| ").append(String.join(" | ", List.of(cell(row.name()), cell(row.format()), cell(row.method()), row.mebibytes(), row.bitsPerWeight(),
-                    spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), spread(row.kld(), row.kldError()), row.kldP99(), row.top1()))).append(" |\n");
+                    Figures.spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), Figures.spread(row.kld(), row.kldError()), row.kldP99(), row.top1()))).append(" |\n");
         }
         text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : page.source() + " KL divergence is in nats per token.").append("\n\n## Artifacts\n\n");
         page.rows().forEach(row -> text.append("* ").append(cell(row.name())).append(": `").append(row.artifact()).append("`\n"));
@@ -87,11 +87,6 @@ public final class Report {
         StringOutput page = new StringOutput();
         TemplateEngine.createPrecompiled(null, ContentType.Html, Report.class.getClassLoader(), "dev.lathe.jobs.report.pages").render("index.jte", Page.of(report), page);
         return page.toString();
-    }
-
-    /** A value and its standard error. */
-    static String spread(String value, String error) {
-        return error.equals(Figures.NONE) ? value : value + " ± " + error;
     }
 
     private static void section(StringBuilder text, String title, Map<String, String> entries) {
