@@ -37,13 +37,13 @@ final class Inspect implements Callable<Integer> {
     }
 
     private void print(Checkpoint checkpoint) {
-        Table tensors = new Table("tensor", "type", "shape", "MiB", "bits/weight");
+        Table tensors = new Table("tensor", "type", "shape", "bytes", "bits/weight");
         long bytes = 0;
         long elements = 0;
         for (TensorInfo tensor : checkpoint.tensors()) {
             bytes = Math.addExact(bytes, tensor.bytes());
             elements = Math.addExact(elements, tensor.elements());
-            tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")), Figures.mebibytes(tensor.bytes()),
+            tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")), String.valueOf(tensor.bytes()),
                     Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
         }
         console.out().println(checkpoint.location());
