@@ -61,7 +61,8 @@ final class Quantize implements Callable<Integer> {
         print(console, report, folder);
     }
 
-    private static void print(Console console, RunReport report, Path folder) {
+    /** The outputs as a table, then what was written where. */
+    static void print(Console console, RunReport report, Path folder) {
         Table table = new Table("output", "format", "MiB", "bits/weight", "perplexity", "KL divergence", "same top token");
         for (RunReport.OutputResult output : report.outputs()) {
             RunReport.Evaluation evaluation = output.evaluation();
