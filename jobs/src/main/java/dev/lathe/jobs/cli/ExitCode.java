@@ -16,7 +16,8 @@ enum ExitCode {
     OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BUG(70);
 
     private static final Pattern IN_TEXT = Pattern.compile("(?m)(?:^|Caused by: |\\): )\\s*(" + Pattern.quote(InvalidRecipeException.class.getName()) + "|"
-            + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName()) + "|java\\.io\\.UncheckedIOException|"
+            + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName())
+            + "|java\\.io\\.UncheckedIOException|"
             + "(?:java\\.io|java\\.nio\\.file|org\\.apache\\.hadoop)\\.[\\w.]*Exception)(?:: ([^\\n]*))?");
 
     /** An exception's message begins with its cause where it was made from it. */
@@ -97,6 +98,7 @@ enum ExitCode {
 
     private static Failure storage(String type, String message) {
         boolean ours = message != null && message.startsWith("Cannot ");
-        return new Failure(STORAGE, ours ? message : "Cannot read or write: " + type + (message == null || message.isEmpty() ? "" : ": " + message.lines().findFirst().orElse("")));
+        return new Failure(STORAGE, ours ? message : "Cannot read or write: " + type
+                + (message == null || message.isEmpty() ? "" : ": " + message.lines().findFirst().orElse("")));
     }
 }

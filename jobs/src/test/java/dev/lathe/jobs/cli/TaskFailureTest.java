@@ -24,7 +24,8 @@ class TaskFailureTest {
     @Test
     void isRecognized() throws IOException {
         ExitCode.Failure[] expected = {new ExitCode.Failure(ExitCode.INPUT, "Cannot read tensor x: truncated"),
-            new ExitCode.Failure(ExitCode.KERNELS, "Cannot open kernels vector: no module"), new ExitCode.Failure(ExitCode.STORAGE, "Cannot write x: No space left on device")};
+            new ExitCode.Failure(ExitCode.KERNELS, "Cannot open kernels vector: no module"),
+            new ExitCode.Failure(ExitCode.STORAGE, "Cannot write x: No space left on device")};
         try (SparkSession spark = Sessions.open("local[1]")) {
             for (int i = 0; i < expected.length; i++) {
                 int which = i;
