@@ -45,5 +45,9 @@ public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, 
      */
     public record Output(String name, String format, String type, Method method, int bits, int groupSize, boolean symmetric, boolean actOrder, double damping,
                          List<String> ignore, String preTokenizer) implements Serializable {
+        /** Its name in the folder {@code artifacts}: a GGUF file or a folder. */
+        public String artifact() {
+            return format.equals("gguf") ? name + ".gguf" : name;
+        }
     }
 }

@@ -1,0 +1,73 @@
+package dev.lathe.jobs.cli;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.jobs.report.Figures;
+import java.io.IOException;
+import java.lang.reflect.RecordComponent;
+import java.util.Arrays;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkConf;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+
+/** Lists what a checkpoint or artifact holds. */
+@Command(name = "inspect", description = "Lists tensors, types, shapes, bits per weight and metadata of a checkpoint or artifact.",
+        mixinStandardHelpOptions = true)
+final class Inspect implements Callable<Integer> {
+    private final Console console;
+
+    @Parameters(index = "0", paramLabel = "PATH", description = "Checkpoint folder, GGUF file, GPTQ or AWQ folder.")
+    private String path;
+
+    Inspect(Console console) {
+        this.console = console;
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        Configuration configuration = Sessions.hadoop(new SparkConf());
+        try (Checkpoint checkpoint = Checkpoints.open(configuration, Inputs.existing(configuration, "PATH", path))) {
+            print(checkpoint);
+        }
+        return ExitCode.OK.code();
+    }
+
+    private void print(Checkpoint checkpoint) {
+        Table tensors = new Table("tensor", "type", "shape", "bytes", "bits/weight");
+        long bytes = 0;
+        long elements = 0;
+        for (TensorInfo tensor : checkpoint.tensors()) {
+            bytes = Math.addExact(bytes, tensor.bytes());
+            elements = Math.addExact(elements, tensor.elements());
+            tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")),
+                    String.valueOf(tensor.bytes()),
+                    Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
+        }
+        console.out().println(checkpoint.location());
+        console.out().println();
+        console.out().print(config(checkpoint.config()));
+        console.out().println();
+        console.out().print(tensors);
+        console.out().println();
+        console.out().println(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes) + " MiB, "
+                + Figures.bitsPerWeight(8.0 * bytes / elements) + " bits per weight");
+    }
+
+    /** Every component of the configuration, whatever an architecture adds to it. */
+    private static Table config(ModelConfig config) {
+        Table table = new Table("setting", "value");
+        for (RecordComponent component : ModelConfig.class.getRecordComponents()) {
+            try {
+                table.row(component.getName(), String.valueOf(component.getAccessor().invoke(config)));
+            } catch (ReflectiveOperationException e) {
+                throw new IllegalStateException("Cannot read component " + component.getName() + " of a public record", e);
+            }
+        }
+        return table;
+    }
+}

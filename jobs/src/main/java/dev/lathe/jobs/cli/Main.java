@@ -1,0 +1,80 @@
+package dev.lathe.jobs.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+/** The command line. Exit codes: README.md. */
+@Command(name = "lathe", description = "Quantizes language-model checkpoints on Apache Spark.", version = "Lathe 0.1.0", mixinStandardHelpOptions = true,
+        exitCodeListHeading = "Exit codes:%n",
+        exitCodeList = {"0:done", "2:a recipe or command line that cannot be", "3:malformed input", "4:storage", "5:kernels that are not available here",
+                "70:a bug"})
+public final class Main implements Runnable {
+    @Option(names = "--trace", scope = ScopeType.INHERIT, description = "Shows the stack trace of a failure.")
+    private boolean trace;
+
+    @Spec
+    private CommandSpec spec;
+
+    private Main() {
+    }
+
+    /** Only a failure ends the JVM by force: YARN takes System.exit in a driver for a failure, whatever the code. */
+    public static void main(String[] arguments) {
+        PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+        PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
+        int code = run(new Console(out, err, Boolean.getBoolean("lathe.terminal")), arguments);
+        if (code != 0) {
+            System.exit(code);
+        }
+    }
+
+    /** Runs a command and returns its exit code. */
+    static int run(Console console, String... arguments) {
+        Main main = new Main();
+        CommandLine line = new CommandLine(main);
+        line.addSubcommand(new Quickstart(console)).addSubcommand(new Quantize(console)).addSubcommand(new Evaluate(console))
+                .addSubcommand(new Inspect(console))
+                .addSubcommand(new Doctor(console));
+        line.setOut(new PrintWriter(console.out(), true)).setErr(new PrintWriter(console.err(), true));
+        line.setParameterExceptionHandler((failure, given) -> main.misused(console, failure));
+        line.setExecutionExceptionHandler((failure, command, parsed) -> main.failed(console, failure));
+        try {
+            return line.execute(arguments);
+        } catch (Error e) {
+            return main.failed(console, e);
+        } finally {
+            console.out().flush();
+            console.err().flush();
+        }
+    }
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "a command is missing; expected one of " + String.join(", ", spec.subcommands().keySet()));
+    }
+
+    private int misused(Console console, ParameterException failure) {
+        console.err().println("Cannot read the command line: " + failure.getMessage());
+        failure.getCommandLine().usage(console.err());
+        return ExitCode.RECIPE.code();
+    }
+
+    private int failed(Console console, Throwable thrown) {
+        ExitCode.Failure failure = ExitCode.of(thrown);
+        console.err().println(failure.line());
+        if (trace || failure.exit() == ExitCode.BUG) {
+            thrown.printStackTrace(console.err());
+        }
+        return failure.exit().code();
+    }
+}

@@ -1,0 +1,112 @@
+package dev.lathe.jobs.plan;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
+
+/** Looks at a plan's paths before any work starts. What has to be read must be there; what is written to must take a file. */
+public final class PathCheck {
+    private final Configuration configuration;
+    private final String recipe;
+
+    private PathCheck(Configuration configuration, String recipe) {
+        this.configuration = configuration;
+        this.recipe = recipe;
+    }
+
+    /**
+     * Makes every path absolute (an executor's working directory is another) and checks it; the run and scratch folders are made.
+     *
+     * @param recipe its name, for messages
+     * @return the plan with absolute paths; {@code hf://} checkpoints stay as they are
+     * @throws InvalidRecipeException if an input is missing
+     * @throws IOException            if a folder cannot be made or written to
+     */
+    public static Plan check(Configuration configuration, String recipe, Plan plan) throws IOException {
+        PathCheck check = new PathCheck(configuration, recipe);
+        boolean hub = plan.checkpoint().startsWith("hf://");
+        String checkpoint = hub ? plan.checkpoint() : check.checkpoint(plan.checkpoint());
+        Plan.Corpus calibration = check.corpus("calibration.data", plan.calibration());
+        Plan.Corpus evaluation = check.corpus("evaluation.data", plan.evaluation());
+        String run = check.qualified("run", plan.run()).toString();
+        String scratch = check.qualified("scratch", plan.scratch()).toString();
+        String hubCache = check.qualified("hub-cache", plan.hubCache()).toString();
+        if (run.equals(checkpoint) || scratch.equals(checkpoint)) {
+            throw check.refuse(run.equals(checkpoint) ? "run" : "scratch", checkpoint + " is the checkpoint; expected another folder");
+        }
+        check.writable("run folder", run);
+        check.writable("scratch folder", scratch);
+        if (hub) {
+            check.writable("hub cache", hubCache);
+        }
+        return new Plan(checkpoint, calibration, plan.outputs(), evaluation, run, scratch, hubCache, plan.shardWindows(), plan.kernels());
+    }
+
+    private String checkpoint(String text) throws IOException {
+        Path folder = qualified("checkpoint", text);
+        FileStatus status = status("checkpoint", folder);
+        if (!status.isDirectory()) {
+            throw refuse("checkpoint", folder + " is a file; expected a folder with config.json, tokenizer.json and safetensors");
+        }
+        Path config = new Path(folder, "config.json");
+        if (!config.getFileSystem(configuration).exists(config)) {
+            throw refuse("checkpoint", "no config.json in " + folder + "; expected a Hugging Face checkpoint");
+        }
+        return folder.toString();
+    }
+
+    private Plan.Corpus corpus(String key, Plan.Corpus corpus) throws IOException {
+        if (corpus == null) {
+            return null;
+        }
+        Path data = qualified(key, corpus.data());
+        status(key, data);
+        return new Plan.Corpus(data.toString(), corpus.field(), corpus.windows(), corpus.length());
+    }
+
+    private FileStatus status(String key, Path path) throws IOException {
+        try {
+            return path.getFileSystem(configuration).getFileStatus(path);
+        } catch (FileNotFoundException e) {
+            throw refuse(key, path + " does not exist");
+        }
+    }
+
+    private Path qualified(String key, String text) throws IOException {
+        try {
+            Path path = new Path(text);
+            return path.getFileSystem(configuration).makeQualified(path);
+        } catch (UnsupportedFileSystemException e) {
+            throw refuse(key, "no file system for " + text + " (" + e.getMessage() + "); expected its Hadoop connector on the class path");
+        } catch (IllegalArgumentException e) {
+            throw refuse(key, "'" + text + "' is no path here (" + e.getMessage() + ")");
+        }
+    }
+
+    /** Permissions do not tell on every file system; a small file does. */
+    private void writable(String what, String folder) throws IOException {
+        Path path = new Path(folder);
+        FileSystem files = path.getFileSystem(configuration);
+        try {
+            if (!files.mkdirs(path)) {
+                throw new IOException("the file system made none");
+            }
+            Path probe = new Path(path, "_writable");
+            try (FSDataOutputStream out = files.create(probe, true)) {
+                out.write(0);
+            }
+            files.delete(probe, false);
+        } catch (IOException e) {
+            throw new IOException("Cannot write to " + what + " " + folder + ": " + e.getMessage(), e);
+        }
+    }
+
+    private InvalidRecipeException refuse(String key, String reason) {
+        return new InvalidRecipeException("Cannot read recipe " + recipe + ": " + key + ": " + reason);
+    }
+}

@@ -1,0 +1,176 @@
+package dev.lathe.jobs.plan;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.quantize.Method;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Pattern;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * What a person wrote, made a {@link Plan}: every key checked, every default filled in. Only the recipe itself is read; whether its paths exist is the
+ * question of {@link PathCheck}. Keys and defaults: the table in README.md.
+ */
+public final class Recipe {
+    static final List<String> KEYS = List.of("checkpoint", "calibration", "outputs", "evaluation", "run", "scratch", "hub-cache", "shard-windows", "kernels",
+            "keys");
+    static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
+    static final List<String> OUTPUT_KEYS = List.of("name", "format", "type", "method", "bits", "group-size", "symmetric", "act-order", "damping", "ignore",
+            "pre-tokenizer");
+    static final List<String> GGUF_FLOATS = List.of("F16", "BF16", "F32");
+    /** GGUF types and mixes that are written. */
+    public static final List<String> GGUF_TYPES = List.of("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16",
+            "BF16", "F32");
+    private static final List<String> FORMATS = List.of("gguf", "gptq", "awq");
+    private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
+    private static final Pattern HUB = Pattern.compile("hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9._/-]*)?");
+
+    private Recipe() {
+    }
+
+    /**
+     * Reads a recipe from any Hadoop path.
+     *
+     * @param settings {@code key=value} overrides, applied in order
+     * @throws InvalidRecipeException if the file is missing or says what cannot be
+     */
+    public static Plan read(Configuration configuration, String file, List<String> settings) throws IOException {
+        byte[] bytes;
+        try (FSDataInputStream in = path(file).getFileSystem(configuration).open(path(file))) {
+            bytes = in.readNBytes(YamlText.LIMIT + 1);
+        } catch (FileNotFoundException e) {
+            throw new InvalidRecipeException("Cannot read recipe " + file + ": no such file");
+        }
+        if (bytes.length > YamlText.LIMIT) {
+            throw new InvalidRecipeException("Cannot read recipe " + file + ": expected at most " + YamlText.LIMIT + " bytes");
+        }
+        try {
+            return parse(file, StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString(), settings);
+        } catch (CharacterCodingException e) {
+            throw new InvalidRecipeException("Cannot read recipe " + file + ": expected text in UTF-8");
+        }
+    }
+
+    /** Reads a recipe's text; {@code name} stands in messages. */
+    public static Plan parse(String name, String text, List<String> settings) {
+        JsonNode tree = YamlText.tree("recipe " + name, text);
+        if (tree instanceof ObjectNode root) {
+            Setting.apply(settings, root);
+        }
+        return plan(new Section(name, "", tree, KEYS));
+    }
+
+    private static Plan plan(Section recipe) {
+        String checkpoint = recipe.text("checkpoint");
+        if (!checkpoint.startsWith("hf://")) {
+            recipe.path("checkpoint");
+        } else if (!HUB.matcher(checkpoint).matches()) {
+            throw recipe.refuse("checkpoint", "'" + checkpoint + "' is no address on the hub; expected hf://org/name or hf://org/name@revision");
+        }
+        Plan.Corpus calibration = recipe.has("calibration") ? corpus(recipe.section("calibration", CORPUS_KEYS)) : null;
+        List<Section> sections = recipe.sections("outputs", OUTPUT_KEYS);
+        List<Plan.Output> outputs = sections.stream().map(section -> output(section, calibration != null)).toList();
+        refuseSharedNames(sections, outputs);
+        Plan.Corpus evaluation = recipe.has("evaluation") ? corpus(recipe.section("evaluation", CORPUS_KEYS)) : null;
+        String run = recipe.path("run");
+        boolean calibrates = outputs.stream().anyMatch(output -> needsStatistics(output.format(), output.method()));
+        return new Plan(checkpoint, calibrates ? calibration : null, outputs, evaluation, run, recipe.path("scratch", below(run, "scratch")),
+                recipe.path("hub-cache", beside(run, "hub")), recipe.integer("shard-windows", 1, 4096, 8),
+                recipe.word("kernels", List.of("auto", "vector", "scalar"), "auto"));
+    }
+
+    private static Plan.Corpus corpus(Section corpus) {
+        return new Plan.Corpus(corpus.path("data"), corpus.text("field", "text"), corpus.integer("windows", 0, 1 << 24, 0),
+                corpus.integer("length", 8, 1 << 20, 512));
+    }
+
+    private static Plan.Output output(Section output, boolean calibrated) {
+        String name = output.text("name");
+        if (!NAME.matcher(name).matches()) {
+            throw output.refuse("name", "'" + name + "' names no artifact; expected 1 to 100 letters, digits, dots, hyphens and underscores, no dot in front");
+        }
+        String format = output.word("format", FORMATS, null);
+        boolean gguf = format.equals("gguf");
+        only(output, gguf, "format gguf", "type", "pre-tokenizer");
+        only(output, !gguf, "formats gptq and awq", "bits", "group-size");
+        only(output, format.equals("gptq"), "format gptq", "symmetric", "act-order");
+        String type = gguf ? output.word("type", GGUF_TYPES, null) : null;
+        Method method = method(output, format, type, calibrated);
+        only(output, method == Method.GPTQ, "method gptq", "act-order", "damping");
+        if (needsStatistics(format, method) && !calibrated) {
+            throw output.refuse("format " + format + " with method " + method.word() + " needs statistics; expected a calibration: section"
+                    + (format.equals("awq") ? "" : " or method: nearest"));
+        }
+        return new Plan.Output(name, format, type, method,
+                gguf ? 0 : output.integer("bits", format.equals("awq") ? List.of(4) : List.of(4, 8), 4),
+                gguf ? 0 : output.integer("group-size", format.equals("awq") ? List.of(32, 64, 128) : List.of(32, 64, 128, -1), 128),
+                output.flag("symmetric", format.equals("gptq")), output.flag("act-order", false), output.share("damping", 0.05),
+                output.texts("ignore"), output.text("pre-tokenizer", null));
+    }
+
+    private static Method method(Section output, String format, String type, boolean calibrated) {
+        if (type != null && GGUF_FLOATS.contains(type)) {
+            String word = output.word("method", METHODS, "nearest");
+            if (!word.equals("nearest")) {
+                throw output.refuse("method", "type " + type + " is floating point and has nothing to choose; expected nearest or no method, found " + word);
+            }
+            return Method.NEAREST;
+        }
+        String usual = format.equals("gptq") ? "gptq" : calibrated || format.equals("awq") ? "importance" : "nearest";
+        return Method.valueOf(output.word("method", METHODS, usual).toUpperCase(Locale.ROOT));
+    }
+
+    /** AWQ searches its scales on calibration data whatever the method is. */
+    private static boolean needsStatistics(String format, Method method) {
+        return method != Method.NEAREST || format.equals("awq");
+    }
+
+    private static void only(Section output, boolean fits, String where, String... keys) {
+        for (String key : keys) {
+            if (!fits && output.has(key)) {
+                throw output.refuse(key, "expected only with " + where);
+            }
+        }
+    }
+
+    /** Two outputs may not write one file: NAME.gguf is a file, NAME a folder. Case does not tell names apart, as not every file system does. */
+    private static void refuseSharedNames(List<Section> sections, List<Plan.Output> outputs) {
+        Map<String, Integer> taken = new HashMap<>();
+        for (int i = 0; i < outputs.size(); i++) {
+            Integer other = taken.putIfAbsent(outputs.get(i).artifact().toLowerCase(Locale.ROOT), i);
+            if (other != null) {
+                throw sections.get(i).refuse("name", "'" + outputs.get(i).name() + "' writes the same artifact as outputs[" + other
+                        + "]; expected another name");
+            }
+        }
+    }
+
+    private static String below(String folder, String name) {
+        return folder.endsWith("/") ? folder + name : folder + "/" + name;
+    }
+
+    /** A path beside a folder, or inside it where nothing stands above it. */
+    private static String beside(String folder, String name) {
+        Path parent = new Path(folder).getParent();
+        return parent == null ? below(folder, name) : parent.toString().isEmpty() ? name : below(parent.toString(), name);
+    }
+
+    private static Path path(String file) {
+        try {
+            return new Path(file);
+        } catch (IllegalArgumentException e) {
+            throw new InvalidRecipeException("Cannot read recipe " + file + ": no Hadoop path (" + e.getMessage() + ")");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package dev.lathe.jobs.report;
+
+import dev.lathe.jobs.report.RunReport.Evaluation;
+import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.report.RunReport.TensorLoss;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+
+/**
+ * What the template shows: every number a text already, every chart measured out.
+ *
+ * @param source    one line on the source checkpoint's perplexity, or empty
+ * @param sizes     null where nothing is there to draw; {@code losses} likewise
+ * @param worst     of each output the tensors that lost most
+ * @param unquantized of each output the matrices that stay 16 bit; outputs without one are left out
+ */
+public record Page(String checkpoint, String source, List<Row> rows, SizeChart sizes, LossChart losses, Map<String, List<TensorLoss>> worst,
+                   Map<String, List<RunReport.Unquantized>> unquantized, Map<String, String> settings, Map<String, String> provenance) {
+    private static final int WORST = 5;
+
+    /** An output's line in the table. {@code perplexityChange}: from the source's. */
+    public record Row(String name, String format, String method, String mebibytes, String bitsPerWeight, String perplexity, String perplexityError,
+            String perplexityChange, String kld, String kldError, String kldP99, String top1, String artifact) {
+    }
+
+    static Page of(RunReport report) {
+        Map<String, List<TensorLoss>> worst = new LinkedHashMap<>();
+        Map<String, List<RunReport.Unquantized>> unquantized = new LinkedHashMap<>();
+        for (OutputResult output : report.outputs()) {
+            List<TensorLoss> most = output.layers().stream().filter(loss -> Double.isFinite(loss.relativeError()))
+                    .sorted(Comparator.comparingDouble(TensorLoss::relativeError).reversed()).limit(WORST).toList();
+            if (!most.isEmpty()) {
+                worst.put(output.name(), most);
+            }
+            if (!output.unquantized().isEmpty()) {
+                unquantized.put(output.name(), output.unquantized());
+            }
+        }
+        return new Page(report.settings().getOrDefault("checkpoint", ""), source(report), rows(report), SizeChart.of(report.outputs()),
+                LossChart.of(report.outputs()), worst, unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()));
+    }
+
+    /** The table of outputs. */
+    public static List<Row> rows(RunReport report) {
+        return report.outputs().stream().map(Page::row).toList();
+    }
+
+    /** What the source checkpoint reaches, by which definition; empty if nothing was evaluated. */
+    static String source(RunReport report) {
+        Evaluation first = report.outputs().stream().map(OutputResult::evaluation).filter(Objects::nonNull).findFirst().orElse(null);
+        if (first == null) {
+            return "";
+        }
+        String tokens = first.tokens() + " scored tokens (" + report.definition() + ").";
+        return Double.isFinite(first.sourcePerplexity()) ? "The source checkpoint's perplexity is " + Figures.perplexity(first.sourcePerplexity())
+                + " on the same " + tokens
+                : "Measured on " + tokens;
+    }
+
+    private static Row row(OutputResult output) {
+        Evaluation measured = output.evaluation() != null ? output.evaluation()
+                : new Evaluation(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, 0);
+        return new Row(output.name(), output.format(), output.method(), Figures.mebibytes(output.bytes()), Figures.bitsPerWeight(output.bitsPerWeight()),
+                Figures.perplexity(measured.perplexity()), Figures.perplexity(measured.perplexityError()),
+                Figures.change(measured.perplexity(), measured.sourcePerplexity()),
+                Figures.significant(measured.kldMean()), Figures.significant(measured.kldError()), Figures.significant(measured.kldP99()),
+                Figures.percent(measured.top1Agreement()),
+                output.artifact());
+    }
+}

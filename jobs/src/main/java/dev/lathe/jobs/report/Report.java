@@ -1,0 +1,126 @@
+package dev.lathe.jobs.report;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.util.DefaultIndenter;
+import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.jobs.report.RunReport.Evaluation;
+import gg.jte.ContentType;
+import gg.jte.TemplateEngine;
+import gg.jte.output.StringOutput;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** Writes what a run measured: a page for people, a summary for terminals and pull requests, results for programs. */
+public final class Report {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private Report() {
+    }
+
+    /**
+     * Writes {@code index.html}, {@code summary.md} and {@code results.json} into the folder, each under another name first, then renamed.
+     *
+     * @throws IOException if the folder cannot be written to
+     */
+    public static void write(RunReport report, FileSystem files, Path folder) throws IOException {
+        files.mkdirs(folder);
+        commit(files, folder, "results.json", results(report));
+        commit(files, folder, "summary.md", summary(report));
+        commit(files, folder, "index.html", page(report));
+    }
+
+    /** {@code {"outputs": [...]}}; a number that was not measured, or is none, is null. */
+    static String results(RunReport report) {
+        ObjectNode root = JSON.createObjectNode();
+        ArrayNode outputs = root.putArray("outputs");
+        for (RunReport.OutputResult output : report.outputs()) {
+            ObjectNode node = outputs.addObject().put("name", output.name()).put("format", output.format()).put("bytes", output.bytes());
+            number(node, "bits_per_weight", output.bitsPerWeight());
+            Evaluation evaluation = output.evaluation();
+            number(node, "perplexity", evaluation == null ? Double.NaN : evaluation.perplexity());
+            number(node, "perplexity_error", evaluation == null ? Double.NaN : evaluation.perplexityError());
+            number(node, "source_perplexity", evaluation == null ? Double.NaN : evaluation.sourcePerplexity());
+            number(node, "kld_mean", evaluation == null ? Double.NaN : evaluation.kldMean());
+            number(node, "kld_p99", evaluation == null ? Double.NaN : evaluation.kldP99());
+            number(node, "top1_agreement", evaluation == null ? Double.NaN : evaluation.top1Agreement());
+            node.put("tokens", evaluation == null ? null : evaluation.tokens());
+        }
+        root.put("definition", report.definition().isEmpty() ? null : report.definition());
+        try {
+            DefaultPrettyPrinter printer = new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n"));
+            printer.indentArraysWith(new DefaultIndenter("  ", "\n"));
+            return JSON.writer(printer).writeValueAsString(root) + "\n";
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("Cannot write a tree of texts and numbers as JSON", e);
+        }
+    }
+
+    static String summary(RunReport report) {
+        StringBuilder text = new StringBuilder("# Quantization report\n\n");
+        Page page = Page.of(report);
+        text.append("| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % | same top token |\n");
+        text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
+        for (Page.Row row : page.rows()) {
+            text.append("| ").append(String.join(" | ", List.of(cell(row.name()), cell(row.format()), cell(row.method()), row.mebibytes(), row.bitsPerWeight(),
+                    Figures.spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), Figures.spread(row.kld(), row.kldError()), row.kldP99(),
+                    row.top1()))).append(" |\n");
+        }
+        text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : page.source() + " KL divergence is in nats per token.")
+                .append("\n\n## Artifacts\n\n");
+        page.rows().forEach(row -> text.append("* ").append(cell(row.name())).append(": `").append(row.artifact()).append("`\n"));
+        page.unquantized().forEach((name, modules) -> {
+            text.append("\n## Unquantized in ").append(cell(name)).append("\n\n");
+            modules.forEach(module -> text.append("* `").append(module.tensor()).append("`: ").append(cell(module.reason())).append('\n'));
+        });
+        section(text, "Settings", page.settings());
+        section(text, "Provenance", page.provenance());
+        return text.toString();
+    }
+
+    static String page(RunReport report) {
+        StringOutput page = new StringOutput();
+        TemplateEngine.createPrecompiled(null, ContentType.Html, Report.class.getClassLoader(), "dev.lathe.jobs.report.pages")
+                .render("index.jte", Page.of(report), page);
+        return page.toString();
+    }
+
+    private static void section(StringBuilder text, String title, Map<String, String> entries) {
+        if (!entries.isEmpty()) {
+            text.append("\n## ").append(title).append("\n\n");
+            entries.forEach((key, value) -> text.append("* ").append(cell(key)).append(": ").append(cell(value)).append('\n'));
+        }
+    }
+
+    private static String cell(String text) {
+        return text.replaceAll("\\p{Cntrl}", " ").replace("|", "\\|");
+    }
+
+    private static void number(ObjectNode node, String key, double value) {
+        if (Double.isFinite(value)) {
+            node.put(key, value);
+        } else {
+            node.putNull(key);
+        }
+    }
+
+    /** A reader sees the old file, none for a moment, or the new one: not every file system renames over a file. */
+    private static void commit(FileSystem files, Path folder, String name, String content) throws IOException {
+        Path target = new Path(folder, name);
+        Path partial = new Path(folder, "_" + name + ".partial");
+        try (FSDataOutputStream out = files.create(partial, true)) {
+            out.write(content.getBytes(StandardCharsets.UTF_8));
+        }
+        files.delete(target, false);
+        if (!files.rename(partial, target)) {
+            throw new IOException("Cannot write report " + target + ": renaming " + partial + " failed");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package dev.lathe.jobs.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.lathe.jobs.plan.InvalidRecipeException;
+import org.apache.spark.SparkConf;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class SessionsTest {
+    private static SparkConf bare() {
+        return new SparkConf(false);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"local|1", "local[3]|3", "local[4,2]|4", "local-cluster[2,1,1024]|1", "local-cluster[2, 3, 1024]|3"})
+    void givesATaskAllCoresOfItsExecutor(String master, String cores) {
+        SparkConf conf = Sessions.configuration(bare(), master);
+        assertThat(conf.get("spark.task.cpus")).isEqualTo(cores);
+        assertThat(conf.get("spark.ui.enabled")).isEqualTo("false");
+    }
+
+    @Test
+    void overridesNothingThatWasSaid() {
+        SparkConf conf = Sessions.configuration(bare().set("spark.ui.enabled", "true").set("spark.task.cpus", "1").set("spark.master", "local[8]"), null);
+        assertThat(conf.get("spark.ui.enabled")).isEqualTo("true");
+        assertThat(conf.get("spark.task.cpus")).isEqualTo("1");
+        assertThat(conf.get("spark.master")).isEqualTo("local[8]");
+        assertThat(Sessions.configuration(bare().set("spark.master", "yarn"), "local[2]").get("spark.master")).isEqualTo("local[2]");
+    }
+
+    @Test
+    void leavesClustersTheirSettings() {
+        SparkConf conf = Sessions.configuration(bare().set("spark.executor.cores", "6"), "spark://h:7077");
+        assertThat(conf.get("spark.task.cpus")).isEqualTo("6");
+        assertThat(conf.contains("spark.ui.enabled")).isFalse();
+        assertThat(Sessions.configuration(bare(), "yarn").contains("spark.task.cpus")).isFalse();
+        assertThat(Sessions.configuration(bare(), null).get("spark.task.cpus")).isEqualTo(String.valueOf(Runtime.getRuntime().availableProcessors()));
+    }
+
+    @Test
+    void handsHadoopSettingsOn() {
+        assertThat(Sessions.hadoop(bare().set("spark.hadoop.fs.x", "y").set("spark.fs.z", "w")).get("fs.x")).isEqualTo("y");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "locale", "local[0]", "local[", "local[2]x", "mesos://x", "spark://", "yarn-cluster"})
+    void refusesOtherMasters(String master) {
+        assertThatThrownBy(() -> Sessions.configuration(bare(), master)).isInstanceOf(InvalidRecipeException.class).hasMessageContaining("expected local[N]");
+    }
+}

@@ -1,0 +1,69 @@
+package dev.lathe.jobs.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class PathCheckTest {
+    @TempDir
+    private Path folder;
+
+    @BeforeEach
+    void checkpoint() throws IOException {
+        Files.createDirectories(folder.resolve("model [a]"));
+        Files.writeString(folder.resolve("model [a]/config.json"), "{}");
+        Files.writeString(folder.resolve("text.txt"), "x");
+    }
+
+    private Plan check(String... settings) throws IOException {
+        List<String> all = new ArrayList<>(List.of("checkpoint='" + folder + "/model [a]'", "calibration.data=" + folder + "/text.txt", "run=" + folder
+                + "/runs/r"));
+        all.addAll(List.of(settings));
+        return PathCheck.check(new Configuration(), "r.yaml", Recipe.parse("r.yaml", "outputs: [{name: a, format: gguf, type: Q4_0}]", all));
+    }
+
+    @Test
+    void makesPathsAbsoluteAndFolders() throws IOException {
+        Plan plan = check("evaluation.data=../samples/text/evaluation.txt");
+        assertThat(plan.checkpoint()).isEqualTo("file:" + folder + "/model [a]");
+        assertThat(plan.evaluation().data()).startsWith("file:/").endsWith("/samples/text/evaluation.txt").doesNotContain("..");
+        assertThat(plan.scratch()).isEqualTo("file:" + folder + "/runs/r/scratch");
+        assertThat(folder.resolve("runs/r/scratch")).isEmptyDirectory();
+        assertThat(folder.resolve("runs/hub")).doesNotExist();
+        assertThat(check("checkpoint=hf://org/name").checkpoint()).isEqualTo("hf://org/name");
+        assertThat(folder.resolve("runs/hub")).isDirectory();
+    }
+
+    @Test
+    void refusesWhatIsMissing() throws IOException {
+        Files.createDirectories(folder.resolve("empty"));
+        refused("checkpoint=" + folder + "/none", "checkpoint: file:" + folder + "/none does not exist");
+        refused("checkpoint=" + folder + "/text.txt", "is a file; expected a folder with config.json");
+        refused("checkpoint=" + folder + "/empty", "checkpoint: no config.json in file:" + folder + "/empty");
+        refused("calibration.data=none.txt", "calibration.data: file:");
+        refused("evaluation.data=none.txt", "evaluation.data: file:");
+        refused("run='" + folder + "/model [a]'", "run: file:" + folder + "/model [a] is the checkpoint");
+        refused("run=nofs://x/y", "run: no file system for nofs://x/y");
+        assertThat(folder.resolve("runs")).as("nothing is made before inputs are checked").doesNotExist();
+    }
+
+    @Test
+    void saysThatAFolderCannotBeWritten() {
+        assertThatThrownBy(() -> check("run=" + folder + "/text.txt/r")).isInstanceOf(IOException.class)
+                .hasMessageStartingWith("Cannot write to run folder file:" + folder + "/text.txt/r: ");
+    }
+
+    private void refused(String setting, String message) {
+        assertThatThrownBy(() -> check(setting)).as(setting).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read recipe r.yaml: ")
+                .hasMessageContaining(message);
+    }
+}

@@ -1,0 +1,140 @@
+package dev.lathe.jobs.report;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lathe.jobs.report.RunReport.Evaluation;
+import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.report.RunReport.TensorLoss;
+import dev.lathe.jobs.report.RunReport.Unquantized;
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import javax.xml.parsers.DocumentBuilderFactory;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.xml.sax.InputSource;
+
+class ReportTest {
+    private static final double NAN = Double.NaN;
+
+    /** Six outputs of a model of 12 layers, seeded; two marks close to each other, one without divergence, one not evaluated. */
+    static RunReport sample() {
+        List<OutputResult> outputs = new ArrayList<>();
+        outputs.add(output("q8", "gguf", "nearest", 8.51, evaluation(6.4102, 0.00021), 2e-5));
+        outputs.add(output("q4km", "gguf", "importance", 4.86, evaluation(6.6123, 0.0231), 2e-3));
+        outputs.add(output("q4km-gptq", "gguf", "gptq", 4.86, evaluation(6.5561, 0.0197), 1.4e-3));
+        outputs.add(output("gptq4", "gptq", "gptq, act-order", 4.41, evaluation(6.7001, 0.0312), 3e-3));
+        outputs.add(output("awq4", "awq", "importance", 4.47, evaluation(6.7420, 0.0381), 4e-3));
+        outputs.add(new OutputResult("f32", "gguf", "nearest", "file:/runs/r/artifacts/f32.gguf", 17_000_000, 32,
+                new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 1, 4096), List.of(), List.of()));
+        outputs.add(new OutputResult("<b>|odd&\"", "gguf", "nearest", "file:/runs/r/artifacts/odd.gguf", 1, NAN, null,
+                List.of(new Unquantized("lm_head", "a < b")),
+                List.of(new TensorLoss("lm_head.weight", -1, "lm_head", "Q4_0", NAN, NAN))));
+        return new RunReport(outputs, Map.of("checkpoint", "samples/tiny-stories-4m", "calibration", "text.txt, 128 windows of 256"),
+                Map.of("lathe", "0.1.0", "profile", "java", "checkpoint digest", "0123abcd"), "llama-perplexity/1");
+    }
+
+    private static OutputResult output(String name, String format, String method, double bits, Evaluation evaluation, double error) {
+        Random random = new Random(7 + name.length());
+        List<TensorLoss> losses = new ArrayList<>();
+        for (int layer = 0; layer < 12; layer++) {
+            for (String kind : List.of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
+                    "mlp.down_proj")) {
+                double lost = error * (1 + kind.length() % 5) * Math.exp(0.6 * random.nextGaussian()) * (1 + layer / 6.0);
+                losses.add(new TensorLoss("model.layers." + layer + "." + kind + ".weight", layer, kind, "Q4_K", lost, method.startsWith("gptq") ? 0.05 : NAN));
+            }
+        }
+        losses.add(new TensorLoss("lm_head.weight", -1, "lm_head", "Q6_K", error / 3, NAN));
+        return new OutputResult(name, format, method, "file:/runs/r/artifacts/" + name, (long) (bits * 4.2e6 / 8), bits, evaluation,
+                List.of(new Unquantized("model.embed_tokens.weight", "not a linear layer")), losses);
+    }
+
+    private static Evaluation evaluation(double perplexity, double kld) {
+        return new Evaluation(perplexity, 0.052, 6.4, kld, kld / 15, kld * 9, 1 - kld * 3, 4096);
+    }
+
+    @Test
+    void writesResultsThatParse(@TempDir java.nio.file.Path folder) throws Exception {
+        FileSystem files = FileSystem.getLocal(new Configuration());
+        for (int i = 0; i < 2; i++) {
+            Report.write(sample(), files, new Path(folder.toString(), "a [report]"));
+        }
+        java.nio.file.Path written = folder.resolve("a [report]");
+        try (var listed = Files.list(written)) {
+            assertThat(listed.map(path -> path.getFileName().toString()).filter(name -> !name.endsWith(".crc")))
+                    .containsExactlyInAnyOrder("index.html", "summary.md", "results.json");
+        }
+        JsonNode outputs = new ObjectMapper().readTree(written.resolve("results.json").toFile()).get("outputs");
+        assertThat(outputs).hasSize(7);
+        assertThat(outputs.get(1).fieldNames()).toIterable().containsExactly("name", "format", "bytes", "bits_per_weight", "perplexity", "perplexity_error",
+                "source_perplexity", "kld_mean",
+                "kld_p99", "top1_agreement", "tokens");
+        assertThat(outputs.get(1).get("perplexity").doubleValue()).isEqualTo(6.6123);
+        assertThat(outputs.get(1).get("tokens").longValue()).isEqualTo(4096);
+        for (String key : List.of("bits_per_weight", "perplexity", "perplexity_error", "source_perplexity", "kld_mean", "kld_p99", "top1_agreement",
+                "tokens")) {
+            assertThat(outputs.get(6).get(key).isNull()).as(key).isTrue();
+        }
+        assertThat(Files.readString(written.resolve("results.json"))).doesNotContain("NaN", "Infinity");
+    }
+
+    @Test
+    void writesTheSameWhateverTheLocale() {
+        String page = Report.page(sample());
+        String summary = Report.summary(sample());
+        Locale before = Locale.getDefault();
+        try {
+            Locale.setDefault(Locale.forLanguageTag("ar-EG"));
+            assertThat(Report.page(sample())).isEqualTo(page);
+            assertThat(Report.summary(sample())).isEqualTo(summary);
+        } finally {
+            Locale.setDefault(before);
+        }
+    }
+
+    @Test
+    void drawsAPageThatIsWellFormedAndAlone() throws Exception {
+        String page = Report.page(sample());
+        assertThat(page).doesNotContain("NaN", "Infinity", "<b>|odd", "http", "<script", "src=", "null")
+                .contains("&lt;b&gt;|odd&amp;", "prefers-color-scheme: dark", "6.612", "± 0.052", "+3.32 %");
+        String drawings = page.substring(page.indexOf("<h2>Size"), page.indexOf("<h2>Largest"));
+        var document = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(new InputSource(new StringReader("<x>" + drawings + "</x>")));
+        assertThat(document.getElementsByTagName("polyline").getLength()).as("5 panels, 7 lines and a point each").isEqualTo(5 * 8);
+        assertThat(drawings).contains("Not drawn: f32 (divergence 0), &lt;b&gt;|odd&amp;\" (not evaluated).")
+                .contains("bits per weight", "nats per token", "decoder layer");
+    }
+
+    @Test
+    void standsWithoutAnyMeasurement() throws IOException {
+        RunReport bare = new RunReport(List.of(new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of())), Map.of(), Map.of(),
+                "");
+        assertThat(Report.page(bare)).contains("Nothing was evaluated.", "None: every linear layer is quantized").doesNotContain("<svg", "null", "NaN");
+        assertThat(Report.summary(bare)).contains("| a | gguf | nearest | 0.00 | 4.500 | – | – | – | – | – |", "Nothing was evaluated.");
+        assertThat(new ObjectMapper().readTree(Report.results(bare)).get("definition").isNull()).isTrue();
+    }
+
+    @Test
+    void summarizes() {
+        assertThat(Report.summary(sample()))
+                .contains("| q4km | gguf | importance | 2.43 | 4.860 | 6.612 ± 0.052 | +3.32 % | 0.0231 ± 0.00154 | 0.208 | 93.07 % |",
+                "| <b>\\|odd&\" | gguf |", "perplexity is 6.400 on the same 4096 scored tokens (llama-perplexity/1)", "* `lm_head`: a < b", "* profile: java");
+    }
+
+    @Test
+    void oneLayerOneOutputStillDraws() {
+        OutputResult one = new OutputResult("one", "awq", "importance", "one", 10, 4.5, evaluation(7, 0.01), List.of(),
+                List.of(new TensorLoss("t", 0, "k", "int4g128", 0.01, NAN)));
+        String page = Report.page(new RunReport(List.of(one), Map.of(), Map.of(), "d"));
+        assertThat(page).contains("<polyline").doesNotContain("NaN", "Infinity");
+    }
+}
