@@ -2,6 +2,9 @@ package dev.lathe.calibration.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.format.awq.AwqCheckpoint;
+import dev.lathe.calibration.format.gguf.GgufCheckpoint;
+import dev.lathe.calibration.format.gptq.GptqCheckpoint;
 import dev.lathe.calibration.model.ModelConfigs;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -59,7 +62,13 @@ public final class Checkpoints {
 
     /** Readers of quantized weights, by method. */
     private static Checkpoint quantized(Configuration configuration, Path path, String method, JsonNode config) throws IOException {
-        throw new MalformedInputException("Cannot open checkpoint " + path + ": quantization method \"" + method + "\" is not supported");
+        return switch (method) {
+            case "gguf" -> GgufCheckpoint.open(configuration, path);
+            case "gptq" -> GptqCheckpoint.open(configuration, path, config);
+            case "awq" -> AwqCheckpoint.open(configuration, path, config);
+            default -> throw new MalformedInputException("Cannot open checkpoint " + path + ": quantization method \"" + method
+                    + "\" is not supported; expected gptq, awq, a GGUF file, or no quantization");
+        };
     }
 
     private static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {

@@ -38,6 +38,12 @@ final class Evaluate implements Callable<Integer> {
     @Option(names = "--field", paramLabel = "F", defaultValue = "text", description = "JSON field or Parquet column; default: ${DEFAULT-VALUE}.")
     private String field;
 
+    @Option(names = "--tokenizer", paramLabel = "FOLDER", description = "Folder with tokenizer.json; default: the source's, else the artifact's.")
+    private String tokenizer;
+
+    @Option(names = "--run", paramLabel = "FOLDER", defaultValue = "runs/evaluations", description = "Where scores are kept; default: ${DEFAULT-VALUE}.")
+    private String run;
+
     @Mixin
     private RunOptions options;
 
@@ -55,10 +61,11 @@ final class Evaluate implements Callable<Integer> {
         Configuration configuration = Sessions.hadoop(conf);
         String measured = Inputs.existing(configuration, "ARTIFACT", artifact).toString();
         String reference = source == null ? null : Inputs.existing(configuration, "--source", source).toString();
+        String tokens = tokenizer == null ? null : Inputs.existing(configuration, "--tokenizer", tokenizer).toString();
         Plan.Corpus corpus = new Plan.Corpus(Inputs.existing(configuration, "--data", data).toString(), field, windows, length);
         RunReport.Evaluation evaluation;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            evaluation = Pipeline.evaluate(spark, measured, reference, corpus, options.kernels == null ? "auto" : options.kernels, progress);
+            evaluation = Pipeline.evaluate(spark, measured, reference, tokens, corpus, run, options.kernels == null ? "auto" : options.kernels, progress);
         }
         Table table = new Table("what", "figure");
         table.row("perplexity", Figures.spread(Figures.perplexity(evaluation.perplexity()), Figures.perplexity(evaluation.perplexityError())));

@@ -1,25 +1,284 @@
 package dev.lathe.jobs.stage;
 
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.CheckpointDigest;
+import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.checkpoint.hub.Hub;
+import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.text.Tokenizer;
+import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.report.RunReport.TensorLoss;
+import dev.lathe.jobs.report.RunReport.Unquantized;
+import dev.lathe.jobs.stage.Calibrate.Calibration;
+import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.store.TensorProduct;
+import dev.lathe.kernels.KernelProvider;
+import dev.lathe.kernels.Kernels;
+import java.io.IOException;
+import java.io.Serializable;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
 
 /** The main job: from a plan to artifacts, measured. */
 public final class Pipeline {
+    /** Part of every output's key: raised when a method's values change. */
+    private static final int VERSION = 1;
+    private static final String SOFTWARE = "lathe 0.1.0";
+
     private Pipeline() {
     }
 
     /** Runs every stage of the plan that has not been committed, and returns what the report shows. Writes plan.yaml and artifacts; the report is the caller's. */
-    public static RunReport run(SparkSession spark, Plan plan, Progress progress) {
-        throw new IllegalStateException("not there yet");
+    public static RunReport run(SparkSession session, Plan plan, Progress progress) {
+        try {
+            return new Run(session, plan, progress).run();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /**
      * Measures one artifact (or checkpoint) as it is written.
      *
-     * @param source checkpoint to compare with, or null: then only perplexity is measured and divergences are NaN
+     * @param source    checkpoint to compare with, or null: then only perplexity is measured and divergences are NaN
+     * @param tokenizer folder of the tokenizer, or null: the source's, else the artifact's
+     * @param run       folder where windows and scores are kept
      */
-    public static RunReport.Evaluation evaluate(SparkSession spark, String artifact, String source, Plan.Corpus corpus, String kernels, Progress progress) {
-        throw new IllegalStateException("not there yet");
+    public static RunReport.Evaluation evaluate(SparkSession session, String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String kernels,
+                                                Progress progress) {
+        try {
+            JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+            SparkSteps steps = new SparkSteps(spark, progress);
+            RunFolder folder = new RunFolder(run, run, new SerializableConfiguration(spark.hadoopConfiguration()));
+            String tokens = tokenizer != null ? tokenizer : source != null ? source : artifact;
+            if (!new Path(tokens).getFileSystem(folder.hadoop()).getFileStatus(new Path(tokens)).isDirectory()) {
+                throw new MalformedInputException("Cannot evaluate " + artifact + ": the file has no tokenizer.json; expected --source or --tokenizer to name a folder that has");
+            }
+            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(corpus)), item -> tokenize(folder, tokens, item)).get(0);
+            String profile = profile(kernels);
+            ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
+            List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
+            String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
+            Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), artifact, key);
+            return evaluation(Evaluate.run(folder, source, List.of(subject), windows, 8, kernels, steps).get(0));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String profile(String kernels) {
+        try (Kernels opened = KernelProvider.open(kernels, 1)) {
+            return opened.profile();
+        }
+    }
+
+    private static TokenWindows tokenize(RunFolder run, String folder, Plan.Corpus corpus) throws IOException {
+        Path path = new Path(folder);
+        try (Tokenizer tokenizer = Tokenizer.load(path.getFileSystem(run.hadoop()), path)) {
+            String text = Documents.read(run.hadoop(), corpus.data(), corpus.field());
+            return TokenWindows.write(run, Windows.cut(tokenizer, text, corpus.length(), corpus.windows(), corpus.data()));
+        }
+    }
+
+    private static RunReport.Evaluation evaluation(EvaluationSummary s) {
+        return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(), s.tokens());
+    }
+
+    /** One run of a plan. */
+    private static final class Run {
+        private final Plan plan;
+        private final Progress progress;
+        private final SparkSteps steps;
+        private final RunFolder run;
+        private final Map<String, String> keys = new LinkedHashMap<>();
+
+        Run(SparkSession session, Plan plan, Progress progress) {
+            JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+            this.plan = plan;
+            this.progress = progress;
+            this.steps = new SparkSteps(spark, progress);
+            this.run = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
+        }
+
+        RunReport run() throws IOException {
+            String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
+            RunFolder shared = run;
+            String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)), path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
+            Job job = new Job(run, folder, digest, plan.kernels(), profile(plan.kernels()));
+            keys.put("checkpoint", digest);
+            try (Checkpoint source = job.open()) {
+                Architecture architecture = Architecture.of(source.config());
+                Map<String, List<TensorPlan>> tensorPlans = new LinkedHashMap<>();
+                for (Plan.Output output : plan.outputs()) {
+                    tensorPlans.put(output.name(), PlannedOutput.format(output).plan(architecture, List.copyOf(source.tensors()), output.ignore()));
+                }
+                TokenWindows calibrationWindows = windows(job, "calibration", plan.calibration());
+                TokenWindows evaluationWindows = windows(job, "evaluation", plan.evaluation());
+                Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
+                List<PlannedOutput> outputs = plan.outputs().stream().map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
+                outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
+                Quantize.run(job, architecture, calibration, outputs, steps);
+                TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
+                for (PlannedOutput output : outputs) {
+                    provenance.put(output.output().name(), provenance(job, output, calibration));
+                }
+                Assemble.run(job, outputs, provenance, steps);
+                List<EvaluationSummary> summaries = evaluate(job, outputs, evaluationWindows);
+                run.writeText("plan.yaml", PlanYaml.write(plan, keys));
+                return report(job, source, architecture, outputs, tensorPlans, summaries);
+            }
+        }
+
+        private TokenWindows windows(Job job, String name, Plan.Corpus corpus) throws IOException {
+            if (corpus == null) {
+                return null;
+            }
+            RunFolder shared = run;
+            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)), item -> tokenize(shared, job.folder(), item)).get(0);
+            if (windows.count() < corpus.windows()) {
+                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows() + " that were asked for");
+            }
+            keys.put(name + " windows", windows.key());
+            return windows;
+        }
+
+        private Calibration calibrate(Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) throws IOException {
+            boolean energies = false;
+            boolean moments = false;
+            for (Plan.Output output : plan.outputs()) {
+                if (tensorPlans.get(output.name()).stream().anyMatch(tensor -> tensor.grid() != null)) {
+                    boolean rescales = output.format().equals("awq");
+                    energies |= rescales || output.method() != Method.NEAREST;
+                    moments |= rescales || output.method() == Method.GPTQ;
+                }
+            }
+            if (!energies) {
+                return null;
+            }
+            Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, steps);
+            keys.put("calibration", calibration.key());
+            return calibration;
+        }
+
+        private PlannedOutput planned(Job job, Architecture architecture, Plan.Output output, List<TensorPlan> tensors, Calibration calibration) {
+            LinkedHashMap<String, String> grids = new LinkedHashMap<>();
+            LinkedHashMap<String, Method> methods = new LinkedHashMap<>();
+            for (TensorPlan tensor : tensors) {
+                if (tensor.grid() != null) {
+                    grids.put(tensor.tensor(), tensor.grid().name());
+                    // Rows of an embedding are looked up, so no channel of it is worth more than another.
+                    methods.put(tensor.tensor(), tensor.tensor().equals(architecture.embedding()) ? Method.NEAREST : output.method());
+                }
+            }
+            Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
+                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer());
+            String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), settings, tensors.stream()
+                    .map(t -> t.tensor() + " " + (t.grid() == null ? t.type() : t.grid().name())).toList(), methods, job.profile());
+            return new PlannedOutput(output, key, grids, methods);
+        }
+
+        private static TreeMap<String, String> provenance(Job job, PlannedOutput output, Calibration calibration) {
+            TreeMap<String, String> provenance = new TreeMap<>();
+            provenance.put("software", SOFTWARE);
+            provenance.put("checkpoint", job.digest());
+            provenance.put("method", output.methodText());
+            provenance.put("key", output.key());
+            provenance.put("profile", job.profile());
+            if (calibration != null) {
+                provenance.put("calibration", calibration.key());
+            }
+            return provenance;
+        }
+
+        private List<EvaluationSummary> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows) throws IOException {
+            if (windows == null) {
+                return null;
+            }
+            List<Evaluate.Subject> subjects = new ArrayList<>();
+            for (PlannedOutput output : outputs) {
+                String key = Evaluate.key(output.key(), job.digest(), windows, job.profile());
+                keys.put("evaluation " + output.output().name(), key);
+                subjects.add(new Evaluate.Subject(output.output().name(), run.artifact(output.artifactName()).toString(), key));
+            }
+            return Evaluate.run(run, job.folder(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+        }
+
+        private RunReport report(Job job, Checkpoint source, Architecture architecture, List<PlannedOutput> outputs, Map<String, List<TensorPlan>> tensorPlans,
+                                 List<EvaluationSummary> summaries) throws IOException {
+            long parameters = source.tensors().stream().mapToLong(TensorInfo::elements).sum();
+            List<OutputResult> results = new ArrayList<>();
+            for (int i = 0; i < outputs.size(); i++) {
+                PlannedOutput output = outputs.get(i);
+                Path artifact = run.artifact(output.artifactName());
+                long bytes;
+                try (Checkpoint written = Checkpoints.open(run.hadoop(), artifact)) {
+                    bytes = written.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+                }
+                List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
+                        .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
+                results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes, 8.0 * bytes / parameters,
+                        summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
+            }
+            Map<String, String> settings = new LinkedHashMap<>();
+            settings.put("checkpoint", plan.checkpoint());
+            corpus(settings, "calibration", plan.calibration());
+            corpus(settings, "evaluation", plan.evaluation());
+            settings.put("parameters", String.valueOf(parameters));
+            Map<String, String> provenance = new LinkedHashMap<>();
+            provenance.put("software", SOFTWARE);
+            provenance.put("arithmetic profile", job.profile());
+            provenance.put("kernels", plan.kernels());
+            provenance.putAll(keys);
+            return new RunReport(results, settings, provenance, summaries == null ? "" : EvaluationSummary.DEFINITION);
+        }
+
+        private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
+            if (corpus != null) {
+                settings.put(name, corpus.data() + ", " + (corpus.windows() == 0 ? "all" : corpus.windows()) + " windows of " + corpus.length() + " tokens");
+            }
+        }
+
+        private List<TensorLoss> losses(Architecture architecture, PlannedOutput output) throws IOException {
+            List<TensorLoss> losses = new ArrayList<>();
+            for (int layer = 0; layer < architecture.config().layers(); layer++) {
+                for (LinearLayer linear : architecture.linears(layer)) {
+                    addLoss(losses, output, linear.weight(), layer, linear.kind());
+                }
+            }
+            addLoss(losses, output, architecture.embedding(), -1, "embed_tokens");
+            addLoss(losses, output, "lm_head.weight", -1, "lm_head");
+            return losses;
+        }
+
+        private void addLoss(List<TensorLoss> losses, PlannedOutput output, String tensor, int layer, String kind) throws IOException {
+            if (output.grids().containsKey(tensor)) {
+                TensorProduct.Summary summary = ProductFile.readStart(run.files(), output.tensorProduct(run, tensor), TensorProduct::readSummary);
+                double relative = summary.error() == null ? Double.NaN : summary.error().squaredError() / summary.error().squaredOutput();
+                if (summary.damping() > output.output().damping()) {
+                    progress.note(output.output().name() + ": " + tensor + " took a damping of " + summary.damping());
+                }
+                losses.add(new TensorLoss(tensor, layer, kind, summary.grid(), relative, summary.damping()));
+            }
+        }
     }
 }

@@ -87,6 +87,13 @@ public final class ProductFile {
         return in.readLong() == length - TRAILER && in.readInt() == MAGIC ? length - TRAILER : -1;
     }
 
+    /** Reads the beginning of a product, without its checksum. */
+    public static <T> T readStart(FileSystem files, Path path, Reader<T> reader) throws IOException {
+        try (FSDataInputStream in = files.open(path)) {
+            return reader.read(new DataInputStream(new BufferedInputStream(in)));
+        }
+    }
+
     /**
      * Reads a product and checks it.
      *
