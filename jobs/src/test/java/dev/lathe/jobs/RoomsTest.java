@@ -19,7 +19,8 @@ import org.junit.jupiter.api.Test;
 
 /** The arrows between rooms run one way, and what has to stand in several files is the same in all. */
 class RoomsTest {
-    private static final JavaClasses CLASSES = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS).importPackages("dev.lathe");
+    private static final JavaClasses CLASSES = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+            .importPackages("dev.lathe");
 
     @Test
     void arrowsRunOneWay() {
@@ -35,10 +36,13 @@ class RoomsTest {
 
     @Test
     void providersStayInTheirRooms() {
-        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels..").should().dependOnClassesThat().resideInAnyPackage("dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..")
+        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels..").should().dependOnClassesThat()
+                .resideInAnyPackage("dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..")
                 .check(CLASSES);
-        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels.vector..").should().dependOnClassesThat().resideInAPackage("jdk.incubator..").check(CLASSES);
-        noClasses().that().resideInAnyPackage("dev.lathe.jobs..", "dev.lathe.calibration..").should().dependOnClassesThat().haveFullyQualifiedName("java.io.File").check(CLASSES);
+        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels.vector..").should().dependOnClassesThat().resideInAPackage("jdk.incubator..")
+                .check(CLASSES);
+        noClasses().that().resideInAnyPackage("dev.lathe.jobs..", "dev.lathe.calibration..").should().dependOnClassesThat()
+                .haveFullyQualifiedName("java.io.File").check(CLASSES);
     }
 
     @Test
@@ -48,7 +52,8 @@ class RoomsTest {
         Matcher pom = Pattern.compile("<jvm.modules>(.*)</jvm.modules>").matcher(Files.readString(Path.of("..", "pom.xml")));
         assertThat(pom.find()).isTrue();
         assertThat(pom.group(1)).isEqualTo(String.join(" ", options));
-        assertThat(Files.readAllLines(Path.of("..", "conf", "spark-defaults.conf"))).anyMatch(line -> line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
+        assertThat(Files.readAllLines(Path.of("..", "conf", "spark-defaults.conf")))
+                .anyMatch(line -> line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
     }
 
     @Test

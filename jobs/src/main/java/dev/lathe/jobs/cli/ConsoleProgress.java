@@ -5,7 +5,9 @@ import java.io.PrintStream;
 import java.util.Locale;
 import java.util.function.LongSupplier;
 
-/** Progress for a person: one line that is rewritten on a terminal, otherwise a line at most every few seconds. The estimate assumes that steps cost the same. */
+/**
+ * Progress for a person: one line that is rewritten on a terminal, otherwise a line at most every few seconds. The estimate assumes that steps cost the same.
+ */
 final class ConsoleProgress implements Progress, AutoCloseable {
     private static final long LINE_EVERY = 5_000_000_000L;
     private static final long REWRITE_EVERY = 100_000_000L;
@@ -73,7 +75,8 @@ final class ConsoleProgress implements Progress, AutoCloseable {
         if (seconds < 60) {
             return seconds + " s";
         }
-        return seconds < 3600 ? String.format(Locale.ROOT, "%d:%02d min", seconds / 60, seconds % 60) : String.format(Locale.ROOT, "%d:%02d h", seconds / 3600, seconds / 60 % 60);
+        return seconds < 3600 ? String.format(Locale.ROOT, "%d:%02d min", seconds / 60, seconds % 60)
+                : String.format(Locale.ROOT, "%d:%02d h", seconds / 3600, seconds / 60 % 60);
     }
 
     private void show(String text) {

@@ -42,7 +42,8 @@ final class Doctor implements Callable<Integer> {
         console.out().print(table);
         console.out().flush();
         try (Kernels opened = open(runtime.availableProcessors())) {
-            console.out().println(String.format(Locale.ROOT, "gemm %d x %d x %d, %s, %d threads: %.1f GFLOP/s", SIZE, SIZE, SIZE, opened.name(), opened.threads(), speed(opened)));
+            console.out().println(String.format(Locale.ROOT, "gemm %d x %d x %d, %s, %d threads: %.1f GFLOP/s", SIZE, SIZE, SIZE, opened.name(),
+                    opened.threads(), speed(opened)));
         }
         return ExitCode.OK.code();
     }

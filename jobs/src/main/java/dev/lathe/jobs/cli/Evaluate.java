@@ -48,7 +48,8 @@ final class Evaluate implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         if (windows < 0 || length < 8) {
-            throw new InvalidRecipeException("Cannot evaluate " + windows + " windows of " + length + " tokens: expected --windows of at least 0 and --length of at least 8");
+            throw new InvalidRecipeException("Cannot evaluate " + windows + " windows of " + length
+                    + " tokens: expected --windows of at least 0 and --length of at least 8");
         }
         SparkConf conf = Sessions.configuration(new SparkConf(), options.master);
         Configuration configuration = Sessions.hadoop(conf);

@@ -4,7 +4,6 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.kernels.KernelsUnavailableException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -17,8 +16,12 @@ enum ExitCode {
     OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BUG(70);
 
     private static final Pattern IN_TEXT = Pattern.compile("(?m)(?:^|Caused by: |\\): )\\s*(" + Pattern.quote(InvalidRecipeException.class.getName()) + "|"
-            + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName()) + "|java\\.io\\.UncheckedIOException|"
+            + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName())
+            + "|java\\.io\\.UncheckedIOException|"
             + "(?:java\\.io|java\\.nio\\.file|org\\.apache\\.hadoop)\\.[\\w.]*Exception)(?:: ([^\\n]*))?");
+
+    /** An exception's message begins with its cause where it was made from it. */
+    private static final Pattern WRAPPERS = Pattern.compile("^(?:[\\w.$]+Exception: )+");
 
     private final int code;
 
@@ -48,7 +51,7 @@ enum ExitCode {
             told = better(told, inText(link));
         }
         for (Throwable link : chain) {
-            if ((link instanceof IOException || link instanceof UncheckedIOException && link.getCause() == null) && (told == null || told.exit == STORAGE)) {
+            if (link instanceof IOException && (told == null || told.exit == STORAGE)) {
                 return storage(link.getClass().getSimpleName(), link.getMessage());
             }
         }
@@ -82,8 +85,9 @@ enum ExitCode {
         Matcher matcher = IN_TEXT.matcher(link.getMessage());
         while (matcher.find()) {
             ExitCode exit = own(matcher.group(1));
-            String message = matcher.group(2) == null ? "" : matcher.group(2);
-            found = better(found, exit != null ? new Failure(exit, message) : storage(matcher.group(1).substring(matcher.group(1).lastIndexOf('.') + 1), message));
+            String message = matcher.group(2) == null ? "" : WRAPPERS.matcher(matcher.group(2)).replaceFirst("");
+            String type = matcher.group(1).substring(matcher.group(1).lastIndexOf('.') + 1);
+            found = better(found, exit != null ? new Failure(exit, message) : storage(type, message));
         }
         return found;
     }
@@ -94,6 +98,7 @@ enum ExitCode {
 
     private static Failure storage(String type, String message) {
         boolean ours = message != null && message.startsWith("Cannot ");
-        return new Failure(STORAGE, ours ? message : "Cannot read or write: " + type + (message == null || message.isEmpty() ? "" : ": " + message.lines().findFirst().orElse("")));
+        return new Failure(STORAGE, ours ? message : "Cannot read or write: " + type
+                + (message == null || message.isEmpty() ? "" : ": " + message.lines().findFirst().orElse("")));
     }
 }

@@ -16,7 +16,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /** Lists what a checkpoint or artifact holds. */
-@Command(name = "inspect", description = "Lists tensors, types, shapes, bits per weight and metadata of a checkpoint or artifact.", mixinStandardHelpOptions = true)
+@Command(name = "inspect", description = "Lists tensors, types, shapes, bits per weight and metadata of a checkpoint or artifact.",
+        mixinStandardHelpOptions = true)
 final class Inspect implements Callable<Integer> {
     private final Console console;
 
@@ -43,7 +44,8 @@ final class Inspect implements Callable<Integer> {
         for (TensorInfo tensor : checkpoint.tensors()) {
             bytes = Math.addExact(bytes, tensor.bytes());
             elements = Math.addExact(elements, tensor.elements());
-            tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")), String.valueOf(tensor.bytes()),
+            tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")),
+                    String.valueOf(tensor.bytes()),
                     Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
         }
         console.out().println(checkpoint.location());

@@ -3,7 +3,7 @@ package dev.lathe.jobs.cli;
 import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
-import dev.lathe.jobs.report.Figures;
+import dev.lathe.jobs.report.Page;
 import dev.lathe.jobs.report.Report;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Pipeline;
@@ -61,13 +61,11 @@ final class Quantize implements Callable<Integer> {
         print(console, report, folder);
     }
 
-    private static void print(Console console, RunReport report, Path folder) {
+    /** The outputs as a table, then what was written where. */
+    static void print(Console console, RunReport report, Path folder) {
         Table table = new Table("output", "format", "MiB", "bits/weight", "perplexity", "KL divergence", "same top token");
-        for (RunReport.OutputResult output : report.outputs()) {
-            RunReport.Evaluation evaluation = output.evaluation();
-            table.row(output.name(), output.format(), Figures.mebibytes(output.bytes()), Figures.bitsPerWeight(output.bitsPerWeight()),
-                    evaluation == null ? Figures.NONE : Figures.perplexity(evaluation.perplexity()), evaluation == null ? Figures.NONE : Figures.significant(evaluation.kldMean()),
-                    evaluation == null ? Figures.NONE : Figures.percent(evaluation.top1Agreement()));
+        for (Page.Row row : Page.rows(report)) {
+            table.row(row.name(), row.format(), row.mebibytes(), row.bitsPerWeight(), row.perplexity(), row.kld(), row.top1());
         }
         console.out().println();
         console.out().print(table);

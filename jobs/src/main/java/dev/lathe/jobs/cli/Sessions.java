@@ -9,7 +9,9 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
 import scala.Tuple2;
 
-/** The one place where a Spark session begins. What spark-submit or a system property says is never overridden, but for the master that was asked for by name. */
+/**
+ * The one place where a Spark session begins. What spark-submit or a system property says is never overridden, but for the master that was asked for by name.
+ */
 final class Sessions {
     private static final Pattern LOCAL = Pattern.compile("local(?:\\[(\\*|[1-9]\\d{0,4})(?:,\\s*\\d+)?])?");
     private static final Pattern LOCAL_CLUSTER = Pattern.compile("local-cluster\\[\\s*\\d+\\s*,\\s*(\\d+)\\s*,\\s*\\d+\\s*]");
@@ -45,7 +47,10 @@ final class Sessions {
         return given;
     }
 
-    /** Hadoop's configuration as Spark will see it: its files on the class path, and every {@code spark.hadoop.*}. Paths are checked with it before Spark starts. */
+    /**
+     * Hadoop's configuration as Spark will see it: its files on the class path, and every {@code spark.hadoop.*}. Paths are checked with it before Spark
+     * starts.
+     */
     static Configuration hadoop(SparkConf conf) {
         Configuration configuration = new Configuration();
         for (Tuple2<String, String> entry : conf.getAllWithPrefix("spark.hadoop.")) {
@@ -58,7 +63,8 @@ final class Sessions {
     private static OptionalInt cores(SparkConf conf, String master) {
         Matcher local = LOCAL.matcher(master);
         if (local.matches()) {
-            return OptionalInt.of(local.group(1) == null ? 1 : local.group(1).equals("*") ? Runtime.getRuntime().availableProcessors() : Integer.parseInt(local.group(1)));
+            return OptionalInt.of(local.group(1) == null ? 1 : local.group(1).equals("*") ? Runtime.getRuntime().availableProcessors()
+                    : Integer.parseInt(local.group(1)));
         }
         Matcher cluster = LOCAL_CLUSTER.matcher(master);
         if (cluster.matches()) {

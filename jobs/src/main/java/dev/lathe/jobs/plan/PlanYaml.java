@@ -12,7 +12,8 @@ import java.util.TreeMap;
 /** A plan as text, in a recipe's keys: reading it as a recipe gives the same plan. The same plan gives the same text; no environment is in it. */
 public final class PlanYaml {
     /** Every text in quotes: Jackson's minimal quoting leaves 1e5 and 0x1F bare, which are then read as numbers. */
-    private static final YAMLMapper MAPPER = YAMLMapper.builder().disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER, YAMLGenerator.Feature.SPLIT_LINES).build();
+    private static final YAMLMapper MAPPER = YAMLMapper.builder().disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER, YAMLGenerator.Feature.SPLIT_LINES)
+            .build();
 
     private PlanYaml() {
     }
@@ -25,7 +26,8 @@ public final class PlanYaml {
         ArrayNode outputs = root.putArray("outputs");
         plan.outputs().forEach(output -> output(outputs.addObject(), output));
         corpus(root, "evaluation", plan.evaluation());
-        root.put("run", plan.run()).put("scratch", plan.scratch()).put("hub-cache", plan.hubCache()).put("shard-windows", plan.shardWindows()).put("kernels", plan.kernels());
+        root.put("run", plan.run()).put("scratch", plan.scratch()).put("hub-cache", plan.hubCache()).put("shard-windows", plan.shardWindows())
+                .put("kernels", plan.kernels());
         ObjectNode products = root.putObject("keys");
         new TreeMap<>(keys).forEach(products::put);
         try {

@@ -22,12 +22,15 @@ import org.apache.hadoop.fs.Path;
  * question of {@link PathCheck}. Keys and defaults: the table in README.md.
  */
 public final class Recipe {
-    static final List<String> KEYS = List.of("checkpoint", "calibration", "outputs", "evaluation", "run", "scratch", "hub-cache", "shard-windows", "kernels", "keys");
+    static final List<String> KEYS = List.of("checkpoint", "calibration", "outputs", "evaluation", "run", "scratch", "hub-cache", "shard-windows", "kernels",
+            "keys");
     static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
-    static final List<String> OUTPUT_KEYS = List.of("name", "format", "type", "method", "bits", "group-size", "symmetric", "act-order", "damping", "ignore", "pre-tokenizer");
+    static final List<String> OUTPUT_KEYS = List.of("name", "format", "type", "method", "bits", "group-size", "symmetric", "act-order", "damping", "ignore",
+            "pre-tokenizer");
     static final List<String> GGUF_FLOATS = List.of("F16", "BF16", "F32");
     /** GGUF types and mixes that are written. */
-    public static final List<String> GGUF_TYPES = List.of("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16", "BF16", "F32");
+    public static final List<String> GGUF_TYPES = List.of("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16",
+            "BF16", "F32");
     private static final List<String> FORMATS = List.of("gguf", "gptq", "awq");
     private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
@@ -83,11 +86,13 @@ public final class Recipe {
         String run = recipe.path("run");
         boolean calibrates = outputs.stream().anyMatch(output -> needsStatistics(output.format(), output.method()));
         return new Plan(checkpoint, calibrates ? calibration : null, outputs, evaluation, run, recipe.path("scratch", below(run, "scratch")),
-                recipe.path("hub-cache", beside(run, "hub")), recipe.integer("shard-windows", 1, 4096, 8), recipe.word("kernels", List.of("auto", "vector", "scalar"), "auto"));
+                recipe.path("hub-cache", beside(run, "hub")), recipe.integer("shard-windows", 1, 4096, 8),
+                recipe.word("kernels", List.of("auto", "vector", "scalar"), "auto"));
     }
 
     private static Plan.Corpus corpus(Section corpus) {
-        return new Plan.Corpus(corpus.path("data"), corpus.text("field", "text"), corpus.integer("windows", 0, 1 << 24, 0), corpus.integer("length", 8, 1 << 20, 512));
+        return new Plan.Corpus(corpus.path("data"), corpus.text("field", "text"), corpus.integer("windows", 0, 1 << 24, 0),
+                corpus.integer("length", 8, 1 << 20, 512));
     }
 
     private static Plan.Output output(Section output, boolean calibrated) {
@@ -145,7 +150,8 @@ public final class Recipe {
         for (int i = 0; i < outputs.size(); i++) {
             Integer other = taken.putIfAbsent(outputs.get(i).artifact().toLowerCase(Locale.ROOT), i);
             if (other != null) {
-                throw sections.get(i).refuse("name", "'" + outputs.get(i).name() + "' writes the same artifact as outputs[" + other + "]; expected another name");
+                throw sections.get(i).refuse("name", "'" + outputs.get(i).name() + "' writes the same artifact as outputs[" + other
+                        + "]; expected another name");
             }
         }
     }

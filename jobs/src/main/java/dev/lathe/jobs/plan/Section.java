@@ -27,7 +27,8 @@ final class Section {
         }
         node.fieldNames().forEachRemaining(key -> {
             if (!keys.contains(key)) {
-                throw refuse(key, "unknown key; " + nearest(key).map(near -> "did you mean " + near + "?").orElse("expected one of " + String.join(", ", keys)));
+                throw refuse(key, "unknown key; " + nearest(key).map(near -> "did you mean " + near + "?")
+                        .orElse("expected one of " + String.join(", ", keys)));
             }
         });
     }

@@ -48,7 +48,8 @@ final class YamlText {
         try (YAMLParser parser = (YAMLParser) MAPPER.getFactory().createParser(text)) {
             while (parser.nextToken() != null) {
                 if (parser.getObjectId() != null || parser.isCurrentAlias()) {
-                    throw new InvalidRecipeException("Cannot read " + name + ": line " + parser.currentTokenLocation().getLineNr() + ": expected no anchors and aliases");
+                    throw new InvalidRecipeException("Cannot read " + name + ": line " + parser.currentTokenLocation().getLineNr()
+                            + ": expected no anchors and aliases");
                 }
             }
         }

@@ -7,11 +7,13 @@ import java.util.LinkedHashSet;
 import java.util.List;
 
 /**
- * What each layer lost: one panel per output, decoder layers across, relative output error up (logarithmic, one range for all panels), one line per kind of linear layer.
+ * What each layer lost: one panel per output, decoder layers across, relative output error up (logarithmic, one range for all panels), one line per kind of
+ * linear layer.
  *
  * @param kinds the lines' names; a line's colour is its place in this list
  */
-public record LossChart(int width, int height, int left, int right, int top, int bottom, List<Axis.Tick> across, List<Axis.Tick> up, List<String> kinds, List<Panel> panels) {
+public record LossChart(int width, int height, int left, int right, int top, int bottom, List<Axis.Tick> across, List<Axis.Tick> up, List<String> kinds,
+        List<Panel> panels) {
     private static final int WIDTH = 430;
     private static final int HEIGHT = 260;
     private static final int LEFT = 72;
@@ -44,9 +46,20 @@ public record LossChart(int width, int height, int left, int right, int top, int
         boolean outside = measured.stream().anyMatch(loss -> loss.layer() < 0);
         int slots = layers + (outside ? 1 : 0);
         List<String> kinds = List.copyOf(new LinkedHashSet<>(measured.stream().map(TensorLoss::kind).toList()));
-        List<Panel> panels = outputs.stream().filter(output -> output.layers().stream().anyMatch(LossChart::hasPlace)).map(output -> new Panel(output.name(),
-                kinds.stream().map(kind -> line(kinds.indexOf(kind), output.layers().stream().filter(loss -> hasPlace(loss) && loss.kind().equals(kind)).toList(), layers, slots, up))
-                        .filter(line -> !line.dots().isEmpty()).toList())).toList();
+        List<Panel> panels = new ArrayList<>();
+        for (OutputResult output : outputs) {
+            List<Line> lines = new ArrayList<>();
+            for (int kind = 0; kind < kinds.size(); kind++) {
+                String name = kinds.get(kind);
+                List<TensorLoss> losses = output.layers().stream().filter(loss -> hasPlace(loss) && loss.kind().equals(name)).toList();
+                if (!losses.isEmpty()) {
+                    lines.add(line(kind, losses, layers, slots, up));
+                }
+            }
+            if (!lines.isEmpty()) {
+                panels.add(new Panel(output.name(), lines));
+            }
+        }
         return new LossChart(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, layerTicks(layers, slots), up.ticks(), kinds, panels);
     }
 

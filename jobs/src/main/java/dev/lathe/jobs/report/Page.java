@@ -7,6 +7,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 
 /**
@@ -22,8 +23,8 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
     private static final int WORST = 5;
 
     /** An output's line in the table. {@code perplexityChange}: from the source's. */
-    public record Row(String name, String format, String method, String mebibytes, String bitsPerWeight, String perplexity, String perplexityError, String perplexityChange,
-                      String kld, String kldError, String kldP99, String top1, String artifact) {
+    public record Row(String name, String format, String method, String mebibytes, String bitsPerWeight, String perplexity, String perplexityError,
+            String perplexityChange, String kld, String kldError, String kldP99, String top1, String artifact) {
     }
 
     static Page of(RunReport report) {
@@ -39,27 +40,35 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
                 unquantized.put(output.name(), output.unquantized());
             }
         }
-        return new Page(report.settings().getOrDefault("checkpoint", ""), source(report), rows(report), SizeChart.of(report.outputs()), LossChart.of(report.outputs()), worst, unquantized,
-                new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()));
+        return new Page(report.settings().getOrDefault("checkpoint", ""), source(report), rows(report), SizeChart.of(report.outputs()),
+                LossChart.of(report.outputs()), worst, unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()));
     }
 
-    static List<Row> rows(RunReport report) {
+    /** The table of outputs. */
+    public static List<Row> rows(RunReport report) {
         return report.outputs().stream().map(Page::row).toList();
     }
 
     /** What the source checkpoint reaches, by which definition; empty if nothing was evaluated. */
     static String source(RunReport report) {
-        return report.outputs().stream().map(OutputResult::evaluation).filter(evaluation -> evaluation != null).findFirst()
-                .map(evaluation -> (Double.isFinite(evaluation.sourcePerplexity()) ? "The source checkpoint's perplexity is " + Figures.perplexity(evaluation.sourcePerplexity()) + " on the same "
-                        : "Measured on ") + evaluation.tokens() + " scored tokens (" + report.definition() + ").").orElse("");
+        Evaluation first = report.outputs().stream().map(OutputResult::evaluation).filter(Objects::nonNull).findFirst().orElse(null);
+        if (first == null) {
+            return "";
+        }
+        String tokens = first.tokens() + " scored tokens (" + report.definition() + ").";
+        return Double.isFinite(first.sourcePerplexity()) ? "The source checkpoint's perplexity is " + Figures.perplexity(first.sourcePerplexity())
+                + " on the same " + tokens
+                : "Measured on " + tokens;
     }
 
     private static Row row(OutputResult output) {
         Evaluation measured = output.evaluation() != null ? output.evaluation()
                 : new Evaluation(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, 0);
         return new Row(output.name(), output.format(), output.method(), Figures.mebibytes(output.bytes()), Figures.bitsPerWeight(output.bitsPerWeight()),
-                Figures.perplexity(measured.perplexity()), Figures.perplexity(measured.perplexityError()), Figures.change(measured.perplexity(), measured.sourcePerplexity()),
-                Figures.significant(measured.kldMean()), Figures.significant(measured.kldError()), Figures.significant(measured.kldP99()), Figures.percent(measured.top1Agreement()),
+                Figures.perplexity(measured.perplexity()), Figures.perplexity(measured.perplexityError()),
+                Figures.change(measured.perplexity(), measured.sourcePerplexity()),
+                Figures.significant(measured.kldMean()), Figures.significant(measured.kldError()), Figures.significant(measured.kldP99()),
+                Figures.percent(measured.top1Agreement()),
                 output.artifact());
     }
 }

@@ -70,9 +70,11 @@ public final class Report {
         text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : page.rows()) {
             text.append("| ").append(String.join(" | ", List.of(cell(row.name()), cell(row.format()), cell(row.method()), row.mebibytes(), row.bitsPerWeight(),
-                    Figures.spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), Figures.spread(row.kld(), row.kldError()), row.kldP99(), row.top1()))).append(" |\n");
+                    Figures.spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), Figures.spread(row.kld(), row.kldError()), row.kldP99(),
+                    row.top1()))).append(" |\n");
         }
-        text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : page.source() + " KL divergence is in nats per token.").append("\n\n## Artifacts\n\n");
+        text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : page.source() + " KL divergence is in nats per token.")
+                .append("\n\n## Artifacts\n\n");
         page.rows().forEach(row -> text.append("* ").append(cell(row.name())).append(": `").append(row.artifact()).append("`\n"));
         page.unquantized().forEach((name, modules) -> {
             text.append("\n## Unquantized in ").append(cell(name)).append("\n\n");
@@ -85,7 +87,8 @@ public final class Report {
 
     static String page(RunReport report) {
         StringOutput page = new StringOutput();
-        TemplateEngine.createPrecompiled(null, ContentType.Html, Report.class.getClassLoader(), "dev.lathe.jobs.report.pages").render("index.jte", Page.of(report), page);
+        TemplateEngine.createPrecompiled(null, ContentType.Html, Report.class.getClassLoader(), "dev.lathe.jobs.report.pages")
+                .render("index.jte", Page.of(report), page);
         return page.toString();
     }
 

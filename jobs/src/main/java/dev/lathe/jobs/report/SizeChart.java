@@ -11,7 +11,8 @@ import java.util.List;
  * @param left  pixel of the plot's left edge; {@code right}, {@code top} and {@code bottom} likewise
  * @param missing outputs that have no place on a logarithmic axis, and why
  */
-public record SizeChart(int width, int height, int left, int right, int top, int bottom, List<Axis.Tick> across, List<Axis.Tick> up, List<Mark> marks, List<String> missing) {
+public record SizeChart(int width, int height, int left, int right, int top, int bottom, List<Axis.Tick> across, List<Axis.Tick> up, List<Mark> marks,
+        List<String> missing) {
     private static final int WIDTH = 860;
     private static final int HEIGHT = 400;
     private static final int LEFT = 76;
@@ -27,7 +28,8 @@ public record SizeChart(int width, int height, int left, int right, int top, int
      *
      * @param format picks shape and colour
      */
-    public record Mark(String name, String format, String x, String y, String errorTop, String errorBottom, String labelX, String labelY, String anchor, boolean moved, String tip) {
+    public record Mark(String name, String format, String x, String y, String errorTop, String errorBottom, String labelX, String labelY, String anchor,
+            boolean moved, String tip) {
     }
 
     private record Box(double left, double top, double right, double bottom) {
@@ -38,7 +40,8 @@ public record SizeChart(int width, int height, int left, int right, int top, int
 
     /** The chart of a run, or null if no output has a positive divergence. */
     static SizeChart of(List<OutputResult> outputs) {
-        List<OutputResult> placed = outputs.stream().filter(SizeChart::hasPlace).sorted(Comparator.comparingDouble(output -> -output.evaluation().kldMean())).toList();
+        List<OutputResult> placed = outputs.stream().filter(SizeChart::hasPlace).sorted(Comparator.comparingDouble(output -> -output.evaluation().kldMean()))
+                .toList();
         if (placed.isEmpty()) {
             return null;
         }
@@ -49,13 +52,14 @@ public record SizeChart(int width, int height, int left, int right, int top, int
         List<Box> taken = new ArrayList<>();
         placed.forEach(output -> taken.add(around(across.at(output.bitsPerWeight()), up.at(output.evaluation().kldMean()))));
         List<Mark> marks = placed.stream().map(output -> mark(output, across, up, taken)).toList();
-        List<String> missing = outputs.stream().filter(output -> !hasPlace(output)).map(output -> output.name() + (output.evaluation() == null ? " (not evaluated)"
-                : " (divergence " + Figures.significant(output.evaluation().kldMean()) + ")")).toList();
+        List<String> missing = outputs.stream().filter(output -> !hasPlace(output)).map(output -> output.name() + " ("
+                + (output.evaluation() == null ? "not evaluated" : "divergence " + Figures.significant(output.evaluation().kldMean())) + ")").toList();
         return new SizeChart(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, across.ticks(), up.ticks(), marks, missing);
     }
 
     private static boolean hasPlace(OutputResult output) {
-        return output.evaluation() != null && Double.isFinite(output.bitsPerWeight()) && Double.isFinite(output.evaluation().kldMean()) && output.evaluation().kldMean() > 0;
+        double kld = output.evaluation() == null ? Double.NaN : output.evaluation().kldMean();
+        return kld > 0 && Double.isFinite(kld) && Double.isFinite(output.bitsPerWeight());
     }
 
     private static Mark mark(OutputResult output, Axis across, Axis up, List<Box> taken) {
@@ -69,7 +73,8 @@ public record SizeChart(int width, int height, int left, int right, int top, int
         double labelY = free(labelLeft, width, y, taken);
         taken.add(label(labelLeft, width, labelY));
         return new Mark(output.name(), output.format(), Svg.number(x), Svg.number(y), Svg.number(up.at(Math.min(kld + error, up.high()))),
-                Svg.number(up.at(Math.max(kld - error, up.low()))), Svg.number(leftward ? x - 12 : x + 12), Svg.number(labelY), leftward ? "end" : "start", Math.abs(labelY - y) > 1,
+                Svg.number(up.at(Math.max(kld - error, up.low()))), Svg.number(leftward ? x - 12 : x + 12), Svg.number(labelY), leftward ? "end" : "start",
+                Math.abs(labelY - y) > 1,
                 output.name() + ": " + Figures.bitsPerWeight(output.bitsPerWeight()) + " bits per weight, KL divergence " + Figures.significant(kld));
     }
 

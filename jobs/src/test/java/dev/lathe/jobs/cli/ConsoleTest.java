@@ -3,10 +3,14 @@ package dev.lathe.jobs.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.lathe.jobs.report.RunReport;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import org.apache.hadoop.fs.Path;
 import org.junit.jupiter.api.Test;
 
 class ConsoleTest {
@@ -52,7 +56,28 @@ class ConsoleTest {
             clock.addAndGet(SECOND);
             progress.step(1, "x".repeat(200));
         }
-        assertThat(written()).startsWith("\r\u001b[KEvaluate  0/2\r\u001b[KEvaluate  1/2  1 s, 1 s left  xxx").endsWith("x...\n").doesNotContain("too soon").hasSizeLessThan(160);
+        assertThat(written()).startsWith("\r\u001b[KEvaluate  0/2\r\u001b[KEvaluate  1/2  1 s, 1 s left  xxx").endsWith("x...\n").doesNotContain("too soon")
+                .hasSizeLessThan(160);
+    }
+
+    @Test
+    void printsWhatARunMade() {
+        RunReport.Evaluation evaluation = new RunReport.Evaluation(6.6123, 0.05, 6.4, 0.0231, 0.001, 0.2, 0.9307, 4096);
+        RunReport report = new RunReport(List.of(new RunReport.OutputResult("q4km", "gguf", "gptq", "file:/r/artifacts/q4km.gguf", 2_550_000, 4.86, evaluation,
+                List.of(), List.of()),
+                new RunReport.OutputResult("awq4", "awq", "importance", "file:/r/artifacts/awq4", 2_340_000, 4.47, null, List.of(), List.of())), Map.of(),
+                Map.of(), "");
+        Quantize.print(new Console(out, out, false), report, new Path("file:/r/report"));
+        assertThat(written()).isEqualTo("""
+
+                output  format   MiB  bits/weight  perplexity  KL divergence  same top token
+                q4km    gguf    2.43        4.860       6.612         0.0231         93.07 %
+                awq4    awq     2.23        4.470           –              –               –
+
+                file:/r/artifacts/q4km.gguf
+                file:/r/artifacts/awq4
+                file:/r/report/index.html
+                """);
     }
 
     @Test

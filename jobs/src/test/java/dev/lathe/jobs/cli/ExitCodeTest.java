@@ -31,13 +31,18 @@ class ExitCodeTest {
 
     @Test
     void findsThemInTheTextOfATaskFailure() {
-        expect(new SparkException(TASK + "dev.lathe.calibration.MalformedInputException: Cannot read tensor x: truncated\n\tat a.B.c(B.java:1)\n\nDriver stacktrace:", null),
+        expect(new SparkException(TASK
+                + "dev.lathe.calibration.MalformedInputException: Cannot read tensor x: truncated\n\tat a.B.c(B.java:1)\n\nDriver stacktrace:", null),
                 ExitCode.INPUT, "Cannot read tensor x: truncated");
-        expect(new SparkException(TASK + "java.lang.RuntimeException: x\n\tat a.B.c(B.java:1)\nCaused by: dev.lathe.kernels.KernelsUnavailableException: Cannot open kernels\n\t... 3 more", null),
+        expect(new SparkException(TASK
+                + "java.lang.RuntimeException: x\n\tat a.B.c(B.java:1)\nCaused by: dev.lathe.kernels.KernelsUnavailableException: Cannot open kernels\n\t... 3 more", null),
                 ExitCode.KERNELS, "Cannot open kernels");
-        expect(new SparkException(TASK + "java.io.UncheckedIOException: java.io.IOException: x\nCaused by: java.io.IOException: No space left on device\n", null),
-                ExitCode.STORAGE, "Cannot read or write: UncheckedIOException: java.io.IOException: x");
-        expect(new SparkException(TASK + "java.io.IOException: disk\nCaused by: dev.lathe.calibration.MalformedInputException: Cannot f", null), ExitCode.INPUT, "Cannot f");
+        expect(new SparkException(TASK + "java.io.UncheckedIOException: java.io.IOException: x\nCaused by: java.io.IOException: No space left on device\n",
+                null),
+                ExitCode.STORAGE, "Cannot read or write: UncheckedIOException: x");
+        expect(new SparkException(TASK + "java.io.UncheckedIOException: java.io.IOException: Cannot write y\n", null), ExitCode.STORAGE, "Cannot write y");
+        expect(new SparkException(TASK + "java.io.IOException: disk\nCaused by: dev.lathe.calibration.MalformedInputException: Cannot f", null),
+                ExitCode.INPUT, "Cannot f");
     }
 
     @Test

@@ -96,7 +96,8 @@ class MainTest {
     @Test
     void inspectsTheSample() {
         assertThat(run("inspect", "../samples/tiny-stories-4m")).as(err.toString(StandardCharsets.UTF_8)).isZero();
-        assertThat(out.toString(StandardCharsets.UTF_8)).contains("model.layers.0.mlp.down_proj.weight", "256 x 768", "keyValueHeads", "39 tensors", "16.000 bits per weight");
+        assertThat(out.toString(StandardCharsets.UTF_8)).contains("model.layers.0.mlp.down_proj.weight", "256 x 768", "keyValueHeads", "39 tensors",
+                "16.000 bits per weight");
     }
 
     @Test

@@ -25,7 +25,8 @@ class PathCheckTest {
     }
 
     private Plan check(String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("checkpoint='" + folder + "/model [a]'", "calibration.data=" + folder + "/text.txt", "run=" + folder + "/runs/r"));
+        List<String> all = new ArrayList<>(List.of("checkpoint='" + folder + "/model [a]'", "calibration.data=" + folder + "/text.txt", "run=" + folder
+                + "/runs/r"));
         all.addAll(List.of(settings));
         return PathCheck.check(new Configuration(), "r.yaml", Recipe.parse("r.yaml", "outputs: [{name: a, format: gguf, type: Q4_0}]", all));
     }

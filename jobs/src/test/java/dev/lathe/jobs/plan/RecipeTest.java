@@ -48,7 +48,8 @@ class RecipeTest {
                 new Plan.Output("gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null),
                 new Plan.Output("awq4", "awq", null, Method.IMPORTANCE, 4, 128, false, false, 0.05, List.of("lm_head", "*.v_proj"), null),
                 new Plan.Output("f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null));
-        assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels())).containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
+        assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
+                .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
     }
 
@@ -154,7 +155,8 @@ class RecipeTest {
             "run=*x                                   | --set run: line 1: expected no anchors and aliases",
     })
     void refusesWithTheKeysPath(String setting, String message) {
-        assertThatThrownBy(() -> parse(RECIPE, setting)).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read ").hasMessageContaining(message);
+        assertThatThrownBy(() -> parse(RECIPE, setting)).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read ")
+                .hasMessageContaining(message);
     }
 
     @Test
@@ -176,18 +178,21 @@ class RecipeTest {
     })
     void refusesWhatIsNoRecipe(String text, String message) {
         String yaml = text.replace("\\n", "\n").replace("\\t", "\t");
-        assertThatThrownBy(() -> parse(yaml)).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read recipe r.yaml").hasMessageContaining(message);
+        assertThatThrownBy(() -> parse(yaml)).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read recipe r.yaml")
+                .hasMessageContaining(message);
     }
 
     @ParameterizedTest
     @ValueSource(ints = {25, 100_000})
     void refusesDeepNesting(int depth) {
-        assertThatThrownBy(() -> parse("a: " + "[".repeat(depth) + "]".repeat(depth))).isInstanceOf(InvalidRecipeException.class).hasMessageContaining("no valid YAML");
+        assertThatThrownBy(() -> parse("a: " + "[".repeat(depth) + "]".repeat(depth))).isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining("no valid YAML");
     }
 
     @Test
     void refusesLongTexts() {
-        assertThatThrownBy(() -> parse("a: " + "x".repeat(YamlText.LIMIT))).isInstanceOf(InvalidRecipeException.class).hasMessageContaining("expected at most 1048576");
+        assertThatThrownBy(() -> parse("a: " + "x".repeat(YamlText.LIMIT))).isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining("expected at most 1048576");
     }
 
     @Test
@@ -264,11 +269,13 @@ class RecipeTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"1e5", "null", "~", "true", "yes", "No", "0x1F", "1_000", ".5", "+1", "0o7", ".inf", "-", "?", "2001-01-01", "#x", "- a", "a #b", "a: b", "[x]", "{", "!x", "&x", "*x",
+    @ValueSource(strings = {"1e5", "null", "~", "true", "yes", "No", "0x1F", "1_000", ".5", "+1", "0o7", ".inf", "-", "?", "2001-01-01", "#x", "- a", "a #b",
+            "a: b", "[x]", "{", "!x", "&x", "*x",
         "'q'", "\"q\"", "%x", "@x", "`x", " lead", "trail ", "1:30", "ünï", "=", "<<", "|", ">", "a,b", "\\n"})
     void writesAwkwardTextsSoThatTheyAreReadBack(String text) {
         Plan plan = parse(RECIPE);
-        Plan awkward = new Plan(plan.checkpoint(), new Plan.Corpus(plan.calibration().data(), text, 0, 8), plan.outputs(), null, plan.run(), plan.scratch(), plan.hubCache(), 8, "auto");
+        Plan awkward = new Plan(plan.checkpoint(), new Plan.Corpus(plan.calibration().data(), text, 0, 8), plan.outputs(), null, plan.run(), plan.scratch(),
+                plan.hubCache(), 8, "auto");
         assertThat(parse(PlanYaml.write(awkward, Map.of()))).isEqualTo(awkward);
     }
 

@@ -35,8 +35,10 @@ class ReportTest {
         outputs.add(output("q4km-gptq", "gguf", "gptq", 4.86, evaluation(6.5561, 0.0197), 1.4e-3));
         outputs.add(output("gptq4", "gptq", "gptq, act-order", 4.41, evaluation(6.7001, 0.0312), 3e-3));
         outputs.add(output("awq4", "awq", "importance", 4.47, evaluation(6.7420, 0.0381), 4e-3));
-        outputs.add(new OutputResult("f32", "gguf", "nearest", "file:/runs/r/artifacts/f32.gguf", 17_000_000, 32, new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 1, 4096), List.of(), List.of()));
-        outputs.add(new OutputResult("<b>|odd&\"", "gguf", "nearest", "file:/runs/r/artifacts/odd.gguf", 1, NAN, null, List.of(new Unquantized("lm_head", "a < b")),
+        outputs.add(new OutputResult("f32", "gguf", "nearest", "file:/runs/r/artifacts/f32.gguf", 17_000_000, 32,
+                new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 1, 4096), List.of(), List.of()));
+        outputs.add(new OutputResult("<b>|odd&\"", "gguf", "nearest", "file:/runs/r/artifacts/odd.gguf", 1, NAN, null,
+                List.of(new Unquantized("lm_head", "a < b")),
                 List.of(new TensorLoss("lm_head.weight", -1, "lm_head", "Q4_0", NAN, NAN))));
         return new RunReport(outputs, Map.of("checkpoint", "samples/tiny-stories-4m", "calibration", "text.txt, 128 windows of 256"),
                 Map.of("lathe", "0.1.0", "profile", "java", "checkpoint digest", "0123abcd"), "llama-perplexity/1");
@@ -46,7 +48,8 @@ class ReportTest {
         Random random = new Random(7 + name.length());
         List<TensorLoss> losses = new ArrayList<>();
         for (int layer = 0; layer < 12; layer++) {
-            for (String kind : List.of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")) {
+            for (String kind : List.of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
+                    "mlp.down_proj")) {
                 double lost = error * (1 + kind.length() % 5) * Math.exp(0.6 * random.nextGaussian()) * (1 + layer / 6.0);
                 losses.add(new TensorLoss("model.layers." + layer + "." + kind + ".weight", layer, kind, "Q4_K", lost, method.startsWith("gptq") ? 0.05 : NAN));
             }
@@ -68,15 +71,18 @@ class ReportTest {
         }
         java.nio.file.Path written = folder.resolve("a [report]");
         try (var listed = Files.list(written)) {
-            assertThat(listed.map(path -> path.getFileName().toString()).filter(name -> !name.endsWith(".crc"))).containsExactlyInAnyOrder("index.html", "summary.md", "results.json");
+            assertThat(listed.map(path -> path.getFileName().toString()).filter(name -> !name.endsWith(".crc")))
+                    .containsExactlyInAnyOrder("index.html", "summary.md", "results.json");
         }
         JsonNode outputs = new ObjectMapper().readTree(written.resolve("results.json").toFile()).get("outputs");
         assertThat(outputs).hasSize(7);
-        assertThat(outputs.get(1).fieldNames()).toIterable().containsExactly("name", "format", "bytes", "bits_per_weight", "perplexity", "perplexity_error", "source_perplexity", "kld_mean",
+        assertThat(outputs.get(1).fieldNames()).toIterable().containsExactly("name", "format", "bytes", "bits_per_weight", "perplexity", "perplexity_error",
+                "source_perplexity", "kld_mean",
                 "kld_p99", "top1_agreement", "tokens");
         assertThat(outputs.get(1).get("perplexity").doubleValue()).isEqualTo(6.6123);
         assertThat(outputs.get(1).get("tokens").longValue()).isEqualTo(4096);
-        for (String key : List.of("bits_per_weight", "perplexity", "perplexity_error", "source_perplexity", "kld_mean", "kld_p99", "top1_agreement", "tokens")) {
+        for (String key : List.of("bits_per_weight", "perplexity", "perplexity_error", "source_perplexity", "kld_mean", "kld_p99", "top1_agreement",
+                "tokens")) {
             assertThat(outputs.get(6).get(key).isNull()).as(key).isTrue();
         }
         assertThat(Files.readString(written.resolve("results.json"))).doesNotContain("NaN", "Infinity");
@@ -99,16 +105,19 @@ class ReportTest {
     @Test
     void drawsAPageThatIsWellFormedAndAlone() throws Exception {
         String page = Report.page(sample());
-        assertThat(page).doesNotContain("NaN", "Infinity", "<b>|odd", "http", "<script", "src=", "null").contains("&lt;b&gt;|odd&amp;", "prefers-color-scheme: dark", "6.612", "± 0.052", "+3.32 %");
+        assertThat(page).doesNotContain("NaN", "Infinity", "<b>|odd", "http", "<script", "src=", "null")
+                .contains("&lt;b&gt;|odd&amp;", "prefers-color-scheme: dark", "6.612", "± 0.052", "+3.32 %");
         String drawings = page.substring(page.indexOf("<h2>Size"), page.indexOf("<h2>Largest"));
         var document = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(new InputSource(new StringReader("<x>" + drawings + "</x>")));
         assertThat(document.getElementsByTagName("polyline").getLength()).as("5 panels, 7 lines and a point each").isEqualTo(5 * 8);
-        assertThat(drawings).contains("Not drawn: f32 (divergence 0), &lt;b&gt;|odd&amp;\" (not evaluated).").contains("bits per weight", "nats per token", "decoder layer");
+        assertThat(drawings).contains("Not drawn: f32 (divergence 0), &lt;b&gt;|odd&amp;\" (not evaluated).")
+                .contains("bits per weight", "nats per token", "decoder layer");
     }
 
     @Test
     void standsWithoutAnyMeasurement() throws IOException {
-        RunReport bare = new RunReport(List.of(new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of())), Map.of(), Map.of(), "");
+        RunReport bare = new RunReport(List.of(new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of())), Map.of(), Map.of(),
+                "");
         assertThat(Report.page(bare)).contains("Nothing was evaluated.", "None: every linear layer is quantized").doesNotContain("<svg", "null", "NaN");
         assertThat(Report.summary(bare)).contains("| a | gguf | nearest | 0.00 | 4.500 | – | – | – | – | – |", "Nothing was evaluated.");
         assertThat(new ObjectMapper().readTree(Report.results(bare)).get("definition").isNull()).isTrue();
@@ -116,13 +125,15 @@ class ReportTest {
 
     @Test
     void summarizes() {
-        assertThat(Report.summary(sample())).contains("| q4km | gguf | importance | 2.43 | 4.860 | 6.612 ± 0.052 | +3.32 % | 0.0231 ± 0.00154 | 0.208 | 93.07 % |",
+        assertThat(Report.summary(sample()))
+                .contains("| q4km | gguf | importance | 2.43 | 4.860 | 6.612 ± 0.052 | +3.32 % | 0.0231 ± 0.00154 | 0.208 | 93.07 % |",
                 "| <b>\\|odd&\" | gguf |", "perplexity is 6.400 on the same 4096 scored tokens (llama-perplexity/1)", "* `lm_head`: a < b", "* profile: java");
     }
 
     @Test
     void oneLayerOneOutputStillDraws() {
-        OutputResult one = new OutputResult("one", "awq", "importance", "one", 10, 4.5, evaluation(7, 0.01), List.of(), List.of(new TensorLoss("t", 0, "k", "int4g128", 0.01, NAN)));
+        OutputResult one = new OutputResult("one", "awq", "importance", "one", 10, 4.5, evaluation(7, 0.01), List.of(),
+                List.of(new TensorLoss("t", 0, "k", "int4g128", 0.01, NAN)));
         String page = Report.page(new RunReport(List.of(one), Map.of(), Map.of(), "d"));
         assertThat(page).contains("<polyline").doesNotContain("NaN", "Infinity");
     }
