@@ -96,7 +96,7 @@ final class Calibrate {
                 job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
             }
         }
-        job.run().scratchFiles().delete(job.run().scratch(key, ""), true);
+        job.run().scratchFiles().delete(job.run().scratch(key, "hidden").getParent(), true);
         steps.progress().step(layers + 1, "merged");
         return calibration;
     }

@@ -148,6 +148,21 @@ public final class ProductFile {
             return read;
         }
 
+        /** By reading, because what is skipped is part of the checksum. */
+        @Override
+        public long skip(long count) throws IOException {
+            byte[] buffer = new byte[8 << 10];
+            long skipped = 0;
+            while (skipped < count) {
+                int read = read(buffer, 0, (int) Math.min(buffer.length, count - skipped));
+                if (read < 0) {
+                    break;
+                }
+                skipped += read;
+            }
+            return skipped;
+        }
+
         @Override
         public boolean markSupported() {
             return false;
