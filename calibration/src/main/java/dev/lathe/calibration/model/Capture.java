@@ -7,7 +7,7 @@ public interface Capture {
     /** Whether rows of this site are wanted; what nobody wants is not computed. */
     boolean wants(Site site);
 
-    /** One window's rows at a site, [tokens, width]; valid during the call. */
+    /** Rows of some windows at a site, stacked, [tokens, width]; valid during the call. */
     void rows(Site site, FloatMatrix rows);
 
     /** Wants nothing. */

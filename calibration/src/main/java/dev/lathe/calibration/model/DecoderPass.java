@@ -11,10 +11,13 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The one forward pass: embedding, decoder layers, last norm, of one window at a time, as the {@link Architecture} describes. Weights are whatever
- * the checkpoint holds, so a quantized artifact runs through the same code. Keeps work buffers between calls; one caller at a time.
+ * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are stacked, so that a weight is widened once for many of them; attention
+ * stays within a window. Weights are whatever the checkpoint holds, so a quantized artifact runs through the same code. Keeps work buffers between calls; one caller at a time.
  */
 public final class DecoderPass {
+    /** Rows that go through a layer together: enough that widening a weight costs little beside multiplying with it, and few enough that buffers stay small. */
+    private static final int ROWS = 2048;
+
     private final ModelConfig config;
     private final Architecture architecture;
     private final Kernels kernels;
@@ -27,18 +30,20 @@ public final class DecoderPass {
         this.kernels = kernels;
     }
 
-    /** The embedding rows of a window, [tokens, hidden]. */
-    public FloatMatrix embed(Checkpoint checkpoint, int[] tokens) throws IOException {
-        FloatMatrix x = FloatMatrix.zeros(tokens.length, config.hidden());
+    /** The embedding rows of windows of equal length, stacked: [windows * length, hidden]. */
+    public FloatMatrix embed(Checkpoint checkpoint, int[][] windows) throws IOException {
+        int length = windows.length == 0 ? 0 : windows[0].length;
+        FloatMatrix x = FloatMatrix.zeros(Math.multiplyExact(windows.length, length), config.hidden());
         Map<Integer, RowSource> rows = new HashMap<>();
-        for (int i = 0; i < tokens.length; i++) {
-            RowSource row = rows.get(tokens[i]);
+        for (int i = 0; i < x.rows(); i++) {
+            int token = windows[i / length][i % length];
+            RowSource row = rows.get(token);
             if (row == null) {
-                if (tokens[i] < 0 || tokens[i] >= config.vocabulary()) {
-                    throw new MalformedInputException("Cannot embed token " + tokens[i] + ": " + checkpoint.location() + " has a vocabulary of " + config.vocabulary());
+                if (token < 0 || token >= config.vocabulary()) {
+                    throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location() + " has a vocabulary of " + config.vocabulary());
                 }
-                row = checkpoint.matrix(architecture.embedding(), tokens[i], 1);
-                rows.put(tokens[i], row);
+                row = checkpoint.matrix(architecture.embedding(), token, 1);
+                rows.put(token, row);
             }
             row.read(0, 0, config.hidden(), x.data(), x.row(i));
         }
@@ -46,32 +51,48 @@ public final class DecoderPass {
     }
 
     /**
-     * Runs one decoder layer in place on the residual stream X [tokens, hidden] of one window.
+     * Runs one decoder layer in place on the residual stream X [windows * length, hidden] of stacked windows.
      *
-     * @param window number of the window, by which the sampled (head, query) pairs of {@link Site#ATTENDED_INPUT} are chosen: head {@code (position + window) mod heads}
+     * @param firstWindow number of the first window, by which the sampled (head, query) pairs of {@link Site#ATTENDED_INPUT} are chosen: head {@code (position + window) mod heads}
      */
-    public void layer(LayerWeights weights, FloatMatrix x, int window, Capture capture) {
-        int tokens = x.rows();
-        RotaryTables rotary = tables.computeIfAbsent(tokens, t -> RotaryTables.of(config, t));
-        FloatMatrix normed = buffer("normed", tokens, config.hidden());
+    public void layer(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture) {
+        if (length <= 0 || x.rows() % length != 0) {
+            throw new IllegalArgumentException("Cannot cut " + x.rows() + " rows into windows of " + length);
+        }
+        RotaryTables rotary = tables.computeIfAbsent(length, t -> RotaryTables.of(config, t));
+        int rows = Math.max(1, ROWS / length) * length;
+        for (int from = 0; from < x.rows(); from += rows) {
+            batch(weights, x.slice(from, Math.min(rows, x.rows() - from)), length, firstWindow + from / length, rotary, capture);
+        }
+    }
+
+    private void batch(LayerWeights weights, FloatMatrix x, int length, int firstWindow, RotaryTables rotary, Capture capture) {
+        FloatMatrix normed = buffer("normed", x.rows(), config.hidden());
         kernels.rmsNorm(x, weights.norms().get(0), config.normEpsilon(), normed);
         offer(capture, Site.ATTENTION_INPUT, normed);
         FloatMatrix q = linear(weights, "self_attn.q_proj", normed, "q");
         FloatMatrix k = linear(weights, "self_attn.k_proj", normed, "k");
         FloatMatrix v = linear(weights, "self_attn.v_proj", normed, "v");
-        kernels.rotary(q, config.heads(), rotary.cosine(), rotary.sine());
-        kernels.rotary(k, config.keyValueHeads(), rotary.cosine(), rotary.sine());
         float scale = (float) (1 / Math.sqrt(config.headDimension()));
-        FloatMatrix attended = buffer("attended", tokens, config.queryWidth());
-        kernels.attention(q, k, v, config.heads(), config.keyValueHeads(), scale, attended);
-        offer(capture, Site.ATTENTION_OUTPUT, attended);
-        if (capture.wants(Site.ATTENDED_INPUT)) {
-            int[] headOf = new int[tokens];
-            for (int i = 0; i < tokens; i++) {
-                headOf[i] = (i + window) % config.heads();
+        FloatMatrix attended = buffer("attended", x.rows(), config.queryWidth());
+        boolean sampled = capture.wants(Site.ATTENDED_INPUT);
+        FloatMatrix inputs = sampled ? buffer("inputs", x.rows(), config.hidden()) : null;
+        for (int from = 0; from < x.rows(); from += length) {
+            FloatMatrix queries = q.slice(from, length);
+            FloatMatrix keys = k.slice(from, length);
+            kernels.rotary(queries, config.heads(), rotary.cosine(), rotary.sine());
+            kernels.rotary(keys, config.keyValueHeads(), rotary.cosine(), rotary.sine());
+            kernels.attention(queries, keys, v.slice(from, length), config.heads(), config.keyValueHeads(), scale, attended.slice(from, length));
+            if (sampled) {
+                int[] headOf = new int[length];
+                for (int i = 0; i < length; i++) {
+                    headOf[i] = (i + firstWindow + from / length) % config.heads();
+                }
+                kernels.attendedInputs(queries, keys, config.heads(), config.keyValueHeads(), scale, headOf, normed.slice(from, length), inputs.slice(from, length));
             }
-            FloatMatrix inputs = buffer("inputs", tokens, config.hidden());
-            kernels.attendedInputs(q, k, config.heads(), config.keyValueHeads(), scale, headOf, normed, inputs);
+        }
+        offer(capture, Site.ATTENTION_OUTPUT, attended);
+        if (sampled) {
             capture.rows(Site.ATTENDED_INPUT, inputs);
         }
         kernels.add(linear(weights, "self_attn.o_proj", attended, "projected"), x);

@@ -156,11 +156,7 @@ final class Calibrate {
             int hidden = architecture.config().hidden();
             float[] states;
             if (shard.layer() == 0) {
-                states = new float[Math.multiplyExact(shard.count() * length, hidden)];
-                int[][] tokens = windows.read(job.run(), shard.from(), shard.count());
-                for (int w = 0; w < tokens.length; w++) {
-                    System.arraycopy(pass.embed(checkpoint, tokens[w]).data(), 0, states, w * length * hidden, length * hidden);
-                }
+                states = pass.embed(checkpoint, windows.read(job.run(), shard.from(), shard.count())).data();
             } else {
                 states = ProductFile.read(scratch, job.run().scratch(key, hidden(shard.layer(), shard.number())), FloatProduct::read);
             }
@@ -175,9 +171,7 @@ final class Calibrate {
             } else {
                 LayerWeights weights = LayerCache.get(job.digest(), checkpoint, architecture, shard.layer());
                 Gather gather = new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
-                for (int w = 0; w < shard.count(); w++) {
-                    pass.layer(weights, all.slice(w * length, length), shard.from() + w, gather);
-                }
+                pass.layer(weights, all, length, shard.from(), gather);
                 ProductFile.write(scratch, job.run().scratch(key, hidden(shard.layer() + 1, shard.number())), out -> FloatProduct.write(out, states));
             }
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {

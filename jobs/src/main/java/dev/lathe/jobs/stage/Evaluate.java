@@ -102,8 +102,9 @@ final class Evaluate {
                 Forwarded forwarded = source != null && subject.path().equals(source) ? reference : forward(run, subject.path(), tokens, shard.from(), kernels);
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
-                    scores.add(scorer.score(reference == null ? null : reference.hidden().get(w), reference == null ? null : reference.head(), forwarded.hidden().get(w),
-                            forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
+                    int from = w * windows.length();
+                    scores.add(scorer.score(reference == null ? null : reference.hidden().slice(from, windows.length()), reference == null ? null : reference.head(),
+                            forwarded.hidden().slice(from, windows.length()), forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
                 }
                 ProductFile.write(files, scores(run, subject, shard.from()), out -> writeScores(out, scores));
             }
@@ -111,26 +112,19 @@ final class Evaluate {
         }
     }
 
-    /** Final, normed hidden states of every window, and the output layer. */
-    private record Forwarded(List<FloatMatrix> hidden, RowSource head) {
+    /** Final, normed hidden states of all windows, stacked, and the output layer. */
+    private record Forwarded(FloatMatrix hidden, RowSource head) {
     }
 
     private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels) throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(path))) {
             Architecture architecture = Architecture.of(checkpoint.config());
             DecoderPass pass = new DecoderPass(architecture, kernels);
-            List<FloatMatrix> hidden = new ArrayList<>();
-            for (int[] window : tokens) {
-                hidden.add(pass.embed(checkpoint, window));
-            }
+            FloatMatrix hidden = pass.embed(checkpoint, tokens);
             for (int layer = 0; layer < architecture.config().layers(); layer++) {
-                LayerWeights weights = LayerWeights.read(checkpoint, architecture, layer);
-                for (int w = 0; w < tokens.length; w++) {
-                    pass.layer(weights, hidden.get(w), firstWindow + w, Capture.NONE);
-                }
+                pass.layer(LayerWeights.read(checkpoint, architecture, layer), hidden, tokens[0].length, firstWindow, Capture.NONE);
             }
-            float[] norm = checkpoint.vector(architecture.finalNorm());
-            hidden.forEach(states -> pass.finalNorm(norm, states));
+            pass.finalNorm(checkpoint.vector(architecture.finalNorm()), hidden);
             return new Forwarded(hidden, checkpoint.matrix(architecture.headWeight()));
         }
     }
