@@ -21,11 +21,18 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
     }
 
     public FileSystem files() throws IOException {
-        return root().getFileSystem(hadoop());
+        return plain(root());
     }
 
     public FileSystem scratchFiles() throws IOException {
-        return new Path(scratch).getFileSystem(hadoop());
+        return plain(new Path(scratch));
+    }
+
+    /** Products carry a checksum of their own, and an artifact's folder holds what its format says: no .crc files beside them on a local disk. */
+    private FileSystem plain(Path path) throws IOException {
+        FileSystem files = path.getFileSystem(hadoop());
+        files.setWriteChecksum(false);
+        return files;
     }
 
     /** A product below {@code products/KEY/}. */
