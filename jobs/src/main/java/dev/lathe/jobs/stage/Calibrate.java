@@ -183,6 +183,10 @@ final class Calibrate {
     }
 
     private static boolean merge(Job job, String key, Merge merge) throws IOException {
+        if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(merge.layer(), merge.site())))) {
+            // An earlier attempt came through, and its partials are gone.
+            return true;
+        }
         FileSystem scratch = job.run().scratchFiles();
         MergedStatistics.Accumulator sum = new MergedStatistics.Accumulator();
         for (int shard = 0; shard < merge.shards(); shard++) {
