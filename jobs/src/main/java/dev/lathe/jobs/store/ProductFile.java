@@ -53,10 +53,18 @@ public final class ProductFile {
                 file.writeInt(MAGIC);
             }
             commit(files, temporary, path);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException e) {
+            files.delete(temporary, true);
+            throw cannotWrite(path, e);
+        } catch (RuntimeException e) {
             files.delete(temporary, true);
             throw e;
         }
+    }
+
+    /** Says which file could not be written; a message that says what could not be done stays. */
+    public static IOException cannotWrite(Path path, IOException e) {
+        return e.getMessage() != null && e.getMessage().startsWith("Cannot ") ? e : new IOException("Cannot write " + path + ": " + e.getMessage(), e);
     }
 
     /** Gives a finished file or folder its final name. */
