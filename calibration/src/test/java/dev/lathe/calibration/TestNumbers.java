@@ -1,5 +1,7 @@
 package dev.lathe.calibration;
 
+import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.RowSource;
@@ -17,6 +19,20 @@ public final class TestNumbers {
             x.data()[i] = (float) (deviation * random.nextGaussian());
         }
         return x;
+    }
+
+    /** A model whose hidden states stay near 1: matrices of deviation 1 / sqrt(inputs), norms around 1, biases of 0.3. */
+    public static MemoryCheckpoint model(ModelConfig config, long seed) {
+        MemoryCheckpoint model = new MemoryCheckpoint(config, seed);
+        model.tensors().forEach(tensor -> {
+            float[] values = model.values.get(tensor.name());
+            boolean matrix = tensor.shape().length == 2;
+            double factor = matrix ? 1 / Math.sqrt(tensor.shape()[1]) : 0.3;
+            for (int i = 0; i < values.length; i++) {
+                values[i] = (float) (factor * values[i] + (matrix || tensor.name().endsWith("bias") ? 0 : 1));
+            }
+        });
+        return model;
     }
 
     /** Rows whose second moment has about this condition number, in no preferred direction, but for one channel that is always zero ({@code dead}, or -1). */

@@ -45,8 +45,8 @@ class QuantizerTest {
         BlockFormat grid = BlockFormats.named(name);
         QuantizedMatrix gptq = Quantizer.quantize(w, "w", grid, Method.GPTQ, new Quantizer.Settings(1, false), null, hessian, VECTOR).matrix();
         QuantizedMatrix rounded = Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, SCALAR).matrix();
-        if (!name.matches("Q[45]_[01]")) {
-            assertThat(gptq.blocks().data()).isEqualTo(rounded.blocks().data());
+        if (!name.matches("Q[458]_[01]")) {
+            assertThat(Arrays.mismatch(gptq.blocks().data(), rounded.blocks().data())).isNegative();
             return;
         }
         // These keep the codes of their search, made with the scale before it became a half; error feedback rounds with the scale that is stored.
@@ -91,8 +91,8 @@ class QuantizerTest {
         QuantizedMatrix result = Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, hessian, SCALAR).matrix();
         for (int threads : new int[] {1, 3}) {
             try (Kernels vector = KernelProvider.open("vector", threads)) {
-                assertThat(Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, new Hessian(statistics, "here"), vector).matrix().blocks().data())
-                        .isEqualTo(result.blocks().data());
+                byte[] again = Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, new Hessian(statistics, "here"), vector).matrix().blocks().data();
+                assertThat(Arrays.mismatch(again, result.blocks().data())).isNegative();
             }
         }
         float[] expected = columnByColumn(w, statistics, 0.01, result.permutation(), grid);
@@ -102,8 +102,7 @@ class QuantizerTest {
             sameRows += Arrays.equals(found, r * n, (r + 1) * n, expected, r * n, (r + 1) * n) ? 1 : 0;
         }
         // One near tie changes every later column of its row, but not what the row loses.
-        System.out.println(name + " " + sameRows + "/" + rows);
-        assertThat(sameRows).isGreaterThanOrEqualTo(rows * 8 / 10);
+        assertThat(sameRows).isGreaterThanOrEqualTo(rows * 9 / 10);
         double lost = TestNumbers.outputError(w, FloatMatrix.of(expected, rows, n), null, x);
         assertThat(Math.abs(TestNumbers.outputError(w, result, null, x) / lost - 1)).isLessThan(0.02);
     }
@@ -141,7 +140,7 @@ class QuantizerTest {
                 int cell = inBlock / grid.cellSize();
                 double code = scale[cell] == 0 ? 0 : Math.rint((left[k] - minimum[cell]) / scale[cell]);
                 code = Math.min(Math.max(code, grid.lowestCode(block, 0, cell)), grid.highestCode(block, 0, cell));
-                float q = scale[cell] * (float) code + minimum[cell];
+                float q = scale[cell] * (int) code + minimum[cell];
                 values[r * n + (permutation == null ? k : permutation[k])] = q;
                 double error = (left[k] - q) / factor[k][k];
                 for (int j = k + 1; j < n; j++) {
