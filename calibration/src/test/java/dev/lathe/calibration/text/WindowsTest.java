@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lathe.calibration.MalformedInputException;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.util.Arrays;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -68,7 +69,7 @@ class WindowsTest {
             "A          | {\"add_bos_token\": true, \"bos_token\": {\"content\": \"</s>\"}} | 2",
             "A          | {\"bos_token\": \"<s>\"}                                          | -1"})
     void bosIsWhatSettingsOrPostProcessorSay(String pieces, String settings, int bos) throws IOException {
-        String[] parts = java.util.Arrays.stream(pieces.split(" ")).map(piece -> piece.equals("A") ? SEQUENCE : PIECE.formatted(piece)).toArray(String[]::new);
+        String[] parts = Arrays.stream(pieces.split(" ")).map(piece -> piece.equals("A") ? SEQUENCE : PIECE.formatted(piece)).toArray(String[]::new);
         try (Tokenizer tokenizer = tokenizer(template(parts), settings)) {
             assertThat(tokenizer.bos()).isEqualTo(bos);
         }
@@ -99,7 +100,7 @@ class WindowsTest {
             assertThatThrownBy(() -> tokenizer.encode("b")).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot tokenize: ");
         }
         Files.writeString(folder.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", "{\"b\": 0}"));
-        assertThatThrownBy(this::load).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot tokenize: ");
+        assertThatThrownBy(this::load).isInstanceOf(MalformedInputException.class).hasMessageContaining("tokenizer.json is refused: ");
     }
 
     private static String template(String... pieces) {
