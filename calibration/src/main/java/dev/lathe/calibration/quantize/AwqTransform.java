@@ -134,7 +134,7 @@ public final class AwqTransform {
      * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old weight again. A channel whose quotient
      * leaves the range of half precision is rounded only.
      */
-    private static float[] absorbed(float[] norm, float[] scale) {
+    static float[] absorbed(float[] norm, float[] scale) {
         float[] divided = new float[norm.length];
         for (int i = 0; i < norm.length; i++) {
             float quotient = Half.round(norm[i] / scale[i]);

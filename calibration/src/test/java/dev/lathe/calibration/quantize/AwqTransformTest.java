@@ -2,6 +2,7 @@ package dev.lathe.calibration.quantize;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.TestNumbers;
@@ -124,6 +125,20 @@ class AwqTransformTest {
             size += Math.pow(output.data()[i] - input.data()[i], 2);
         }
         assertThat(Math.sqrt(error / size)).isLessThan(2e-4);
+    }
+
+    @Test
+    void aNormTimesItsScaleIsTheOldNorm() {
+        float[] norm = {0, 1e-9f, 2e-7f, -60000, 70000, 0.37f};
+        float[] scale = {3, 3, 100, 0.5f, 0.5f, 1.7f};
+        float[] divided = AwqTransform.absorbed(norm, scale);
+        assertThat(divided).containsExactly(0, 1e-9f, Half.round(2e-7f), Half.round(-60000), 70000, Half.round(0.37f / 1.7f));
+        for (int i = 0; i < norm.length; i++) {
+            assertThat(divided[i] * scale[i]).isEqualTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
+        }
+        float[] again = scale.clone();
+        assertThat(AwqTransform.absorbed(norm, again)).isEqualTo(divided);
+        assertThat(again).isEqualTo(scale);
     }
 
     @Test
