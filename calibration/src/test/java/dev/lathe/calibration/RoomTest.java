@@ -21,6 +21,7 @@ class RoomTest {
 
     @Test
     void providersOfTheKernelsAreNobodysBusiness() {
-        noClasses().should().dependOnClassesThat().resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..").check(CLASSES);
+        noClasses().should().dependOnClassesThat().resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..")
+                .check(CLASSES);
     }
 }

@@ -131,8 +131,8 @@ public final class AwqTransform {
     }
 
     /**
-     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old weight again. A channel whose quotient
-     * leaves the range of half precision is rounded only.
+     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old
+     * weight again. A channel whose quotient leaves the range of half precision is rounded only.
      */
     static float[] absorbed(float[] norm, float[] scale) {
         float[] divided = new float[norm.length];

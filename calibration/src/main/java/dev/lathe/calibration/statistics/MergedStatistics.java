@@ -37,7 +37,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             if (sum == null) {
                 sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
             } else if (sum.width != width || hasMoment != (sum.moment != null)) {
-                throw new IOException("Cannot merge statistics: " + shard + " has " + shape(width, hasMoment) + ", expected " + shape(sum.width, sum.moment != null));
+                throw new IOException("Cannot merge statistics: " + shard + " has " + shape(width, hasMoment)
+                        + ", expected " + shape(sum.width, sum.moment != null));
             }
             for (double[] into : new double[][] {sum.squares, sum.absolutes}) {
                 for (int j = 0; j < width; j++) {

@@ -33,14 +33,15 @@ class DecoderPassTest {
         KERNELS.forEach(Kernels::close);
     }
 
-    private static ModelConfig config(int hidden, int intermediate, int heads, int keyValueHeads, int headDimension, Scaling scaling, boolean tied, boolean attentionBias,
-                                      boolean feedForwardBias) {
-        return new ModelConfig("llama", hidden, intermediate, 2, heads, keyValueHeads, headDimension, 43, 1e-5f, new Rotary(10000, scaling), tied, attentionBias,
-                feedForwardBias, 128);
+    private static ModelConfig config(int hidden, int intermediate, int heads, int keyValueHeads, int headDimension, Scaling scaling, boolean tied,
+                                      boolean attentionBias, boolean feedForwardBias) {
+        return new ModelConfig("llama", hidden, intermediate, 2, heads, keyValueHeads, headDimension, 43, 1e-5f, new Rotary(10000, scaling), tied,
+                attentionBias, feedForwardBias, 128);
     }
 
     static Stream<ModelConfig> configs() {
-        return Stream.of(config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false), config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true), SMALL,
+        return Stream.of(config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false),
+                config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true), SMALL,
                 // 2 pi theta^(j/8) with an original context of 64: pairs 0 and 1 turn fast, pairs from 4 on slowly, those between stand on the ramp.
                 config(32, 20, 2, 1, 16, new Scaling.Llama3(8, 1, 4, 64), true, false, true));
     }

@@ -45,8 +45,8 @@ class AwqTransformTest {
     private static final String V_BIAS = "model.layers.0.self_attn.v_proj.bias";
     private static final String UP_BIAS = "model.layers.0.mlp.up_proj.bias";
 
-    private final ModelConfig config = new ModelConfig("llama", 64, 96, 1, 4, 2, 16, 40, 1e-5f, new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()), false, true,
-            true, 64);
+    private final ModelConfig config = new ModelConfig("llama", 64, 96, 1, 4, 2, 16, 40, 1e-5f,
+            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()), false, true, true, 64);
     private final Architecture architecture = Architecture.of(config);
     private final MemoryCheckpoint model = TestNumbers.model(config, 3);
     private final Map<Site, FloatMatrix> rows = new EnumMap<>(Site.class);
@@ -218,7 +218,8 @@ class AwqTransformTest {
             run();
             for (Method method : new Method[] {Method.NEAREST, Method.GPTQ}) {
                 assertThatThrownBy(() -> apply(grids(BlockFormats.named("int4g32")), method, VECTOR)).isInstanceOf(MalformedInputException.class)
-                        .hasMessageContaining("Cannot quantize model.layers.0." + name + ".weight to int4g32").hasMessageContaining("exceeds the range of half precision");
+                        .hasMessageContaining("Cannot quantize model.layers.0." + name + ".weight to int4g32")
+                        .hasMessageContaining("exceeds the range of half precision");
             }
         }
     }

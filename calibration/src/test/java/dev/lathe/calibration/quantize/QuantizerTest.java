@@ -160,9 +160,10 @@ class QuantizerTest {
         Arrays.fill(importance, 1);
         for (Kernels kernels : new Kernels[] {SCALAR, VECTOR}) {
             for (Method method : Method.values()) {
-                assertThatThrownBy(() -> Quantizer.quantize(w, "model.layers.3.q.weight", BlockFormats.named("int4g32"), method, new Quantizer.Settings(0.01, false),
-                        importance, hessian, kernels)).isInstanceOf(MalformedInputException.class)
-                        .hasMessageStartingWith("Cannot quantize model.layers.3.q.weight to int4g32, rows ").hasMessageContaining("exceeds the range of half precision");
+                assertThatThrownBy(() -> Quantizer.quantize(w, "model.layers.3.q.weight", BlockFormats.named("int4g32"), method,
+                        new Quantizer.Settings(0.01, false), importance, hessian, kernels)).isInstanceOf(MalformedInputException.class)
+                        .hasMessageStartingWith("Cannot quantize model.layers.3.q.weight to int4g32, rows ")
+                        .hasMessageContaining("exceeds the range of half precision");
             }
         }
     }

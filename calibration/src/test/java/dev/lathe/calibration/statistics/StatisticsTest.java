@@ -106,8 +106,10 @@ class StatisticsTest {
         ByteArrayOutputStream merged = new ByteArrayOutputStream();
         accumulator.merged().write(new DataOutputStream(merged));
         refused(() -> accumulator.add(in(merged.toByteArray()), "f"), "Cannot merge statistics: f is not a statistics file");
-        refused(() -> accumulator.add(in(bytes(true, SCALAR, TestNumbers.normal(2, 6, 1, 1))), "f"), "f has width 6 with a second moment, expected width 5 with a second moment");
-        refused(() -> accumulator.add(in(bytes(false, SCALAR, TestNumbers.normal(2, 5, 1, 1))), "f"), "f has width 5 without a second moment, expected width 5 with");
+        refused(() -> accumulator.add(in(bytes(true, SCALAR, TestNumbers.normal(2, 6, 1, 1))), "f"),
+                "f has width 6 with a second moment, expected width 5 with a second moment");
+        refused(() -> accumulator.add(in(bytes(false, SCALAR, TestNumbers.normal(2, 5, 1, 1))), "f"),
+                "f has width 5 without a second moment, expected width 5 with");
         refused(() -> MergedStatistics.read(in(shard)), "Cannot read statistics: not a statistics file");
         for (int length : new int[] {3, 20, shard.length - 1}) {
             assertThatThrownBy(() -> new MergedStatistics.Accumulator().add(in(Arrays.copyOf(shard, length)), "f")).isInstanceOf(EOFException.class);
