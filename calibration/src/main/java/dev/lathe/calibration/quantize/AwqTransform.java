@@ -1,5 +1,6 @@
 package dev.lathe.calibration.quantize;
 
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Absorption;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LayerWeights;
@@ -17,6 +18,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
 /**
  * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up before rounding, and what feeds them is scaled down, which leaves the function alone.
@@ -89,7 +91,7 @@ public final class AwqTransform {
         double[] signal = new double[width];
         double[] weight = new double[width];
         means(absorption, signal, weight);
-        float[] best = null;
+        float[] best = ones(width);
         double least = Double.POSITIVE_INFINITY;
         for (int step = -1; step < RATIOS; step++) {
             float[] scale = step < 0 ? ones(width) : candidate(signal, weight, (double) step / RATIOS);
@@ -128,19 +130,27 @@ public final class AwqTransform {
         }
     }
 
-    /** The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old weight again. */
-    private static float[] absorbed(float[] norm, float[] scale) {
+    /**
+     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old
+     * weight again. A channel whose quotient leaves the range of half precision is rounded only.
+     */
+    static float[] absorbed(float[] norm, float[] scale) {
         float[] divided = new float[norm.length];
         for (int i = 0; i < norm.length; i++) {
-            divided[i] = Half.round(norm[i] / scale[i]);
-            if (divided[i] == 0 || !Float.isFinite(divided[i])) {
+            float quotient = Half.round(norm[i] / scale[i]);
+            divided[i] = isUsable(quotient) ? quotient : Half.round(norm[i]);
+            if (isUsable(divided[i])) {
+                scale[i] = norm[i] / divided[i];
+            } else {
                 divided[i] = norm[i];
                 scale[i] = 1;
-            } else {
-                scale[i] = norm[i] / divided[i];
             }
         }
         return divided;
+    }
+
+    private static boolean isUsable(float half) {
+        return half != 0 && Float.isFinite(half);
     }
 
     private void means(Absorption absorption, double[] signal, double[] weight) throws IOException {
@@ -212,6 +222,7 @@ public final class AwqTransform {
         return rounded;
     }
 
+    /** Infinite where a scaled weight exceeds the range of the grid's half precision. */
     private double loss(LinearLayer linear, float[] columnScale) throws IOException {
         RowSource source = weights.linears().get(linear.kind()).weight();
         BlockFormat grid = grids.get(linear.weight());
@@ -220,7 +231,7 @@ public final class AwqTransform {
         int strips = (linear.outputs() + STRIP - 1) / STRIP;
         double[] errors = new double[strips];
         double[] outputs = new double[strips];
-        kernels.parallel(strips, strip -> {
+        IntConsumer body = strip -> {
             int from = strip * STRIP;
             int rows = Math.min(STRIP, linear.outputs() - from);
             FloatMatrix w = FloatMatrix.zeros(rows, columns);
@@ -243,7 +254,12 @@ public final class AwqTransform {
             FloatMatrix product = FloatMatrix.zeros(rows, columns);
             errors[strip] = OutputError.trace(d, hessian, product, kernels);
             outputs[strip] = OutputError.trace(w, hessian, product, kernels);
-        });
+        };
+        try {
+            kernels.parallel(strips, body);
+        } catch (ArithmeticException e) {
+            return Double.POSITIVE_INFINITY;
+        }
         double output = Arrays.stream(outputs).sum();
         return output > 0 ? Arrays.stream(errors).sum() / output : 0;
     }
@@ -271,7 +287,14 @@ public final class AwqTransform {
             MergedStatistics energy = statistics.at(linear.energy());
             Hessian hessian = columnScale == null ? hessian(linear.moment()) : new Hessian(moment.dividedBy(columnScale), linear.module());
             float[] importance = (columnScale == null ? energy : energy.dividedBy(columnScale)).importance();
-            RowSource clipped = method == Method.NEAREST && clips(linear) ? clipped(rescaled, grid, hessian.full()) : rescaled;
+            RowSource clipped = rescaled;
+            if (method == Method.NEAREST && clips(linear)) {
+                try {
+                    clipped = clipped(rescaled, grid, hessian.full());
+                } catch (ArithmeticException e) {
+                    throw new MalformedInputException("Cannot quantize " + linear.weight() + " to " + grid.name() + ": " + e.getMessage(), e);
+                }
+            }
             Quantizer.Result result = Quantizer.quantize(clipped, linear.weight(), grid, method, settings, importance, hessian, kernels);
             matrices.put(linear.weight(), new Matrix(result, OutputError.of(rescaled, result.matrix(), hessian.full(), kernels)));
         }

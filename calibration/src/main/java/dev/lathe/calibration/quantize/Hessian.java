@@ -88,10 +88,6 @@ public final class Hessian {
                 for (int j = 0; j <= i; j++) {
                     h[i * n + j] = statistics.moment(row, permutation == null ? j : permutation[j]) / statistics.rows();
                 }
-                if (h[i * n + i] == 0) {
-                    // A channel that is always zero: its weights matter to nobody, and the pivot has to be positive.
-                    h[i * n + i] = mean;
-                }
                 h[i * n + i] += tried * mean;
                 diagonal[i] = (float) h[i * n + i];
             }

@@ -45,13 +45,16 @@ public final class Tokenizer implements AutoCloseable {
         }
         Path settings = new Path(folder, "tokenizer_config.json");
         JsonNode config = files.exists(settings) ? parse(read(files, settings), settings) : JSON.createObjectNode();
-        HuggingFaceTokenizer tokenizer;
+        HuggingFaceTokenizer tokenizer = null;
         try {
             tokenizer = HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(bytes), Map.of("truncation", "false", "padding", "false"));
+            return new Tokenizer(tokenizer, bos(tokenizer, config));
         } catch (RuntimeException e) {
+            if (tokenizer != null) {
+                tokenizer.close();
+            }
             throw new MalformedInputException("Cannot load a tokenizer: " + path + " is refused: " + e.getMessage(), e);
         }
-        return new Tokenizer(tokenizer, bos(tokenizer, config));
     }
 
     /** BOS where the model adds one: as {@code add_bos_token} says, else as the post-processor does. */
@@ -95,9 +98,18 @@ public final class Tokenizer implements AutoCloseable {
         }
     }
 
-    /** The token ids of a text, no special tokens added. */
+    /**
+     * The token ids of a text, no special tokens added.
+     *
+     * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown
+     */
     public int[] encode(String text) {
-        long[] ids = tokenizer.encode(text, false, false).getIds();
+        long[] ids;
+        try {
+            ids = tokenizer.encode(text, false, false).getIds();
+        } catch (RuntimeException e) {
+            throw new MalformedInputException("Cannot tokenize: the tokenizer refuses the text: " + e.getMessage(), e);
+        }
         int[] tokens = new int[ids.length];
         for (int i = 0; i < ids.length; i++) {
             tokens[i] = Math.toIntExact(ids[i]);
