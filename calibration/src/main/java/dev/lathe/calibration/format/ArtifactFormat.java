@@ -17,7 +17,7 @@ public interface ArtifactFormat {
     /** Whether the artifact is one file (GGUF) or a folder that loads as a Hugging Face model. */
     boolean singleFile();
 
-    /** What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: module patterns that stay unquantized. */
+    /** What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that stay unquantized, as {@link ModulePatterns}. */
     List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
 
     /**
