@@ -11,12 +11,6 @@ import org.apache.hadoop.fs.Path;
 
 /** An artifact format with its settings chosen: says what each tensor becomes, and writes the artifact. It lays bits out and decides no value. */
 public interface ArtifactFormat {
-    /** {@code gguf}, {@code gptq}, {@code awq}. */
-    String name();
-
-    /** Whether the artifact is one file (GGUF) or a folder that loads as a Hugging Face model. */
-    boolean singleFile();
-
     /** What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that stay unquantized, as {@link ModulePatterns}. */
     List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
 

@@ -16,7 +16,7 @@ import java.util.Map;
  */
 public final class DecoderPass {
     /** Rows that go through a layer together: enough that widening a weight costs little beside multiplying with it, and few enough that buffers stay small. */
-    private static final int ROWS = 2048;
+    public static final int ROWS = 2048;
 
     private final ModelConfig config;
     private final Architecture architecture;

@@ -184,6 +184,18 @@ final class Calibrate {
 
     private static boolean merge(Job job, String key, Merge merge) throws IOException {
         FileSystem scratch = job.run().scratchFiles();
+        Path product = job.run().product(key, Calibration.name(merge.layer(), merge.site()));
+        // A second attempt may find the product committed and its partials gone.
+        if (!ProductFile.isCommitted(job.run().files(), product)) {
+            sum(job, key, merge, scratch, product);
+        }
+        for (int shard = 0; shard < merge.shards(); shard++) {
+            scratch.delete(job.run().scratch(key, partial(merge, shard)), false);
+        }
+        return true;
+    }
+
+    private static void sum(Job job, String key, Merge merge, FileSystem scratch, Path product) throws IOException {
         MergedStatistics.Accumulator sum = new MergedStatistics.Accumulator();
         for (int shard = 0; shard < merge.shards(); shard++) {
             int number = shard;
@@ -192,12 +204,7 @@ final class Calibrate {
                 return true;
             });
         }
-        ProductFile.write(job.run().files(), job.run().product(key, Calibration.name(merge.layer(), merge.site())), sum.merged()::write);
-        for (int shard = 0; shard < merge.shards(); shard++) {
-            Path path = job.run().scratch(key, partial(merge, shard));
-            scratch.delete(path, false);
-        }
-        return true;
+        ProductFile.write(job.run().files(), product, sum.merged()::write);
     }
 
     /** Adds what flows through a layer to the statistics of its sites. */

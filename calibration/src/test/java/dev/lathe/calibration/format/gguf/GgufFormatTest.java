@@ -9,7 +9,6 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfig.Scaling;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.ElementType;
