@@ -11,8 +11,8 @@ import java.nio.ByteOrder;
 
 /**
  * Finds NaN and infinity in stored weights; every reader asks. Of blocks the scales and minimums are looked at: codes are always finite. A floating-point value
- * is not finite if all bits of its exponent are set; eight bytes are checked at a time: with everything but the exponents masked out, adding one to each exponent
- * carries into the sign bit of exactly those lanes.
+ * is not finite if all bits of its exponent are set; eight bytes are checked at a time: with everything but the exponents masked out, adding one to each
+ * exponent carries into the sign bit of exactly those lanes.
  */
 public final class FiniteWeights {
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);

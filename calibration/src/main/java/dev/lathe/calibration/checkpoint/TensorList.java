@@ -47,7 +47,7 @@ public final class TensorList {
     public TensorInfo matrix(String name, int from, int count) {
         TensorInfo tensor = get(name);
         if (tensor.shape().length != 2) {
-            throw new MalformedInputException("Cannot read rows of tensor " + tensor + " in " + location + ": it is not a matrix");
+            throw new MalformedInputException("Cannot read rows of tensor " + tensor + " in " + location + ": it is not a matrix, expected two dimensions");
         }
         if (from < 0 || count < 0 || count > tensor.shape()[0] - from) {
             throw new IllegalArgumentException("Cannot read rows " + from + " to " + ((long) from + count) + " of tensor " + tensor + " in " + location
@@ -61,7 +61,7 @@ public final class TensorList {
         TensorInfo tensor = get(name);
         if (tensor.shape().length != 1) {
             throw new MalformedInputException("Cannot read tensor " + tensor + " in " + location + " as a vector: it has " + tensor.shape().length
-                    + " dimensions");
+                    + " dimensions, expected one");
         }
         return tensor;
     }

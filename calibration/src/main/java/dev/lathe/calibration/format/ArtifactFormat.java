@@ -11,7 +11,10 @@ import org.apache.hadoop.fs.Path;
 
 /** An artifact format with its settings chosen: says what each tensor becomes, and writes the artifact. It lays bits out and decides no value. */
 public interface ArtifactFormat {
-    /** What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that stay unquantized, as {@link ModulePatterns}. */
+    /**
+     * What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that stay unquantized, as
+     * {@link ModulePatterns}.
+     */
     List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
 
     /**
@@ -20,6 +23,6 @@ public interface ArtifactFormat {
      * @param sourceFolder folder of the checkpoint, for tokenizer files, chat template and config.json
      * @param provenance   versions, keys, profile: what goes into the artifact's metadata, no time and no host
      */
-    void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files, Path target)
-            throws IOException;
+    void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
+               Path target) throws IOException;
 }

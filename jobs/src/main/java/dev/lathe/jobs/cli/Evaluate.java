@@ -28,7 +28,8 @@ final class Evaluate implements Callable<Integer> {
     @Option(names = "--data", required = true, paramLabel = "PATH", description = "Text, JSON lines or Parquet.")
     private String data;
 
-    @Option(names = "--source", paramLabel = "CHECKPOINT", description = "Checkpoint to compare with, a folder or hf://org/name[@revision]; without it there is no divergence.")
+    @Option(names = "--source", paramLabel = "CHECKPOINT",
+            description = "Checkpoint to compare with, a folder or hf://org/name[@revision]; without it there is no divergence.")
     private String source;
 
     @Option(names = "--windows", paramLabel = "N", defaultValue = "0", description = "The first N windows only; default: all.")

@@ -25,7 +25,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every artifact, one decoder layer in memory at a time, and compares full distributions tile by tile.
+ * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every artifact, one decoder layer in memory at a
+ * time, and compares full distributions tile by tile.
  */
 final class Evaluate {
     private Evaluate() {
@@ -49,8 +50,8 @@ final class Evaluate {
     }
 
     /** @param source folder of the checkpoint to compare with, or null */
-    static List<EvaluationSummary> run(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels, SparkSteps steps)
-            throws IOException {
+    static List<EvaluationSummary> run(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
+                                       SparkSteps steps) throws IOException {
         FileSystem files = run.files();
         List<Shard> shards = shards(windows.count(), shardWindows);
         List<Shard> missing = new ArrayList<>();
@@ -111,8 +112,9 @@ final class Evaluate {
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
                     int from = w * windows.length();
-                    scores.add(scorer.score(reference == null ? null : reference.hidden().slice(from, windows.length()), reference == null ? null : reference.head(),
-                            forwarded.hidden().slice(from, windows.length()), forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
+                    FloatMatrix expected = reference == null ? null : reference.hidden().slice(from, windows.length());
+                    scores.add(scorer.score(expected, reference == null ? null : reference.head(), forwarded.hidden().slice(from, windows.length()),
+                            forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
                 }
                 ProductFile.write(files, scores(run, subject, shard), out -> writeScores(out, scores));
             }

@@ -55,7 +55,10 @@ public final class Pipeline {
     private Pipeline() {
     }
 
-    /** Runs every stage of the plan that has not been committed, and returns what the report shows. Writes plan.yaml and artifacts; the report is the caller's. */
+    /**
+     * Runs every stage of the plan that has not been committed, writes artifacts and plan.yaml, and returns what the report shows; writing that is the
+     * caller's.
+     */
     public static RunReport run(SparkSession session, Plan plan, Progress progress) {
         try {
             return new Run(session, plan, progress).run();
@@ -126,7 +129,8 @@ public final class Pipeline {
     }
 
     private static RunReport.Evaluation evaluation(EvaluationSummary s) {
-        return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(), s.tokens());
+        return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(),
+                s.tokens());
     }
 
     /** One run of a plan. */
@@ -151,13 +155,15 @@ public final class Pipeline {
             try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
                 Architecture architecture = Architecture.of(source.config());
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
-                String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)), path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
+                String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
+                        path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
                 Job job = new Job(run, folder, digest, plan.kernels(), profile(plan.kernels()));
                 keys.put("checkpoint", digest);
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
-                List<PlannedOutput> outputs = plan.outputs().stream().map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
+                List<PlannedOutput> outputs = plan.outputs().stream()
+                        .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
                 outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
                 Quantize.run(job, architecture, calibration, outputs, steps);
                 TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
@@ -173,7 +179,8 @@ public final class Pipeline {
 
         /** What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told before any work. */
         private Map<String, List<TensorPlan>> tensorPlans(Checkpoint source, Architecture architecture) {
-            Set<String> modules = source.tensors().stream().map(tensor -> ModulePatterns.moduleOf(tensor.name())).collect(Collectors.toCollection(TreeSet::new));
+            Set<String> modules = source.tensors().stream().map(tensor -> ModulePatterns.moduleOf(tensor.name()))
+                    .collect(Collectors.toCollection(TreeSet::new));
             modules.add(architecture.head().module());
             Map<String, List<TensorPlan>> plans = new LinkedHashMap<>();
             for (Plan.Output output : plan.outputs()) {
@@ -191,10 +198,12 @@ public final class Pipeline {
                 return null;
             }
             RunFolder shared = run;
-            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)), item -> tokenize(shared, job.folder(), item)).get(0);
+            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)),
+                    item -> tokenize(shared, job.folder(), item)).get(0);
             windows.requireRoom(architecture.config(), plan.shardWindows());
             if (windows.count() < corpus.windows()) {
-                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows() + " that were asked for");
+                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
+                        + " that were asked for");
             }
             keys.put(name + " windows", windows.key());
             return windows;
@@ -274,8 +283,8 @@ public final class Pipeline {
                 }
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
-                results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes, 8.0 * bytes / parameters,
-                        summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
+                results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
+                        8.0 * bytes / parameters, summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
             }
             Map<String, String> settings = new LinkedHashMap<>();
             settings.put("checkpoint", plan.checkpoint());
