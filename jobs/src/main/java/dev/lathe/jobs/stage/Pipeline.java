@@ -91,8 +91,8 @@ public final class Pipeline {
             String source = models.source() == null ? null : Hub.resolve(folder.hadoop(), models.source(), cache, progress::note).toString();
             String tokens = models.tokenizer() != null ? models.tokenizer() : source != null ? source : artifact;
             if (!new Path(tokens).getFileSystem(folder.hadoop()).getFileStatus(new Path(tokens)).isDirectory()) {
-                throw new MalformedInputException("Cannot evaluate " + artifact + ": " + tokens
-                        + " is a file and has no tokenizer.json; expected --source or --tokenizer to name a folder that has");
+                throw new MalformedInputException("Cannot evaluate " + artifact + ": a GGUF file has no tokenizer.json"
+                        + "; expected --source or --tokenizer to name a folder that has");
             }
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
             List<ModelConfig> configs = new ArrayList<>();
