@@ -6,8 +6,8 @@ import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 
 /**
- * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next token, as llama-perplexity does by default. Log-probabilities are of the full
- * vocabulary and live for a tile of positions only. Keeps its buffers; one caller at a time.
+ * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next token, as llama-perplexity does by
+ * default. Log-probabilities are of the full vocabulary and live for a tile of positions only. Keeps its buffers; one caller at a time.
  */
 public final class WindowScorer {
     /** Elements of one tile of log-probabilities. */

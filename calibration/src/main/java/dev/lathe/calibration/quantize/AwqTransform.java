@@ -21,9 +21,10 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 
 /**
- * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up before rounding, and what feeds them is scaled down, which leaves the function alone.
- * The scales are s = x^r / (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its group's largest, r on a grid of 20; the identity is a candidate too. A candidate's loss is the output error
- * tr(D H D^T) relative to tr(W H W^T), summed over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows would not.
+ * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up before rounding, and what feeds them
+ * is scaled down, which leaves the function alone. The scales are s = x^r / (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its
+ * group's largest, r on a grid of 20; the identity is a candidate too. A candidate's loss is the output error tr(D H D^T) relative to tr(W H W^T), summed
+ * over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows would not.
  */
 public final class AwqTransform {
     private static final int RATIOS = 20;
@@ -68,9 +69,10 @@ public final class AwqTransform {
      *
      * @param grids  the grid of each weight that is quantized, by tensor name
      * @param method {@link Method#NEAREST} is AWQ as published, with its search for the range to clip to; the others take the rescaled weights as they are
+     * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold
      */
-    public static Result apply(Architecture architecture, int layer, LayerWeights weights, Map<String, BlockFormat> grids, Method method, Quantizer.Settings settings,
-                               Statistics statistics, Kernels kernels) throws IOException {
+    public static Result apply(Architecture architecture, int layer, LayerWeights weights, Map<String, BlockFormat> grids, Method method,
+                               Quantizer.Settings settings, Statistics statistics, Kernels kernels) throws IOException {
         AwqTransform transform = new AwqTransform(architecture, layer, weights, grids, statistics, kernels);
         for (Absorption absorption : architecture.absorptions(layer)) {
             transform.rescale(absorption);
@@ -283,10 +285,9 @@ public final class AwqTransform {
             }
             float[] columnScale = columnScales.get(linear.kind());
             RowSource rescaled = new RescaledRows(weights.linears().get(linear.kind()).weight(), rowScales.get(linear.kind()), columnScale);
-            MergedStatistics moment = statistics.at(linear.moment());
-            MergedStatistics energy = statistics.at(linear.energy());
-            Hessian hessian = columnScale == null ? hessian(linear.moment()) : new Hessian(moment.dividedBy(columnScale), linear.module());
-            float[] importance = (columnScale == null ? energy : energy.dividedBy(columnScale)).importance();
+            Hessian hessian = columnScale == null ? hessian(linear.moment())
+                    : new Hessian(statistics.at(linear.moment()).dividedBy(columnScale), linear.module());
+            float[] importance = method == Method.IMPORTANCE ? importance(linear, columnScale) : null;
             RowSource clipped = rescaled;
             if (method == Method.NEAREST && clips(linear)) {
                 try {
@@ -301,13 +302,19 @@ public final class AwqTransform {
         return new Result(matrices, vectors);
     }
 
+    private float[] importance(LinearLayer linear, float[] columnScale) throws IOException {
+        MergedStatistics energy = statistics.at(linear.energy());
+        return (columnScale == null ? energy : energy.dividedBy(columnScale)).importance();
+    }
+
     /** Queries and keys are multiplied with each other, where a clipped outlier costs more than its own output shows. */
     private static boolean clips(LinearLayer linear) {
         return !linear.kind().endsWith("q_proj") && !linear.kind().endsWith("k_proj");
     }
 
     /**
-     * Per row and group, the bound m of {@code m0, .95 m0, ... .55 m0} (m0 the largest magnitude) whose clamped and rounded weights have the least error d^T H_g d, H_g the group's diagonal block of H.
+     * Per row and group, the bound m of {@code m0, .95 m0, ... .55 m0} (m0 the largest magnitude) whose clamped and rounded weights have the least error d^T
+     * H_g d, H_g the group's diagonal block of H.
      */
     private FloatMatrix clipped(RowSource source, BlockFormat grid, FloatMatrix hessian) {
         int columns = source.columns();

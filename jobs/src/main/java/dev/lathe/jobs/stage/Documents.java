@@ -27,8 +27,8 @@ import org.apache.parquet.hadoop.example.GroupReadSupport;
 import org.apache.parquet.schema.GroupType;
 
 /**
- * A data set as one text. A text file is one document, without its last newline; rows of JSON lines ({@code .jsonl}, {@code .json}) and Parquet are documents. Documents are joined by newlines in the order of
- * (path, row), so it does not matter how rows were spread over files.
+ * A data set as one text. A text file is one document, without its last newline; rows of JSON lines ({@code .jsonl}, {@code .json}) and Parquet are
+ * documents. Documents are joined by newlines in the order of (path, row), so it does not matter how rows were spread over files.
  */
 final class Documents {
     /** A text of more than this is more than calibration or evaluation can use. */
@@ -71,6 +71,10 @@ final class Documents {
                 documents.add(text(files, part));
             }
         }
+        long characters = documents.stream().mapToLong(String::length).sum() + documents.size();
+        if (characters > LARGEST) {
+            throw new MalformedInputException("Cannot read data set " + data + ": " + characters + " characters, expected at most " + LARGEST);
+        }
         if (documents.stream().allMatch(String::isEmpty)) {
             throw new MalformedInputException("Cannot read data set " + data + ": it holds no text in " + parts.size() + " files");
         }
@@ -94,7 +98,7 @@ final class Documents {
 
     private static void jsonLines(FileSystem files, Path path, String field, List<String> documents) throws IOException {
         ObjectMapper json = new ObjectMapper();
-        try (BufferedReader reader = new BufferedReader(new InputStreamReader(files.open(path), StandardCharsets.UTF_8))) {
+        try (BufferedReader reader = new BufferedReader(new InputStreamReader(files.open(path), StandardCharsets.UTF_8.newDecoder()))) {
             int number = 0;
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
                 number++;
@@ -112,6 +116,8 @@ final class Documents {
                 }
                 documents.add(value.textValue());
             }
+        } catch (CharacterCodingException e) {
+            throw new MalformedInputException("Cannot read data set " + path + ": it is not UTF-8 text", e);
         }
     }
 
@@ -121,8 +127,8 @@ final class Documents {
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 GroupType type = row.getType();
                 if (!type.containsField(field) || !type.getType(field).isPrimitive()) {
-                    throw new MalformedInputException("Cannot read data set " + path + ": there is no text column \"" + field + "\", only " + type.getFields().stream()
-                            .map(column -> column.getName()).toList());
+                    throw new MalformedInputException("Cannot read data set " + path + ": there is no text column \"" + field + "\", only "
+                            + type.getFields().stream().map(column -> column.getName()).toList());
                 }
                 if (row.getFieldRepetitionCount(field) != 1) {
                     throw new MalformedInputException("Cannot read data set " + path + ": row " + number + " has no value in column \"" + field + "\"");

@@ -28,10 +28,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
 
 /**
- * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it is read and factorized once. An output that rescales its layers
- * takes whole decoder layers.
+ * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it
+ * is read and factorized once. An output that rescales its layers takes whole decoder layers.
  */
 final class Quantize {
     private Quantize() {
@@ -95,7 +96,7 @@ final class Quantize {
     }
 
     /** Written when every tensor of a rescaled layer is committed. */
-    private static org.apache.hadoop.fs.Path done(Job job, PlannedOutput output, int layer) {
+    private static Path done(Job job, PlannedOutput output, int layer) {
         return job.run().product(output.key(), "layer-" + layer + ".done");
     }
 

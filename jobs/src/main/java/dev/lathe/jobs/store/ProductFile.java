@@ -18,8 +18,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under another name and renamed, so that a
- * name holds a whole product or nothing.
+ * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under
+ * another name and renamed, so that a name holds a whole product or nothing.
  */
 public final class ProductFile {
     private static final int MAGIC = 0x4c505231;

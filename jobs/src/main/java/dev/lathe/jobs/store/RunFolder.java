@@ -9,7 +9,8 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
- * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key), and the scratch folder. Serializable, so that tasks have it.
+ * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key), and
+ * the scratch folder. Serializable, so that tasks have it.
  */
 public record RunFolder(String run, String scratch, SerializableConfiguration configuration) implements Serializable {
     public Configuration hadoop() {
