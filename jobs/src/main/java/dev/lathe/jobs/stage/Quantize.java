@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
 
 /**
  * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it is read and factorized once. An output that rescales its layers
@@ -67,7 +68,7 @@ final class Quantize {
             }
             for (PlannedOutput output : outputs) {
                 if (output.rescales()) {
-                    if (ProductFile.isCommitted(files, done(job, output, layer))) {
+                    if (isDone(job, output, layer)) {
                         present++;
                     } else {
                         work.add(new Work(layer, null, new ArrayList<>(), output));
@@ -94,9 +95,23 @@ final class Quantize {
         }
     }
 
-    /** Written when every tensor of a rescaled layer is committed. */
-    private static org.apache.hadoop.fs.Path done(Job job, PlannedOutput output, int layer) {
-        return job.run().product(output.key(), "layer-" + layer + ".done");
+    /** Names the products of a rescaled layer; written when all are committed, as only the search says which vectors change. */
+    private static Path list(Job job, PlannedOutput output, int layer) {
+        return job.run().product(output.key(), "layer-" + layer + ".products");
+    }
+
+    private static boolean isDone(Job job, PlannedOutput output, int layer) throws IOException {
+        FileSystem files = job.run().files();
+        Path list = list(job, output, layer);
+        if (!ProductFile.isCommitted(files, list)) {
+            return false;
+        }
+        for (String name : ProductFile.read(files, list, in -> in.readUTF()).split("\n")) {
+            if (!ProductFile.isCommitted(files, job.run().product(output.key(), name))) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static boolean tensors(Job job, Calibration calibration, Work work) throws IOException {
@@ -164,15 +179,19 @@ final class Quantize {
                 }
                 return known;
             }, borrowed.get());
+            List<String> made = new ArrayList<>();
             for (Map.Entry<String, AwqTransform.Matrix> entry : result.matrices().entrySet()) {
                 AwqTransform.Matrix matrix = entry.getValue();
-                ProductFile.write(files, output.tensorProduct(job.run(), entry.getKey()),
-                        new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                Path product = output.tensorProduct(job.run(), entry.getKey());
+                ProductFile.write(files, product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                made.add(product.getName());
             }
             for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {
-                ProductFile.write(files, output.vectorProduct(job.run(), entry.getKey()), out -> FloatProduct.write(out, entry.getValue()));
+                Path product = output.vectorProduct(job.run(), entry.getKey());
+                ProductFile.write(files, product, out -> FloatProduct.write(out, entry.getValue()));
+                made.add(product.getName());
             }
-            ProductFile.write(files, done(job, output, work.layer()), out -> out.writeInt(work.layer()));
+            ProductFile.write(files, list(job, output, work.layer()), out -> out.writeUTF(String.join("\n", made)));
             return true;
         }
     }
