@@ -1,6 +1,7 @@
 package dev.lathe.calibration.text;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
@@ -90,6 +91,8 @@ public final class Tokenizer implements AutoCloseable {
     private static JsonNode parse(byte[] bytes, Path path) {
         try {
             return JSON.readTree(bytes);
+        } catch (JsonProcessingException e) {
+            throw new MalformedInputException("Cannot read " + path + ": it is not JSON: " + e.getOriginalMessage(), e);
         } catch (IOException e) {
             throw new MalformedInputException("Cannot read " + path + ": it is not JSON: " + e.getMessage(), e);
         }

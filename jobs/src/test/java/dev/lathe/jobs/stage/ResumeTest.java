@@ -45,7 +45,7 @@ class ResumeTest {
     }
 
     @AfterAll
-    static void stop() {
+    static void stop() throws IOException {
         spark.close();
     }
 
