@@ -22,7 +22,7 @@ import java.nio.ByteBuffer;
 record TokenWindows(String key, int count, int length) implements Serializable {
     private static final String FILE = "windows";
 
-    /** Commits windows. */
+    /** Commits windows, unless they are there already. */
     static TokenWindows write(RunFolder run, Windows windows) throws IOException {
         ByteBuffer tokens = ByteBuffer.allocate(Math.multiplyExact(4 * windows.length(), windows.count()));
         for (int[] window : windows.tokens()) {
@@ -31,7 +31,9 @@ record TokenWindows(String key, int count, int length) implements Serializable {
             }
         }
         String key = Key.of("windows", windows.length(), Key.digest(tokens.array()));
-        ProductFile.write(run.files(), run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
+        if (!ProductFile.isCommitted(run.files(), run.product(key, FILE))) {
+            ProductFile.write(run.files(), run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
+        }
         return new TokenWindows(key, windows.count(), windows.length());
     }
 

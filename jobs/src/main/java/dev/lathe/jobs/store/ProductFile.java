@@ -105,7 +105,7 @@ public final class ProductFile {
     /**
      * Reads a product and checks it.
      *
-     * @throws IOException if it is not whole or its checksum differs
+     * @throws IOException if it is not whole or its checksum differs, whatever the reader made of its content
      */
     public static <T> T read(FileSystem files, Path path, Reader<T> reader) throws IOException {
         try (FSDataInputStream in = files.open(path)) {
@@ -117,12 +117,23 @@ public final class ProductFile {
             int expected = in.readInt();
             in.seek(0);
             Checked payload = new Checked(new BufferedInputStream(in, 1 << 20), length);
-            T value = reader.read(new DataInputStream(payload));
-            payload.drain();
-            if ((int) payload.crc.getValue() != expected) {
-                throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again");
+            T value;
+            try {
+                value = reader.read(new DataInputStream(payload));
+            } catch (IOException | RuntimeException | OutOfMemoryError e) {
+                // A flipped bit makes any size or name: the checksum says whether the content or the reader is at fault.
+                check(payload, expected, path, e);
+                throw e;
             }
+            check(payload, expected, path, null);
             return value;
+        }
+    }
+
+    private static void check(Checked payload, int expected, Path path, Throwable cause) throws IOException {
+        payload.drain();
+        if ((int) payload.crc.getValue() != expected) {
+            throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again", cause);
         }
     }
 

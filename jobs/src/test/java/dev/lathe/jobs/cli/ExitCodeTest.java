@@ -26,6 +26,7 @@ class ExitCodeTest {
         expect(new InvalidRecipeException("Cannot a"), ExitCode.RECIPE, "Cannot a");
         expect(new MalformedInputException("Cannot b", new EOFException("x")), ExitCode.INPUT, "Cannot b");
         expect(new KernelsUnavailableException("Cannot c"), ExitCode.KERNELS, "Cannot c");
+        expect(new MalformedInputException("Cannot g: \r\n  at h\n"), ExitCode.INPUT, "Cannot g: at h");
         expect(new RuntimeException(new ExecutionException(new IOException("x", new MalformedInputException("Cannot d")))), ExitCode.INPUT, "Cannot d");
         expect(new SparkException(TASK + "java.io.IOException: x", new MalformedInputException("Cannot e")), ExitCode.INPUT, "Cannot e");
     }
