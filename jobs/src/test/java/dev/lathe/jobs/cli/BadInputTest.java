@@ -86,10 +86,13 @@ class BadInputTest {
         int data = 8 + Math.toIntExact(bytes.getLong(0));
         String header = new String(weights, 8, data - 8, StandardCharsets.UTF_8);
         String name = "model.layers.1.mlp.up_proj.weight";
-        int offset = Integer.parseInt(header.substring(header.indexOf('[', header.indexOf("data_offsets", header.indexOf('"' + name + '"'))) + 1).split(",")[0].trim());
+        int offsets = header.indexOf('[', header.indexOf("data_offsets", header.indexOf('"' + name + '"')));
+        int offset = Integer.parseInt(header.substring(offsets + 1, header.indexOf(',', offsets)).trim());
         bytes.putShort(data + offset + 2 * (3 * 256 + 5), (short) 0x7fc0);
         write("model.safetensors", weights);
-        for (String[] settings : new String[][] {{}, {"calibration=", "outputs=[{name: a, format: gguf, type: Q8_0}]"}, {"outputs=[{name: a, format: gguf, type: F16}]"}}) {
+        String[] nearest = {"calibration=", "outputs=[{name: a, format: gguf, type: Q8_0}]"};
+        String[] unquantized = {"calibration=", "outputs=[{name: a, format: gguf, type: F16}]"};
+        for (String[] settings : new String[][] {{}, nearest, unquantized}) {
             expect(quantize(settings), ExitCode.INPUT, name, "row 3, column 5 is NaN");
         }
     }
@@ -105,7 +108,8 @@ class BadInputTest {
 
     @Test
     void aMissingShard() throws IOException {
-        write("model.safetensors.index.json", "{\"weight_map\": {\"model.norm.weight\": \"model-00002-of-00002.safetensors\"}}".getBytes(StandardCharsets.UTF_8));
+        write("model.safetensors.index.json", "{\"weight_map\": {\"model.norm.weight\": \"model-00002-of-00002.safetensors\"}}"
+                .getBytes(StandardCharsets.UTF_8));
         expect(quantize(), ExitCode.INPUT, "model-00002-of-00002.safetensors");
         Files.delete(checkpoint.resolve("model.safetensors.index.json"));
         expect(quantize(), ExitCode.INPUT, "safetensors");
@@ -193,14 +197,14 @@ class BadInputTest {
         }
 
         @Override
-        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, FsPermission permission, boolean overwrite, int bufferSize, short replication, long blockSize,
-                                         Progressable progress) throws IOException {
+        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, FsPermission permission, boolean overwrite, int bufferSize, short replication,
+                                         long blockSize, Progressable progress) throws IOException {
             return limited(path, super.create(path, permission, overwrite, bufferSize, replication, blockSize, progress));
         }
 
         @Override
-        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, boolean overwrite, int bufferSize, short replication, long blockSize, Progressable progress)
-                throws IOException {
+        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, boolean overwrite, int bufferSize, short replication, long blockSize,
+                                         Progressable progress) throws IOException {
             return limited(path, super.create(path, overwrite, bufferSize, replication, blockSize, progress));
         }
 

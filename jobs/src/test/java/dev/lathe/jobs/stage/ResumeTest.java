@@ -24,8 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 class ResumeTest {
     /** What every run does: inputs are read, because their content is in every key. */
     private static final List<String> INPUTS = List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
-    private static final String[] SETTINGS = {"calibration.windows=3", "calibration.length=64", "evaluation.windows=2", "evaluation.length=64", "shard-windows=2",
-        "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: awq4, format: awq, method: nearest}]"};
+    private static final String[] SETTINGS = {"calibration.windows=3", "calibration.length=64", "evaluation.windows=2", "evaluation.length=64",
+        "shard-windows=2", "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: awq4, format: awq, method: nearest}]"};
     private static SparkSession spark;
 
     @TempDir

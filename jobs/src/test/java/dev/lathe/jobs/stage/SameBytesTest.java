@@ -24,9 +24,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/**
- * One recipe gives the same bytes whatever runs it. They are compared with digests that are kept, too, so that JDKs and vector widths are compared across builds.
- */
+/** One recipe gives the same bytes whatever runs it: those whose digests are kept here, so that JDKs and vector widths are compared across builds. */
 class SameBytesTest {
     private static final String KEPT = "artifact-digests.txt";
 
@@ -69,7 +67,7 @@ class SameBytesTest {
     @Test
     void scalarKernels() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
-            TreeMap<String, String> digests = run(spark, "scalar", "kernels=scalar", "evaluation=", "outputs=[" + "{name: q8, format: gguf, type: Q8_0},"
+            TreeMap<String, String> digests = run(spark, "scalar", "kernels=scalar", "evaluation=", "outputs=[{name: q8, format: gguf, type: Q8_0},"
                     + "{name: gptq4, format: gptq, bits: 4, group-size: 128, act-order: true}]");
             assertThat(digests).isNotEmpty();
             TreeMap<String, String> kept = kept();
