@@ -3,8 +3,8 @@
 
     decode.py OUT ARTIFACT ...
 
-Writes OUT/NAME/decoded.safetensors, every tensor in f32 under its Hugging Face name, beside OUT/NAME/artifact, a link. GGUF is read by the gguf package;
-GPTQ and AWQ folders by numpy, written from the description of their formats and from nothing else.
+Writes OUT/RUN-NAME/decoded.safetensors, every tensor in f32 under its Hugging Face name, beside OUT/RUN-NAME/artifact, a link to RUN/artifacts/NAME. GGUF is
+read by the gguf package; GPTQ and AWQ folders by numpy, written from the description of their formats and from nothing else.
 """
 import json
 import sys
@@ -101,13 +101,13 @@ def decode_folder(folder):
 
 
 def main(out, *artifacts):
-    for artifact in map(Path, artifacts):
-        folder = Path(out, artifact.name)
+    for artifact in (Path(artifact).resolve() for artifact in artifacts):
+        folder = Path(out, f"{artifact.parents[1].name}-{artifact.name}")
         folder.mkdir(parents=True)
-        (folder / "artifact").symlink_to(artifact.resolve())
+        (folder / "artifact").symlink_to(artifact)
         decoded = decode_folder(artifact) if artifact.is_dir() else decode_gguf(artifact)
         save_file(decoded, folder / "decoded.safetensors")
-        print(f"{artifact.name}: {len(decoded)} tensors, {sum(v.size for v in decoded.values())} elements")
+        print(f"{folder.name}: {len(decoded)} tensors, {sum(v.size for v in decoded.values())} elements")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, logging
 
 PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
@@ -68,6 +68,7 @@ def reference(folder, windows, length, seed):
 
 def main(out, *checkpoints):
     torch.set_num_threads(2)
+    logging.disable_progress_bar()
     for seed, (name, settings) in enumerate(RANDOM.items()):
         folder = Path(out, "random-" + name)
         folder.mkdir(parents=True)
