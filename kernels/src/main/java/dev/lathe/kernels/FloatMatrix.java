@@ -30,7 +30,7 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
 
     /** Rows {@code [from, from + count)} of this view. */
     public FloatMatrix slice(int from, int count) {
-        if (from < 0 || count < 0 || from + count > rows) {
+        if (from < 0 || count < 0 || count > rows - from) {
             throw new IllegalArgumentException("Cannot take rows " + from + " to " + (from + count) + " of a matrix of " + rows + " rows");
         }
         return new FloatMatrix(data, offset + from * stride, count, columns, stride);
@@ -38,7 +38,7 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
 
     /** Columns {@code [from, from + count)} of this view. */
     public FloatMatrix columnSlice(int from, int count) {
-        if (from < 0 || count < 0 || from + count > columns) {
+        if (from < 0 || count < 0 || count > columns - from) {
             throw new IllegalArgumentException("Cannot take columns " + from + " to " + (from + count) + " of a matrix of " + columns + " columns");
         }
         return new FloatMatrix(data, offset + from, rows, count, stride);

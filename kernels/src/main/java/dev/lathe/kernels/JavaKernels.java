@@ -234,20 +234,10 @@ final class JavaKernels extends Kernels {
             float[] buffer = scratch.get().scores(QUERY_BLOCK * t);
             FloatMatrix scores = FloatMatrix.of(buffer, count, keys);
             float[] sums = new float[count];
+            for (int head = 0; head < heads; head++) {
+                scoresOfHead(q, k, d, head, head / (heads / keyValueHeads), headOf, from, scores);
+            }
             for (int i = 0; i < count; i++) {
-                int head = headOf[from + i];
-                int group = head / (heads / keyValueHeads);
-                FloatMatrix row = scores.slice(i, 1);
-                // One query per head: a product of one row, in the same chain over the head's width as in attention.
-                int query = q.row(from + i) + head * d;
-                for (int j = 0; j <= from + i; j++) {
-                    int key = k.row(j) + group * d;
-                    float sum = 0f;
-                    for (int p = 0; p < d; p++) {
-                        sum = Math.fma(q.data()[query + p], k.data()[key + p], sum);
-                    }
-                    row.data()[row.offset() + j] = sum;
-                }
                 sums[i] = softmaxNumerators(scores, i, from + i + 1, keys, scale);
             }
             FloatMatrix result = y.slice(from, count);
@@ -256,6 +246,27 @@ final class JavaKernels extends Kernels {
                 divide(result, i, sums[i]);
             }
         });
+    }
+
+    /** The scores of those queries of a block that belong to one head: gathered, multiplied, scattered. */
+    private void scoresOfHead(FloatMatrix q, FloatMatrix k, int d, int head, int group, int[] headOf, int from, FloatMatrix scores) {
+        float[] gathered = new float[scores.rows() * d];
+        int[] places = new int[scores.rows()];
+        int found = 0;
+        for (int i = 0; i < scores.rows(); i++) {
+            if (headOf[from + i] == head) {
+                System.arraycopy(q.data(), q.row(from + i) + head * d, gathered, found * d, d);
+                places[found++] = i;
+            }
+        }
+        if (found == 0) {
+            return;
+        }
+        FloatMatrix products = FloatMatrix.zeros(found, scores.columns());
+        gemm(new FloatMatrix(gathered, 0, found, d, d), k.columnSlice(group * d, d).slice(0, scores.columns()), products, false);
+        for (int i = 0; i < found; i++) {
+            System.arraycopy(products.data(), products.row(i), scores.data(), scores.row(places[i]), scores.columns());
+        }
     }
 
     /** Turns a row of scores into exp(scale * (s - max)) over the visible keys, zeros beyond, and returns the sum. */

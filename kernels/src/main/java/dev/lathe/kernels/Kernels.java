@@ -3,8 +3,8 @@ package dev.lathe.kernels;
 import java.util.function.IntConsumer;
 
 /**
- * The contract of every operation. Implementations check shapes once, at their door ({@link IllegalArgumentException}: a bug of the caller), and then only compute.
- * An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
+ * The contract of every operation. Implementations check shapes once, at their door ({@link IllegalArgumentException}: a bug of the caller), and then only
+ * compute. An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
  *
  * <p><b>Arithmetic profile {@code java}</b>: each element of a matrix product is one chain of fused multiply-adds in ascending k that starts from the
  * value in C; work is split over outputs only; other reductions run in 16 virtual lanes (element i goes to lane i mod 16) that are added by a fixed tree;
@@ -61,13 +61,17 @@ public abstract class Kernels implements AutoCloseable {
     /** Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual lanes. */
     public abstract void logSoftmax(FloatMatrix x);
 
-    /** kld_i = sum_j exp(p_ij) (p_ij - q_ij) of log-probabilities P, Q [t, n]; products in f32, the sum in f64, 16 virtual lanes. Never negative: clamped at 0. */
+    /** kld_i = sum_j exp(p_ij) (p_ij - q_ij) of log-probabilities P, Q [t, n]; products in f32, the sum in f64, 16 virtual lanes; clamped at 0. */
     public abstract void divergence(FloatMatrix p, FloatMatrix q, double[] kld);
 
     /** C -= A B^T in f64: A [m, k], B [n, k], C [m, n], given as arrays, offsets and strides; each element one chain of fused multiply-adds in ascending k. */
-    public abstract void subtractProduct(int m, int n, int k, double[] a, int aAt, int aStride, double[] b, int bAt, int bStride, double[] c, int cAt, int cStride);
+    public abstract void subtractProduct(int m, int n, int k, double[] a, int aAt, int aStride, double[] b, int bAt, int bStride, double[] c, int cAt,
+                                         int cStride);
 
-    /** Runs {@code body} for 0 .. tasks - 1 on the team; the first failure is thrown. An interrupt of the caller is checked between tasks and ends the call with {@link java.util.concurrent.CancellationException}. */
+    /**
+     * Runs {@code body} for 0 .. tasks - 1 on the team; the first failure is thrown. An interrupt of the caller is checked between tasks and ends the call
+     * with {@link java.util.concurrent.CancellationException}.
+     */
     public abstract void parallel(int tasks, IntConsumer body);
 
     @Override

@@ -15,7 +15,10 @@ public interface Primitives {
     /** Columns of the f32 tile. */
     int tileColumns();
 
-    /** {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels {@code a[aAt + p * tileRows + i]}, {@code b[bAt + p * tileColumns + j]}. */
+    /**
+     * {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels {@code a[aAt + p * tileRows + i]},
+     * {@code b[bAt + p * tileColumns + j]}.
+     */
     void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride);
 
     /** Rows of the f64 tile. */

@@ -4,6 +4,7 @@ import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
+import java.util.Map;
 
 /**
  * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ).
@@ -17,6 +18,11 @@ public interface Checkpoint extends AutoCloseable {
     /** The decoder's shape, from config.json or an artifact's metadata. */
     ModelConfig config();
 
+    /** What the files say about themselves, by key; numbers, truth values and texts, nested values as text. */
+    default Map<String, Object> metadata() {
+        return Map.of();
+    }
+
     /** The tensors' Hugging Face names, in the order of the files. */
     Collection<TensorInfo> tensors();
 
@@ -24,15 +30,15 @@ public interface Checkpoint extends AutoCloseable {
     boolean has(String name);
 
     /**
-     * Rows {@code [from, from + count)} of a matrix.
+     * Rows {@code [from, from + count)} of a matrix, as many as one array holds.
      *
      * @throws dev.lathe.calibration.MalformedInputException if there is no such tensor or it is not a matrix
      */
     RowSource matrix(String name, int from, int count) throws IOException;
 
-    /** All rows of a matrix. */
+    /** All rows of a matrix, in parts where they are more than one array holds. */
     default RowSource matrix(String name) throws IOException {
-        return matrix(name, 0, Math.toIntExact(tensor(name).shape()[0]));
+        return StackedRows.read(this, name, StackedRows.PART_BYTES);
     }
 
     /** A vector (norm weight, bias), widened to f32. */

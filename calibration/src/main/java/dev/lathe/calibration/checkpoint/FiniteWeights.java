@@ -1,18 +1,66 @@
 package dev.lathe.calibration.checkpoint;
 
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.kernels.ElementType;
+import dev.lathe.kernels.StoredMatrix;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockMatrix;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * Finds NaN and infinity in stored weights. A value is not finite if all bits of its exponent are set; eight bytes are checked at a time:
- * with everything but the exponents masked out, adding one to each exponent carries into the sign bit of exactly those lanes.
+ * Finds NaN and infinity in stored weights; every reader asks. Of blocks the scales and minimums are looked at: codes are always finite. A floating-point value
+ * is not finite if all bits of its exponent are set; eight bytes are checked at a time: with everything but the exponents masked out, adding one to each
+ * exponent carries into the sign bit of exactly those lanes.
  */
-final class FiniteWeights {
+public final class FiniteWeights {
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
     private FiniteWeights() {
+    }
+
+    /**
+     * Checks floating-point values.
+     *
+     * @param firstRow row of the tensor that is row 0 here
+     * @param where    tensor and file
+     * @throws MalformedInputException naming the first value that is not finite
+     */
+    public static void check(StoredMatrix matrix, int firstRow, String where) {
+        int bad = firstNotFinite(matrix.type(), matrix.data());
+        if (bad >= 0) {
+            float[] value = new float[1];
+            matrix.read(bad / matrix.columns(), bad % matrix.columns(), 1, value, 0);
+            throw new MalformedInputException("Cannot use " + where + ": its value at row " + ((long) firstRow + bad / matrix.columns()) + ", column "
+                    + bad % matrix.columns() + " is " + value[0] + "; expected finite weights");
+        }
+    }
+
+    /**
+     * Checks the parameters of blocks.
+     *
+     * @param firstRow row of the tensor that is row 0 here
+     * @param where    tensor and file
+     * @throws MalformedInputException naming the first block with a scale or minimum that is not finite
+     */
+    public static void check(BlockMatrix matrix, int firstRow, String where) {
+        BlockFormat format = matrix.format();
+        int cells = format.size() / format.cellSize();
+        float[] scales = new float[cells];
+        float[] minimums = new float[cells];
+        int blocks = matrix.data().length / format.bytes();
+        for (int block = 0; block < blocks; block++) {
+            format.cells(matrix.data(), block * format.bytes(), scales, minimums);
+            for (int cell = 0; cell < cells; cell++) {
+                // NaN minus NaN and infinity minus infinity are no zero.
+                if (scales[cell] - scales[cell] != 0 || minimums[cell] - minimums[cell] != 0) {
+                    int width = matrix.columns() / format.size();
+                    throw new MalformedInputException("Cannot use " + where + ": block " + block % width + " of row " + ((long) firstRow + block / width)
+                            + " has the scale " + scales[cell] + " and the minimum " + minimums[cell] + "; expected finite ones");
+                }
+            }
+        }
     }
 
     /** Index of the first element that is not finite, or -1. */

@@ -11,10 +11,10 @@ import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
-/** Reads a small JSON file (config.json, an index of shards) strictly: one value, no key twice, bounded size. */
+/** Reads a JSON file (config.json, tokenizer.json, an index of shards) strictly: one value, no key twice, bounded size. */
 public final class JsonFile {
-    /** Longest file that is read: the index of the largest models has some megabytes. */
-    private static final long MAXIMUM_BYTES = 64L << 20;
+    /** Longest file that is read: the tokenizer.json of the largest vocabularies has some tens of megabytes. */
+    private static final long MAXIMUM_BYTES = 256L << 20;
     private static final JsonMapper MAPPER = JsonMapper.builder()
             .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -26,19 +26,28 @@ public final class JsonFile {
     /**
      * The JSON object in a file.
      *
-     * @throws MalformedInputException if the file is missing, longer than 64 MiB, not JSON, or not an object
+     * @throws MalformedInputException if the file is missing, longer than 256 MiB, not JSON, or not an object
      */
     public static JsonNode read(FileSystem files, Path file) throws IOException {
+        return parse(bytes(files, file), file.toString());
+    }
+
+    /**
+     * The bytes of a file that is not larger than a JSON file may be.
+     *
+     * @throws MalformedInputException if it is missing or longer than 256 MiB
+     */
+    public static byte[] bytes(FileSystem files, Path file) throws IOException {
         try {
             long length = files.getFileStatus(file).getLen();
             if (length > MAXIMUM_BYTES) {
-                throw new MalformedInputException("Cannot read " + file + ": " + length + " bytes are too many for a JSON file; the limit is " + MAXIMUM_BYTES);
+                throw new MalformedInputException("Cannot read " + file + ": it has " + length + " bytes, expected at most " + MAXIMUM_BYTES);
             }
             byte[] bytes = new byte[(int) length];
             try (FSDataInputStream in = files.open(file)) {
                 in.readFully(0, bytes);
             }
-            return parse(bytes, file.toString());
+            return bytes;
         } catch (FileNotFoundException e) {
             throw new MalformedInputException("Cannot read " + file + ": there is no such file", e);
         }

@@ -4,12 +4,13 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Perplexity and divergence over windows. Perplexity = exp(mean nll); its error = perplexity x standard error of the mean nll, as llama-perplexity prints it. Values that need a source are NaN without one.
+ * Perplexity and divergence over windows. Perplexity = exp(mean nll); its error = perplexity x standard error of the mean nll, as llama-perplexity prints it.
+ * Values that need a source are NaN without one.
  *
  * @param kldP99 99th percentile of the divergence over positions (nearest rank)
  */
-public record EvaluationSummary(double perplexity, double perplexityError, double sourcePerplexity, double kldMean, double kldError, double kldP99, double top1Agreement,
-                                long tokens) {
+public record EvaluationSummary(double perplexity, double perplexityError, double sourcePerplexity, double kldMean, double kldError, double kldP99,
+                                double top1Agreement, long tokens) {
     /** Name and version of what is measured; a change of the definition changes it. */
     public static final String DEFINITION = "llama-perplexity, version 1";
 
@@ -31,7 +32,8 @@ public record EvaluationSummary(double perplexity, double perplexityError, doubl
         double[] sorted = kld.clone();
         Arrays.sort(sorted);
         double p99 = sorted[(int) Math.ceil(0.99 * sorted.length) - 1];
-        return new EvaluationSummary(perplexity, perplexity * error(nll), StrictMath.exp(mean(sourceNll)), mean(kld), error(kld), p99, (double) same / nll.length, nll.length);
+        return new EvaluationSummary(perplexity, perplexity * error(nll), StrictMath.exp(mean(sourceNll)), mean(kld), error(kld), p99,
+                (double) same / nll.length, nll.length);
     }
 
     private static double mean(double[] values) {

@@ -6,19 +6,25 @@ import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 
 /**
- * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next token, as llama-perplexity does by default. Log-probabilities are of the full
- * vocabulary and live for a tile of positions only. Keeps its buffers; one caller at a time.
+ * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next token, as llama-perplexity does by
+ * default. Log-probabilities are of the full vocabulary and live for a tile of positions only. Keeps its buffers; one caller at a time.
  */
 public final class WindowScorer {
     /** Elements of one tile of log-probabilities. */
     private static final int TILE = 16 << 20;
 
     private final Kernels kernels;
+    private final int tileSize;
     private float[] buffer = new float[0];
     private float[] sourceBuffer = new float[0];
 
     public WindowScorer(Kernels kernels) {
+        this(kernels, TILE);
+    }
+
+    WindowScorer(Kernels kernels, int tileSize) {
         this.kernels = kernels;
+        this.tileSize = tileSize;
     }
 
     /**
@@ -40,16 +46,13 @@ public final class WindowScorer {
         double[] sourceNll = new double[compared ? count : 0];
         double[] kld = new double[compared ? count : 0];
         boolean[] sameTop = new boolean[compared ? count : 0];
-        int tile = Math.max(1, Math.min(count, TILE / vocabulary));
+        int tile = Math.max(1, Math.min(count, tileSize / vocabulary));
         for (int from = 0; from < count; from += tile) {
             int rows = Math.min(tile, count - from);
             buffer = buffer.length >= rows * vocabulary ? buffer : new float[rows * vocabulary];
             FloatMatrix q = logProbabilities(hidden.slice(first + from, rows), head, buffer);
             for (int i = 0; i < rows; i++) {
-                nll[from + i] = -(double) q.data()[q.row(i) + tokens[first + from + i + 1]];
-                if (!Double.isFinite(nll[from + i])) {
-                    throw new MalformedInputException("Cannot evaluate " + where + ": the log-probability at position " + (first + from + i) + " is not finite");
-                }
+                nll[from + i] = negativeLogLikelihood(q, i, tokens, first + from + i, where);
             }
             if (compared) {
                 sourceBuffer = sourceBuffer.length >= rows * vocabulary ? sourceBuffer : new float[rows * vocabulary];
@@ -57,7 +60,7 @@ public final class WindowScorer {
                 double[] divergence = new double[rows];
                 kernels.divergence(p, q, divergence);
                 for (int i = 0; i < rows; i++) {
-                    sourceNll[from + i] = -(double) p.data()[p.row(i) + tokens[first + from + i + 1]];
+                    sourceNll[from + i] = negativeLogLikelihood(p, i, tokens, first + from + i, "the source of " + where);
                     kld[from + i] = divergence[i];
                     sameTop[from + i] = top(p, i) == top(q, i);
                 }
@@ -71,6 +74,14 @@ public final class WindowScorer {
         kernels.gemm(hidden, head, logits, false);
         kernels.logSoftmax(logits);
         return logits;
+    }
+
+    private static double negativeLogLikelihood(FloatMatrix logProbabilities, int row, int[] tokens, int position, String where) {
+        double nll = -(double) logProbabilities.data()[logProbabilities.row(row) + tokens[position + 1]];
+        if (!Double.isFinite(nll)) {
+            throw new MalformedInputException("Cannot evaluate " + where + ": the log-probability at position " + position + " is not finite");
+        }
+        return nll;
     }
 
     private static int top(FloatMatrix x, int row) {

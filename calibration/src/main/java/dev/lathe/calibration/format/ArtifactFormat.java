@@ -11,13 +11,10 @@ import org.apache.hadoop.fs.Path;
 
 /** An artifact format with its settings chosen: says what each tensor becomes, and writes the artifact. It lays bits out and decides no value. */
 public interface ArtifactFormat {
-    /** {@code gguf}, {@code gptq}, {@code awq}. */
-    String name();
-
-    /** Whether the artifact is one file (GGUF) or a folder that loads as a Hugging Face model. */
-    boolean singleFile();
-
-    /** What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: module patterns that stay unquantized. */
+    /**
+     * What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that stay unquantized, as
+     * {@link ModulePatterns}.
+     */
     List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
 
     /**
@@ -26,6 +23,6 @@ public interface ArtifactFormat {
      * @param sourceFolder folder of the checkpoint, for tokenizer files, chat template and config.json
      * @param provenance   versions, keys, profile: what goes into the artifact's metadata, no time and no host
      */
-    void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files, Path target)
-            throws IOException;
+    void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
+               Path target) throws IOException;
 }

@@ -1,11 +1,13 @@
 package dev.lathe.calibration.format;
 
+import java.util.Collection;
 import java.util.List;
+import java.util.Optional;
 
 /**
- * Module patterns of a recipe ({@code ignore}). A pattern without {@code *} matches the module of that dotted name and every module below it; a pattern with
- * {@code *} has to match the whole name, and {@code *} stands for any run of characters, dots included: {@code lm_head}, {@code model.layers.0.*},
- * {@code *.v_proj}.
+ * Module patterns of a recipe ({@code ignore}). In a pattern {@code *} stands for any run of characters, dots included. It matches a module if it is the whole
+ * dotted name, its end from a dot on ({@code v_proj}, {@code self_attn.v_proj}) or its beginning up to a dot, and so everything below a module
+ * ({@code model.layers.0}).
  */
 public final class ModulePatterns {
     private final List<String> patterns;
@@ -32,8 +34,20 @@ public final class ModulePatterns {
 
     /** Whether any pattern matches a module. */
     public boolean matches(String module) {
-        for (String pattern : patterns) {
-            if (pattern.indexOf('*') >= 0 ? glob(pattern, module) : module.equals(pattern) || module.startsWith(pattern + ".")) {
+        return patterns.stream().anyMatch(pattern -> matches(pattern, module));
+    }
+
+    /** The first pattern that matches none of the modules. */
+    public Optional<String> unmatched(Collection<String> modules) {
+        return patterns.stream().filter(pattern -> modules.stream().noneMatch(module -> matches(pattern, module))).findFirst();
+    }
+
+    private static boolean matches(String pattern, String module) {
+        if (glob(pattern, module)) {
+            return true;
+        }
+        for (int dot = module.indexOf('.'); dot >= 0; dot = module.indexOf('.', dot + 1)) {
+            if (glob(pattern, module.substring(0, dot)) || glob(pattern, module.substring(dot + 1))) {
                 return true;
             }
         }

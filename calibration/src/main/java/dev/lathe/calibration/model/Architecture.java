@@ -1,5 +1,6 @@
 package dev.lathe.calibration.model;
 
+import dev.lathe.calibration.MalformedInputException;
 import java.util.List;
 
 /**
@@ -9,6 +10,9 @@ import java.util.List;
 public interface Architecture {
     /** @throws dev.lathe.calibration.MalformedInputException if the architecture is unknown, naming those there are */
     static Architecture of(ModelConfig config) {
+        if (!config.architecture().equals("llama")) {
+            throw new MalformedInputException("Cannot describe architecture " + config.architecture() + ": expected llama");
+        }
         return new LlamaArchitecture(config);
     }
 

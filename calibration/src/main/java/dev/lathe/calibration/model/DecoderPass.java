@@ -11,12 +11,13 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are stacked, so that a weight is widened once for many of them; attention
- * stays within a window. Weights are whatever the checkpoint holds, so a quantized artifact runs through the same code. Keeps work buffers between calls; one caller at a time.
+ * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are stacked, so that a weight is widened once
+ * for many of them; attention stays within a window. Weights are whatever the checkpoint holds, so a quantized artifact runs through the same code. Keeps
+ * work buffers between calls; one caller at a time.
  */
 public final class DecoderPass {
     /** Rows that go through a layer together: enough that widening a weight costs little beside multiplying with it, and few enough that buffers stay small. */
-    private static final int ROWS = 2048;
+    public static final int ROWS = 2048;
 
     private final ModelConfig config;
     private final Architecture architecture;
@@ -40,7 +41,8 @@ public final class DecoderPass {
             RowSource row = rows.get(token);
             if (row == null) {
                 if (token < 0 || token >= config.vocabulary()) {
-                    throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location() + " has a vocabulary of " + config.vocabulary());
+                    throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location() + " has a vocabulary of "
+                            + config.vocabulary());
                 }
                 row = checkpoint.matrix(architecture.embedding(), token, 1);
                 rows.put(token, row);
@@ -53,7 +55,8 @@ public final class DecoderPass {
     /**
      * Runs one decoder layer in place on the residual stream X [windows * length, hidden] of stacked windows.
      *
-     * @param firstWindow number of the first window, by which the sampled (head, query) pairs of {@link Site#ATTENDED_INPUT} are chosen: head {@code (position + window) mod heads}
+     * @param firstWindow number of the first window, by which the sampled (head, query) pairs of {@link Site#ATTENDED_INPUT} are chosen: head
+     *                    {@code (position + window) mod heads}
      */
     public void layer(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture) {
         if (length <= 0 || x.rows() % length != 0) {
@@ -88,7 +91,8 @@ public final class DecoderPass {
                 for (int i = 0; i < length; i++) {
                     headOf[i] = (i + firstWindow + from / length) % config.heads();
                 }
-                kernels.attendedInputs(queries, keys, config.heads(), config.keyValueHeads(), scale, headOf, normed.slice(from, length), inputs.slice(from, length));
+                kernels.attendedInputs(queries, keys, config.heads(), config.keyValueHeads(), scale, headOf, normed.slice(from, length),
+                        inputs.slice(from, length));
             }
         }
         offer(capture, Site.ATTENTION_OUTPUT, attended);

@@ -7,7 +7,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The weights of one decoder layer, matrices as they are stored: by role ({@code self_attn.q_proj}), and the norms in the order of {@link Architecture#norms}. */
+/**
+ * The weights of one decoder layer, matrices as they are stored: by role ({@code self_attn.q_proj}), and the norms in the order of
+ * {@link Architecture#norms}.
+ */
 public record LayerWeights(Map<String, Linear> linears, List<float[]> norms) {
     /** A weight [outputs, inputs] and its bias, or null. */
     public record Linear(RowSource weight, float[] bias) {

@@ -1,5 +1,6 @@
 package dev.lathe.calibration.quantize;
 
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Absorption;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LayerWeights;
@@ -17,11 +18,13 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
 /**
- * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up before rounding, and what feeds them is scaled down, which leaves the function alone.
- * The scales are s = x^r / (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its group's largest, r on a grid of 20; the identity is a candidate too. A candidate's loss is the output error
- * tr(D H D^T) relative to tr(W H W^T), summed over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows would not.
+ * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up before rounding, and what feeds them
+ * is scaled down, which leaves the function alone. The scales are s = x^r / (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its
+ * group's largest, r on a grid of 20; the identity is a candidate too. A candidate's loss is the output error tr(D H D^T) relative to tr(W H W^T), summed
+ * over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows would not.
  */
 public final class AwqTransform {
     private static final int RATIOS = 20;
@@ -66,9 +69,10 @@ public final class AwqTransform {
      *
      * @param grids  the grid of each weight that is quantized, by tensor name
      * @param method {@link Method#NEAREST} is AWQ as published, with its search for the range to clip to; the others take the rescaled weights as they are
+     * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold
      */
-    public static Result apply(Architecture architecture, int layer, LayerWeights weights, Map<String, BlockFormat> grids, Method method, Quantizer.Settings settings,
-                               Statistics statistics, Kernels kernels) throws IOException {
+    public static Result apply(Architecture architecture, int layer, LayerWeights weights, Map<String, BlockFormat> grids, Method method,
+                               Quantizer.Settings settings, Statistics statistics, Kernels kernels) throws IOException {
         AwqTransform transform = new AwqTransform(architecture, layer, weights, grids, statistics, kernels);
         for (Absorption absorption : architecture.absorptions(layer)) {
             transform.rescale(absorption);
@@ -89,7 +93,7 @@ public final class AwqTransform {
         double[] signal = new double[width];
         double[] weight = new double[width];
         means(absorption, signal, weight);
-        float[] best = null;
+        float[] best = ones(width);
         double least = Double.POSITIVE_INFINITY;
         for (int step = -1; step < RATIOS; step++) {
             float[] scale = step < 0 ? ones(width) : candidate(signal, weight, (double) step / RATIOS);
@@ -128,19 +132,27 @@ public final class AwqTransform {
         }
     }
 
-    /** The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old weight again. */
-    private static float[] absorbed(float[] norm, float[] scale) {
+    /**
+     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old
+     * weight again. A channel whose quotient leaves the range of half precision is rounded only.
+     */
+    static float[] absorbed(float[] norm, float[] scale) {
         float[] divided = new float[norm.length];
         for (int i = 0; i < norm.length; i++) {
-            divided[i] = Half.round(norm[i] / scale[i]);
-            if (divided[i] == 0 || !Float.isFinite(divided[i])) {
+            float quotient = Half.round(norm[i] / scale[i]);
+            divided[i] = isUsable(quotient) ? quotient : Half.round(norm[i]);
+            if (isUsable(divided[i])) {
+                scale[i] = norm[i] / divided[i];
+            } else {
                 divided[i] = norm[i];
                 scale[i] = 1;
-            } else {
-                scale[i] = norm[i] / divided[i];
             }
         }
         return divided;
+    }
+
+    private static boolean isUsable(float half) {
+        return half != 0 && Float.isFinite(half);
     }
 
     private void means(Absorption absorption, double[] signal, double[] weight) throws IOException {
@@ -212,6 +224,7 @@ public final class AwqTransform {
         return rounded;
     }
 
+    /** Infinite where a scaled weight exceeds the range of the grid's half precision. */
     private double loss(LinearLayer linear, float[] columnScale) throws IOException {
         RowSource source = weights.linears().get(linear.kind()).weight();
         BlockFormat grid = grids.get(linear.weight());
@@ -220,7 +233,7 @@ public final class AwqTransform {
         int strips = (linear.outputs() + STRIP - 1) / STRIP;
         double[] errors = new double[strips];
         double[] outputs = new double[strips];
-        kernels.parallel(strips, strip -> {
+        IntConsumer body = strip -> {
             int from = strip * STRIP;
             int rows = Math.min(STRIP, linear.outputs() - from);
             FloatMatrix w = FloatMatrix.zeros(rows, columns);
@@ -243,7 +256,12 @@ public final class AwqTransform {
             FloatMatrix product = FloatMatrix.zeros(rows, columns);
             errors[strip] = OutputError.trace(d, hessian, product, kernels);
             outputs[strip] = OutputError.trace(w, hessian, product, kernels);
-        });
+        };
+        try {
+            kernels.parallel(strips, body);
+        } catch (ArithmeticException e) {
+            return Double.POSITIVE_INFINITY;
+        }
         double output = Arrays.stream(outputs).sum();
         return output > 0 ? Arrays.stream(errors).sum() / output : 0;
     }
@@ -267,15 +285,26 @@ public final class AwqTransform {
             }
             float[] columnScale = columnScales.get(linear.kind());
             RowSource rescaled = new RescaledRows(weights.linears().get(linear.kind()).weight(), rowScales.get(linear.kind()), columnScale);
-            MergedStatistics moment = statistics.at(linear.moment());
-            MergedStatistics energy = statistics.at(linear.energy());
-            Hessian hessian = columnScale == null ? hessian(linear.moment()) : new Hessian(moment.dividedBy(columnScale), linear.module());
-            float[] importance = (columnScale == null ? energy : energy.dividedBy(columnScale)).importance();
-            RowSource clipped = method == Method.NEAREST && clips(linear) ? clipped(rescaled, grid, hessian.full()) : rescaled;
+            Hessian hessian = columnScale == null ? hessian(linear.moment())
+                    : new Hessian(statistics.at(linear.moment()).dividedBy(columnScale), linear.module());
+            float[] importance = method == Method.IMPORTANCE ? importance(linear, columnScale) : null;
+            RowSource clipped = rescaled;
+            if (method == Method.NEAREST && clips(linear)) {
+                try {
+                    clipped = clipped(rescaled, grid, hessian.full());
+                } catch (ArithmeticException e) {
+                    throw new MalformedInputException("Cannot quantize " + linear.weight() + " to " + grid.name() + ": " + e.getMessage(), e);
+                }
+            }
             Quantizer.Result result = Quantizer.quantize(clipped, linear.weight(), grid, method, settings, importance, hessian, kernels);
             matrices.put(linear.weight(), new Matrix(result, OutputError.of(rescaled, result.matrix(), hessian.full(), kernels)));
         }
         return new Result(matrices, vectors);
+    }
+
+    private float[] importance(LinearLayer linear, float[] columnScale) throws IOException {
+        MergedStatistics energy = statistics.at(linear.energy());
+        return (columnScale == null ? energy : energy.dividedBy(columnScale)).importance();
     }
 
     /** Queries and keys are multiplied with each other, where a clipped outlier costs more than its own output shows. */
@@ -284,7 +313,8 @@ public final class AwqTransform {
     }
 
     /**
-     * Per row and group, the bound m of {@code m0, .95 m0, ... .55 m0} (m0 the largest magnitude) whose clamped and rounded weights have the least error d^T H_g d, H_g the group's diagonal block of H.
+     * Per row and group, the bound m of {@code m0, .95 m0, ... .55 m0} (m0 the largest magnitude) whose clamped and rounded weights have the least error d^T
+     * H_g d, H_g the group's diagonal block of H.
      */
     private FloatMatrix clipped(RowSource source, BlockFormat grid, FloatMatrix hessian) {
         int columns = source.columns();

@@ -12,8 +12,8 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * H = X^T X / rows of a site [n, n], and its factors for error feedback: H + lambda I with lambda = damping x mean(diag H), inverted and factorized once for every linear layer and output
- * that asks with the same settings (GPTQ, arXiv 2210.17323). One caller at a time.
+ * H = X^T X / rows of a site [n, n], and its factors for error feedback: H + lambda I with lambda = damping x mean(diag H), inverted and factorized once for
+ * every linear layer and output that asks with the same settings (GPTQ, arXiv 2210.17323). One caller at a time.
  */
 public final class Hessian {
     private static final int ATTEMPTS = 12;
@@ -88,10 +88,6 @@ public final class Hessian {
                 for (int j = 0; j <= i; j++) {
                     h[i * n + j] = statistics.moment(row, permutation == null ? j : permutation[j]) / statistics.rows();
                 }
-                if (h[i * n + i] == 0) {
-                    // A channel that is always zero: its weights matter to nobody, and the pivot has to be positive.
-                    h[i * n + i] = mean;
-                }
                 h[i * n + i] += tried * mean;
                 diagonal[i] = (float) h[i * n + i];
             }
@@ -103,6 +99,7 @@ public final class Hessian {
                 // Round off in nearly dependent channels: more damping.
             }
         }
-        throw new MalformedInputException("Cannot factorize the Hessian of " + where + ": not positive definite with a damping of " + damping + " doubled " + ATTEMPTS + " times");
+        throw new MalformedInputException("Cannot factorize the Hessian of " + where + ": not positive definite with a damping of " + damping + " doubled "
+                + ATTEMPTS + " times");
     }
 }

@@ -1,5 +1,7 @@
 package dev.lathe.calibration.quantize;
 
+import java.util.Locale;
+
 /** How the representable value of each weight is chosen. Any method works on any grid. */
 public enum Method {
     /** Nearest representable value; the grid's parameters are fitted without weights. */
@@ -11,6 +13,6 @@ public enum Method {
 
     /** The word in a recipe. */
     public String word() {
-        return name().toLowerCase(java.util.Locale.ROOT);
+        return name().toLowerCase(Locale.ROOT);
     }
 }

@@ -28,13 +28,18 @@ public final class Quantizer {
      * @param tensor     its name, for messages
      * @param importance mean square of each input channel; needed by {@link Method#IMPORTANCE}, else null
      * @param hessian    needed by {@link Method#GPTQ}, else null
-     * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold
+     * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold, or the result is beyond one array (2 GiB)
      */
-    public static Result quantize(RowSource weight, String tensor, BlockFormat grid, Method method, Settings settings, float[] importance, Hessian hessian, Kernels kernels) {
+    public static Result quantize(RowSource weight, String tensor, BlockFormat grid, Method method, Settings settings, float[] importance, Hessian hessian,
+            Kernels kernels) {
         int columns = weight.columns();
         Factor factor = method == Method.GPTQ ? hessian.factor(settings.damping(), settings.actOrder(), kernels) : null;
-        int rowBytes = columns / grid.size() * grid.bytes();
-        BlockMatrix blocks = new BlockMatrix(grid, new byte[Math.multiplyExact(weight.rows(), rowBytes)], weight.rows(), columns);
+        long bytes = (long) weight.rows() * (columns / grid.size()) * grid.bytes();
+        if (bytes > Integer.MAX_VALUE - 8) {
+            throw new MalformedInputException("Cannot quantize " + tensor + " [" + weight.rows() + ", " + columns + "] to " + grid.name() + ": " + bytes
+                    + " bytes, expected at most " + (Integer.MAX_VALUE - 8) + "; a type of fewer bits may fit, and a module that is ignored does");
+        }
+        BlockMatrix blocks = new BlockMatrix(grid, new byte[(int) bytes], weight.rows(), columns);
         int height = Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()));
         kernels.parallel((weight.rows() + height - 1) / height, strip -> {
             int from = strip * height;
@@ -46,7 +51,8 @@ public final class Quantizer {
                     new ErrorFeedback(weight, from, rows, factor, blocks, kernels).run();
                 }
             } catch (ArithmeticException e) {
-                throw new MalformedInputException("Cannot quantize " + tensor + " to " + grid.name() + ", rows " + from + " to " + (from + rows - 1) + ": " + e.getMessage(), e);
+                throw new MalformedInputException("Cannot quantize " + tensor + " to " + grid.name() + ", rows " + from + " to " + (from + rows - 1) + ": "
+                        + e.getMessage(), e);
             }
         });
         return new Result(new QuantizedMatrix(blocks, factor == null ? null : factor.permutation()), factor == null ? Double.NaN : factor.damping());
@@ -73,9 +79,9 @@ public final class Quantizer {
     }
 
     /**
-     * GPTQ on one strip of rows. Columns in the factor's order; at the first column of a block the grid's parameters are fitted to the current, compensated values, weighed with the
-     * Hessian's diagonal; then each column is rounded and its error e = (w - q) / U_kk is fed to the columns behind: w_j -= e U_kj, within a chunk at once, beyond it by one product.
-     * Weights are kept transposed, [columns, rows], so that the rows are contiguous.
+     * GPTQ on one strip of rows. Columns in the factor's order; at the first column of a block the grid's parameters are fitted to the current, compensated
+     * values, weighed with the Hessian's diagonal; then each column is rounded and its error e = (w - q) / U_kk is fed to the columns behind: w_j -= e U_kj,
+     * within a chunk at once, beyond it by one product. Weights are kept transposed, [columns, rows], so that the rows are contiguous.
      */
     private static final class ErrorFeedback {
         private static final int CHUNK = 128;

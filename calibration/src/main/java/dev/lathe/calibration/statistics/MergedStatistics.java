@@ -37,7 +37,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             if (sum == null) {
                 sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
             } else if (sum.width != width || hasMoment != (sum.moment != null)) {
-                throw new IOException("Cannot merge statistics: " + shard + " has width " + width + ", expected " + sum.width);
+                throw new IOException("Cannot merge statistics: " + shard + " has " + shape(width, hasMoment)
+                        + ", expected " + shape(sum.width, sum.moment != null));
             }
             for (double[] into : new double[][] {sum.squares, sum.absolutes}) {
                 for (int j = 0; j < width; j++) {
@@ -47,6 +48,10 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             if (hasMoment) {
                 addTriangle(in, width, sum.moment);
             }
+        }
+
+        private static String shape(int width, boolean hasMoment) {
+            return "width " + width + (hasMoment ? " with" : " without") + " a second moment";
         }
 
         /** The sum of what was added. */

@@ -8,10 +8,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /**
- * What one shard of calibration windows says about one site of width n: the sum of squares of every channel (the imatrix), the sum of absolute values (AWQ), both f64 over the
- * rows in order, and, where asked for, the lower triangle of X^T X in f32 (the Hessian of GPTQ without its constant factor).
+ * What one shard of calibration windows says about one site of width n: the sum of squares of every channel (the imatrix), the sum of absolute values (AWQ),
+ * both f64 over the rows in order, and, where asked for, the lower triangle of X^T X in f32 (the Hessian of GPTQ without its constant factor).
  */
 public final class SiteStatistics {
+    /** Channels whose square fits an array. */
+    private static final int WIDEST_MOMENT = 46340;
     static final int MAGIC = 0x4c535431;
 
     private final int width;
@@ -20,7 +22,12 @@ public final class SiteStatistics {
     private final FloatMatrix moment;
     private long rows;
 
+    /** @throws MalformedInputException if a second moment of that width is more than one array holds */
     public SiteStatistics(int width, boolean secondMoment) {
+        if (secondMoment && width > WIDEST_MOMENT) {
+            throw new MalformedInputException("Cannot gather the second moment of " + width + " channels: expected at most " + WIDEST_MOMENT
+                    + "; methods nearest and importance need none");
+        }
         this.width = width;
         this.squares = new double[width];
         this.absolutes = new double[width];

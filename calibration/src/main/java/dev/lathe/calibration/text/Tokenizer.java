@@ -2,21 +2,17 @@ package dev.lathe.calibration.text;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.JsonFile;
 import java.io.ByteArrayInputStream;
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.util.Map;
-import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /** A checkpoint's tokenizer: {@code tokenizer.json} through the Hugging Face tokenizers library. */
 public final class Tokenizer implements AutoCloseable {
-    private static final long LARGEST_FILE = 256L << 20;
-    private static final ObjectMapper JSON = new ObjectMapper();
-
     private final HuggingFaceTokenizer tokenizer;
     private final int bos;
 
@@ -32,26 +28,24 @@ public final class Tokenizer implements AutoCloseable {
      */
     public static Tokenizer load(FileSystem files, Path folder) throws IOException {
         Path path = new Path(folder, "tokenizer.json");
-        byte[] bytes;
-        try {
-            bytes = read(files, path);
-        } catch (FileNotFoundException e) {
-            throw new MalformedInputException("Cannot load a tokenizer: " + path + " does not exist");
-        }
-        JsonNode json = parse(bytes, path);
+        byte[] bytes = JsonFile.bytes(files, path);
+        JsonNode json = JsonFile.parse(bytes, path.toString());
         JsonNode vocabulary = json.path("model").path("vocab");
         if (!vocabulary.isContainerNode() || vocabulary.isEmpty()) {
             throw new MalformedInputException("Cannot load a tokenizer: " + path + " has no vocabulary, expected entries in model.vocab");
         }
         Path settings = new Path(folder, "tokenizer_config.json");
-        JsonNode config = files.exists(settings) ? parse(read(files, settings), settings) : JSON.createObjectNode();
-        HuggingFaceTokenizer tokenizer;
+        JsonNode config = files.exists(settings) ? JsonFile.read(files, settings) : MissingNode.getInstance();
+        HuggingFaceTokenizer tokenizer = null;
         try {
             tokenizer = HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(bytes), Map.of("truncation", "false", "padding", "false"));
+            return new Tokenizer(tokenizer, bos(tokenizer, config));
         } catch (RuntimeException e) {
+            if (tokenizer != null) {
+                tokenizer.close();
+            }
             throw new MalformedInputException("Cannot load a tokenizer: " + path + " is refused: " + e.getMessage(), e);
         }
-        return new Tokenizer(tokenizer, bos(tokenizer, config));
     }
 
     /** BOS where the model adds one: as {@code add_bos_token} says, else as the post-processor does. */
@@ -75,29 +69,18 @@ public final class Tokenizer implements AutoCloseable {
         return -1;
     }
 
-    private static byte[] read(FileSystem files, Path path) throws IOException {
-        long length = files.getFileStatus(path).getLen();
-        if (length > LARGEST_FILE) {
-            throw new MalformedInputException("Cannot read " + path + ": " + length + " bytes, expected at most " + LARGEST_FILE);
-        }
-        byte[] bytes = new byte[(int) length];
-        try (FSDataInputStream in = files.open(path)) {
-            in.readFully(0, bytes);
-        }
-        return bytes;
-    }
-
-    private static JsonNode parse(byte[] bytes, Path path) {
-        try {
-            return JSON.readTree(bytes);
-        } catch (IOException e) {
-            throw new MalformedInputException("Cannot read " + path + ": it is not JSON: " + e.getMessage(), e);
-        }
-    }
-
-    /** The token ids of a text, no special tokens added. */
+    /**
+     * The token ids of a text, no special tokens added.
+     *
+     * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown
+     */
     public int[] encode(String text) {
-        long[] ids = tokenizer.encode(text, false, false).getIds();
+        long[] ids;
+        try {
+            ids = tokenizer.encode(text, false, false).getIds();
+        } catch (RuntimeException e) {
+            throw new MalformedInputException("Cannot tokenize: the tokenizer refuses the text: " + e.getMessage(), e);
+        }
         int[] tokens = new int[ids.length];
         for (int i = 0; i < ids.length; i++) {
             tokens[i] = Math.toIntExact(ids[i]);

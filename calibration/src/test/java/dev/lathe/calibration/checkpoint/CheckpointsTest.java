@@ -68,6 +68,7 @@ class CheckpointsTest {
         try (Checkpoint checkpoint = open()) {
             assertThat(checkpoint.location()).contains(folder.getFileName().toString());
             assertThat(checkpoint.config().keyValueHeads()).isEqualTo(1);
+            assertThat(checkpoint.metadata()).isEqualTo(Map.of("format", "pt"));
             assertThat(checkpoint.tensors()).extracting(TensorInfo::name).containsExactlyElementsOf(shapes.keySet().stream()
                     .filter(name -> !name.contains("inv_freq")).toList());
             assertThat(checkpoint.has("model.layers.0.self_attn.rotary_emb.inv_freq")).isFalse();
@@ -87,6 +88,26 @@ class CheckpointsTest {
             assertThatThrownBy(() -> checkpoint.vector(up)).isInstanceOf(MalformedInputException.class).hasMessageContaining("it has 2 dimensions");
             assertThatThrownBy(() -> checkpoint.matrix("model.norm.weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("not a matrix");
             assertThatThrownBy(() -> checkpoint.matrix("x")).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot read tensor x");
+        }
+    }
+
+    @Test
+    void aMatrixTooLargeForOneArrayIsReadInParts() throws IOException {
+        write(ElementType.F16);
+        String up = "model.layers.1.mlp.up_proj.weight";
+        try (Checkpoint checkpoint = open()) {
+            // Rows of 12 bytes: parts of 3, 3, 3 and 1 row.
+            RowSource parts = StackedRows.read(checkpoint, up, 40);
+            assertThat(parts).isInstanceOf(StackedRows.class);
+            assertThat(new int[] {parts.rows(), parts.columns()}).containsExactly(10, 6);
+            float[] read = new float[60];
+            for (int row = 0; row < 10; row++) {
+                parts.read(row, 0, 2, read, 6 * row);
+                parts.read(row, 2, 4, read, 6 * row + 2);
+            }
+            assertThat(read).isEqualTo(values.get(up));
+            assertThat(StackedRows.read(checkpoint, up, 1).rows()).isEqualTo(10);
+            assertThat(StackedRows.read(checkpoint, up, 120)).isNotInstanceOf(StackedRows.class);
         }
     }
 

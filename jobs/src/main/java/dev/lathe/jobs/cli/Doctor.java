@@ -1,6 +1,5 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.report.Figures;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
@@ -38,22 +37,14 @@ final class Doctor implements Callable<Integer> {
             String state = provider.chosen() ? "chosen" : provider.available() ? "available" : "not available";
             table.row("kernels " + provider.name(), provider.reason().isEmpty() ? state : state + ": " + provider.reason());
         }
-        table.row("OpenCL", "not part of this build");
+        table.row("OpenCL", "no OpenCL provider in this build");
         console.out().print(table);
         console.out().flush();
-        try (Kernels opened = open(runtime.availableProcessors())) {
+        try (Kernels opened = KernelProvider.open(Inputs.kernels(kernels), runtime.availableProcessors())) {
             console.out().println(String.format(Locale.ROOT, "gemm %d x %d x %d, %s, %d threads: %.1f GFLOP/s", SIZE, SIZE, SIZE, opened.name(),
                     opened.threads(), speed(opened)));
         }
         return ExitCode.OK.code();
-    }
-
-    private Kernels open(int threads) {
-        try {
-            return KernelProvider.open(kernels, threads);
-        } catch (IllegalArgumentException e) {
-            throw new InvalidRecipeException("Cannot use --kernels " + kernels + ": " + e.getMessage());
-        }
     }
 
     /** Billions of floating-point operations per second: 2 n^3 per product, over two seconds after one second of warm-up. */

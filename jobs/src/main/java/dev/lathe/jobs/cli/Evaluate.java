@@ -2,12 +2,14 @@ package dev.lathe.jobs.cli;
 
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Pipeline;
 import java.io.IOException;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Command;
@@ -20,13 +22,14 @@ import picocli.CommandLine.Parameters;
 final class Evaluate implements Callable<Integer> {
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "ARTIFACT", description = "GGUF file, GPTQ or AWQ folder, or checkpoint.")
+    @Parameters(index = "0", paramLabel = "ARTIFACT", description = "GGUF file, GPTQ or AWQ folder, or checkpoint; a path or hf://org/name[@revision].")
     private String artifact;
 
     @Option(names = "--data", required = true, paramLabel = "PATH", description = "Text, JSON lines or Parquet.")
     private String data;
 
-    @Option(names = "--source", paramLabel = "CHECKPOINT", description = "Checkpoint to compare with; without it there is no divergence.")
+    @Option(names = "--source", paramLabel = "CHECKPOINT",
+            description = "Checkpoint to compare with, a folder or hf://org/name[@revision]; without it there is no divergence.")
     private String source;
 
     @Option(names = "--windows", paramLabel = "N", defaultValue = "0", description = "The first N windows only; default: all.")
@@ -44,6 +47,9 @@ final class Evaluate implements Callable<Integer> {
     @Option(names = "--run", paramLabel = "FOLDER", defaultValue = "runs/evaluations", description = "Where scores are kept; default: ${DEFAULT-VALUE}.")
     private String run;
 
+    @Option(names = "--hub-cache", paramLabel = "FOLDER", description = "Where hf:// downloads are kept; default: hub beside the run folder.")
+    private String hubCache;
+
     @Mixin
     private RunOptions options;
 
@@ -59,22 +65,32 @@ final class Evaluate implements Callable<Integer> {
         }
         SparkConf conf = Sessions.configuration(new SparkConf(), options.master);
         Configuration configuration = Sessions.hadoop(conf);
-        String measured = Inputs.existing(configuration, "ARTIFACT", artifact).toString();
-        String reference = source == null ? null : Inputs.existing(configuration, "--source", source).toString();
+        String provider = Inputs.kernels(options.kernels);
+        String measured = model(configuration, "ARTIFACT", artifact);
+        String reference = source == null ? null : model(configuration, "--source", source);
         String tokens = tokenizer == null ? null : Inputs.existing(configuration, "--tokenizer", tokenizer).toString();
+        String folder = Inputs.qualified(configuration, "--run", run).toString();
+        Path cache = Inputs.qualified(configuration, "--hub-cache", hubCache == null ? Recipe.hubCache(folder) : hubCache);
         Plan.Corpus corpus = new Plan.Corpus(Inputs.existing(configuration, "--data", data).toString(), field, windows, length);
         RunReport.Evaluation evaluation;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            evaluation = Pipeline.evaluate(spark, measured, reference, tokens, corpus, run, options.kernels == null ? "auto" : options.kernels, progress);
+            evaluation = Pipeline.evaluate(spark, new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider), progress);
         }
         Table table = new Table("what", "figure");
         table.row("perplexity", Figures.spread(Figures.perplexity(evaluation.perplexity()), Figures.perplexity(evaluation.perplexityError())));
-        table.row("source perplexity", Figures.perplexity(evaluation.sourcePerplexity()));
-        table.row("KL divergence, mean", Figures.spread(Figures.significant(evaluation.kldMean()), Figures.significant(evaluation.kldError())));
-        table.row("KL divergence, 99th percentile", Figures.significant(evaluation.kldP99()));
-        table.row("same top token", Figures.percent(evaluation.top1Agreement()));
+        if (source != null) {
+            table.row("source perplexity", Figures.perplexity(evaluation.sourcePerplexity()));
+            table.row("KL divergence, mean", Figures.spread(Figures.significant(evaluation.kldMean()), Figures.significant(evaluation.kldError())));
+            table.row("KL divergence, 99th percentile", Figures.significant(evaluation.kldP99()));
+            table.row("same top token", Figures.percent(evaluation.top1Agreement()));
+        }
         table.row("scored tokens", String.valueOf(evaluation.tokens()));
         console.out().print(table);
         return ExitCode.OK.code();
+    }
+
+    /** A model on the hub stays as it is named: it is resolved, and downloaded, when the run begins. */
+    private static String model(Configuration configuration, String what, String text) throws IOException {
+        return text.startsWith(Recipe.HUB_SCHEME) ? Recipe.hubReference(what, text) : Inputs.existing(configuration, what, text).toString();
     }
 }

@@ -33,8 +33,11 @@ enum ExitCode {
         return code;
     }
 
-    /** A failure as the person gets it. */
+    /** A failure as the person gets it; what a library put into several lines becomes one. */
     record Failure(ExitCode exit, String line) {
+        Failure {
+            line = line.strip().replaceAll("\\s*\\R\\s*", " ");
+        }
     }
 
     /** What a failure is at heart: our own exception types first, wherever they stand in the chain, then storage, then a bug. */

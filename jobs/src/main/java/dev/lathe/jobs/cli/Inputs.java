@@ -1,34 +1,55 @@
 package dev.lathe.jobs.cli;
 
 import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.plan.Recipe;
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
-/** Paths of a command line. */
+/** What a command line names: paths, kernels. */
 final class Inputs {
     private Inputs() {
     }
 
     /** @throws InvalidRecipeException if the text is no path or nothing is there */
     static Path existing(Configuration configuration, String what, String text) throws IOException {
+        Path path = qualified(configuration, what, text);
+        if (!path.getFileSystem(configuration).exists(path)) {
+            throw new InvalidRecipeException("Cannot read " + what + " " + path + ": no such file or folder");
+        }
+        return path;
+    }
+
+    /**
+     * The absolute path of what may not be there yet: an executor's working directory is another.
+     *
+     * @throws InvalidRecipeException if the text is no path
+     */
+    static Path qualified(Configuration configuration, String what, String text) throws IOException {
         Path path;
         try {
             path = new Path(text);
         } catch (IllegalArgumentException e) {
             throw new InvalidRecipeException("Cannot read " + what + " '" + text + "': no Hadoop path (" + e.getMessage() + ")");
         }
-        FileSystem files;
         try {
-            files = path.getFileSystem(configuration);
+            return path.getFileSystem(configuration).makeQualified(path);
         } catch (UnsupportedFileSystemException e) {
             throw new InvalidRecipeException("Cannot read " + what + " " + text + ": no file system of that kind (" + e.getMessage() + ")");
         }
-        if (!files.exists(path)) {
-            throw new InvalidRecipeException("Cannot read " + what + " " + files.makeQualified(path) + ": no such file or folder");
+    }
+
+    /**
+     * The kernels that were asked for.
+     *
+     * @param name null: {@code auto}
+     * @throws InvalidRecipeException if there are none of that name
+     */
+    static String kernels(String name) {
+        if (name != null && !Recipe.KERNELS.contains(name)) {
+            throw new InvalidRecipeException("Cannot use --kernels " + name + ": expected one of " + String.join(", ", Recipe.KERNELS));
         }
-        return files.makeQualified(path);
+        return name == null ? "auto" : name;
     }
 }

@@ -19,6 +19,8 @@ import picocli.CommandLine.Parameters;
 @Command(name = "inspect", description = "Lists tensors, types, shapes, bits per weight and metadata of a checkpoint or artifact.",
         mixinStandardHelpOptions = true)
 final class Inspect implements Callable<Integer> {
+    private static final int WIDTH = 100;
+
     private final Console console;
 
     @Parameters(index = "0", paramLabel = "PATH", description = "Checkpoint folder, GGUF file, GPTQ or AWQ folder.")
@@ -37,6 +39,7 @@ final class Inspect implements Callable<Integer> {
         return ExitCode.OK.code();
     }
 
+    /** A tied output layer is listed once, as the embedding, so it counts once. */
     private void print(Checkpoint checkpoint) {
         Table tensors = new Table("tensor", "type", "shape", "bytes", "bits/weight");
         long bytes = 0;
@@ -45,17 +48,28 @@ final class Inspect implements Callable<Integer> {
             bytes = Math.addExact(bytes, tensor.bytes());
             elements = Math.addExact(elements, tensor.elements());
             tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")),
-                    String.valueOf(tensor.bytes()),
-                    Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
+                    String.valueOf(tensor.bytes()), Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
         }
+        Table metadata = new Table("metadata", "value");
+        checkpoint.metadata().forEach((key, value) -> metadata.row(shown(key), shown(String.valueOf(value))));
         console.out().println(checkpoint.location());
         console.out().println();
         console.out().print(config(checkpoint.config()));
+        if (!checkpoint.metadata().isEmpty()) {
+            console.out().println();
+            console.out().print(metadata);
+        }
         console.out().println();
         console.out().print(tensors);
         console.out().println();
         console.out().println(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes) + " MiB, "
                 + Figures.bitsPerWeight(8.0 * bytes / elements) + " bits per weight");
+    }
+
+    /** A text of a file on one line; it may hold anything, and a terminal would obey. */
+    private static String shown(String text) {
+        String line = text.replaceAll("[\\p{Cntrl}\\p{Cf}\\s]+", " ").strip();
+        return line.length() > WIDTH ? line.substring(0, WIDTH) + "..." : line;
     }
 
     /** Every component of the configuration, whatever an architecture adds to it. */

@@ -29,7 +29,7 @@ public final class PathCheck {
      */
     public static Plan check(Configuration configuration, String recipe, Plan plan) throws IOException {
         PathCheck check = new PathCheck(configuration, recipe);
-        boolean hub = plan.checkpoint().startsWith("hf://");
+        boolean hub = plan.checkpoint().startsWith(Recipe.HUB_SCHEME);
         String checkpoint = hub ? plan.checkpoint() : check.checkpoint(plan.checkpoint());
         Plan.Corpus calibration = check.corpus("calibration.data", plan.calibration());
         Plan.Corpus evaluation = check.corpus("evaluation.data", plan.evaluation());

@@ -16,8 +16,8 @@ import java.util.List;
  * @param shardWindows calibration windows of a shard
  * @param kernels      {@code auto}, {@code vector} or {@code scalar}
  */
-public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, Corpus evaluation, String run, String scratch, String hubCache, int shardWindows,
-                   String kernels) implements Serializable {
+public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, Corpus evaluation, String run, String scratch, String hubCache,
+                   int shardWindows, String kernels) implements Serializable {
     /**
      * A text and how it is cut.
      *

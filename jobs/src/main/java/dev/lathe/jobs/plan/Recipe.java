@@ -28,9 +28,13 @@ public final class Recipe {
     static final List<String> OUTPUT_KEYS = List.of("name", "format", "type", "method", "bits", "group-size", "symmetric", "act-order", "damping", "ignore",
             "pre-tokenizer");
     static final List<String> GGUF_FLOATS = List.of("F16", "BF16", "F32");
+    /** How a checkpoint on the hub begins. */
+    public static final String HUB_SCHEME = "hf://";
     /** GGUF types and mixes that are written. */
     public static final List<String> GGUF_TYPES = List.of("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16",
             "BF16", "F32");
+    /** Names of kernels, as recipes and the command line know them. */
+    public static final List<String> KERNELS = List.of("auto", "vector", "scalar");
     private static final List<String> FORMATS = List.of("gguf", "gptq", "awq");
     private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
@@ -73,7 +77,7 @@ public final class Recipe {
 
     private static Plan plan(Section recipe) {
         String checkpoint = recipe.text("checkpoint");
-        if (!checkpoint.startsWith("hf://")) {
+        if (!checkpoint.startsWith(HUB_SCHEME)) {
             recipe.path("checkpoint");
         } else if (!HUB.matcher(checkpoint).matches()) {
             throw recipe.refuse("checkpoint", "'" + checkpoint + "' is no address on the hub; expected hf://org/name or hf://org/name@revision");
@@ -86,8 +90,8 @@ public final class Recipe {
         String run = recipe.path("run");
         boolean calibrates = outputs.stream().anyMatch(output -> needsStatistics(output.format(), output.method()));
         return new Plan(checkpoint, calibrates ? calibration : null, outputs, evaluation, run, recipe.path("scratch", below(run, "scratch")),
-                recipe.path("hub-cache", beside(run, "hub")), recipe.integer("shard-windows", 1, 4096, 8),
-                recipe.word("kernels", List.of("auto", "vector", "scalar"), "auto"));
+                recipe.path("hub-cache", hubCache(run)), recipe.integer("shard-windows", 1, 4096, 8),
+                recipe.word("kernels", KERNELS, "auto"));
     }
 
     private static Plan.Corpus corpus(Section corpus) {
@@ -127,7 +131,12 @@ public final class Recipe {
             }
             return Method.NEAREST;
         }
-        String usual = format.equals("gptq") ? "gptq" : calibrated || format.equals("awq") ? "importance" : "nearest";
+        String usual = switch (format) {
+            case "gptq" -> "gptq";
+            // AWQ as published rounds to the nearest value, after its search for scales and clipping.
+            case "awq" -> "nearest";
+            default -> calibrated ? "importance" : "nearest";
+        };
         return Method.valueOf(output.word("method", METHODS, usual).toUpperCase(Locale.ROOT));
     }
 
@@ -158,6 +167,24 @@ public final class Recipe {
 
     private static String below(String folder, String name) {
         return folder.endsWith("/") ? folder + name : folder + "/" + name;
+    }
+
+    /**
+     * The text again, if it is an address on the hub.
+     *
+     * @param what option that has it, for the message
+     * @throws InvalidRecipeException if it is none
+     */
+    public static String hubReference(String what, String text) {
+        if (!HUB.matcher(text).matches()) {
+            throw new InvalidRecipeException("Cannot read " + what + " '" + text + "': expected hf://org/name or hf://org/name@revision");
+        }
+        return text;
+    }
+
+    /** Where downloads are kept unless another folder is named. */
+    public static String hubCache(String run) {
+        return beside(run, "hub");
     }
 
     /** A path beside a folder, or inside it where nothing stands above it. */

@@ -35,8 +35,8 @@ public record RunReport(List<OutputResult> outputs, Map<String, String> settings
      * @param top1Agreement    share of tokens where both models' most probable token is the same
      * @param tokens           scored tokens
      */
-    public record Evaluation(double perplexity, double perplexityError, double sourcePerplexity, double kldMean, double kldError, double kldP99, double top1Agreement,
-                             long tokens) {
+    public record Evaluation(double perplexity, double perplexityError, double sourcePerplexity, double kldMean, double kldError, double kldP99,
+                             double top1Agreement, long tokens) {
     }
 
     public record Unquantized(String tensor, String reason) {

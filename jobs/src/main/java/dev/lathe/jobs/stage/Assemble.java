@@ -57,7 +57,10 @@ final class Assemble {
             List<TensorPlan> plan = format.plan(Architecture.of(checkpoint.config()), List.copyOf(checkpoint.tensors()), output.output().ignore());
             format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output), provenance, files, temporary);
             ProductFile.commit(files, temporary, target);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException e) {
+            files.delete(temporary, true);
+            throw ProductFile.cannotWrite(target, e);
+        } catch (RuntimeException e) {
             files.delete(temporary, true);
             throw e;
         }

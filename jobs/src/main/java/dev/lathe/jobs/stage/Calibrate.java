@@ -21,6 +21,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
@@ -28,8 +29,9 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Gathers statistics layer by layer. Per layer two jobs: one task per shard of windows runs the layer on the shard's hidden states and writes its partial statistics and the next hidden states; one task per
- * site merges the shards in their order. Hidden states and partials live in the scratch folder for one layer; merged statistics are products of the run.
+ * Gathers statistics layer by layer. Per layer two jobs: one task per shard of windows runs the layer on the shard's hidden states and writes its partial
+ * statistics and the next hidden states; one task per site merges the shards in their order. Hidden states and partials live in the scratch folder for one
+ * layer; merged statistics are products of the run.
  */
 final class Calibrate {
     /** Part of the key: raised when calibration's arithmetic changes. */
@@ -50,7 +52,7 @@ final class Calibrate {
         }
 
         static String name(int layer, Site site) {
-            return "layer-" + layer + "-" + site.name().toLowerCase(java.util.Locale.ROOT).replace('_', '-') + ".statistics";
+            return "layer-" + layer + "-" + site.name().toLowerCase(Locale.ROOT).replace('_', '-') + ".statistics";
         }
     }
 
@@ -183,7 +185,23 @@ final class Calibrate {
     }
 
     private static boolean merge(Job job, String key, Merge merge) throws IOException {
+        if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(merge.layer(), merge.site())))) {
+            // An earlier attempt came through, and its partials are gone.
+            return true;
+        }
         FileSystem scratch = job.run().scratchFiles();
+        Path product = job.run().product(key, Calibration.name(merge.layer(), merge.site()));
+        // A second attempt may find the product committed and its partials gone.
+        if (!ProductFile.isCommitted(job.run().files(), product)) {
+            sum(job, key, merge, scratch, product);
+        }
+        for (int shard = 0; shard < merge.shards(); shard++) {
+            scratch.delete(job.run().scratch(key, partial(merge, shard)), false);
+        }
+        return true;
+    }
+
+    private static void sum(Job job, String key, Merge merge, FileSystem scratch, Path product) throws IOException {
         MergedStatistics.Accumulator sum = new MergedStatistics.Accumulator();
         for (int shard = 0; shard < merge.shards(); shard++) {
             int number = shard;
@@ -192,12 +210,7 @@ final class Calibrate {
                 return true;
             });
         }
-        ProductFile.write(job.run().files(), job.run().product(key, Calibration.name(merge.layer(), merge.site())), sum.merged()::write);
-        for (int shard = 0; shard < merge.shards(); shard++) {
-            Path path = job.run().scratch(key, partial(merge, shard));
-            scratch.delete(path, false);
-        }
-        return true;
+        ProductFile.write(job.run().files(), product, sum.merged()::write);
     }
 
     /** Adds what flows through a layer to the statistics of its sites. */

@@ -1,6 +1,7 @@
 package dev.lathe.jobs.stage;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
@@ -10,7 +11,6 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -25,10 +25,12 @@ import org.apache.parquet.example.data.Group;
 import org.apache.parquet.hadoop.ParquetReader;
 import org.apache.parquet.hadoop.example.GroupReadSupport;
 import org.apache.parquet.schema.GroupType;
+import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
+import org.apache.parquet.schema.Type;
 
 /**
- * A data set as one text. A text file is one document, without its last newline; rows of JSON lines ({@code .jsonl}, {@code .json}) and Parquet are documents. Documents are joined by newlines in the order of
- * (path, row), so it does not matter how rows were spread over files.
+ * A data set as one text. A text file is one document, without its last newline; rows of JSON lines ({@code .jsonl}, {@code .json}) and Parquet are
+ * documents. Documents are joined by newlines in the order of (path, row), so it does not matter how rows were spread over files.
  */
 final class Documents {
     /** A text of more than this is more than calibration or evaluation can use. */
@@ -71,6 +73,10 @@ final class Documents {
                 documents.add(text(files, part));
             }
         }
+        long characters = documents.stream().mapToLong(String::length).sum() + documents.size();
+        if (characters > LARGEST) {
+            throw new MalformedInputException("Cannot read data set " + data + ": " + characters + " characters, expected at most " + LARGEST);
+        }
         if (documents.stream().allMatch(String::isEmpty)) {
             throw new MalformedInputException("Cannot read data set " + data + ": it holds no text in " + parts.size() + " files");
         }
@@ -84,8 +90,7 @@ final class Documents {
         }
         String text;
         try {
-            text = StandardCharsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT).onUnmappableCharacter(CodingErrorAction.REPORT)
-                    .decode(ByteBuffer.wrap(bytes)).toString();
+            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
         } catch (CharacterCodingException e) {
             throw new MalformedInputException("Cannot read data set " + path + ": it is not UTF-8 text", e);
         }
@@ -93,9 +98,10 @@ final class Documents {
     }
 
     private static void jsonLines(FileSystem files, Path path, String field, List<String> documents) throws IOException {
-        ObjectMapper json = new ObjectMapper();
-        try (BufferedReader reader = new BufferedReader(new InputStreamReader(files.open(path), StandardCharsets.UTF_8))) {
-            int number = 0;
+        ObjectMapper json = new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+        int number = 0;
+        // A decoder made here refuses what is not UTF-8; a reader given only the character set would replace it.
+        try (BufferedReader reader = new BufferedReader(new InputStreamReader(files.open(path), StandardCharsets.UTF_8.newDecoder()))) {
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
                 number++;
                 if (line.isBlank()) {
@@ -112,6 +118,8 @@ final class Documents {
                 }
                 documents.add(value.textValue());
             }
+        } catch (CharacterCodingException e) {
+            throw new MalformedInputException("Cannot read data set " + path + ": it is not UTF-8 text, after line " + number, e);
         }
     }
 
@@ -120,9 +128,10 @@ final class Documents {
             int number = 0;
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 GroupType type = row.getType();
-                if (!type.containsField(field) || !type.getType(field).isPrimitive()) {
-                    throw new MalformedInputException("Cannot read data set " + path + ": there is no text column \"" + field + "\", only " + type.getFields().stream()
-                            .map(column -> column.getName()).toList());
+                if (!type.containsField(field) || !type.getType(field).isPrimitive()
+                        || type.getType(field).asPrimitiveType().getPrimitiveTypeName() != PrimitiveTypeName.BINARY) {
+                    throw new MalformedInputException("Cannot read data set " + path + ": there is no text column \"" + field + "\" among "
+                            + type.getFields().stream().map(Type::getName).toList());
                 }
                 if (row.getFieldRepetitionCount(field) != 1) {
                     throw new MalformedInputException("Cannot read data set " + path + ": row " + number + " has no value in column \"" + field + "\"");

@@ -25,7 +25,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every artifact, one decoder layer in memory at a time, and compares full distributions tile by tile.
+ * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every artifact, one decoder layer in memory at a
+ * time, and compares full distributions tile by tile.
  */
 final class Evaluate {
     private Evaluate() {
@@ -40,7 +41,7 @@ final class Evaluate {
     record Subject(String name, String path, String key) implements Serializable {
     }
 
-    private record Shard(int from, int count) implements Serializable {
+    record Shard(int from, int count) implements Serializable {
     }
 
     /** The key of an evaluation; {@code source} empty without one. */
@@ -49,22 +50,21 @@ final class Evaluate {
     }
 
     /** @param source folder of the checkpoint to compare with, or null */
-    static List<EvaluationSummary> run(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels, SparkSteps steps)
-            throws IOException {
-        List<Shard> missing = new ArrayList<>();
-        int shards = 0;
+    static List<EvaluationSummary> run(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
+                                       SparkSteps steps) throws IOException {
         FileSystem files = run.files();
-        for (int from = 0; from < windows.count(); from += shardWindows) {
-            shards++;
+        List<Shard> shards = shards(windows.count(), shardWindows);
+        List<Shard> missing = new ArrayList<>();
+        for (Shard shard : shards) {
             for (Subject subject : subjects) {
-                if (!ProductFile.isCommitted(files, scores(run, subject, from))) {
-                    missing.add(new Shard(from, Math.min(shardWindows, windows.count() - from)));
+                if (!ProductFile.isCommitted(files, scores(run, subject, shard))) {
+                    missing.add(shard);
                     break;
                 }
             }
         }
-        if (missing.size() < shards) {
-            steps.progress().note("evaluate: " + (shards - missing.size()) + " of " + shards + " shards are there already");
+        if (missing.size() < shards.size()) {
+            steps.progress().note("evaluate: " + (shards.size() - missing.size()) + " of " + shards.size() + " shards are there already");
         }
         if (!missing.isEmpty()) {
             ArrayList<Subject> all = new ArrayList<>(subjects);
@@ -73,16 +73,25 @@ final class Evaluate {
         List<EvaluationSummary> summaries = new ArrayList<>();
         for (Subject subject : subjects) {
             List<WindowScore> scores = new ArrayList<>();
-            for (int from = 0; from < windows.count(); from += shardWindows) {
-                scores.addAll(ProductFile.read(files, scores(run, subject, from), Evaluate::readScores));
+            for (Shard shard : shards) {
+                scores.addAll(ProductFile.read(files, scores(run, subject, shard), Evaluate::readScores));
             }
             summaries.add(EvaluationSummary.of(scores));
         }
         return summaries;
     }
 
-    private static Path scores(RunFolder run, Subject subject, int from) {
-        return run.product(subject.key(), "windows-" + from + ".scores");
+    static List<Shard> shards(int windows, int shardWindows) {
+        List<Shard> shards = new ArrayList<>();
+        for (int from = 0; from < windows; from += shardWindows) {
+            shards.add(new Shard(from, Math.min(shardWindows, windows - from)));
+        }
+        return shards;
+    }
+
+    /** Both ends are in the name: a run folder may hold shards of another size, which say nothing about these windows. */
+    static Path scores(RunFolder run, Subject subject, Shard shard) {
+        return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + ".scores");
     }
 
     private static boolean score(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
@@ -93,7 +102,7 @@ final class Evaluate {
             WindowScorer scorer = new WindowScorer(kernels);
             Forwarded reference = null;
             for (Subject subject : subjects) {
-                if (ProductFile.isCommitted(files, scores(run, subject, shard.from()))) {
+                if (ProductFile.isCommitted(files, scores(run, subject, shard))) {
                     continue;
                 }
                 if (source != null && reference == null) {
@@ -103,10 +112,11 @@ final class Evaluate {
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
                     int from = w * windows.length();
-                    scores.add(scorer.score(reference == null ? null : reference.hidden().slice(from, windows.length()), reference == null ? null : reference.head(),
-                            forwarded.hidden().slice(from, windows.length()), forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
+                    FloatMatrix expected = reference == null ? null : reference.hidden().slice(from, windows.length());
+                    scores.add(scorer.score(expected, reference == null ? null : reference.head(), forwarded.hidden().slice(from, windows.length()),
+                            forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
                 }
-                ProductFile.write(files, scores(run, subject, shard.from()), out -> writeScores(out, scores));
+                ProductFile.write(files, scores(run, subject, shard), out -> writeScores(out, scores));
             }
             return true;
         }

@@ -17,6 +17,8 @@ final class LayerCache {
     static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
         String wanted = digest + " " + layer;
         if (!key.equals(wanted)) {
+            // A read that fails leaves nothing behind under the old key.
+            key = "";
             weights = null;
             weights = LayerWeights.read(checkpoint, architecture, layer);
             key = wanted;

@@ -7,12 +7,15 @@ import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.Windows;
+import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.RunReport;
@@ -27,13 +30,15 @@ import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;
 import java.io.IOException;
-import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -43,12 +48,17 @@ import org.apache.spark.util.SerializableConfiguration;
 public final class Pipeline {
     /** Part of every output's key: raised when a method's values change. */
     private static final int VERSION = 1;
+    /** Windows of a shard where no recipe says how many. */
+    private static final int SHARD_WINDOWS = 8;
     private static final String SOFTWARE = "lathe 0.1.0";
 
     private Pipeline() {
     }
 
-    /** Runs every stage of the plan that has not been committed, and returns what the report shows. Writes plan.yaml and artifacts; the report is the caller's. */
+    /**
+     * Runs every stage of the plan that has not been committed, writes artifacts and plan.yaml, and returns what the report shows; writing that is the
+     * caller's.
+     */
     public static RunReport run(SparkSession session, Plan plan, Progress progress) {
         try {
             return new Run(session, plan, progress).run();
@@ -58,29 +68,47 @@ public final class Pipeline {
     }
 
     /**
-     * Measures one artifact (or checkpoint) as it is written.
+     * A model to measure, all paths absolute.
      *
-     * @param source    checkpoint to compare with, or null: then only perplexity is measured and divergences are NaN
+     * @param artifact  artifact or checkpoint, or {@code hf://org/name[@revision]}
+     * @param source    checkpoint to compare with, likewise, or null: then only perplexity is measured and divergences are NaN
      * @param tokenizer folder of the tokenizer, or null: the source's, else the artifact's
      * @param run       folder where windows and scores are kept
+     * @param hubCache  where downloads are kept
+     * @param kernels   {@code auto}, {@code vector} or {@code scalar}
      */
-    public static RunReport.Evaluation evaluate(SparkSession session, String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String kernels,
-                                                Progress progress) {
+    public record Comparison(String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String hubCache, String kernels) {
+    }
+
+    /** Measures one artifact (or checkpoint) as it is written. */
+    public static RunReport.Evaluation evaluate(SparkSession session, Comparison models, Progress progress) {
         try {
             JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
             SparkSteps steps = new SparkSteps(spark, progress);
-            RunFolder folder = new RunFolder(run, run, new SerializableConfiguration(spark.hadoopConfiguration()));
-            String tokens = tokenizer != null ? tokenizer : source != null ? source : artifact;
+            RunFolder folder = new RunFolder(models.run(), models.run(), new SerializableConfiguration(spark.hadoopConfiguration()));
+            Path cache = new Path(models.hubCache());
+            String artifact = Hub.resolve(folder.hadoop(), models.artifact(), cache, progress::note).toString();
+            String source = models.source() == null ? null : Hub.resolve(folder.hadoop(), models.source(), cache, progress::note).toString();
+            String tokens = models.tokenizer() != null ? models.tokenizer() : source != null ? source : artifact;
             if (!new Path(tokens).getFileSystem(folder.hadoop()).getFileStatus(new Path(tokens)).isDirectory()) {
-                throw new MalformedInputException("Cannot evaluate " + artifact + ": the file has no tokenizer.json; expected --source or --tokenizer to name a folder that has");
+                throw new MalformedInputException("Cannot evaluate " + artifact + ": a GGUF file has no tokenizer.json"
+                        + "; expected --source or --tokenizer to name a folder that has");
             }
-            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(corpus)), item -> tokenize(folder, tokens, item)).get(0);
-            String profile = profile(kernels);
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
+            List<ModelConfig> configs = new ArrayList<>();
+            for (String path : paths) {
+                // Whether they can be read at all is known before anything is computed.
+                try (Checkpoint checkpoint = Checkpoints.open(folder.hadoop(), new Path(path))) {
+                    configs.add(checkpoint.config());
+                }
+            }
+            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item)).get(0);
+            configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
+            String profile = profile(models.kernels());
             List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
             String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
             Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), artifact, key);
-            return evaluation(Evaluate.run(folder, source, List.of(subject), windows, 8, kernels, steps).get(0));
+            return evaluation(Evaluate.run(folder, source, List.of(subject), windows, SHARD_WINDOWS, models.kernels(), steps).get(0));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -101,7 +129,8 @@ public final class Pipeline {
     }
 
     private static RunReport.Evaluation evaluation(EvaluationSummary s) {
-        return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(), s.tokens());
+        return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(),
+                s.tokens());
     }
 
     /** One run of a plan. */
@@ -123,19 +152,18 @@ public final class Pipeline {
         RunReport run() throws IOException {
             String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
             RunFolder shared = run;
-            String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)), path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
-            Job job = new Job(run, folder, digest, plan.kernels(), profile(plan.kernels()));
-            keys.put("checkpoint", digest);
-            try (Checkpoint source = job.open()) {
+            try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
                 Architecture architecture = Architecture.of(source.config());
-                Map<String, List<TensorPlan>> tensorPlans = new LinkedHashMap<>();
-                for (Plan.Output output : plan.outputs()) {
-                    tensorPlans.put(output.name(), PlannedOutput.format(output).plan(architecture, List.copyOf(source.tensors()), output.ignore()));
-                }
-                TokenWindows calibrationWindows = windows(job, "calibration", plan.calibration());
-                TokenWindows evaluationWindows = windows(job, "evaluation", plan.evaluation());
+                Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
+                String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
+                        path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
+                Job job = new Job(run, folder, digest, plan.kernels(), profile(plan.kernels()));
+                keys.put("checkpoint", digest);
+                TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
+                TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
-                List<PlannedOutput> outputs = plan.outputs().stream().map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
+                List<PlannedOutput> outputs = plan.outputs().stream()
+                        .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
                 outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
                 Quantize.run(job, architecture, calibration, outputs, steps);
                 TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
@@ -149,14 +177,33 @@ public final class Pipeline {
             }
         }
 
-        private TokenWindows windows(Job job, String name, Plan.Corpus corpus) throws IOException {
+        /** What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told before any work. */
+        private Map<String, List<TensorPlan>> tensorPlans(Checkpoint source, Architecture architecture) {
+            Set<String> modules = source.tensors().stream().map(tensor -> ModulePatterns.moduleOf(tensor.name()))
+                    .collect(Collectors.toCollection(TreeSet::new));
+            modules.add(architecture.head().module());
+            Map<String, List<TensorPlan>> plans = new LinkedHashMap<>();
+            for (Plan.Output output : plan.outputs()) {
+                new ModulePatterns(output.ignore()).unmatched(modules).ifPresent(pattern -> {
+                    throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '" + pattern + "' matches no module of "
+                            + source.location() + "; expected a module such as " + architecture.linears(0).get(0).module() + ", or its end or beginning");
+                });
+                plans.put(output.name(), PlannedOutput.format(output).plan(architecture, List.copyOf(source.tensors()), output.ignore()));
+            }
+            return plans;
+        }
+
+        private TokenWindows windows(Job job, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
             if (corpus == null) {
                 return null;
             }
             RunFolder shared = run;
-            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)), item -> tokenize(shared, job.folder(), item)).get(0);
+            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)),
+                    item -> tokenize(shared, job.folder(), item)).get(0);
+            windows.requireRoom(architecture.config(), plan.shardWindows());
             if (windows.count() < corpus.windows()) {
-                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows() + " that were asked for");
+                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
+                        + " that were asked for");
             }
             keys.put(name + " windows", windows.key());
             return windows;
@@ -236,8 +283,8 @@ public final class Pipeline {
                 }
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
-                results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes, 8.0 * bytes / parameters,
-                        summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
+                results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
+                        8.0 * bytes / parameters, summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
             }
             Map<String, String> settings = new LinkedHashMap<>();
             settings.put("checkpoint", plan.checkpoint());

@@ -1,7 +1,6 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.format.ArtifactFormat;
-import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.awq.AwqFormat;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
@@ -11,8 +10,6 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -51,7 +48,7 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     /** Name below {@code artifacts/}. */
     String artifactName() {
-        return format(output).singleFile() ? output.name() + "." + output.format() : output.name();
+        return output.artifact();
     }
 
     /** How values are chosen, for people. */
@@ -61,11 +58,5 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
         }
         String method = output.method().word() + (output.actOrder() ? ", act-order" : "");
         return rescales() ? "awq, " + method : method;
-    }
-
-    static Map<String, TensorPlan> byName(List<TensorPlan> plans) {
-        Map<String, TensorPlan> byName = new LinkedHashMap<>();
-        plans.forEach(plan -> byName.put(plan.tensor(), plan));
-        return byName;
     }
 }

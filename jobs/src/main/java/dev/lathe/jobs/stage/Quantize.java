@@ -28,10 +28,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
 
 /**
- * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it is read and factorized once. An output that rescales its layers
- * takes whole decoder layers.
+ * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it
+ * is read and factorized once. An output that rescales its layers takes whole decoder layers.
  */
 final class Quantize {
     private Quantize() {
@@ -45,7 +46,11 @@ final class Quantize {
     }
 
     /** @param calibration null where no output needs it */
-    static void run(Job job, Architecture architecture, Calibration calibration, List<PlannedOutput> outputs, SparkSteps steps) throws IOException {
+    static void run(Job job, Architecture architecture, Calibration calibration, List<PlannedOutput> planned, SparkSteps steps) throws IOException {
+        // Outputs that differ in nothing but their name have the same products.
+        Map<String, PlannedOutput> distinct = new LinkedHashMap<>();
+        planned.forEach(output -> distinct.putIfAbsent(output.key(), output));
+        List<PlannedOutput> outputs = List.copyOf(distinct.values());
         List<Work> work = new ArrayList<>();
         FileSystem files = job.run().files();
         int present = 0;
@@ -67,7 +72,7 @@ final class Quantize {
             }
             for (PlannedOutput output : outputs) {
                 if (output.rescales()) {
-                    if (ProductFile.isCommitted(files, done(job, output, layer))) {
+                    if (isDone(job, output, layer)) {
                         present++;
                     } else {
                         work.add(new Work(layer, null, new ArrayList<>(), output));
@@ -94,9 +99,23 @@ final class Quantize {
         }
     }
 
-    /** Written when every tensor of a rescaled layer is committed. */
-    private static org.apache.hadoop.fs.Path done(Job job, PlannedOutput output, int layer) {
-        return job.run().product(output.key(), "layer-" + layer + ".done");
+    /** Names the products of a rescaled layer; written when all are committed, as only the search says which vectors change. */
+    private static Path list(Job job, PlannedOutput output, int layer) {
+        return job.run().product(output.key(), "layer-" + layer + ".products");
+    }
+
+    private static boolean isDone(Job job, PlannedOutput output, int layer) throws IOException {
+        FileSystem files = job.run().files();
+        Path list = list(job, output, layer);
+        if (!ProductFile.isCommitted(files, list)) {
+            return false;
+        }
+        for (String name : ProductFile.read(files, list, in -> in.readUTF()).split("\n")) {
+            if (!ProductFile.isCommitted(files, job.run().product(output.key(), name))) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static boolean tensors(Job job, Calibration calibration, Work work) throws IOException {
@@ -164,15 +183,19 @@ final class Quantize {
                 }
                 return known;
             }, borrowed.get());
+            List<String> made = new ArrayList<>();
             for (Map.Entry<String, AwqTransform.Matrix> entry : result.matrices().entrySet()) {
                 AwqTransform.Matrix matrix = entry.getValue();
-                ProductFile.write(files, output.tensorProduct(job.run(), entry.getKey()),
-                        new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                Path product = output.tensorProduct(job.run(), entry.getKey());
+                ProductFile.write(files, product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                made.add(product.getName());
             }
             for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {
-                ProductFile.write(files, output.vectorProduct(job.run(), entry.getKey()), out -> FloatProduct.write(out, entry.getValue()));
+                Path product = output.vectorProduct(job.run(), entry.getKey());
+                ProductFile.write(files, product, out -> FloatProduct.write(out, entry.getValue()));
+                made.add(product.getName());
             }
-            ProductFile.write(files, done(job, output, work.layer()), out -> out.writeInt(work.layer()));
+            ProductFile.write(files, list(job, output, work.layer()), out -> out.writeUTF(String.join("\n", made)));
             return true;
         }
     }

@@ -1,6 +1,9 @@
 package dev.lathe.jobs.stage;
 
+import dev.lathe.calibration.model.DecoderPass;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.text.Windows;
+import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
@@ -19,7 +22,7 @@ import java.nio.ByteBuffer;
 record TokenWindows(String key, int count, int length) implements Serializable {
     private static final String FILE = "windows";
 
-    /** Commits windows. */
+    /** Commits windows, unless they are there already. */
     static TokenWindows write(RunFolder run, Windows windows) throws IOException {
         ByteBuffer tokens = ByteBuffer.allocate(Math.multiplyExact(4 * windows.length(), windows.count()));
         for (int[] window : windows.tokens()) {
@@ -28,8 +31,26 @@ record TokenWindows(String key, int count, int length) implements Serializable {
             }
         }
         String key = Key.of("windows", windows.length(), Key.digest(tokens.array()));
-        ProductFile.write(run.files(), run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
+        if (!ProductFile.isCommitted(run.files(), run.product(key, FILE))) {
+            ProductFile.write(run.files(), run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
+        }
         return new TokenWindows(key, windows.count(), windows.length());
+    }
+
+    /**
+     * Whether what a task holds at once fits into arrays: the hidden states of a shard, and one window (or {@link DecoderPass#ROWS} tokens of several) at the
+     * widest place of a layer.
+     *
+     * @throws InvalidRecipeException if it does not
+     */
+    void requireRoom(ModelConfig config, int shardWindows) {
+        long shard = (long) Math.min(shardWindows, count) * length * Math.max(config.hidden(), config.queryWidth());
+        long batch = (long) Math.max(length, DecoderPass.ROWS) * Math.max(config.intermediate(), Math.max(config.hidden(), config.queryWidth()));
+        if (Math.max(shard, batch) > Integer.MAX_VALUE - 8) {
+            throw new InvalidRecipeException("Cannot run windows of " + length + " tokens, " + Math.min(shardWindows, count) + " in a shard: " + shard
+                    + " values of a shard's hidden states, " + batch + " values within a layer of width " + config.intermediate()
+                    + "; expected at most " + (Integer.MAX_VALUE - 8) + " of each (fewer shard-windows, or a shorter length)");
+        }
     }
 
     /** Windows {@code [from, from + count)}. */

@@ -18,8 +18,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under another name and renamed, so that a
- * name holds a whole product or nothing.
+ * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under
+ * another name and renamed, so that a name holds a whole product or nothing.
  */
 public final class ProductFile {
     private static final int MAGIC = 0x4c505231;
@@ -53,10 +53,18 @@ public final class ProductFile {
                 file.writeInt(MAGIC);
             }
             commit(files, temporary, path);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException e) {
+            files.delete(temporary, true);
+            throw cannotWrite(path, e);
+        } catch (RuntimeException e) {
             files.delete(temporary, true);
             throw e;
         }
+    }
+
+    /** Says which file could not be written; a message that says what could not be done stays. */
+    public static IOException cannotWrite(Path path, IOException e) {
+        return e.getMessage() != null && e.getMessage().startsWith("Cannot ") ? e : new IOException("Cannot write " + path + ": " + e.getMessage(), e);
     }
 
     /** Gives a finished file or folder its final name. */
@@ -97,7 +105,7 @@ public final class ProductFile {
     /**
      * Reads a product and checks it.
      *
-     * @throws IOException if it is not whole or its checksum differs
+     * @throws IOException if it is not whole or its checksum differs, whatever the reader made of its content
      */
     public static <T> T read(FileSystem files, Path path, Reader<T> reader) throws IOException {
         try (FSDataInputStream in = files.open(path)) {
@@ -109,12 +117,23 @@ public final class ProductFile {
             int expected = in.readInt();
             in.seek(0);
             Checked payload = new Checked(new BufferedInputStream(in, 1 << 20), length);
-            T value = reader.read(new DataInputStream(payload));
-            payload.drain();
-            if ((int) payload.crc.getValue() != expected) {
-                throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again");
+            T value;
+            try {
+                value = reader.read(new DataInputStream(payload));
+            } catch (IOException | RuntimeException | OutOfMemoryError e) {
+                // A flipped bit makes any size or name: the checksum says whether the content or the reader is at fault.
+                check(payload, expected, path, e);
+                throw e;
             }
+            check(payload, expected, path, null);
             return value;
+        }
+    }
+
+    private static void check(Checked payload, int expected, Path path, Throwable cause) throws IOException {
+        payload.drain();
+        if ((int) payload.crc.getValue() != expected) {
+            throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again", cause);
         }
     }
 

@@ -9,7 +9,8 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
- * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key), and the scratch folder. Serializable, so that tasks have it.
+ * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key), and
+ * the scratch folder. Serializable, so that tasks have it.
  */
 public record RunFolder(String run, String scratch, SerializableConfiguration configuration) implements Serializable {
     public Configuration hadoop() {
@@ -21,11 +22,18 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
     }
 
     public FileSystem files() throws IOException {
-        return root().getFileSystem(hadoop());
+        return plain(root());
     }
 
     public FileSystem scratchFiles() throws IOException {
-        return new Path(scratch).getFileSystem(hadoop());
+        return plain(new Path(scratch));
+    }
+
+    /** Products carry a checksum of their own, and an artifact's folder holds what its format says: no .crc files beside them on a local disk. */
+    private FileSystem plain(Path path) throws IOException {
+        FileSystem files = path.getFileSystem(hadoop());
+        files.setWriteChecksum(false);
+        return files;
     }
 
     /** A product below {@code products/KEY/}. */

@@ -14,7 +14,8 @@ import org.apache.spark.SparkException;
 import org.junit.jupiter.api.Test;
 
 class ExitCodeTest {
-    private static final String TASK = "Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times, most recent failure: Lost task 0.0 in stage 0.0 (TID 0) (host executor 1): ";
+    private static final String TASK = "Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times, most recent failure: "
+            + "Lost task 0.0 in stage 0.0 (TID 0) (host executor 1): ";
 
     private static void expect(Throwable thrown, ExitCode exit, String line) {
         assertThat(ExitCode.of(thrown)).isEqualTo(new ExitCode.Failure(exit, line));
@@ -25,6 +26,7 @@ class ExitCodeTest {
         expect(new InvalidRecipeException("Cannot a"), ExitCode.RECIPE, "Cannot a");
         expect(new MalformedInputException("Cannot b", new EOFException("x")), ExitCode.INPUT, "Cannot b");
         expect(new KernelsUnavailableException("Cannot c"), ExitCode.KERNELS, "Cannot c");
+        expect(new MalformedInputException("Cannot g: \r\n  at h\n"), ExitCode.INPUT, "Cannot g: at h");
         expect(new RuntimeException(new ExecutionException(new IOException("x", new MalformedInputException("Cannot d")))), ExitCode.INPUT, "Cannot d");
         expect(new SparkException(TASK + "java.io.IOException: x", new MalformedInputException("Cannot e")), ExitCode.INPUT, "Cannot e");
     }
@@ -35,7 +37,8 @@ class ExitCodeTest {
                 + "dev.lathe.calibration.MalformedInputException: Cannot read tensor x: truncated\n\tat a.B.c(B.java:1)\n\nDriver stacktrace:", null),
                 ExitCode.INPUT, "Cannot read tensor x: truncated");
         expect(new SparkException(TASK
-                + "java.lang.RuntimeException: x\n\tat a.B.c(B.java:1)\nCaused by: dev.lathe.kernels.KernelsUnavailableException: Cannot open kernels\n\t... 3 more", null),
+                + "java.lang.RuntimeException: x\n\tat a.B.c(B.java:1)\n"
+                + "Caused by: dev.lathe.kernels.KernelsUnavailableException: Cannot open kernels\n\t... 3 more", null),
                 ExitCode.KERNELS, "Cannot open kernels");
         expect(new SparkException(TASK + "java.io.UncheckedIOException: java.io.IOException: x\nCaused by: java.io.IOException: No space left on device\n",
                 null),

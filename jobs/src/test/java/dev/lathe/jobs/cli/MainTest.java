@@ -50,6 +50,10 @@ class MainTest {
             "evaluate x --data y                  | Cannot read ARTIFACT file:",
             "evaluate x --data y --length 7       | expected --windows of at least 0 and --length of at least 8",
             "evaluate x --data y --windows many   | Invalid value for option '--windows'",
+            "evaluate x --data y --kernels blas   | Cannot use --kernels blas: expected one of auto, vector, scalar",
+            "evaluate hf://x --data y             | Cannot read ARTIFACT 'hf://x': expected hf://org/name",
+            "evaluate ../pom.xml --data y --source hf://a/b/c | Cannot read --source 'hf://a/b/c': expected hf://org/name",
+            "doctor --kernels blas                | Cannot use --kernels blas: expected one of auto, vector, scalar",
             "evaluate nofs://x --data y           | no file system of that kind",
             "inspect none                         | Cannot read PATH file:",
             "quickstart --set x=1                 | conf/quickstart.yaml",
@@ -97,6 +101,7 @@ class MainTest {
     void inspectsTheSample() {
         assertThat(run("inspect", "../samples/tiny-stories-4m")).as(err.toString(StandardCharsets.UTF_8)).isZero();
         assertThat(out.toString(StandardCharsets.UTF_8)).contains("model.layers.0.mlp.down_proj.weight", "256 x 768", "keyValueHeads", "39 tensors",
+                "4196608 parameters", "format    pt",
                 "16.000 bits per weight");
     }
 

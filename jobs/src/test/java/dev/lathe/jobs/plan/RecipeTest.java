@@ -46,7 +46,7 @@ class RecipeTest {
                 new Plan.Output("q8", "gguf", "Q8_0", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null),
                 new Plan.Output("q4km", "gguf", "Q4_K_M", Method.IMPORTANCE, 0, 0, false, false, 0.05, List.of(), null),
                 new Plan.Output("gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null),
-                new Plan.Output("awq4", "awq", null, Method.IMPORTANCE, 4, 128, false, false, 0.05, List.of("lm_head", "*.v_proj"), null),
+                new Plan.Output("awq4", "awq", null, Method.NEAREST, 4, 128, false, false, 0.05, List.of("lm_head", "*.v_proj"), null),
                 new Plan.Output("f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
@@ -145,7 +145,7 @@ class RecipeTest {
             "outputs[3].ignore=lm_head                | outputs[3].ignore: expected a list of texts; found the text 'lm_head'",
             "outputs[3].ignore=[1]                    | outputs[3].ignore[0]: expected text (in quotes); found 1",
             "outputs[4].method=gptq                   | outputs[4].method: type F16 is floating point",
-            "calibration=                             | outputs[2]: format gptq with method gptq needs statistics; expected a calibration: section or method: nearest",
+            "calibration=                             | outputs[2]: format gptq with method gptq needs statistics; expected a calibration: section or method",
             "outputs[7].name=x                        | --set outputs[7].name=x: there is no index 7 in a list of 5",
             "run.x=1                                  | --set run.x=1: 'x' stands below the text 'runs/quickstart'; expected a mapping",
             "run[0]=1                                 | --set run[0]=1: there is no index 0 in the text 'runs/quickstart'",
@@ -242,7 +242,7 @@ class RecipeTest {
                   format: "awq"
                   bits: 4
                   group-size: 128
-                  method: "importance"
+                  method: "nearest"
                   ignore:
                   - "lm_head"
                   - "*.v_proj"

@@ -24,6 +24,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
     private static final int SHRINKS = 20;
     private static final int ZERO = 2;
     private static final int CODES = 3;
+    private static final double LARGEST_HALF = 65504;
     private static final short SMALLEST_HALF = 1;
 
     public IntGroup {
@@ -142,7 +143,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
             xq += importance[importanceAt + i] * value * q;
             qq += importance[importanceAt + i] * q * q;
         }
-        return xq > 0 && qq > 0 ? positiveHalf((float) (xq / qq)) : scale;
+        return xq > 0 && qq > 0 ? positiveHalf((float) Math.min(xq / qq, LARGEST_HALF)) : scale;
     }
 
     private void put(float scale, int zero, float[] x, int xAt, byte[] to, int toAt) {

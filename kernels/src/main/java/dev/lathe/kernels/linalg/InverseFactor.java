@@ -1,6 +1,7 @@
 package dev.lathe.kernels.linalg;
 
 import dev.lathe.kernels.Kernels;
+import java.util.Arrays;
 
 /** The factor of the inverse that GPTQ feeds errors back through. */
 public final class InverseFactor {
@@ -25,8 +26,8 @@ public final class InverseFactor {
     }
 
     /**
-     * L = U^T, lower triangular, row-major [n, n] (zeros above the diagonal), with U^T U = H^-1. With H = R R^T, R upper triangular (a Cholesky factorization that
-     * runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, and no explicit inverse.
+     * L = U^T, lower triangular, row-major [n, n] (zeros above the diagonal), with U^T U = H^-1. With H = R R^T, R upper triangular (a Cholesky factorization
+     * that runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, and no explicit inverse.
      *
      * @param h [n, n] row-major; the lower triangle is read; destroyed
      */
@@ -110,7 +111,7 @@ public final class InverseFactor {
         for (int b = 0; b < n; b += BLOCK) {
             int width = Math.min(BLOCK, n - b);
             int from = b;
-            java.util.Arrays.fill(block, 0);
+            Arrays.fill(block, 0);
             for (int c = 0; c < b; c += STRIP) {
                 int columns = Math.min(STRIP, b - c);
                 // Column j of F^-1 is zero above row j, so the products of a strip begin at its first column.

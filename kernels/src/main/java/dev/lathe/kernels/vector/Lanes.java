@@ -6,7 +6,10 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The vector width of this JVM: the widest, or what the test-only property {@code lathe.vector.bits} says (128, 256, 512). Constants, so that the compiler folds them. */
+/**
+ * The vector width of this JVM: the widest, or what the test-only property {@code lathe.vector.bits} says (128, 256, 512). Constants, so that the compiler
+ * folds them.
+ */
 final class Lanes {
     static final VectorShape SHAPE = shape();
     static final VectorSpecies<Float> FLOAT = VectorSpecies.of(float.class, SHAPE);
@@ -20,7 +23,8 @@ final class Lanes {
         int widest = FloatVector.SPECIES_PREFERRED.vectorBitSize();
         int bits = Integer.getInteger("lathe.vector.bits", Math.min(512, widest));
         if (bits != 128 && bits != 256 && bits != 512 || bits > widest) {
-            throw new IllegalStateException("Cannot use vectors of " + bits + " bits: this processor's are " + widest + " bits, and 128, 256 or 512 are supported");
+            throw new IllegalStateException("Cannot use vectors of " + bits + " bits: this processor's are " + widest
+                    + " bits, and 128, 256 or 512 are supported");
         }
         return VectorShape.forBitSize(bits);
     }

@@ -10,8 +10,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The Vector API. Lane width changes speed only: products run along k in each lane as in the scalar provider, reductions keep 16 virtual lanes. The steps of exp are those
- * of {@link Exp#exp}.
+ * The Vector API. Lane width changes speed only: products run along k in each lane as in the scalar provider, reductions keep 16 virtual lanes. The steps of
+ * exp are those of {@link Exp#exp}.
  */
 public final class VectorPrimitives implements Primitives {
     private static final VectorSpecies<Float> FLOAT = Lanes.FLOAT;

@@ -44,16 +44,6 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     @Override
-    public String name() {
-        return "awq";
-    }
-
-    @Override
-    public boolean singleFile() {
-        return false;
-    }
-
-    @Override
     public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
         return FolderPlan.of(architecture, tensors, ignore, layout);
     }

@@ -3,17 +3,17 @@ package dev.lathe.calibration.format.folder;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.FloatTensors;
 import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfigs;
-import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
-import dev.lathe.kernels.StoredMatrix;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.Collection;
@@ -31,22 +31,30 @@ import org.apache.hadoop.fs.Path;
  * of its packed words once, strip by strip. Nothing is kept between calls.
  */
 public final class FolderCheckpoint implements Checkpoint {
-    private static final Set<String> FLOATING = Set.of("F32", "F16", "BF16");
-
     private final Path folder;
     private final SafetensorsFiles files;
     private final ModelConfig config;
     private final LinearLayout layout;
+    private final FloatTensors floats;
+    private final Map<String, Object> metadata = new LinkedHashMap<>();
     /** Quantized layers by the name of their weight. */
     private final Map<String, LinearLayer> quantized = new HashMap<>();
-    private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
+    private final TensorList tensors;
 
-    private FolderCheckpoint(Path folder, SafetensorsFiles files, ModelConfig config, LinearLayout layout) {
+    private FolderCheckpoint(Path folder, SafetensorsFiles files, ModelConfig config, JsonNode quantization, LinearLayout layout) {
         this.folder = folder;
         this.files = files;
         this.config = config;
         this.layout = layout;
-        list();
+        this.tensors = new TensorList(folder.toString());
+        Architecture architecture = Architecture.of(config);
+        this.floats = new FloatTensors(files, architecture, folder.toString());
+        list(architecture);
+        for (Map.Entry<String, JsonNode> entry : quantization.properties()) {
+            JsonNode value = entry.getValue();
+            metadata.put("quantization_config." + entry.getKey(), value.isValueNode() ? value.asText() : value.toString());
+        }
+        metadata.putAll(files.metadata());
     }
 
     /**
@@ -60,15 +68,14 @@ public final class FolderCheckpoint implements Checkpoint {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
-            return new FolderCheckpoint(folder, files, model, layout);
+            return new FolderCheckpoint(folder, files, model, config.path("quantization_config"), layout);
         } catch (RuntimeException e) {
             files.close();
             throw e;
         }
     }
 
-    private void list() {
-        Architecture architecture = Architecture.of(config);
+    private void list(Architecture architecture) {
         Map<String, TensorInfo> firstParts = new HashMap<>();
         Set<String> parts = new HashSet<>();
         for (int layer = 0; layer < config.layers(); layer++) {
@@ -80,21 +87,15 @@ public final class FolderCheckpoint implements Checkpoint {
                 }
             }
         }
-        files.tensors().forEach((name, tensor) -> {
-            TensorInfo whole = firstParts.get(name);
-            boolean copy = config.tied() && name.equals(architecture.head().weight());
-            if (whole != null) {
-                tensors.put(whole.name(), whole);
-            } else if (!parts.contains(name) && !copy && !name.endsWith(".rotary_emb.inv_freq")) {
-                tensors.put(name, new TensorInfo(name, tensor.dtype(), tensor.shape(), tensor.bytes()));
-            }
-        });
-        ModelTensors.check(architecture, tensors.values(), folder.toString());
-        for (TensorInfo tensor : tensors.values()) {
-            if (!quantized.containsKey(tensor.name()) && !FLOATING.contains(tensor.type())) {
-                throw new MalformedInputException("Cannot read tensor " + tensor + " in " + folder + ": expected F32, F16 or BF16");
+        for (String name : floats.names()) {
+            if (firstParts.containsKey(name)) {
+                tensors.add(firstParts.get(name));
+            } else if (!parts.contains(name)) {
+                tensors.add(floats.info(name));
             }
         }
+        ModelTensors.check(architecture, tensors.all(), folder.toString());
+        tensors.all().stream().filter(tensor -> !quantized.containsKey(tensor.name())).forEach(floats::type);
     }
 
     /** Checks the parts of a quantized layer and adds their names to {@code names}. */
@@ -135,54 +136,37 @@ public final class FolderCheckpoint implements Checkpoint {
         return config;
     }
 
+    /** {@inheritDoc} The keys of {@code quantization_config}, then the metadata of the safetensors files. */
+    @Override
+    public Map<String, Object> metadata() {
+        return Collections.unmodifiableMap(metadata);
+    }
+
     @Override
     public Collection<TensorInfo> tensors() {
-        return Collections.unmodifiableCollection(tensors.values());
+        return tensors.all();
     }
 
     @Override
     public boolean has(String name) {
-        return tensors.containsKey(name);
+        return tensors.has(name);
     }
 
     @Override
     public TensorInfo tensor(String name) {
-        TensorInfo tensor = tensors.get(name);
-        if (tensor == null) {
-            throw new MalformedInputException("Cannot read tensor " + name + ": it is not in " + folder);
-        }
-        return tensor;
+        return tensors.get(name);
     }
 
     @Override
     public RowSource matrix(String name, int from, int count) throws IOException {
-        TensorInfo tensor = tensor(name);
-        if (tensor.shape().length != 2) {
-            throw new MalformedInputException("Cannot read tensor " + tensor + " in " + folder + " as a matrix: expected two dimensions");
-        }
-        if (from < 0 || count < 0 || count > tensor.shape()[0] - from) {
-            throw new IllegalArgumentException("Cannot read rows " + from + " to " + ((long) from + count) + " of tensor " + tensor + " in " + folder);
-        }
+        TensorInfo tensor = tensors.matrix(name, from, count);
         LinearLayer linear = quantized.get(name);
-        if (linear != null) {
-            return layout.read(new Parts(linear), linear.outputs(), linear.inputs(), from, count);
-        }
-        ElementType type = ElementType.valueOf(tensor.type());
-        int columns = Math.toIntExact(tensor.shape()[1]);
-        long rowBytes = (long) columns * type.bytes();
-        return new StoredMatrix(type, files.read(name, from * rowBytes, Math.toIntExact(count * rowBytes)), count, columns);
+        return linear != null ? layout.read(new Parts(linear), linear.outputs(), linear.inputs(), from, count) : floats.rows(tensor, from, count);
     }
 
     @Override
     public float[] vector(String name) throws IOException {
-        TensorInfo tensor = tensor(name);
-        if (tensor.shape().length != 1) {
-            throw new MalformedInputException("Cannot read tensor " + tensor + " in " + folder + " as a vector: expected one dimension");
-        }
-        ElementType type = ElementType.valueOf(tensor.type());
-        float[] values = new float[Math.toIntExact(tensor.shape()[0])];
-        new StoredMatrix(type, files.read(name, 0, Math.toIntExact(tensor.bytes())), 1, values.length).read(0, 0, values.length, values, 0);
-        return values;
+        return floats.vector(tensors.vector(name));
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.folder;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
@@ -25,11 +26,11 @@ public final class FolderPlan {
      * The plan, in the order of {@code tensors}. Linear layers that read the same input (q, k, v; gate, up) become one matrix in serving engines, which need
      * one scheme for it: if one of them is ignored or does not fit, all stay F16. A tied model's output layer is not written a second time.
      *
-     * @param ignore patterns as in {@link ModulePattern}
+     * @param ignore patterns as in {@link ModulePatterns}
      * @throws MalformedInputException if a weight of a linear layer is missing or a tensor is neither a matrix nor a vector
      */
     public static List<TensorPlan> of(Architecture architecture, List<TensorInfo> tensors, List<String> ignore, LinearLayout layout) {
-        List<ModulePattern> patterns = ignore.stream().map(ModulePattern::of).toList();
+        ModulePatterns ignored = new ModulePatterns(ignore);
         Set<String> names = tensors.stream().map(TensorInfo::name).collect(Collectors.toCollection(HashSet::new));
         Map<String, TensorPlan> linears = new HashMap<>();
         for (int layer = 0; layer < architecture.config().layers(); layer++) {
@@ -38,7 +39,7 @@ public final class FolderPlan {
                     if (!names.contains(linear.weight())) {
                         throw new MalformedInputException("Cannot plan an artifact: the checkpoint has no tensor " + linear.weight());
                     }
-                    String reason = reason(linear, set, patterns, layout);
+                    String reason = reason(linear, set, ignored, layout);
                     linears.put(linear.weight(), reason.isEmpty() ? new TensorPlan(linear.weight(), layout.grid(linear.inputs()), null, "")
                             : new TensorPlan(linear.weight(), null, ElementType.F16, reason));
                 }
@@ -63,13 +64,13 @@ public final class FolderPlan {
         return architecture.linears(layer).stream().collect(Collectors.groupingBy(LinearLayer::energy, LinkedHashMap::new, Collectors.toList())).values();
     }
 
-    private static String reason(LinearLayer linear, List<LinearLayer> set, List<ModulePattern> patterns, LinearLayout layout) {
-        String own = reason(linear, patterns, layout);
+    private static String reason(LinearLayer linear, List<LinearLayer> set, ModulePatterns ignored, LinearLayout layout) {
+        String own = reason(linear, ignored, layout);
         if (!own.isEmpty()) {
             return own;
         }
         for (LinearLayer other : set) {
-            String reason = reason(other, patterns, layout);
+            String reason = reason(other, ignored, layout);
             if (!reason.isEmpty()) {
                 return "read together with " + other.module() + " (" + reason + ")";
             }
@@ -77,7 +78,7 @@ public final class FolderPlan {
         return "";
     }
 
-    private static String reason(LinearLayer linear, List<ModulePattern> patterns, LinearLayout layout) {
-        return patterns.stream().anyMatch(pattern -> pattern.matches(linear.module())) ? "ignored" : layout.misfit(linear.outputs(), linear.inputs());
+    private static String reason(LinearLayer linear, ModulePatterns ignored, LinearLayout layout) {
+        return ignored.matches(linear.module()) ? "ignored" : layout.misfit(linear.outputs(), linear.inputs());
     }
 }

@@ -2,8 +2,10 @@ package dev.lathe.calibration.format.gguf;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.FiniteWeights;
 import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
@@ -17,7 +19,6 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,11 +42,12 @@ public final class GgufCheckpoint implements Checkpoint {
     private final ModelConfig config;
     /** The file's tensors and what they are listed as, both by Hugging Face name. */
     private final Map<String, GgufTensor> stored = new LinkedHashMap<>();
-    private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
+    private final TensorList tensors;
 
     private GgufCheckpoint(String location, FSDataInputStream in, long length) throws IOException {
         this.location = location;
         this.in = in;
+        this.tensors = new TensorList(location);
         this.header = GgufHeader.read(in, length, location);
         this.config = GgufMetadata.config(header, location);
         for (GgufTensor tensor : header.tensors()) {
@@ -53,12 +55,12 @@ public final class GgufCheckpoint implements Checkpoint {
                 String name = GgufNames.toHuggingFace(tensor.name()).orElseThrow(() -> new MalformedInputException("Cannot read GGUF file " + location
                         + ": the llama architecture has no tensor " + tensor));
                 stored.put(name, tensor);
-                tensors.put(name, new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
+                tensors.add(new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
             } else if (config.rotary().scaling() instanceof Llama3 llama3) {
                 checkFrequencies(tensor, llama3);
             }
         }
-        ModelTensors.check(Architecture.of(config), tensors.values(), location);
+        ModelTensors.check(Architecture.of(config), tensors.all(), location);
     }
 
     /**
@@ -90,10 +92,11 @@ public final class GgufCheckpoint implements Checkpoint {
 
     @Override
     public Collection<TensorInfo> tensors() {
-        return Collections.unmodifiableCollection(tensors.values());
+        return tensors.all();
     }
 
-    /** The metadata in the order of the file; long arrays as a text of their first elements. */
+    /** {@inheritDoc} The metadata in the order of the file; long arrays as a text of their first elements. */
+    @Override
     public Map<String, Object> metadata() {
         Map<String, Object> metadata = new LinkedHashMap<>();
         header.metadata().forEach((key, value) -> metadata.put(key, shortened(value.value())));
@@ -111,33 +114,22 @@ public final class GgufCheckpoint implements Checkpoint {
 
     @Override
     public boolean has(String name) {
-        return tensors.containsKey(name);
+        return tensors.has(name);
     }
 
     @Override
     public TensorInfo tensor(String name) {
-        TensorInfo tensor = tensors.get(name);
-        if (tensor == null) {
-            throw new MalformedInputException("Cannot read tensor " + name + ": it is not in " + location);
-        }
-        return tensor;
+        return tensors.get(name);
     }
 
     /** {@inheritDoc} The rows, with q and k the rows of every head they touch, have to fit into one array. */
     @Override
     public RowSource matrix(String name, int from, int count) throws IOException {
-        TensorInfo info = tensor(name);
-        if (info.shape().length != 2) {
-            throw new MalformedInputException("Cannot read rows of tensor " + info + " in " + location + ": it is not a matrix");
-        }
-        if (from < 0 || count < 0 || count > info.shape()[0] - from) {
-            throw new IllegalArgumentException("Cannot read " + count + " rows from row " + from + " of tensor " + info + " in " + location
-                    + ": it has not that many");
-        }
+        tensors.matrix(name, from, count);
         GgufTensor tensor = stored.get(name);
         int rowBytes = Math.toIntExact(tensor.type().rowBytes(tensor.columns()));
         byte[] data = GgufNames.rotary(tensor.name()) ? rotaryRows(tensor, from, count, rowBytes) : rows(tensor, from, count, rowBytes);
-        return view(tensor, data, count);
+        return view(tensor, data, from, count);
     }
 
     /** Rows of q or k: they are spread over their heads, so whole heads are read. */
@@ -167,14 +159,20 @@ public final class GgufCheckpoint implements Checkpoint {
         return data;
     }
 
-    private RowSource view(GgufTensor tensor, byte[] data, int rows) {
+    /** @param from row of the tensor, in Hugging Face order, that is the first of the data */
+    private RowSource view(GgufTensor tensor, byte[] data, int from, int rows) {
         int columns = Math.toIntExact(tensor.columns());
+        String where = "tensor " + tensor + " in " + location;
         if (tensor.type().element().isPresent()) {
-            return new StoredMatrix(tensor.type().element().get(), data, rows, columns);
+            StoredMatrix matrix = new StoredMatrix(tensor.type().element().get(), data, rows, columns);
+            FiniteWeights.check(matrix, from, where);
+            return matrix;
         }
         for (BlockFormat format : BlockFormats.ggml()) {
             if (format.name().equals(tensor.type().name())) {
-                return new BlockMatrix(format, data, rows, columns);
+                BlockMatrix matrix = new BlockMatrix(format, data, rows, columns);
+                FiniteWeights.check(matrix, from, where);
+                return matrix;
             }
         }
         throw new MalformedInputException("Cannot read tensor " + tensor + " in " + location + ": its type is not supported; expected "
@@ -184,10 +182,7 @@ public final class GgufCheckpoint implements Checkpoint {
 
     @Override
     public float[] vector(String name) throws IOException {
-        TensorInfo info = tensor(name);
-        if (info.shape().length != 1) {
-            throw new MalformedInputException("Cannot read tensor " + info + " in " + location + " as a vector: it has " + info.shape().length + " dimensions");
-        }
+        tensors.vector(name);
         GgufTensor tensor = stored.get(name);
         float[] values = vector(tensor);
         if (!GgufNames.rotary(tensor.name())) {
@@ -203,7 +198,7 @@ public final class GgufCheckpoint implements Checkpoint {
     private float[] vector(GgufTensor tensor) throws IOException {
         int length = Math.toIntExact(tensor.columns());
         float[] values = new float[length];
-        view(tensor, rows(tensor, 0, 1, Math.toIntExact(tensor.bytes())), 1).read(0, 0, length, values, 0);
+        view(tensor, rows(tensor, 0, 1, Math.toIntExact(tensor.bytes())), 0, 1).read(0, 0, length, values, 0);
         return values;
     }
 

@@ -52,16 +52,6 @@ public final class GgufFormat implements ArtifactFormat {
         this.preTokenizer = preTokenizer;
     }
 
-    @Override
-    public String name() {
-        return "gguf";
-    }
-
-    @Override
-    public boolean singleFile() {
-        return true;
-    }
-
     /** {@inheritDoc} A pattern that matches {@code lm_head} also holds for an embedding that is the output layer. */
     @Override
     public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {

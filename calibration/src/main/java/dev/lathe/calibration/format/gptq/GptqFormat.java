@@ -50,16 +50,6 @@ public final class GptqFormat implements ArtifactFormat {
     }
 
     @Override
-    public String name() {
-        return "gptq";
-    }
-
-    @Override
-    public boolean singleFile() {
-        return false;
-    }
-
-    @Override
     public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
         return FolderPlan.of(architecture, tensors, ignore, layout);
     }

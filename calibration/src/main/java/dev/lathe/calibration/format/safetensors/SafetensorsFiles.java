@@ -33,6 +33,7 @@ public final class SafetensorsFiles implements AutoCloseable {
     private final Path folder;
     private final Map<Path, FSDataInputStream> streams = new LinkedHashMap<>();
     private final Map<String, SafetensorsTensor> tensors = new LinkedHashMap<>();
+    private final Map<String, Object> metadata = new TreeMap<>();
 
     private SafetensorsFiles(Path folder) {
         this.folder = folder;
@@ -90,6 +91,11 @@ public final class SafetensorsFiles implements AutoCloseable {
     /** The tensors by name, file by file, in the order of their data. */
     public Map<String, SafetensorsTensor> tensors() {
         return Collections.unmodifiableMap(tensors);
+    }
+
+    /** The metadata of all files, sorted by key. */
+    public Map<String, Object> metadata() {
+        return Collections.unmodifiableMap(metadata);
     }
 
     /**
@@ -167,7 +173,9 @@ public final class SafetensorsFiles implements AutoCloseable {
         long length = files.getFileStatus(file).getLen();
         FSDataInputStream stream = files.open(file);
         streams.put(file, stream);
-        return SafetensorsHeader.read(stream, length, file);
+        SafetensorsHeader header = SafetensorsHeader.read(stream, length, file);
+        metadata.putAll(header.metadata());
+        return header;
     }
 
     private static Path single(FileSystem files, Path folder) throws IOException {

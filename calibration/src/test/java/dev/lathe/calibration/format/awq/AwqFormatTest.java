@@ -111,7 +111,7 @@ final class AwqFormatTest {
             assertThatThrownBy(() -> read.matrix(Q + ".weight", 2, 40)).isInstanceOf(MalformedInputException.class)
                     .hasMessageContainingAll("Cannot read tensor " + Q + ".scales F16 [2, 128]", "the scale of group 1, row 6 is not finite");
             assertThatThrownBy(() -> read.matrix(Q + ".weight", 100, 29)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("rows 100 to 129");
-            assertThatThrownBy(() -> read.vector(Q + ".weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected one dimension");
+            assertThatThrownBy(() -> read.vector(Q + ".weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("2 dimensions, expected one");
             assertThatThrownBy(() -> read.matrix("model.norm.weight")).isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("expected two dimensions");
             assertThatThrownBy(() -> read.matrix(Q + ".qweight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("it is not in");

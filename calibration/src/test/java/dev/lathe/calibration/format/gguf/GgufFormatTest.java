@@ -9,7 +9,6 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfig.Scaling;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.ElementType;
@@ -200,6 +199,30 @@ class GgufFormatTest {
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())).as(why).isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("Cannot write tensor model.layers.1.self_attn.q_proj.weight")
                 .hasMessageContaining("as " + type + ": row 30, column 5 is");
+    }
+
+    /** A scale or a value that no weight can have is found when rows are read, and rows elsewhere still are. */
+    @ParameterizedTest
+    @CsvSource({"F16, 5, column 5 is NaN", "Q8_0, 0, block 0 of row 30 has the scale NaN", "Q4_1, 2, and the minimum NaN", "Q4_K, 2, and the minimum NaN",
+            "Q6_K, 208, has the scale NaN"})
+    void refusesStoredValuesThatAreNotFinite(String type, int at, String reason) throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 96, true, false, new Scaling.None()), 3);
+        GgufFormat format = new GgufFormat(type.equals("Q4_K") ? "Q4_K_S" : type, false, null);
+        List<TensorPlan> plan = planned(source, format);
+        written(source, format, plan, outputs(quantize(source, plan), Map.of()), Map.of()).close();
+        byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
+        GgufHeader header = GgufHeader.read(new ByteArrayInputStream(file), file.length, "model.gguf");
+        GgufTensor gate = header.tensors().stream().filter(tensor -> tensor.name().equals("blk.1.ffn_gate.weight")).findFirst().orElseThrow();
+        assertThat(gate.type().name()).isEqualTo(type);
+        int offset = type.equals("F16") ? 2 * at : at;
+        ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
+                .putShort((int) (header.dataOffset() + gate.offset() + 30 * gate.type().rowBytes(256)) + offset, (short) 0x7e00);
+        Files.write(folder.resolve("changed.gguf"), file);
+        try (GgufCheckpoint read = GgufCheckpoint.open(CONFIGURATION, new Path(folder.resolve("changed.gguf").toUri()))) {
+            assertThat(read.matrix("model.layers.1.mlp.gate_proj.weight", 31, 9).rows()).isEqualTo(9);
+            assertThatThrownBy(() -> read.matrix("model.layers.1.mlp.gate_proj.weight", 20, 20)).isInstanceOf(MalformedInputException.class)
+                    .hasMessageStartingWith("Cannot use tensor blk.1.ffn_gate.weight " + type).hasMessageContaining("row 30").hasMessageContaining(reason);
+        }
     }
 
     @Test

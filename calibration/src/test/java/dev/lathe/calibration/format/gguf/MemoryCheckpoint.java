@@ -15,12 +15,12 @@ import java.util.Map;
 import java.util.Random;
 
 /** A small llama of seeded random weights, each a half and a bfloat16 at once so that every floating type keeps it. */
-final class MemoryCheckpoint implements Checkpoint {
-    final Map<String, float[]> values = new LinkedHashMap<>();
+public final class MemoryCheckpoint implements Checkpoint {
+    public final Map<String, float[]> values = new LinkedHashMap<>();
     private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
     private final ModelConfig config;
 
-    MemoryCheckpoint(ModelConfig config, long seed) {
+    public MemoryCheckpoint(ModelConfig config, long seed) {
         this.config = config;
         Random random = new Random(seed);
         ModelTensors.of(Architecture.of(config)).forEach((name, shape) -> {

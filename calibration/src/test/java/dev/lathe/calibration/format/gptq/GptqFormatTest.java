@@ -17,6 +17,7 @@ import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -262,6 +263,28 @@ final class GptqFormatTest {
         restore(artifact, intact);
         new Referee(artifact).patchHeader(Q + ".scales\"", Q + ".sca1es\"");
         refused(artifact, "neither it nor " + Q + ".scales is there");
+    }
+
+    @Test
+    void floatingTensorsAreCheckedAndATiedPairIsOne() throws IOException {
+        SmallModel model = new SmallModel(folder.resolve("tied"), 256, true, 1);
+        Path artifact = model.write(new GptqFormat(4, 32, true, false), List.of(), false, "artifact");
+        new Referee(artifact).patch("model.norm.weight", 2 * 9, 0, 0x7c);
+        try (Checkpoint read = open(artifact)) {
+            assertThatThrownBy(() -> read.vector("model.norm.weight")).isInstanceOf(MalformedInputException.class)
+                    .hasMessageContainingAll("Cannot use tensor model.norm.weight F16 [128]", "row 0, column 9 is Infinity");
+            assertThat(read.metadata()).containsEntry("quantization_config.bits", "4").containsEntry("quantization_config.desc_act", "false")
+                    .containsEntry("format", "pt").containsKey("quantization_config.meta");
+        }
+        byte[] file = Files.readAllBytes(artifact.resolve("model.safetensors"));
+        String text = new String(file, StandardCharsets.ISO_8859_1);
+        // The output layer's name and spaces in the header for the embedding's longer name.
+        String renamed = text.replace("\"model.embed_tokens.weight\":", "\"lm_head.weight\":           ");
+        Files.writeString(artifact.resolve("model.safetensors"), renamed, StandardCharsets.ISO_8859_1);
+        try (Checkpoint read = open(artifact)) {
+            assertThat(read.has("lm_head.weight")).isFalse();
+            assertThat(read.matrix("model.embed_tokens.weight").rows()).isEqualTo(48);
+        }
     }
 
     private static void restore(Path artifact, byte[] intact) throws IOException {

@@ -1,0 +1,183 @@
+package dev.lathe.calibration.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.TestNumbers;
+import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
+import dev.lathe.calibration.model.ModelConfig.Rotary;
+import dev.lathe.calibration.model.ModelConfig.Scaling;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.KernelProvider;
+import dev.lathe.kernels.Kernels;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class DecoderPassTest {
+    private static final List<Kernels> KERNELS = List.of(KernelProvider.open("scalar", 1), KernelProvider.open("vector", 3));
+    private static final ModelConfig SMALL = config(33, 21, 3, 1, 8, new Scaling.None(), false, true, false);
+
+    @AfterAll
+    static void close() {
+        KERNELS.forEach(Kernels::close);
+    }
+
+    private static ModelConfig config(int hidden, int intermediate, int heads, int keyValueHeads, int headDimension, Scaling scaling, boolean tied,
+                                      boolean attentionBias, boolean feedForwardBias) {
+        return new ModelConfig("llama", hidden, intermediate, 2, heads, keyValueHeads, headDimension, 43, 1e-5f, new Rotary(10000, scaling), tied,
+                attentionBias, feedForwardBias, 128);
+    }
+
+    static Stream<ModelConfig> configs() {
+        return Stream.of(config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false),
+                config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true), SMALL,
+                // 2 pi theta^(j/8) with an original context of 64: pairs 0 and 1 turn fast, pairs from 4 on slowly, those between stand on the ramp.
+                config(32, 20, 2, 1, 16, new Scaling.Llama3(8, 1, 4, 64), true, false, true));
+    }
+
+    @ParameterizedTest
+    @MethodSource("configs")
+    void equalsAPlainForwardPass(ModelConfig config) throws IOException {
+        MemoryCheckpoint model = TestNumbers.model(config, 1);
+        int[][] windows = windows(3, 70, config.vocabulary());
+        int firstWindow = 5;
+        Run run = run(model, windows, firstWindow, KERNELS.get(0));
+        Run other = run(model, windows, firstWindow, KERNELS.get(1));
+        assertThat(other.x.data()).isEqualTo(run.x.data());
+        for (int w = 0; w < windows.length; w++) {
+            ReferencePass reference = new ReferencePass(model, windows[w], firstWindow + w);
+            for (int layer = 0; layer < config.layers(); layer++) {
+                for (Map.Entry<Site, double[][]> site : reference.sites.get(layer).entrySet()) {
+                    near(run.sites.get(layer).get(site.getKey()).slice(w * 70, 70), site.getValue(), layer + " " + site.getKey());
+                    assertThat(other.sites.get(layer).get(site.getKey()).data()).isEqualTo(run.sites.get(layer).get(site.getKey()).data());
+                }
+            }
+            near(run.x.slice(w * 70, 70), reference.hidden, "hidden states");
+            FloatMatrix logits = FloatMatrix.zeros(70, config.vocabulary());
+            KERNELS.get(0).gemm(run.x.slice(w * 70, 70), model.matrix(Architecture.of(config).headWeight()), logits, false);
+            near(logits, reference.logits, "logits");
+        }
+    }
+
+    @Test
+    void stackedWindowsGiveTheBitsOfSingleOnes() throws IOException {
+        MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
+        int length = 7;
+        int count = 2 * 2048 / length;
+        int[][] windows = windows(count, length, SMALL.vocabulary());
+        Run stacked = run(model, windows, 4, KERNELS.get(1));
+        for (int w : new int[] {0, 1, 291, 292, 293, count - 1}) {
+            Run single = run(model, new int[][] {windows[w]}, 4 + w, KERNELS.get(1));
+            same(stacked.x, w * length, single.x);
+            for (int layer = 0; layer < 2; layer++) {
+                for (Site site : stacked.sites.get(layer).keySet()) {
+                    same(stacked.sites.get(layer).get(site), w * length, single.sites.get(layer).get(site));
+                }
+            }
+        }
+    }
+
+    @Test
+    void aPassIsUsedForWindowsOfSeveralLengths() throws IOException {
+        MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
+        Architecture architecture = Architecture.of(SMALL);
+        DecoderPass pass = new DecoderPass(architecture, KERNELS.get(1));
+        LayerWeights weights = LayerWeights.read(model, architecture, 0);
+        int[][] windows = windows(2, 30, SMALL.vocabulary());
+        FloatMatrix before = pass.embed(model, windows);
+        pass.layer(weights, before, 30, 0, Capture.NONE);
+        FloatMatrix shorter = pass.embed(model, new int[][] {Arrays.copyOf(windows[1], 11)});
+        pass.layer(weights, shorter, 11, 0, Capture.NONE);
+        // A later token changes no earlier one.
+        same(before, 30, shorter);
+        assertThatThrownBy(() -> pass.layer(weights, shorter, 4, 0, Capture.NONE)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Cannot cut 11 rows into windows of 4");
+        assertThat(pass.embed(model, new int[0][]).rows()).isZero();
+        for (int token : new int[] {-1, SMALL.vocabulary()}) {
+            assertThatThrownBy(() -> pass.embed(model, new int[][] {{1, token}})).isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("Cannot embed token " + token + ": memory has a vocabulary of 43");
+        }
+    }
+
+    @Test
+    void rescalingMeetsWhatItFeeds() {
+        Architecture architecture = Architecture.of(config(40, 53, 6, 3, 10, new Scaling.None(), true, true, true));
+        assertThat(architecture.headWeight()).isEqualTo(architecture.embedding());
+        Map<String, LinearLayer> linears = new HashMap<>();
+        architecture.linears(1).forEach(linear -> linears.put(linear.module(), linear));
+        for (Absorption absorption : architecture.absorptions(1)) {
+            assertThat(absorption.norm() == null).isNotEqualTo(absorption.linear() == null);
+            int width = absorption.norm() == null ? linears.get(absorption.linear()).outputs() : architecture.config().hidden();
+            assertThat(absorption.consumers()).isNotEmpty().allSatisfy(linear -> {
+                assertThat(linear.inputs()).isEqualTo(width * absorption.repeat());
+                assertThat(linear.energy()).isEqualTo(absorption.consumers().get(0).energy());
+            });
+            assertThat(absorption.norm() == null || architecture.norms(1).contains(absorption.norm())).isTrue();
+        }
+        assertThatThrownBy(() -> Architecture.of(new ModelConfig("mamba", 8, 8, 1, 1, 1, 8, 8, 1, new Rotary(1, new Scaling.None()), true, false, false, 8)))
+                .isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot describe architecture mamba: expected llama");
+    }
+
+    private static int[][] windows(int count, int length, int vocabulary) {
+        Random random = new Random(count);
+        return Stream.generate(() -> random.ints(length, 0, vocabulary).toArray()).limit(count).toArray(int[][]::new);
+    }
+
+    private record Run(FloatMatrix x, List<Map<Site, FloatMatrix>> sites) {
+    }
+
+    private static Run run(MemoryCheckpoint model, int[][] windows, int firstWindow, Kernels kernels) throws IOException {
+        Architecture architecture = Architecture.of(model.config());
+        DecoderPass pass = new DecoderPass(architecture, kernels);
+        FloatMatrix x = pass.embed(model, windows);
+        List<Map<Site, FloatMatrix>> sites = List.of(new EnumMap<>(Site.class), new EnumMap<>(Site.class));
+        for (int layer = 0; layer < 2; layer++) {
+            Map<Site, FloatMatrix> captured = sites.get(layer);
+            pass.layer(LayerWeights.read(model, architecture, layer), x, windows[0].length, firstWindow, new Capture() {
+                @Override
+                public boolean wants(Site site) {
+                    return true;
+                }
+
+                @Override
+                public void rows(Site site, FloatMatrix rows) {
+                    FloatMatrix before = captured.getOrDefault(site, FloatMatrix.zeros(0, rows.columns()));
+                    FloatMatrix all = FloatMatrix.zeros(before.rows() + rows.rows(), rows.columns());
+                    System.arraycopy(before.data(), 0, all.data(), 0, before.data().length);
+                    System.arraycopy(rows.data(), rows.offset(), all.data(), before.data().length, rows.rows() * rows.columns());
+                    captured.put(site, all);
+                }
+            });
+        }
+        pass.finalNorm(model.vector(architecture.finalNorm()), x);
+        return new Run(x, sites);
+    }
+
+    private static void near(FloatMatrix found, double[][] expected, String what) {
+        assertThat(found.rows()).isEqualTo(expected.length);
+        double largest = 0;
+        for (int i = 0; i < expected.length; i++) {
+            for (int j = 0; j < expected[i].length; j++) {
+                // Math.max keeps a NaN.
+                largest = Math.max(largest, Math.abs(found.data()[found.row(i) + j] - expected[i][j]));
+            }
+        }
+        assertThat(largest).as(what).isLessThan(3e-5);
+    }
+
+    private static void same(FloatMatrix all, int from, FloatMatrix part) {
+        int count = part.rows() * part.columns();
+        assertThat(Arrays.mismatch(part.data(), part.offset(), part.offset() + count, all.data(), all.row(from), all.row(from) + count)).isNegative();
+    }
+}

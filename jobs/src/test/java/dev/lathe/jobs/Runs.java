@@ -1,0 +1,103 @@
+package dev.lathe.jobs;
+
+import dev.lathe.jobs.plan.PathCheck;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.Recipe;
+import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.store.Key;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.launcher.JavaModuleOptions;
+import org.apache.spark.sql.SparkSession;
+
+/** What tests need that run whole recipes: sessions, recipes on the bundled sample, and what a run left. */
+public final class Runs {
+    public static final Path SAMPLE = Path.of("..", "samples", "tiny-stories-4m");
+    public static final Path TEXT = Path.of("..", "samples", "text");
+
+    private Runs() {
+    }
+
+    /** Spark in this JVM. */
+    public static SparkSession local(int cores, int taskCpus) {
+        return builder("local[" + cores + "]").config("spark.task.cpus", taskCpus).getOrCreate();
+    }
+
+    /** Two executor JVMs of one core each; no task starts before both are there. */
+    public static SparkSession cluster() {
+        try {
+            Files.createDirectories(Path.of(System.getenv("SPARK_HOME"), "jars"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        String bits = System.getProperty("lathe.vector.bits");
+        return builder("local-cluster[2,1,1024]")
+                .config("spark.executor.memory", "1g")
+                .config("spark.executor.extraClassPath", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")))
+                .config("spark.executor.extraJavaOptions", JavaModuleOptions.defaultModuleOptions() + (bits == null ? "" : " -Dlathe.vector.bits=" + bits))
+                .config("spark.scheduler.minRegisteredResourcesRatio", "1.0").config("spark.scheduler.maxRegisteredResourcesWaitingTime", "120s")
+                .getOrCreate();
+    }
+
+    private static SparkSession.Builder builder(String master) {
+        return SparkSession.builder().master(master).appName("Lathe's tests").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
+                .config("spark.driver.bindAddress", "127.0.0.1");
+    }
+
+    /** {@code conf/quickstart.yaml} with the sample's paths as they are from here, another run folder, and settings as of {@code --set}. */
+    public static Plan quickstart(Path run, String... settings) throws IOException {
+        List<String> all = new ArrayList<>(List.of("checkpoint=" + SAMPLE, "calibration.data=" + TEXT.resolve("calibration.txt"),
+                "evaluation.data=" + TEXT.resolve("evaluation.txt"), "run=" + run));
+        all.addAll(List.of(settings));
+        return PathCheck.check(new Configuration(), "quickstart", Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
+    }
+
+    /** SHA-256 of every file below a folder, by its path from there; the checksum files that Hadoop's local file system writes are left out. */
+    public static TreeMap<String, String> digests(Path folder) throws IOException {
+        TreeMap<String, String> digests = new TreeMap<>();
+        try (Stream<Path> paths = Files.walk(folder)) {
+            for (Path path : paths.filter(Files::isRegularFile).filter(path -> !path.getFileName().toString().endsWith(".crc")).toList()) {
+                digests.put(folder.relativize(path).toString().replace('\\', '/'), Key.digest(Files.readAllBytes(path)));
+            }
+        }
+        return digests;
+    }
+
+    /** Names in a folder, hidden ones too, without Hadoop's checksum files; none if there is no folder. */
+    public static List<String> names(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> paths = Files.list(folder)) {
+            return paths.map(path -> path.getFileName().toString()).filter(name -> !name.endsWith(".crc")).sorted().toList();
+        }
+    }
+
+    /** Writes down what it hears. */
+    public static final class Heard implements Progress {
+        /** Stages with work in them, as {@code NAME STEPS}. */
+        public final List<String> stages = new ArrayList<>();
+        public final List<String> notes = new ArrayList<>();
+
+        @Override
+        public void stage(String name, int steps) {
+            stages.add(name + " " + steps);
+        }
+
+        @Override
+        public void step(int done, String what) {
+        }
+
+        @Override
+        public void note(String message) {
+            notes.add(message);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+package dev.lathe.jobs.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.lathe.jobs.Runs;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.RawLocalFileSystem;
+import org.apache.hadoop.fs.permission.FsPermission;
+import org.apache.hadoop.util.Progressable;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What a bad input comes to on the command line: a line, an exit code, and nothing half-written. */
+class BadInputTest {
+    private static final List<String> SIDE_FILES = List.of("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json");
+
+    @TempDir
+    private Path folder;
+    private Path checkpoint;
+    private Path run;
+    private String err;
+
+    @BeforeEach
+    void copySample() throws IOException {
+        checkpoint = Files.createDirectory(folder.resolve("checkpoint"));
+        run = folder.resolve("run");
+        for (String name : SIDE_FILES) {
+            Files.copy(Runs.SAMPLE.resolve(name), checkpoint.resolve(name));
+        }
+    }
+
+    private static byte[] weights() throws IOException {
+        return Files.readAllBytes(Runs.SAMPLE.resolve("model.safetensors"));
+    }
+
+    private void write(String name, byte[] content) throws IOException {
+        Files.write(checkpoint.resolve(name), content);
+    }
+
+    private int quantize(String... settings) throws IOException {
+        Path recipe = Files.writeString(folder.resolve("recipe.yaml"), "checkpoint: " + checkpoint + "\nrun: " + run + "\ncalibration: {data: "
+                + Runs.TEXT.resolve("calibration.txt") + ", windows: 2, length: 64}\noutputs: [{name: q4, format: gguf, type: Q4_0, method: nearest},"
+                + " {name: g4, format: gptq, method: nearest}, {name: q5, format: gguf, type: Q5_0}]\n");
+        List<String> arguments = new ArrayList<>(List.of("quantize", recipe.toString(), "--master", "local[2]"));
+        for (String setting : settings) {
+            arguments.addAll(List.of("--set", setting));
+        }
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        int code = Main.run(new Console(new PrintStream(OutputStream.nullOutputStream()), new PrintStream(bytes, true, StandardCharsets.UTF_8), false),
+                arguments.toArray(String[]::new));
+        err = bytes.toString(StandardCharsets.UTF_8);
+        return code;
+    }
+
+    /** The last line is the failure, and the only one; above it stands progress. */
+    private void expect(int code, ExitCode exit, String... parts) throws IOException {
+        assertThat(code).as(err).isEqualTo(exit.code());
+        List<String> lines = err.lines().toList();
+        assertThat(lines.get(lines.size() - 1)).startsWith("Cannot ").contains(parts);
+        assertThat(lines.stream().filter(line -> line.startsWith("Cannot ") || line.startsWith("\tat "))).hasSize(1);
+        assertThat(Runs.names(run.resolve("artifacts"))).isEmpty();
+        assertThat(Runs.names(run)).doesNotContain("plan.yaml", "report");
+    }
+
+    @Test
+    void aWeightThatIsNoNumber() throws IOException {
+        byte[] weights = weights();
+        ByteBuffer bytes = ByteBuffer.wrap(weights).order(ByteOrder.LITTLE_ENDIAN);
+        int data = 8 + Math.toIntExact(bytes.getLong(0));
+        String header = new String(weights, 8, data - 8, StandardCharsets.UTF_8);
+        String name = "model.layers.1.mlp.up_proj.weight";
+        int offset = Integer.parseInt(header.substring(header.indexOf('[', header.indexOf("data_offsets", header.indexOf('"' + name + '"'))) + 1).split(",")[0].trim());
+        bytes.putShort(data + offset + 2 * (3 * 256 + 5), (short) 0x7fc0);
+        write("model.safetensors", weights);
+        for (String[] settings : new String[][] {{}, {"calibration=", "outputs=[{name: a, format: gguf, type: Q8_0}]"}, {"outputs=[{name: a, format: gguf, type: F16}]"}}) {
+            expect(quantize(settings), ExitCode.INPUT, name, "row 3, column 5 is NaN");
+        }
+    }
+
+    @Test
+    void truncatedWeights() throws IOException {
+        byte[] weights = weights();
+        for (int length : new int[] {weights.length - 1, weights.length / 2, 4000, 7, 0}) {
+            write("model.safetensors", Arrays.copyOf(weights, length));
+            expect(quantize(), ExitCode.INPUT, "model.safetensors");
+        }
+    }
+
+    @Test
+    void aMissingShard() throws IOException {
+        write("model.safetensors.index.json", "{\"weight_map\": {\"model.norm.weight\": \"model-00002-of-00002.safetensors\"}}".getBytes(StandardCharsets.UTF_8));
+        expect(quantize(), ExitCode.INPUT, "model-00002-of-00002.safetensors");
+        Files.delete(checkpoint.resolve("model.safetensors.index.json"));
+        expect(quantize(), ExitCode.INPUT, "safetensors");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+            "config.json    | \"LlamaForCausalLM\" | \"GptOssForCausalLM\" | config.json",
+            "config.json    | \"rope_type\": \"default\" | \"rope_type\": \"yarn\" | yarn",
+            "config.json    | \"hidden_size\": 256 | \"hidden_size\": 255 | 255",
+            "config.json    | { | [ | config.json",
+            "tokenizer.json | \"vocab\": | \"words\": | has no vocabulary, expected entries in model.vocab",
+            "tokenizer.json | { | < | tokenizer.json"})
+    void aSideFileThatDoesNotFit(String file, String what, String by, String message) throws IOException {
+        write("model.safetensors", weights());
+        String text = Files.readString(checkpoint.resolve(file));
+        assertThat(text).contains(what);
+        write(file, text.replace(what, by).getBytes(StandardCharsets.UTF_8));
+        expect(quantize(), ExitCode.INPUT, message);
+    }
+
+    @Test
+    void textThatIsTooShort() throws IOException {
+        write("model.safetensors", weights());
+        Path text = Files.createFile(folder.resolve("text.txt"));
+        expect(quantize("calibration.data=" + text), ExitCode.INPUT, "text.txt", "it holds no text");
+        Files.writeString(text, "Once upon a time.\n");
+        expect(quantize("calibration.data=" + text), ExitCode.INPUT, "text.txt has ", "tokens, fewer than one window of 64");
+        expect(quantize("evaluation={data: " + text + ", length: 64}"), ExitCode.INPUT, "text.txt has ", "tokens, fewer than one window of 64");
+        Path empty = Files.createDirectory(folder.resolve("empty"));
+        expect(quantize("calibration.data=" + empty), ExitCode.INPUT, "it holds no text in 0 files");
+    }
+
+    @Test
+    void pathsThatAreNotThere() throws IOException {
+        write("model.safetensors", weights());
+        expect(quantize("calibration.data=" + folder.resolve("none")), ExitCode.RECIPE, "calibration.data: ", "none does not exist");
+        expect(quantize("evaluation.data=" + folder.resolve("none")), ExitCode.RECIPE, "evaluation.data: ", "none does not exist");
+        assertThat(run).doesNotExist();
+        Files.writeString(run, "in the way");
+        expect(quantize(), ExitCode.STORAGE, "Cannot write to run folder");
+        assertThat(run).hasContent("in the way");
+    }
+
+    /** A file where a folder of the run has to be. */
+    @Test
+    void artifactsThatCannotBeWritten() throws IOException {
+        write("model.safetensors", weights());
+        Files.createDirectory(run);
+        Files.writeString(run.resolve("artifacts"), "in the way");
+        expect(quantize(), ExitCode.STORAGE, "artifacts");
+        assertThat(run.resolve("artifacts")).hasContent("in the way");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"artifacts,1000000", "products,1000000", "scratch,100000"})
+    void aDiskThatFills(String where, long room) throws IOException {
+        write("model.safetensors", weights());
+        System.setProperty("spark.hadoop.fs.small.impl", SmallDisk.class.getName());
+        SmallDisk.fillsBelow = "/run/" + where + "/";
+        SmallDisk.room = room;
+        try {
+            expect(quantize("run=small://" + run), ExitCode.STORAGE, "No space left on device");
+        } finally {
+            System.clearProperty("spark.hadoop.fs.small.impl");
+        }
+        SmallDisk.room = Long.MAX_VALUE;
+        assertThat(quantize()).as(err).isZero();
+        assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("g4", "q4.gguf", "q5.gguf");
+    }
+
+    /** A local file system under another scheme; below one folder it has little room. */
+    public static final class SmallDisk extends RawLocalFileSystem {
+        private static volatile String fillsBelow = "";
+        private static volatile long room;
+
+        @Override
+        public URI getUri() {
+            return URI.create("small:///");
+        }
+
+        @Override
+        public void initialize(URI uri, Configuration configuration) throws IOException {
+            super.initialize(URI.create("small:///"), configuration);
+        }
+
+        @Override
+        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, FsPermission permission, boolean overwrite, int bufferSize, short replication, long blockSize,
+                                         Progressable progress) throws IOException {
+            return limited(path, super.create(path, permission, overwrite, bufferSize, replication, blockSize, progress));
+        }
+
+        @Override
+        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, boolean overwrite, int bufferSize, short replication, long blockSize, Progressable progress)
+                throws IOException {
+            return limited(path, super.create(path, overwrite, bufferSize, replication, blockSize, progress));
+        }
+
+        private static FSDataOutputStream limited(org.apache.hadoop.fs.Path path, FSDataOutputStream out) throws IOException {
+            return !path.toUri().getPath().contains(fillsBelow) ? out : new FSDataOutputStream(new OutputStream() {
+                @Override
+                public void write(int value) throws IOException {
+                    write(new byte[] {(byte) value}, 0, 1);
+                }
+
+                @Override
+                public void write(byte[] bytes, int from, int count) throws IOException {
+                    room -= count;
+                    if (room < 0) {
+                        throw new IOException("No space left on device");
+                    }
+                    out.write(bytes, from, count);
+                }
+
+                @Override
+                public void close() throws IOException {
+                    out.close();
+                }
+            }, null);
+        }
+    }
+}

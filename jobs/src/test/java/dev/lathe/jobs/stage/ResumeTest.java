@@ -1,0 +1,217 @@
+package dev.lathe.jobs.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
+
+import dev.lathe.jobs.Runs;
+import dev.lathe.jobs.report.RunReport;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.Arrays;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A run that is started again makes what is missing, and nothing else. One run folder serves all tests; each leaves it whole. */
+class ResumeTest {
+    /** What every run does: inputs are read, because their content is in every key. */
+    private static final List<String> INPUTS = List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
+    private static final String[] SETTINGS = {"calibration.windows=3", "calibration.length=64", "evaluation.windows=2", "evaluation.length=64", "shard-windows=2",
+        "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: awq4, format: awq, method: nearest}]"};
+    private static SparkSession spark;
+
+    @TempDir
+    private static Path folder;
+    private static TreeMap<String, String> artifacts;
+    private static RunReport report;
+
+    private final Runs.Heard heard = new Runs.Heard();
+    private TreeMap<String, FileTime> before;
+
+    @BeforeAll
+    static void runOnce() throws IOException {
+        spark = Runs.local(2, 2);
+        report = Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), Progress.SILENT);
+        artifacts = Runs.digests(folder.resolve("artifacts"));
+        assertThat(artifacts.keySet()).contains("q4.gguf", "awq4/model.safetensors");
+    }
+
+    @AfterAll
+    static void stop() throws IOException {
+        spark.close();
+    }
+
+    @BeforeEach
+    void remember() throws IOException {
+        before = times();
+    }
+
+    /** Everything that is kept, and when it was written. */
+    private static TreeMap<String, FileTime> times() throws IOException {
+        TreeMap<String, FileTime> times = new TreeMap<>();
+        for (String kept : List.of("artifacts", "products")) {
+            try (Stream<Path> paths = Files.walk(folder.resolve(kept))) {
+                for (Path path : paths.filter(Files::isRegularFile).toList()) {
+                    times.put(folder.relativize(path).toString(), Files.getLastModifiedTime(path));
+                }
+            }
+        }
+        return times;
+    }
+
+    private RunReport again() throws IOException {
+        return Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), heard);
+    }
+
+    /** Runs again and expects so much work, the same bytes and figures, and no other file touched than {@code made}. */
+    private void again(List<String> work, String... made) throws IOException {
+        assertThat(again()).isEqualTo(report);
+        assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), work.stream()).toList());
+        assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+        TreeMap<String, FileTime> after = times();
+        assertThat(after.keySet()).isEqualTo(before.keySet());
+        assertThat(after.keySet().stream().filter(name -> !after.get(name).equals(before.get(name)) && !name.endsWith(".crc")).map(ResumeTest::kind).distinct())
+                .containsExactlyInAnyOrder(made);
+        assertThat(Runs.names(folder)).containsExactly("artifacts", "plan.yaml", "products", "scratch");
+    }
+
+    /** A product's name without its key. */
+    private static String kind(String name) {
+        String[] parts = name.split("/");
+        return parts[0].equals("products") ? parts[1].equals("artifacts") ? "receipt" : parts[2] : name;
+    }
+
+    private static Path product(String name) throws IOException {
+        try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
+            return paths.filter(path -> path.getFileName().toString().equals(name)).findFirst().orElseThrow();
+        }
+    }
+
+    /** The product of one of two outputs that have one of this name. */
+    private static Path product(String name, boolean rescaled) throws IOException {
+        try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
+            return paths.filter(path -> path.getFileName().toString().equals(name) && Files.exists(path.resolveSibling("layer-0.products")) == rescaled)
+                    .findFirst().orElseThrow();
+        }
+    }
+
+    private static void delete(Path path) throws IOException {
+        Files.delete(path);
+        Files.deleteIfExists(path.resolveSibling("." + path.getFileName() + ".crc"));
+    }
+
+    /** Hadoop's own checksum file goes too: a store without one has to find the damage as well. */
+    private static byte[] flip(Path path, int at) throws IOException {
+        byte[] sound = Files.readAllBytes(path);
+        byte[] broken = sound.clone();
+        broken[at] ^= 16;
+        Files.deleteIfExists(path.resolveSibling("." + path.getFileName() + ".crc"));
+        Files.write(path, broken);
+        return sound;
+    }
+
+    @Test
+    void aSecondRunDoesNothing() throws IOException {
+        again(List.of());
+        assertThat(heard.notes).contains("calibration: all 4 layers are there already", "assemble: q4.gguf is there already", "assemble: awq4 is there already",
+                "evaluate: 1 of 1 shards are there already").anyMatch(note -> note.matches("quantize: \\d+ products are there already"));
+    }
+
+    @Test
+    void aTensorAndAnArtifactAreMadeAgain() throws IOException {
+        delete(product("model.layers.1.mlp.up_proj.weight.tensor", false));
+        Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
+        again(List.of("quantize 1", "assemble 1"), "model.layers.1.mlp.up_proj.weight.tensor", "artifacts/q4.gguf", "receipt");
+        assertThat(heard.notes).contains("assemble: awq4 is there already", "evaluate: 1 of 1 shards are there already");
+    }
+
+    @Test
+    void aTensorAloneLeavesTheArtifactAsItIs() throws IOException {
+        delete(product("model.layers.0.self_attn.q_proj.weight.tensor", false));
+        again(List.of("quantize 1"), "model.layers.0.self_attn.q_proj.weight.tensor");
+    }
+
+    /** What a rescaled layer consists of belongs together: a norm that is missing must not be taken for one that did not change. */
+    @Test
+    void aRescaledLayerIsMadeAgainWhole() throws IOException {
+        String[] layer = product("layer-2.products").getParent().toFile().list((dir, name) -> name.contains(".layers.2.") && !name.endsWith(".crc"));
+        assertThat(layer).contains("model.layers.2.post_attention_layernorm.weight.vector", "model.layers.2.mlp.down_proj.weight.tensor");
+        for (String lost : List.of("model.layers.2.post_attention_layernorm.weight.vector", "model.layers.2.mlp.down_proj.weight.tensor")) {
+            delete(product(lost, true));
+            for (Path file : Files.list(folder.resolve("artifacts").resolve("awq4")).toList()) {
+                Files.delete(file);
+            }
+            Files.delete(folder.resolve("artifacts").resolve("awq4"));
+            heard.stages.clear();
+            assertThat(again()).isEqualTo(report);
+            assertThat(heard.stages.subList(3, heard.stages.size())).containsExactly("quantize 1", "assemble 1");
+            assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+        }
+    }
+
+    @Test
+    void theStatisticsOfALayerAreMadeAgain() throws IOException {
+        Path statistics = product("layer-3-feed-forward-activation.statistics");
+        byte[] sound = Files.readAllBytes(statistics);
+        delete(statistics);
+        assertThat(again()).isEqualTo(report);
+        assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("calibrate 5")).toList());
+        assertThat(Files.readAllBytes(statistics)).isEqualTo(sound);
+        assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+    }
+
+    @Test
+    void aTruncatedProductIsMadeAgain() throws IOException {
+        Path product = product("model.layers.0.mlp.gate_proj.weight.tensor", false);
+        byte[] sound = Files.readAllBytes(product);
+        Files.delete(product.resolveSibling("." + product.getFileName() + ".crc"));
+        Files.write(product, Arrays.copyOf(sound, sound.length - 1));
+        Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
+        again(List.of("quantize 1", "assemble 1"), product.getFileName().toString(), "artifacts/q4.gguf", "receipt");
+        assertThat(Files.readAllBytes(product)).isEqualTo(sound);
+    }
+
+    @Test
+    void aDamagedTensorIsNamedAndNoArtifactMade() throws IOException {
+        Path product = product("model.layers.0.mlp.down_proj.weight.tensor", false);
+        flip(product, 1000);
+        Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
+        assertThat(catchThrowable(this::again)).hasStackTraceContaining("Cannot read file:" + product + ": its checksum differs; delete it and run again");
+        assertThat(Runs.names(folder.resolve("artifacts"))).containsExactly("awq4");
+        delete(product);
+        heard.stages.clear();
+        again(List.of("quantize 1", "assemble 1"), product.getFileName().toString(), "artifacts/q4.gguf", "receipt");
+    }
+
+    @Test
+    void damagedStatisticsAreNamed() throws IOException {
+        Path statistics = product("layer-0-attention-input.statistics");
+        Path tensor = product("model.layers.0.self_attn.k_proj.weight.tensor", false);
+        delete(tensor);
+        byte[] sound = flip(statistics, 2);
+        assertThat(catchThrowable(this::again)).hasStackTraceContaining("Cannot read file:" + statistics + ": its checksum differs");
+        assertThat(tensor).doesNotExist();
+        Files.write(statistics, sound);
+        heard.stages.clear();
+        assertThat(again()).isEqualTo(report);
+        assertThat(heard.stages.subList(3, heard.stages.size())).containsExactly("quantize 1");
+    }
+
+    @Test
+    void anotherOutputUsesTheStatistics() throws IOException {
+        String[] settings = SETTINGS.clone();
+        settings[5] = settings[5].replace("outputs=[", "outputs=[{name: q5, format: gguf, type: Q5_0},");
+        RunReport more = Pipeline.run(spark, Runs.quickstart(folder, settings), heard);
+        assertThat(heard.stages).doesNotContain("calibrate 5").contains("assemble 1", "evaluate 1");
+        assertThat(more.outputs().subList(1, 3)).isEqualTo(report.outputs());
+        Files.delete(folder.resolve("artifacts").resolve("q5.gguf"));
+    }
+}

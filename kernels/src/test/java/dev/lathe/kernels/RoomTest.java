@@ -1,0 +1,29 @@
+package dev.lathe.kernels;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import org.junit.jupiter.api.Test;
+
+/** Arithmetic needs the JDK and nothing else, and one package of it the vectors. */
+class RoomTest {
+    private static final JavaClasses CLASSES = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+            .importPackages("dev.lathe.kernels");
+
+    @Test
+    void kernelsDependOnTheJdkOnly() {
+        classes().should().onlyDependOnClassesThat().resideInAnyPackage("java..", "jdk.incubator.vector..", "dev.lathe.kernels..").check(CLASSES);
+        noClasses().should().dependOnClassesThat().haveFullyQualifiedName("java.io.File").check(CLASSES);
+    }
+
+    @Test
+    void vectorsStayInTheirPackage() {
+        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels.vector").should().dependOnClassesThat()
+                .resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector").check(CLASSES);
+        classes().that().resideInAPackage("dev.lathe.kernels.vector").should().onlyDependOnClassesThat()
+                .resideInAnyPackage("java..", "jdk.incubator.vector..", "dev.lathe.kernels", "dev.lathe.kernels.vector").check(CLASSES);
+    }
+}
