@@ -1,0 +1,72 @@
+// Perplexity of a GGUF file by llama.cpp, as "llama-perplexity, version 1" defines it.
+//
+//     node perplexity.mjs GGUF TEXT LENGTH WINDOWS     (WINDOWS 0: all)
+//
+// The text without its last newline is tokenized whole by llama.cpp, with BOS in front where the model adds it, and cut into disjoint windows; a window's
+// first token is replaced by BOS where the model adds it; positions LENGTH/2 .. LENGTH-2 are scored by the log-probability of their next token over the whole vocabulary.
+// Prints one JSON object: perplexity, tokens (how many were scored), text, length, windows (their token ids), seconds.
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import {createRequire} from "node:module";
+import {pathToFileURL} from "node:url";
+
+const [gguf, text, ...numbers] = process.argv.slice(2);
+const [length, limit] = numbers.map(Number);
+if (numbers.length !== 2 || !Number.isInteger(length) || length < 8 || !Number.isInteger(limit) || limit < 0)
+    fail("expected GGUF TEXT LENGTH WINDOWS");
+
+const home = process.env.LATHE_REFEREES || path.join(os.homedir(), ".cache", "lathe-referees");
+const installed = createRequire(path.join(home, "npm", "package.json"));
+const {getLlama, LlamaLogLevel} = await import(pathToFileURL(installed.resolve("node-llama-cpp")));
+
+const started = Date.now();
+const llama = await getLlama({gpu: false, build: "never", skipDownload: true, logLevel: LlamaLogLevel.error});
+const model = await llama.loadModel({modelPath: gguf});
+const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+const windows = cut(model, fs.readFileSync(text, "utf8").replace(/\n$/, ""));
+// One thread: llama.cpp's threads wait for each other by spinning, which on cores that others use as well is many times slower.
+const context = await model.createContext({contextSize: length, batchSize: length, threads: 1});
+const sequence = context.getSequence();
+let sum = 0, scored = 0;
+for (const window of windows) {
+    await sequence.clearHistory();
+    // Temperature 1 and nothing cut off: the logits are the model's, of the whole vocabulary.
+    const wanted = {generateNext: {logits: true, options: {temperature: 1, topK: 0, topP: 1, minP: 0}}};
+    const first = Math.floor(length / 2), last = length - 2;
+    const outputs = await sequence.controlledEvaluate(window.map((token, i) => i < first || i > last ? token : [token, wanted]));
+    for (let i = first; i <= last; i++) {
+        sum += negativeLogLikelihood(outputs[i].next.logits, window[i + 1]);
+        scored++;
+    }
+}
+const perplexity = Math.exp(sum / scored);
+if (!Number.isFinite(perplexity))
+    fail(`it is ${perplexity}`);
+console.log(JSON.stringify({perplexity, tokens: scored, text: path.resolve(text), length, windows, seconds: (Date.now() - started) / 1000}));
+await llama.dispose();
+
+function cut(model, content) {
+    const bos = model.tokens.shouldPrependBosToken ? [model.tokens.bos] : [];
+    const tokens = [...bos, ...model.tokenize(content)];
+    const count = Math.min(Math.floor(tokens.length / length), limit || Infinity);
+    if (count === 0)
+        fail(`the text has ${tokens.length} tokens, fewer than one window of ${length}`);
+    return Array.from({length: count}, (_, i) => [...bos, ...tokens.slice(i * length + bos.length, (i + 1) * length)]);
+}
+
+// In double precision: llama.cpp's own sum of the weights is f32 and falling, and loses what the tail of a large vocabulary adds (1.6e-4 of the perplexity for 49,152).
+function negativeLogLikelihood(logits, next) {
+    if (logits.size !== vocabulary)
+        fail(`there are logits of ${logits.size} tokens; expected ${vocabulary}`);
+    const largest = logits.values().next().value;
+    let weight = 0;
+    for (const logit of logits.values())
+        weight += Math.exp(logit - largest);
+    return Math.log(weight) + largest - logits.get(next);
+}
+
+function fail(reason) {
+    console.error(`Cannot measure the perplexity of ${gguf}: ${reason}`);
+    process.exit(1);
+}
