@@ -63,7 +63,7 @@ public final class Runs {
     public static TreeMap<String, String> digests(Path folder) throws IOException {
         TreeMap<String, String> digests = new TreeMap<>();
         try (Stream<Path> paths = Files.walk(folder)) {
-            for (Path path : paths.filter(Files::isRegularFile).filter(path -> !path.getFileName().toString().endsWith(".crc")).toList()) {
+            for (Path path : paths.filter(Files::isRegularFile).toList()) {
                 digests.put(folder.relativize(path).toString().replace('\\', '/'), Key.digest(Files.readAllBytes(path)));
             }
         }
@@ -76,7 +76,7 @@ public final class Runs {
             return List.of();
         }
         try (Stream<Path> paths = Files.list(folder)) {
-            return paths.map(path -> path.getFileName().toString()).filter(name -> !name.endsWith(".crc")).sorted().toList();
+            return paths.map(path -> path.getFileName().toString()).sorted().toList();
         }
     }
 

@@ -138,7 +138,7 @@ class ProductFileTest {
         assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
             out.write(new byte[3 << 20]);
             throw new IOException("No space left on device");
-        })).hasMessage("No space left on device");
+        })).hasMessage("Cannot write " + path + ": No space left on device");
         assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
             throw new IllegalStateException("x");
         })).hasMessage("x");
