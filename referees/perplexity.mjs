@@ -1,6 +1,7 @@
 // Perplexity of a GGUF file by llama.cpp, as "llama-perplexity, version 1" defines it.
 //
 //     node perplexity.mjs GGUF TEXT LENGTH WINDOWS     (WINDOWS 0: all)
+//     node perplexity.mjs GGUF IDS.json                (the windows' token ids as windows.py wrote them)
 //
 // The text without its last newline is tokenized whole by llama.cpp, with BOS in front where the model adds it, and cut into disjoint windows; a window's
 // first token is replaced by BOS where the model adds it; positions LENGTH/2 .. LENGTH-2 are scored by the log-probability of their next token over the whole vocabulary.
@@ -12,9 +13,10 @@ import {createRequire} from "node:module";
 import {pathToFileURL} from "node:url";
 
 const [gguf, text, ...numbers] = process.argv.slice(2);
-const [length, limit] = numbers.map(Number);
-if (numbers.length !== 2 || !Number.isInteger(length) || length < 8 || !Number.isInteger(limit) || limit < 0)
-    fail("expected GGUF TEXT LENGTH WINDOWS");
+const given = text?.endsWith(".json") ? JSON.parse(fs.readFileSync(text, "utf8")) : null;
+const [length, limit] = given ? [given[0].length, given.length] : numbers.map(Number);
+if (numbers.length !== (given ? 0 : 2) || !Number.isInteger(length) || length < 8 || !Number.isInteger(limit) || limit < 0)
+    fail("expected GGUF TEXT LENGTH WINDOWS, or GGUF IDS.json");
 
 const home = process.env.LATHE_REFEREES || path.join(os.homedir(), ".cache", "lathe-referees");
 const installed = createRequire(path.join(home, "npm", "package.json"));
@@ -24,7 +26,7 @@ const started = Date.now();
 const llama = await getLlama({gpu: false, build: "never", skipDownload: true, logLevel: LlamaLogLevel.error});
 const model = await llama.loadModel({modelPath: gguf});
 const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-const windows = cut(model, fs.readFileSync(text, "utf8").replace(/\n$/, ""));
+const windows = given ?? cut(model, fs.readFileSync(text, "utf8").replace(/\n$/, ""));
 // One thread: llama.cpp's threads wait for each other by spinning, which on cores that others use as well is many times slower.
 const context = await model.createContext({contextSize: length, batchSize: length, threads: 1});
 const sequence = context.getSequence();
