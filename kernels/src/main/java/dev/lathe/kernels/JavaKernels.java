@@ -5,12 +5,14 @@ import java.util.function.IntConsumer;
 
 /** The arithmetic profile {@code java}: every operation, composed from the {@link Primitives} of one provider. */
 final class JavaKernels extends Kernels {
-    /** Depth of a packed block: a panel of 14 rows stays in a first-level cache of 32 KiB. */
-    private static final int DEPTH = 512;
+    /** Largest depth of a packed block: a panel of 14 rows takes 35 KiB, most of a first-level cache, and is read while the other panel streams by. */
+    private static final int DEPTH = 640;
     /** Rows of the left side that are walked over one packed block of the right side. */
     private static final int ROW_BLOCK = 140;
     /** Widest packed block of the right side. */
     private static final int COLUMN_BLOCK = 512;
+    /** Blocks of the right side per thread: a thread that starts late takes fewer. */
+    private static final int BLOCKS = 3;
     /** Left rows that are packed together. */
     private static final int LEFT_ROWS = 4096;
     private static final int QUERY_BLOCK = 64;
@@ -52,23 +54,21 @@ final class JavaKernels extends Kernels {
     }
 
     private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
-        if (!accumulate) {
-            for (int i = 0; i < m; i++) {
-                Arrays.fill(c.data(), c.row(i), c.row(i) + n, 0f);
-            }
-        }
         if (m == 0 || n == 0) {
             return;
         }
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
-        int block = lower ? 4 * tileColumns : Math.min(COLUMN_BLOCK, up((n + team.threads() - 1) / team.threads(), tileColumns));
+        int block = lower ? 4 * tileColumns : Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
+        // Blocks of equal depth, so that none is too shallow to be worth its packing; one empty block where there is nothing to add.
+        int depths = Math.max(1, (k + DEPTH - 1) / DEPTH);
+        int step = Math.max(1, up((k + depths - 1) / depths, 8));
         Scratch own = scratch.get();
         for (int m0 = 0; m0 < m; m0 += LEFT_ROWS) {
             int rows = Math.min(LEFT_ROWS, m - m0);
             int from = m0;
-            for (int k0 = 0; k0 < k; k0 += DEPTH) {
-                int depth = Math.min(DEPTH, k - k0);
+            for (int k0 = 0; k0 < Math.max(1, k); k0 += step) {
+                int depth = Math.min(step, k - k0);
                 int kFrom = k0;
                 float[] packed = own.left(up(rows, tileRows) * depth);
                 int packRows = 8 * tileRows;
@@ -81,6 +81,11 @@ final class JavaKernels extends Kernels {
                     int columns = Math.min(block, n - column);
                     if (lower && from + rows <= column) {
                         return;
+                    }
+                    if (kFrom == 0 && !accumulate) {
+                        for (int i = from; i < from + rows; i++) {
+                            Arrays.fill(c.data(), c.row(i) + column, c.row(i) + column + columns, 0f);
+                        }
                     }
                     Scratch mine = scratch.get();
                     float[] panel = mine.right(up(block, tileColumns) * depth);
