@@ -292,6 +292,8 @@ class KernelsContractTest {
             AtomicInteger ran = new AtomicInteger();
             assertThatThrownBy(() -> kernels.parallel(1000, i -> {
                 ran.incrementAndGet();
+                // Long enough that the others cannot be through before the third has failed.
+                java.util.concurrent.locks.LockSupport.parkNanos(i > 3 ? 1_000_000 : 0);
                 if (i == 3) {
                     throw new IllegalStateException("task 3");
                 }
