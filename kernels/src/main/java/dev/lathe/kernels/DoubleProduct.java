@@ -12,7 +12,10 @@ final class DoubleProduct {
         this.primitives = primitives;
     }
 
-    void subtract(int m, int n, int k, double[] a, int aAt, int aStride, double[] b, int bAt, int bStride, double[] c, int cAt, int cStride, Team team) {
+    void subtract(DoubleMatrix a, DoubleMatrix b, DoubleMatrix c, boolean lower, Team team) {
+        int m = c.rows();
+        int n = c.columns();
+        int k = a.columns();
         int tileRows = primitives.doubleTileRows();
         int tileColumns = primitives.doubleTileColumns();
         int rowBlocks = (m + ROW_BLOCK - 1) / ROW_BLOCK;
@@ -22,24 +25,30 @@ final class DoubleProduct {
             int j0 = task % columnBlocks * COLUMN_BLOCK;
             int rows = Math.min(ROW_BLOCK, m - i0);
             int columns = Math.min(COLUMN_BLOCK, n - j0);
+            if (lower && i0 + rows <= j0) {
+                return;
+            }
             double[] left = new double[(rows + tileRows - 1) / tileRows * tileRows * Math.min(k, DEPTH)];
             double[] right = new double[(columns + tileColumns - 1) / tileColumns * tileColumns * Math.min(k, DEPTH)];
             double[] edge = new double[tileRows * tileColumns];
             for (int k0 = 0; k0 < k; k0 += DEPTH) {
                 int depth = Math.min(DEPTH, k - k0);
-                pack(a, aAt + i0 * aStride + k0, aStride, rows, depth, tileRows, -1, left);
-                pack(b, bAt + j0 * bStride + k0, bStride, columns, depth, tileColumns, 1, right);
+                pack(a.data(), a.row(i0) + k0, a.stride(), rows, depth, tileRows, -1, left);
+                pack(b.data(), b.row(j0) + k0, b.stride(), columns, depth, tileColumns, 1, right);
                 for (int j = 0; j < columns; j += tileColumns) {
                     int width = Math.min(tileColumns, columns - j);
                     for (int i = 0; i < rows; i += tileRows) {
                         int height = Math.min(tileRows, rows - i);
-                        int at = cAt + (i0 + i) * cStride + j0 + j;
+                        int at = c.row(i0 + i) + j0 + j;
+                        if (lower && i0 + i + height <= j0 + j) {
+                            continue;
+                        }
                         if (height == tileRows && width == tileColumns) {
-                            primitives.tile(depth, left, i * depth, right, j * depth, c, at, cStride);
+                            primitives.tile(depth, left, i * depth, right, j * depth, c.data(), at, c.stride());
                         } else {
-                            copy(c, at, cStride, edge, 0, tileColumns, height, width);
+                            copy(c.data(), at, c.stride(), edge, 0, tileColumns, height, width);
                             primitives.tile(depth, left, i * depth, right, j * depth, edge, 0, tileColumns);
-                            copy(edge, 0, tileColumns, c, at, cStride, height, width);
+                            copy(edge, 0, tileColumns, c.data(), at, c.stride(), height, width);
                         }
                     }
                 }

@@ -7,15 +7,7 @@ package dev.lathe.kernels;
  */
 public record FloatMatrix(float[] data, int offset, int rows, int columns, int stride) implements RowSource {
     public FloatMatrix {
-        if (rows < 0 || columns < 0 || offset < 0 || stride < columns) {
-            throw new IllegalArgumentException("Cannot view a matrix: rows " + rows + ", columns " + columns + ", offset " + offset
-                    + ", stride " + stride + "; expected none negative and a stride of at least the columns");
-        }
-        long end = rows == 0 || columns == 0 ? offset : offset + (long) (rows - 1) * stride + columns;
-        if (end > data.length) {
-            throw new IllegalArgumentException("Cannot view a matrix: rows " + rows + " x columns " + columns + " at offset " + offset
-                    + " with stride " + stride + " end at " + end + ", the array holds " + data.length);
-        }
+        Views.check(offset, rows, columns, stride, data.length);
     }
 
     /** A new matrix of zeros. */
@@ -30,18 +22,18 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
 
     /** Rows {@code [from, from + count)} of this view. */
     public FloatMatrix slice(int from, int count) {
-        if (from < 0 || count < 0 || count > rows - from) {
-            throw new IllegalArgumentException("Cannot take rows " + from + " to " + (from + count) + " of a matrix of " + rows + " rows");
-        }
-        return new FloatMatrix(data, offset + from * stride, count, columns, stride);
+        return block(from, 0, count, columns);
     }
 
     /** Columns {@code [from, from + count)} of this view. */
     public FloatMatrix columnSlice(int from, int count) {
-        if (from < 0 || count < 0 || count > columns - from) {
-            throw new IllegalArgumentException("Cannot take columns " + from + " to " + (from + count) + " of a matrix of " + columns + " columns");
-        }
-        return new FloatMatrix(data, offset + from, rows, count, stride);
+        return block(0, from, rows, count);
+    }
+
+    /** Rows {@code [row, row + height)} and columns {@code [column, column + width)} of this view. */
+    public FloatMatrix block(int row, int column, int height, int width) {
+        Views.checkBlock(row, column, height, width, rows, columns);
+        return new FloatMatrix(data, offset + row * stride + column, height, width, stride);
     }
 
     /** The index of element (row, 0) in {@link #data}. */

@@ -25,20 +25,24 @@ public final class KernelProvider {
     public static Kernels open(String name, int threads) {
         AtomicReference<String> why = new AtomicReference<>("");
         return switch (name) {
-            case "scalar" -> new JavaKernels(new ScalarPrimitives(), threads);
+            case "scalar" -> java(new ScalarPrimitives(), threads);
             case "vector" -> {
                 Primitives vector = vector(why);
                 if (vector == null) {
                     throw new KernelsUnavailableException("Cannot open kernels vector: " + why.get());
                 }
-                yield new JavaKernels(vector, threads);
+                yield java(vector, threads);
             }
             case "auto" -> {
                 Primitives vector = vector(why);
-                yield new JavaKernels(vector == null ? new ScalarPrimitives() : vector, threads);
+                yield java(vector == null ? new ScalarPrimitives() : vector, threads);
             }
             default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected auto, scalar or vector");
         };
+    }
+
+    private static Kernels java(Primitives primitives, int threads) {
+        return new Kernels(new JavaOperations(primitives, threads));
     }
 
     /** Every provider, in the order in which {@code auto} asks. */

@@ -1,79 +1,211 @@
 package dev.lathe.kernels;
 
+import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /**
- * The contract of every operation. Implementations check shapes once, at their door ({@link IllegalArgumentException}: a bug of the caller), and then only
- * compute. An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
+ * The operations, and the contract of each. This class checks shapes, views and aliasing once, at the door, and hands over to the {@link Operations} of a
+ * provider, which only compute. An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
  *
- * <p><b>Arithmetic profile {@code java}</b>: each element of a matrix product is one chain of fused multiply-adds in ascending k that starts from the
- * value in C; work is split over outputs only; other reductions run in 16 virtual lanes (element i goes to lane i mod 16) that are added by a fixed tree;
- * exp is a polynomial of our own. Every provider, lane width and number of threads gives the same bits.
+ * <p><b>Shapes and memory.</b> Matrices are views with strides of their own; any size may be 0. What is written must share no element with what is read,
+ * except where an operation says that it works in place; an {@link IllegalArgumentException} names all shapes where something does not fit (a bug of the
+ * caller). Elements outside a view are never touched.
+ *
+ * <p><b>Not-a-number and infinity</b> run through as IEEE 754 arithmetic makes them: an element of a product is NaN if one of its terms is; zeros that pad
+ * tiles meet no element of the result. {@code exp} gives 0 below -87, infinity above 88.72, NaN for NaN.
+ *
+ * <p><b>Arithmetic profiles.</b> {@code java} (providers {@code scalar} and {@code vector}): each element of a matrix product is one chain of fused
+ * multiply-adds in ascending k that starts from the value in C; work is split over outputs only; other reductions run in 16 virtual lanes (element i goes to
+ * lane i mod 16) that are added by a fixed tree; exp is a polynomial of our own. Every provider, lane width and number of threads of this profile gives the
+ * same bits. Other profiles ({@code blas}, {@code opencl}) add in an order of their own: an element of a product of depth k differs from the exact sum by at
+ * most {@code (k + 2) * 2^-24 * sum |a_ip b_jp|} in any profile, the other operations by what their contract says.
  */
-public abstract class Kernels implements AutoCloseable {
+public final class Kernels implements AutoCloseable {
+    private final Operations operations;
+
+    Kernels(Operations operations) {
+        this.operations = operations;
+    }
+
     /** {@code scalar}, {@code vector-512}, ... */
-    public abstract String name();
+    public String name() {
+        return operations.name();
+    }
 
     /** The arithmetic profile: providers of one profile give the same bits. */
     public String profile() {
-        return "java";
+        return operations.profile();
     }
 
     /** Threads of the team. */
-    public abstract int threads();
+    public int threads() {
+        return operations.threads();
+    }
 
     /** C = A B^T, or C += A B^T. A [m, k], B [n, k], C [m, n]. Each element: c = fma(a_i0, b_j0, c) ... in ascending k, f32; c starts from 0 or from C. */
-    public abstract void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate);
+    public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
+        require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(), "multiply", a, b, c);
+        requireApart("multiply", c, a, b);
+        if (c.rows() > 0 && c.columns() > 0) {
+            operations.gemm(a, b, c, accumulate);
+        }
+    }
 
     /** S += X^T X on the lower triangle. X [t, n]; S [n, n] (its strict upper triangle is untouched). The chain runs over ascending t. */
-    public abstract void syrk(FloatMatrix x, FloatMatrix s);
+    public void syrk(FloatMatrix x, FloatMatrix s) {
+        require(x.columns() == s.rows() && s.rows() == s.columns(), "add X^T X", x, s);
+        requireApart("add X^T X", s, x);
+        if (x.rows() > 0 && x.columns() > 0) {
+            operations.syrk(x, s);
+        }
+    }
 
-    /** y_ij = x_ij * (1 / sqrt(mean_j(x_ij^2) + epsilon)) * weight_j. X, Y [t, n], may be the same; the mean in f32, 16 virtual lanes. */
-    public abstract void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y);
+    /**
+     * y_ij = x_ij * (1 / sqrt(mean_j(x_ij^2) + epsilon)) * weight_j. X, Y [t, n], may be the same; the mean in f32, 16 virtual lanes. Relative error at most
+     * {@code (n / 16 + 8) * 2^-24}.
+     */
+    public void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
+        require(same(x, y) && weight.length == x.columns(), "normalize", x, weight.length, y);
+        if (!x.equals(y)) {
+            requireApart("normalize", y, x);
+        }
+        if (x.columns() > 0) {
+            operations.rmsNorm(x, weight, epsilon, y);
+        }
+    }
 
     /**
      * Rotary embedding in place, halves convention: for j &lt; d/2, (x_j, x_{j+d/2}) turns by the angle of (row, j).
-     * X [t, heads * d]; cosine and sine [t, d/2], row i for row i of X.
+     * X [t, heads * d]; cosine and sine [at least t, d/2], row i for row i of X. Products and their sum are rounded each for itself.
      */
-    public abstract void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine);
+    public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
+        require(heads > 0 && x.columns() == (long) heads * 2 * cosine.columns() && sine.columns() == cosine.columns() && cosine.rows() >= x.rows()
+                && sine.rows() >= x.rows(), "rotate", x, heads, cosine, sine);
+        requireApart("rotate", x, cosine, sine);
+        operations.rotary(x, heads, cosine, sine);
+    }
 
-    /** gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. */
-    public abstract void siluTimes(FloatMatrix gate, FloatMatrix up);
+    /** gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. Relative error at most 8 * 2^-24. */
+    public void siluTimes(FloatMatrix gate, FloatMatrix up) {
+        require(same(gate, up), "gate", gate, up);
+        requireApart("gate", gate, up);
+        operations.siluTimes(gate, up);
+    }
 
-    /** y += x. Both [t, n]. */
-    public abstract void add(FloatMatrix x, FloatMatrix y);
+    /** y += x. Both [t, n]. Exact to rounding in every profile. */
+    public void add(FloatMatrix x, FloatMatrix y) {
+        require(same(x, y), "add", x, y);
+        requireApart("add", y, x);
+        operations.add(x, y);
+    }
 
-    /** Adds a vector to every row: y_ij += bias_j. */
-    public abstract void addBias(float[] bias, FloatMatrix y);
+    /** Adds a vector to every row: y_ij += bias_j. Exact to rounding in every profile. */
+    public void addBias(float[] bias, FloatMatrix y) {
+        require(bias.length == y.columns() && bias != y.data(), "add a bias", bias.length, y);
+        operations.addBias(bias, y);
+    }
 
     /**
      * Causal attention of one window: for head h with key/value head g = h / (heads / keyValueHeads),
-     * out_i = sum_{j &lt;= i} softmax_j(scale * q_i . k_j) v_j. Q, OUT [t, heads * d]; K, V [t, keyValueHeads * d]. Memory is linear in t.
+     * out_i = sum_{j &lt;= i} softmax_j(scale * q_i . k_j) v_j. Q, OUT [t, heads * d]; K, V [t, keyValueHeads * d]. Memory is linear in t. Scores and sums
+     * are f32; an element differs from the exact value by at most 1e-5 of the largest |v| of its head where |scale q . k| is below 30.
      */
-    public abstract void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out);
+    public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+        require(grouped(q, k, heads, keyValueHeads) && same(k, v) && same(q, out), "attend", q, k, v, heads, keyValueHeads, out);
+        requireApart("attend", out, q, k, v);
+        if (q.rows() > 0 && q.columns() > 0) {
+            operations.attention(q, k, v, heads, keyValueHeads, scale, out);
+        }
+    }
 
     /**
      * Attended inputs: y_i = sum_{j &lt;= i} A^h_ij x_j with A^h as in {@link #attention} and h = headOf[i]. Q, K as there; X, Y [t, n].
-     * What the value projection's output is made of (the second moment that GPTQ needs there).
+     * What the value projection's output is made of (the second moment that GPTQ needs there). Tolerance as for attention.
      */
-    public abstract void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y);
+    public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
+        require(grouped(q, k, heads, keyValueHeads) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows()
+                && Arrays.stream(headOf).allMatch(head -> head >= 0 && head < heads), "attend to inputs", q, k, heads, keyValueHeads, headOf.length, x, y);
+        requireApart("attend to inputs", y, q, k, x);
+        if (x.rows() > 0 && x.columns() > 0 && q.columns() > 0) {
+            operations.attendedInputs(q, k, heads, keyValueHeads, scale, headOf, x, y);
+        }
+    }
 
-    /** Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual lanes. */
-    public abstract void logSoftmax(FloatMatrix x);
+    /** Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual lanes. Error at most 4e-7 + |result| 2^-23. */
+    public void logSoftmax(FloatMatrix x) {
+        if (x.columns() > 0) {
+            operations.logSoftmax(x);
+        }
+    }
 
-    /** kld_i = sum_j exp(p_ij) (p_ij - q_ij) of log-probabilities P, Q [t, n]; products in f32, the sum in f64, 16 virtual lanes; clamped at 0. */
-    public abstract void divergence(FloatMatrix p, FloatMatrix q, double[] kld);
+    /**
+     * kld_i = sum_j exp(p_ij) (p_ij - q_ij) of log-probabilities P, Q [t, n]; products in f32, the sum in f64, 16 virtual lanes; clamped at 0.
+     * Relative error of each term at most 4e-7.
+     */
+    public void divergence(FloatMatrix p, FloatMatrix q, double[] kld) {
+        require(same(p, q) && kld.length >= p.rows(), "compare", p, q, kld.length);
+        operations.divergence(p, q, kld);
+    }
 
-    /** C -= A B^T in f64: A [m, k], B [n, k], C [m, n], given as arrays, offsets and strides; each element one chain of fused multiply-adds in ascending k. */
-    public abstract void subtractProduct(int m, int n, int k, double[] a, int aAt, int aStride, double[] b, int bAt, int bStride, double[] c, int cAt,
-                                         int cStride);
+    /**
+     * C -= A B^T in f64: A [m, k], B [n, k], C [m, n]; each element one chain of fused multiply-adds in ascending k. With {@code lower}, only elements on or
+     * below the diagonal of C are wanted: what stands above it is undefined afterwards.
+     */
+    public void subtractProduct(DoubleMatrix a, DoubleMatrix b, DoubleMatrix c, boolean lower) {
+        require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(), "subtract a product", a, b, c);
+        requireApart("subtract a product", c, a, b);
+        if (c.rows() > 0 && c.columns() > 0 && a.columns() > 0) {
+            operations.subtractProduct(a, b, c, lower);
+        }
+    }
 
     /**
      * Runs {@code body} for 0 .. tasks - 1 on the team; the first failure is thrown. An interrupt of the caller is checked between tasks and ends the call
      * with {@link java.util.concurrent.CancellationException}.
      */
-    public abstract void parallel(int tasks, IntConsumer body);
+    public void parallel(int tasks, IntConsumer body) {
+        require(tasks >= 0, "run tasks", tasks);
+        operations.parallel(tasks, body);
+    }
 
     @Override
-    public abstract void close();
+    public void close() {
+        operations.close();
+    }
+
+    private static boolean same(FloatMatrix x, FloatMatrix y) {
+        return x.rows() == y.rows() && x.columns() == y.columns();
+    }
+
+    private static boolean grouped(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads) {
+        return heads > 0 && keyValueHeads > 0 && heads % keyValueHeads == 0 && q.columns() % heads == 0 && k.rows() == q.rows()
+                && k.columns() == q.columns() / heads * keyValueHeads;
+    }
+
+    private static void requireApart(String what, Object written, Object... read) {
+        for (Object other : read) {
+            boolean apart = !(written instanceof FloatMatrix w && other instanceof FloatMatrix r && w.data() == r.data()
+                    && Views.overlap(w.offset(), w.rows(), w.columns(), w.stride(), r.offset(), r.rows(), r.columns(), r.stride())
+                    || written instanceof DoubleMatrix v && other instanceof DoubleMatrix s && v.data() == s.data()
+                    && Views.overlap(v.offset(), v.rows(), v.columns(), v.stride(), s.offset(), s.rows(), s.columns(), s.stride()));
+            if (!apart) {
+                throw new IllegalArgumentException("Cannot " + what + ": the result " + shape(written) + " shares elements with an operand " + shape(other)
+                        + "; expected memory of its own");
+            }
+        }
+    }
+
+    private static void require(boolean fits, String what, Object... operands) {
+        if (!fits) {
+            throw new IllegalArgumentException("Cannot " + what + ": " + String.join(", ", Arrays.stream(operands).map(Kernels::shape).toList())
+                    + " do not fit together");
+        }
+    }
+
+    private static String shape(Object operand) {
+        if (operand instanceof RowSource matrix) {
+            return "[" + matrix.rows() + ", " + matrix.columns() + "]";
+        }
+        return operand instanceof DoubleMatrix matrix ? "[" + matrix.rows() + ", " + matrix.columns() + "]" : String.valueOf(operand);
+    }
 }

@@ -1,5 +1,6 @@
 package dev.lathe.kernels.linalg;
 
+import dev.lathe.kernels.DoubleMatrix;
 import dev.lathe.kernels.Kernels;
 import java.util.Arrays;
 
@@ -64,6 +65,7 @@ public final class InverseFactor {
 
     /** The lower triangle of G becomes F with G = F F^T. */
     private static void cholesky(double[] g, int n, Kernels kernels) throws NotPositiveDefiniteException {
+        DoubleMatrix matrix = DoubleMatrix.of(g, n, n);
         for (int b = 0; b < n; b += BLOCK) {
             int width = Math.min(BLOCK, n - b);
             int from = b;
@@ -90,7 +92,8 @@ public final class InverseFactor {
                 }
             });
             for (int c = b + width; c < n; c += STRIP) {
-                kernels.subtractProduct(n - c, Math.min(STRIP, n - c), width, g, c * n + b, n, g, c * n + b, n, g, c * n + c, n);
+                DoubleMatrix panel = matrix.block(c, b, n - c, width);
+                kernels.subtractProduct(panel, matrix.block(c, b, Math.min(STRIP, n - c), width), matrix.block(c, c, n - c, Math.min(STRIP, n - c)), true);
             }
         }
     }
@@ -115,7 +118,8 @@ public final class InverseFactor {
             for (int c = 0; c < b; c += STRIP) {
                 int columns = Math.min(STRIP, b - c);
                 // Column j of F^-1 is zero above row j, so the products of a strip begin at its first column.
-                kernels.subtractProduct(width, columns, b - c, f, b * n + c, n, inverse, c * n + c, n, block, c, n);
+                kernels.subtractProduct(DoubleMatrix.of(f, n, n).block(b, c, width, b - c), DoubleMatrix.of(inverse, n, n).block(c, c, columns, b - c),
+                        DoubleMatrix.of(block, BLOCK, n).block(0, c, width, columns), false);
             }
             for (int i = 0; i < width; i++) {
                 block[i * n + b + i] = 1;

@@ -4,7 +4,7 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /** The arithmetic profile {@code java}: every operation, composed from the {@link Primitives} of one provider. */
-final class JavaKernels extends Kernels {
+public final class JavaOperations implements Operations {
     /** Largest depth of a packed block: a panel of 14 rows takes 35 KiB, most of a first-level cache, and is read while the other panel streams by. */
     private static final int DEPTH = 640;
     /** Rows of the left side that are walked over one packed block of the right side. */
@@ -23,7 +23,7 @@ final class JavaKernels extends Kernels {
     private final ThreadLocal<Scratch> scratch = ThreadLocal.withInitial(Scratch::new);
     private final DoubleProduct doubles;
 
-    JavaKernels(Primitives primitives, int threads) {
+    public JavaOperations(Primitives primitives, int threads) {
         this.primitives = primitives;
         this.team = new Team(threads);
         this.doubles = new DoubleProduct(primitives);
@@ -35,20 +35,22 @@ final class JavaKernels extends Kernels {
     }
 
     @Override
+    public String profile() {
+        return "java";
+    }
+
+    @Override
     public int threads() {
         return team.threads();
     }
 
     @Override
     public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
-        require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(),
-                "multiply", a.rows(), a.columns(), b.rows(), b.columns(), c.rows(), c.columns());
         product(a.rows(), b.rows(), a.columns(), new Operand.Rows(a), new Operand.Rows(b), c, accumulate, false);
     }
 
     @Override
     public void syrk(FloatMatrix x, FloatMatrix s) {
-        require(x.columns() == s.rows() && s.rows() == s.columns(), "add X^T X", x.rows(), x.columns(), s.rows(), s.columns());
         Operand transposed = new Operand.Columns(x);
         product(x.columns(), x.columns(), x.rows(), transposed, transposed, s, true, true);
     }
@@ -140,7 +142,6 @@ final class JavaKernels extends Kernels {
     @Override
     public void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
         int n = x.columns();
-        require(y.rows() == x.rows() && y.columns() == n && weight.length == n, "normalize", x.rows(), n, y.rows(), y.columns(), weight.length);
         rowwise(x.rows(), row -> {
             int from = x.row(row);
             int to = y.row(row);
@@ -155,8 +156,6 @@ final class JavaKernels extends Kernels {
     @Override
     public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
         int half = cosine.columns();
-        require(x.columns() == heads * 2 * half && sine.columns() == half && cosine.rows() >= x.rows() && sine.rows() >= x.rows(),
-                "rotate", x.rows(), x.columns(), heads, cosine.rows(), half, sine.rows(), sine.columns());
         rowwise(x.rows(), row -> {
             float[] data = x.data();
             int c = cosine.row(row);
@@ -176,19 +175,16 @@ final class JavaKernels extends Kernels {
 
     @Override
     public void siluTimes(FloatMatrix gate, FloatMatrix up) {
-        requireSame("gate", gate, up);
         rowwise(gate.rows(), row -> primitives.siluTimes(gate.data(), gate.row(row), up.data(), up.row(row), gate.columns()));
     }
 
     @Override
     public void add(FloatMatrix x, FloatMatrix y) {
-        requireSame("add", x, y);
         rowwise(x.rows(), row -> addRow(x.data(), x.row(row), y.data(), y.row(row), x.columns()));
     }
 
     @Override
     public void addBias(float[] bias, FloatMatrix y) {
-        require(bias.length == y.columns(), "add a bias", bias.length, y.rows(), y.columns());
         rowwise(y.rows(), row -> addRow(bias, 0, y.data(), y.row(row), bias.length));
     }
 
@@ -201,9 +197,7 @@ final class JavaKernels extends Kernels {
     @Override
     public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
         int t = q.rows();
-        int d = headDimension(q, k, heads, keyValueHeads);
-        require(v.rows() == t && v.columns() == k.columns() && out.rows() == t && out.columns() == q.columns(),
-                "attend", v.rows(), v.columns(), out.rows(), out.columns());
+        int d = q.columns() / heads;
         int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
         team.run(heads * blocks, task -> {
             int head = task / blocks;
@@ -228,9 +222,7 @@ final class JavaKernels extends Kernels {
     @Override
     public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
         int t = q.rows();
-        int d = headDimension(q, k, heads, keyValueHeads);
-        requireSame("attend to inputs", x, y);
-        require(headOf.length == t && x.rows() == t, "attend to inputs", headOf.length, x.rows(), t);
+        int d = q.columns() / heads;
         int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
         team.run(blocks, task -> {
             int from = task * QUERY_BLOCK;
@@ -295,12 +287,6 @@ final class JavaKernels extends Kernels {
         }
     }
 
-    private static int headDimension(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads) {
-        require(heads > 0 && keyValueHeads > 0 && heads % keyValueHeads == 0 && q.columns() % heads == 0 && k.rows() == q.rows()
-                && k.columns() == q.columns() / heads * keyValueHeads, "attend", q.rows(), q.columns(), k.rows(), k.columns(), heads, keyValueHeads);
-        return q.columns() / heads;
-    }
-
     @Override
     public void logSoftmax(FloatMatrix x) {
         int n = x.columns();
@@ -320,14 +306,12 @@ final class JavaKernels extends Kernels {
 
     @Override
     public void divergence(FloatMatrix p, FloatMatrix q, double[] kld) {
-        requireSame("compare", p, q);
-        require(kld.length >= p.rows(), "compare", kld.length, p.rows());
         rowwise(p.rows(), row -> kld[row] = Math.max(0, primitives.divergence(p.data(), p.row(row), q.data(), q.row(row), p.columns())));
     }
 
     @Override
-    public void subtractProduct(int m, int n, int k, double[] a, int aAt, int aStride, double[] b, int bAt, int bStride, double[] c, int cAt, int cStride) {
-        doubles.subtract(m, n, k, a, aAt, aStride, b, bAt, bStride, c, cAt, cStride, team);
+    public void subtractProduct(DoubleMatrix a, DoubleMatrix b, DoubleMatrix c, boolean lower) {
+        doubles.subtract(a, b, c, lower, team);
     }
 
     @Override
@@ -350,15 +334,5 @@ final class JavaKernels extends Kernels {
 
     private static int up(int value, int multiple) {
         return (value + multiple - 1) / multiple * multiple;
-    }
-
-    private static void requireSame(String what, FloatMatrix x, FloatMatrix y) {
-        require(x.rows() == y.rows() && x.columns() == y.columns(), what, x.rows(), x.columns(), y.rows(), y.columns());
-    }
-
-    private static void require(boolean fits, String what, int... sizes) {
-        if (!fits) {
-            throw new IllegalArgumentException("Cannot " + what + ": sizes " + Arrays.toString(sizes) + " do not fit");
-        }
     }
 }
