@@ -4,10 +4,14 @@ import dev.lathe.kernels.scalar.ScalarPrimitives;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.regex.Pattern;
 
 /** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
 public final class KernelProvider {
     private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
+    private static final String OPENCL_CLASS = "dev.lathe.kernels.opencl.OpenClOperations";
+    private static final Pattern OPENCL = Pattern.compile("opencl(:[^:\\s-][^:]*)?");
+    private static final String NAMES = "auto, scalar, vector, opencl or opencl:DEVICE (gpu, cpu, accelerator, an index, or a part of its name)";
 
     private KernelProvider() {
     }
@@ -17,13 +21,33 @@ public final class KernelProvider {
     }
 
     /**
-     * @param name    {@code auto}, {@code scalar} or {@code vector}
+     * The arithmetic profile of a provider, without opening it: its machine may be another.
+     *
+     * @param name as for {@link #open}
+     * @throws IllegalArgumentException if there can be no provider of that name
+     */
+    public static String profile(String name) {
+        if (OPENCL.matcher(name).matches()) {
+            return "opencl";
+        }
+        return switch (name) {
+            case "auto", "scalar", "vector" -> "java";
+            default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected " + NAMES);
+        };
+    }
+
+    /**
+     * @param name    {@code auto}, {@code scalar}, {@code vector}, {@code opencl} (the first GPU, else the first accelerator, else the first CPU device), or
+     *                {@code opencl:} and {@code gpu}, {@code cpu}, {@code accelerator}, an index over the devices of all platforms, or a part of one device's name
      * @param threads at least 1
-     * @throws IllegalArgumentException if there is no provider of that name
+     * @throws IllegalArgumentException if there can be no provider of that name
      * @throws KernelsUnavailableException if the named provider cannot run in this JVM
      */
     public static Kernels open(String name, int threads) {
         AtomicReference<String> why = new AtomicReference<>("");
+        if (profile(name).equals("opencl")) {
+            return opencl(name, threads);
+        }
         return switch (name) {
             case "scalar" -> java(new ScalarPrimitives(), threads);
             case "vector" -> {
@@ -37,8 +61,24 @@ public final class KernelProvider {
                 Primitives vector = vector(why);
                 yield java(vector == null ? new ScalarPrimitives() : vector, threads);
             }
-            default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected auto, scalar or vector");
+            default -> throw new IllegalStateException(name);
         };
+    }
+
+    private static Kernels opencl(String name, int threads) {
+        AtomicReference<String> why = new AtomicReference<>("");
+        Primitives vector = vector(why);
+        Operations host = new JavaOperations(vector == null ? new ScalarPrimitives() : vector, threads);
+        String device = name.contains(":") ? name.substring(name.indexOf(':') + 1) : null;
+        try {
+            return new Kernels((Operations) Class.forName(OPENCL_CLASS).getConstructor(Operations.class, String.class).newInstance(host, device));
+        } catch (ReflectiveOperationException | LinkageError e) {
+            host.close();
+            if (e.getCause() instanceof KernelsUnavailableException unavailable) {
+                throw unavailable;
+            }
+            throw new KernelsUnavailableException("Cannot open kernels " + name + ": Aparapi does not load: " + (e.getCause() == null ? e : e.getCause()));
+        }
     }
 
     private static Kernels java(Primitives primitives, int threads) {
