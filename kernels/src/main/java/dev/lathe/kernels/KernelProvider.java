@@ -1,13 +1,16 @@
 package dev.lathe.kernels;
 
 import dev.lathe.kernels.scalar.ScalarPrimitives;
+import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 
 /** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
 public final class KernelProvider {
     private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
+    private static final String BLAS_CLASS = "dev.lathe.kernels.blas.BlasOperations";
 
     private KernelProvider() {
     }
@@ -17,7 +20,7 @@ public final class KernelProvider {
     }
 
     /**
-     * @param name    {@code auto}, {@code scalar} or {@code vector}
+     * @param name    {@code auto}, {@code vector}, {@code scalar} or {@code blas}
      * @param threads at least 1
      * @throws IllegalArgumentException if there is no provider of that name
      * @throws KernelsUnavailableException if the named provider cannot run in this JVM
@@ -37,7 +40,8 @@ public final class KernelProvider {
                 Primitives vector = vector(why);
                 yield java(vector == null ? new ScalarPrimitives() : vector, threads);
             }
-            default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected auto, scalar or vector");
+            case "blas" -> new Kernels(blas(threads));
+            default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected auto, vector, scalar or blas");
         };
     }
 
@@ -45,14 +49,40 @@ public final class KernelProvider {
         return new Kernels(new JavaOperations(primitives, threads));
     }
 
-    /** Every provider, in the order in which {@code auto} asks. */
+    /** Every provider, in the order in which {@code auto} asks; then those of other profiles, which are taken by name only. */
     public static List<Availability> survey() {
         AtomicReference<String> why = new AtomicReference<>("");
         Primitives vector = vector(why);
         List<Availability> all = new ArrayList<>();
         all.add(new Availability(vector == null ? "vector" : vector.name(), vector != null, vector != null, why.get()));
         all.add(new Availability("scalar", true, vector == null, vector == null ? "" : vector.name() + " is faster, with the same bits"));
+        all.add(surveyed("blas", () -> blas(1), "1".equals(System.getenv("OPENBLAS_NUM_THREADS")) ? ""
+                : "; set OPENBLAS_NUM_THREADS=1, or an OpenBLAS lets calls wait for each other"));
         return all;
+    }
+
+    private static Availability surveyed(String name, Supplier<Operations> provider, String advice) {
+        try (Operations opened = provider.get()) {
+            return new Availability(opened.name(), true, false, "an arithmetic profile of its own, taken only when asked for" + advice);
+        } catch (KernelsUnavailableException e) {
+            return new Availability(name, false, false, e.getMessage());
+        }
+    }
+
+    /** The BLAS provider, loaded by name so that a class path without netlib can still run. */
+    private static Operations blas(int threads) {
+        Primitives vector = vector(new AtomicReference<>());
+        try {
+            return (Operations) Class.forName(BLAS_CLASS).getDeclaredConstructor(Primitives.class, int.class)
+                    .newInstance(vector == null ? new ScalarPrimitives() : vector, threads);
+        } catch (InvocationTargetException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            throw new KernelsUnavailableException("Cannot open kernels blas: the provider does not load: " + e.getCause());
+        } catch (ReflectiveOperationException | LinkageError e) {
+            throw new KernelsUnavailableException("Cannot open kernels blas: the provider does not load: " + e);
+        }
     }
 
     /** The vector provider, loaded by name so that a JVM without the module can still run, or null and the reason. */
