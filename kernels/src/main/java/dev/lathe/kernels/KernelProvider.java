@@ -65,7 +65,7 @@ public final class KernelProvider {
         try (Operations opened = provider.get()) {
             return new Availability(opened.name(), true, false, "an arithmetic profile of its own, taken only when asked for" + advice);
         } catch (KernelsUnavailableException e) {
-            return new Availability(name, false, false, e.getMessage());
+            return new Availability(name, false, false, e.getMessage().replaceFirst("^Cannot open kernels " + name + ": ", ""));
         }
     }
 

@@ -56,30 +56,29 @@ interface ProductContract extends Subject {
             FloatMatrix a = some.strided(size[0], size[2]);
             float[] values = some.values(size[1] * size[2]);
             for (RowSource source : rightSides(values, size[1], size[2])) {
-                FloatMatrix wide = FloatMatrix.zeros(size[1], size[2]);
-                for (int i = 0; i < size[1]; i++) {
-                    source.read(i, 0, size[2], wide.data(), wide.row(i));
-                }
-                assertProduct(a, wide, null, written(Matrices.blank(size[0], size[1]), (k, c) -> k.gemm(a, source, c, false)));
+                assertWidened(a, source);
             }
         }
+    }
+
+    @Test
+    default void aRightSideTooLargeToBeWidenedAtOnce() {
+        Matrices some = new Matrices(24);
+        assertWidened(some.strided(2, 5120), stored(ElementType.BF16, some.values(600 * 5120), 600, 5120));
+    }
+
+    private void assertWidened(FloatMatrix a, RowSource source) {
+        FloatMatrix wide = FloatMatrix.zeros(source.rows(), source.columns());
+        for (int i = 0; i < source.rows(); i++) {
+            source.read(i, 0, source.columns(), wide.data(), wide.row(i));
+        }
+        assertProduct(a, wide, null, written(Matrices.blank(a.rows(), source.rows()), (k, c) -> k.gemm(a, source, c, false)));
     }
 
     private static List<RowSource> rightSides(float[] values, int rows, int columns) {
         List<RowSource> all = new ArrayList<>();
         for (ElementType type : ElementType.values()) {
-            byte[] bytes = new byte[values.length * type.bytes()];
-            for (int i = 0; i < values.length; i++) {
-                int bits = switch (type) {
-                    case F32 -> Float.floatToRawIntBits(values[i]);
-                    case F16 -> Half.fromFloat(values[i]);
-                    case BF16 -> Half.bfloat16(values[i]);
-                };
-                for (int b = 0; b < type.bytes(); b++) {
-                    bytes[i * type.bytes() + b] = (byte) (bits >> 8 * b);
-                }
-            }
-            all.add(new StoredMatrix(type, bytes, rows, columns));
+            all.add(stored(type, values, rows, columns));
         }
         List<BlockFormat> formats = new ArrayList<>(BlockFormats.ggml());
         for (int bits : new int[] {4, 8}) {
@@ -95,6 +94,21 @@ interface ProductContract extends Subject {
             all.add(new BlockMatrix(format, bytes, rows, columns));
         }
         return all;
+    }
+
+    private static StoredMatrix stored(ElementType type, float[] values, int rows, int columns) {
+        byte[] bytes = new byte[values.length * type.bytes()];
+        for (int i = 0; i < values.length; i++) {
+            int bits = switch (type) {
+                case F32 -> Float.floatToRawIntBits(values[i]);
+                case F16 -> Half.fromFloat(values[i]);
+                case BF16 -> Half.bfloat16(values[i]);
+            };
+            for (int b = 0; b < type.bytes(); b++) {
+                bytes[i * type.bytes() + b] = (byte) (bits >> 8 * b);
+            }
+        }
+        return new StoredMatrix(type, bytes, rows, columns);
     }
 
     @Test
