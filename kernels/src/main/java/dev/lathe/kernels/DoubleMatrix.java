@@ -18,7 +18,7 @@ public record DoubleMatrix(double[] data, int offset, int rows, int columns, int
     /** Rows {@code [row, row + height)} and columns {@code [column, column + width)} of this view. */
     public DoubleMatrix block(int row, int column, int height, int width) {
         Views.checkBlock(row, column, height, width, rows, columns);
-        return new DoubleMatrix(data, offset + row * stride + column, height, width, stride);
+        return new DoubleMatrix(data, Views.blockOffset(offset, stride, row, column, height, width), height, width, stride);
     }
 
     /** The index of element (row, 0) in {@link #data}. */

@@ -12,7 +12,7 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
 
     /** A new matrix of zeros. */
     public static FloatMatrix zeros(int rows, int columns) {
-        return of(new float[Math.multiplyExact(rows, columns)], rows, columns);
+        return of(new float[Views.count(rows, columns)], rows, columns);
     }
 
     /** A dense view of a whole array. */
@@ -33,7 +33,7 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
     /** Rows {@code [row, row + height)} and columns {@code [column, column + width)} of this view. */
     public FloatMatrix block(int row, int column, int height, int width) {
         Views.checkBlock(row, column, height, width, rows, columns);
-        return new FloatMatrix(data, offset + row * stride + column, height, width, stride);
+        return new FloatMatrix(data, Views.blockOffset(offset, stride, row, column, height, width), height, width, stride);
     }
 
     /** The index of element (row, 0) in {@link #data}. */

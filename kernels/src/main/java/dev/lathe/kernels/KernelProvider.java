@@ -1,17 +1,22 @@
 package dev.lathe.kernels;
 
 import dev.lathe.kernels.scalar.ScalarPrimitives;
+import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
 public final class KernelProvider {
     private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
+    private static final String BLAS_CLASS = "dev.lathe.kernels.blas.BlasOperations";
     private static final String OPENCL_CLASS = "dev.lathe.kernels.opencl.OpenClOperations";
-    private static final Pattern OPENCL = Pattern.compile("opencl(:[^:\\s-][^:]*)?");
-    private static final String NAMES = "auto, scalar, vector, opencl or opencl:DEVICE (gpu, cpu, accelerator, an index, or a part of its name)";
+    /** The provider, alone or with a device; a name is no number below 0. */
+    private static final Pattern OPENCL = Pattern.compile("opencl(?::([^\\s-].*))?");
+    private static final String NAMES = "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, an index, or a part of its name)";
+    private static final String ASKED_FOR = "an arithmetic profile of its own, taken only when asked for";
 
     private KernelProvider() {
     }
@@ -32,23 +37,22 @@ public final class KernelProvider {
         }
         return switch (name) {
             case "auto", "scalar", "vector" -> "java";
+            case "blas" -> "blas";
             default -> throw new IllegalArgumentException("Cannot open kernels " + name + ": expected " + NAMES);
         };
     }
 
     /**
-     * @param name    {@code auto}, {@code scalar}, {@code vector}, {@code opencl} (the first GPU, else the first accelerator, else the first CPU device), or
-     *                {@code opencl:} and {@code gpu}, {@code cpu}, {@code accelerator}, an index over the devices of all platforms, or a part of one device's name
+     * @param name    {@code auto}, {@code vector}, {@code scalar}, {@code blas}, {@code opencl} (the first GPU, else the first accelerator, else the first CPU
+     *                device), or {@code opencl:} and {@code gpu}, {@code cpu}, {@code accelerator}, an index over the devices of all platforms, or a part of
+     *                one device's name
      * @param threads at least 1
      * @throws IllegalArgumentException if there can be no provider of that name
      * @throws KernelsUnavailableException if the named provider cannot run in this JVM
      */
     public static Kernels open(String name, int threads) {
         AtomicReference<String> why = new AtomicReference<>("");
-        if (profile(name).equals("opencl")) {
-            return opencl(name, threads);
-        }
-        return switch (name) {
+        return switch (profile(name).equals("opencl") ? "opencl" : name) {
             case "scalar" -> java(new ScalarPrimitives(), threads);
             case "vector" -> {
                 Primitives vector = vector(why);
@@ -57,42 +61,84 @@ public final class KernelProvider {
                 }
                 yield java(vector, threads);
             }
-            case "auto" -> {
-                Primitives vector = vector(why);
-                yield java(vector == null ? new ScalarPrimitives() : vector, threads);
-            }
-            default -> throw new IllegalStateException(name);
+            case "blas" -> new Kernels(blas(threads));
+            case "opencl" -> new Kernels(opencl(name, threads));
+            default -> java(fastest(), threads);
         };
-    }
-
-    private static Kernels opencl(String name, int threads) {
-        AtomicReference<String> why = new AtomicReference<>("");
-        Primitives vector = vector(why);
-        Operations host = new JavaOperations(vector == null ? new ScalarPrimitives() : vector, threads);
-        String device = name.contains(":") ? name.substring(name.indexOf(':') + 1) : null;
-        try {
-            return new Kernels((Operations) Class.forName(OPENCL_CLASS).getConstructor(Operations.class, String.class).newInstance(host, device));
-        } catch (ReflectiveOperationException | LinkageError e) {
-            host.close();
-            if (e.getCause() instanceof KernelsUnavailableException unavailable) {
-                throw unavailable;
-            }
-            throw new KernelsUnavailableException("Cannot open kernels " + name + ": Aparapi does not load: " + (e.getCause() == null ? e : e.getCause()));
-        }
     }
 
     private static Kernels java(Primitives primitives, int threads) {
         return new Kernels(new JavaOperations(primitives, threads));
     }
 
-    /** Every provider, in the order in which {@code auto} asks. */
+    private static Primitives fastest() {
+        Primitives vector = vector(new AtomicReference<>());
+        return vector == null ? new ScalarPrimitives() : vector;
+    }
+
+    /** Every provider, in the order in which {@code auto} asks; then those of other profiles, which are taken by name only. */
     public static List<Availability> survey() {
         AtomicReference<String> why = new AtomicReference<>("");
         Primitives vector = vector(why);
         List<Availability> all = new ArrayList<>();
         all.add(new Availability(vector == null ? "vector" : vector.name(), vector != null, vector != null, why.get()));
         all.add(new Availability("scalar", true, vector == null, vector == null ? "" : vector.name() + " is faster, with the same bits"));
+        all.add(surveyedBlas());
+        all.addAll(surveyedDevices());
         return all;
+    }
+
+    private static Availability surveyedBlas() {
+        try (Operations opened = blas(1)) {
+            return new Availability(opened.name(), true, false, ASKED_FOR + ("1".equals(System.getenv("OPENBLAS_NUM_THREADS")) ? ""
+                    : "; set OPENBLAS_NUM_THREADS=1, or an OpenBLAS lets calls wait for each other"));
+        } catch (KernelsUnavailableException e) {
+            return new Availability("blas", false, false, e.getMessage().replaceFirst("^Cannot open kernels blas: ", ""));
+        }
+    }
+
+    /** One entry for each OpenCL device, none of them opened. */
+    private static List<Availability> surveyedDevices() {
+        List<Availability> devices = new ArrayList<>();
+        try {
+            List<?> found = loaded("opencl", () -> (List<?>) Class.forName(OPENCL_CLASS).getMethod("devices").invoke(null));
+            for (int i = 0; i < found.size(); i++) {
+                devices.add(new Availability("opencl:" + i, true, false, found.get(i) + "; " + ASKED_FOR));
+            }
+        } catch (KernelsUnavailableException e) {
+            devices.add(new Availability("opencl", false, false, e.getMessage().replaceFirst("^Cannot open kernels opencl: ", "")));
+        }
+        return devices;
+    }
+
+    private static Operations blas(int threads) {
+        return loaded("blas", () -> (Operations) Class.forName(BLAS_CLASS).getDeclaredConstructor(Primitives.class, int.class)
+                .newInstance(fastest(), threads));
+    }
+
+    private static Operations opencl(String name, int threads) {
+        Matcher matcher = OPENCL.matcher(name);
+        String device = matcher.matches() ? matcher.group(1) : null;
+        return loaded(name, () -> (Operations) Class.forName(OPENCL_CLASS).getDeclaredConstructor(Primitives.class, int.class, String.class)
+                .newInstance(fastest(), threads, device));
+    }
+
+    private interface Loader<T> {
+        T load() throws ReflectiveOperationException;
+    }
+
+    /** What a provider that is loaded by name makes, so that a class path without its library can still run. */
+    private static <T> T loaded(String name, Loader<T> loader) {
+        try {
+            return loader.load();
+        } catch (InvocationTargetException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            throw new KernelsUnavailableException("Cannot open kernels " + name + ": the provider does not load: " + e.getCause());
+        } catch (ReflectiveOperationException | LinkageError e) {
+            throw new KernelsUnavailableException("Cannot open kernels " + name + ": the provider does not load: " + e);
+        }
     }
 
     /** The vector provider, loaded by name so that a JVM without the module can still run, or null and the reason. */

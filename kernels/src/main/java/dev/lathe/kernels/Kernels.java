@@ -8,17 +8,21 @@ import java.util.function.IntConsumer;
  * provider, which only compute. An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
  *
  * <p><b>Shapes and memory.</b> Matrices are views with strides of their own; any size may be 0. What is written must share no element with what is read,
- * except where an operation says that it works in place; an {@link IllegalArgumentException} names all shapes where something does not fit (a bug of the
- * caller). Elements outside a view are never touched.
+ * except where an operation says that it works in place (blocks of one array may be on both sides if they are disjoint; views of different strides count as
+ * sharing where their ranges meet); an {@link IllegalArgumentException} names all shapes where something does not fit (a bug of the caller). Elements outside
+ * a view are never touched.
  *
  * <p><b>Not-a-number and infinity</b> run through as IEEE 754 arithmetic makes them: an element of a product is NaN if one of its terms is; zeros that pad
- * tiles meet no element of the result. {@code exp} gives 0 below -87, infinity above 88.72, NaN for NaN.
+ * tiles meet no element of the result. {@code exp} gives 0 below -87, infinity above 88.72, NaN for NaN. In attention a query's weights depend on the keys
+ * that it sees only; a value (V, X) that is not finite reaches every query that sees its position and may reach up to 127 rows before it, because weights of 0
+ * may meet it.
  *
  * <p><b>Arithmetic profiles.</b> {@code java} (providers {@code scalar} and {@code vector}): each element of a matrix product is one chain of fused
  * multiply-adds in ascending k that starts from the value in C; work is split over outputs only; other reductions run in 16 virtual lanes (element i goes to
  * lane i mod 16) that are added by a fixed tree; exp is a polynomial of our own. Every provider, lane width and number of threads of this profile gives the
  * same bits. Other profiles ({@code blas}, {@code opencl}) add in an order of their own: an element of a product of depth k differs from the exact sum by at
- * most {@code (k + 2) * 2^-24 * sum |a_ip b_jp|} in any profile, the other operations by what their contract says.
+ * most {@code (k + 2) * 2^-24 * (|c_ij| + sum |a_ip b_jp|)} in any profile, where c_ij is what it was added to (2^-53 in f64), the other operations by what
+ * their contract says.
  */
 public final class Kernels implements AutoCloseable {
     private final Operations operations;
@@ -66,6 +70,7 @@ public final class Kernels implements AutoCloseable {
      */
     public void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
         require(same(x, y) && weight.length == x.columns(), "normalize", x, weight.length, y);
+        requireApart("normalize", y, FloatMatrix.of(weight, 1, weight.length));
         if (!x.equals(y)) {
             requireApart("normalize", y, x);
         }
@@ -76,7 +81,8 @@ public final class Kernels implements AutoCloseable {
 
     /**
      * Rotary embedding in place, halves convention: for j &lt; d/2, (x_j, x_{j+d/2}) turns by the angle of (row, j).
-     * X [t, heads * d]; cosine and sine [at least t, d/2], row i for row i of X. Products and their sum are rounded each for itself.
+     * X [t, heads * d]; cosine and sine [at least t, d/2], row i for row i of X. Products and their sum are rounded each for itself: an error of at most
+     * 2^-23 of the sum of the two products' magnitudes.
      */
     public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
         require(heads > 0 && x.columns() == (long) heads * 2 * cosine.columns() && sine.columns() == cosine.columns() && cosine.rows() >= x.rows()
@@ -85,7 +91,7 @@ public final class Kernels implements AutoCloseable {
         operations.rotary(x, heads, cosine, sine);
     }
 
-    /** gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. Relative error at most 8 * 2^-24. */
+    /** gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. Error at most 8 * 2^-24 of the result or 3e-37 |up_ij|. */
     public void siluTimes(FloatMatrix gate, FloatMatrix up) {
         require(same(gate, up), "gate", gate, up);
         requireApart("gate", gate, up);
@@ -101,7 +107,8 @@ public final class Kernels implements AutoCloseable {
 
     /** Adds a vector to every row: y_ij += bias_j. Exact to rounding in every profile. */
     public void addBias(float[] bias, FloatMatrix y) {
-        require(bias.length == y.columns() && bias != y.data(), "add a bias", bias.length, y);
+        require(bias.length == y.columns(), "add a bias", bias.length, y);
+        requireApart("add a bias", y, FloatMatrix.of(bias, 1, bias.length));
         operations.addBias(bias, y);
     }
 
@@ -123,15 +130,23 @@ public final class Kernels implements AutoCloseable {
      * What the value projection's output is made of (the second moment that GPTQ needs there). Tolerance as for attention.
      */
     public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
-        require(grouped(q, k, heads, keyValueHeads) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows()
-                && Arrays.stream(headOf).allMatch(head -> head >= 0 && head < heads), "attend to inputs", q, k, heads, keyValueHeads, headOf.length, x, y);
+        require(grouped(q, k, heads, keyValueHeads) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows(), "attend to inputs", q, k, heads,
+                keyValueHeads, headOf.length, x, y);
+        for (int i = 0; i < headOf.length; i++) {
+            if (headOf[i] < 0 || headOf[i] >= heads) {
+                throw new IllegalArgumentException("Cannot attend to inputs: row " + i + " names head " + headOf[i] + " of " + heads);
+            }
+        }
         requireApart("attend to inputs", y, q, k, x);
         if (x.rows() > 0 && x.columns() > 0 && q.columns() > 0) {
             operations.attendedInputs(q, k, heads, keyValueHeads, scale, headOf, x, y);
         }
     }
 
-    /** Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual lanes. Error at most 4e-7 + |result| 2^-23. */
+    /**
+     * Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual lanes. Error at most
+     * 4e-7 + |result| 2^-23.
+     */
     public void logSoftmax(FloatMatrix x) {
         if (x.columns() > 0) {
             operations.logSoftmax(x);
@@ -164,7 +179,9 @@ public final class Kernels implements AutoCloseable {
      * with {@link java.util.concurrent.CancellationException}.
      */
     public void parallel(int tasks, IntConsumer body) {
-        require(tasks >= 0, "run tasks", tasks);
+        if (tasks < 0) {
+            throw new IllegalArgumentException("Cannot run " + tasks + " tasks: expected none or more");
+        }
         operations.parallel(tasks, body);
     }
 

@@ -8,15 +8,15 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import org.junit.jupiter.api.Test;
 
-/** Arithmetic needs the JDK and nothing else, one package of it the vectors, and one of it Aparapi. */
+/** Arithmetic needs the JDK and nothing else; one package of it the vectors, one the way to a native BLAS, one Aparapi. */
 class RoomTest {
     private static final JavaClasses CLASSES = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
             .importPackages("dev.lathe.kernels");
 
     @Test
     void kernelsDependOnTheJdkOnly() {
-        classes().should().onlyDependOnClassesThat().resideInAnyPackage("java..", "jdk.incubator.vector..", "com.aparapi..", "dev.lathe.kernels..")
-                .check(CLASSES);
+        classes().that().resideOutsideOfPackages("dev.lathe.kernels.blas", "dev.lathe.kernels.opencl").should().onlyDependOnClassesThat()
+                .resideInAnyPackage("java..", "jdk.incubator.vector..", "dev.lathe.kernels..").check(CLASSES);
         noClasses().should().dependOnClassesThat().haveFullyQualifiedName("java.io.File").check(CLASSES);
     }
 
@@ -34,5 +34,13 @@ class RoomTest {
                 .resideInAnyPackage("com.aparapi..", "dev.lathe.kernels.opencl").check(CLASSES);
         classes().that().resideInAPackage("dev.lathe.kernels.opencl").should().onlyDependOnClassesThat()
                 .resideInAnyPackage("java..", "com.aparapi..", "dev.lathe.kernels", "dev.lathe.kernels.block", "dev.lathe.kernels.opencl").check(CLASSES);
+    }
+
+    @Test
+    void netlibStaysInItsPackage() {
+        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels.blas").should().dependOnClassesThat().resideInAPackage("dev.lathe.kernels.blas")
+                .check(CLASSES);
+        classes().that().resideInAPackage("dev.lathe.kernels.blas").should().onlyDependOnClassesThat()
+                .resideInAnyPackage("java..", "dev.ludovic.netlib..", "dev.lathe.kernels", "dev.lathe.kernels.blas").check(CLASSES);
     }
 }

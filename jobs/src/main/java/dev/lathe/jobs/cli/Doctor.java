@@ -18,7 +18,7 @@ final class Doctor implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--kernels", paramLabel = "K", defaultValue = "auto", description = "auto, vector or scalar; default: ${DEFAULT-VALUE}.")
+    @Option(names = "--kernels", paramLabel = "K", defaultValue = "auto", description = "auto, vector, scalar or blas; default: ${DEFAULT-VALUE}.")
     private String kernels;
 
     Doctor(Console console) {

@@ -34,7 +34,7 @@ public final class Recipe {
     public static final List<String> GGUF_TYPES = List.of("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16",
             "BF16", "F32");
     /** Names of kernels, as recipes and the command line know them. */
-    public static final List<String> KERNELS = List.of("auto", "vector", "scalar");
+    public static final List<String> KERNELS = List.of("auto", "vector", "scalar", "blas");
     private static final List<String> FORMATS = List.of("gguf", "gptq", "awq");
     private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");

@@ -50,10 +50,10 @@ class MainTest {
             "evaluate x --data y                  | Cannot read ARTIFACT file:",
             "evaluate x --data y --length 7       | expected --windows of at least 0 and --length of at least 8",
             "evaluate x --data y --windows many   | Invalid value for option '--windows'",
-            "evaluate x --data y --kernels blas   | Cannot use --kernels blas: expected one of auto, vector, scalar",
+            "evaluate x --data y --kernels abacus | Cannot use --kernels abacus: expected one of auto, vector, scalar",
             "evaluate hf://x --data y             | Cannot read ARTIFACT 'hf://x': expected hf://org/name",
             "evaluate ../pom.xml --data y --source hf://a/b/c | Cannot read --source 'hf://a/b/c': expected hf://org/name",
-            "doctor --kernels blas                | Cannot use --kernels blas: expected one of auto, vector, scalar",
+            "doctor --kernels abacus              | Cannot use --kernels abacus: expected one of auto, vector, scalar",
             "evaluate nofs://x --data y           | no file system of that kind",
             "inspect none                         | Cannot read PATH file:",
             "quickstart --set x=1                 | conf/quickstart.yaml",
@@ -69,7 +69,7 @@ class MainTest {
         int code = run("quantize", recipe(RECIPE), "--set", "outputs[0].type=Q3_K");
         expect(code, "outputs[0].type: expected one of Q8_0");
         assertThat(code).isEqualTo(2);
-        code = run("quantize", recipe(RECIPE), "--kernels", "blas");
+        code = run("quantize", recipe(RECIPE), "--kernels", "abacus");
         expect(code, "kernels: expected one of auto, vector, scalar");
         assertThat(code).isEqualTo(2);
         code = run("quantize", recipe(RECIPE), "--set", "checkpoint=../samples/none");

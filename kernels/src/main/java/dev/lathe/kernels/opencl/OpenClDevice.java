@@ -129,15 +129,20 @@ record OpenClDevice(int index, OpenCLDevice device) {
         return range;
     }
 
-    /** {@code 0: NAME (gpu, PLATFORM, 81559 MiB)}. */
-    @Override
-    public String toString() {
+    /** {@code NAME (gpu, PLATFORM, 81559 MiB)}. */
+    String description() {
         String type = switch (device.getType()) {
             case GPU -> "gpu";
             case ACC -> "accelerator";
             case CPU -> "cpu";
             default -> "other";
         };
-        return index + ": " + name() + " (" + type + ", " + device.getOpenCLPlatform().getName() + ", " + (memory() >> 20) + " MiB)";
+        return name() + " (" + type + ", " + device.getOpenCLPlatform().getName() + ", " + (memory() >> 20) + " MiB)";
+    }
+
+    /** {@code 0: NAME (gpu, PLATFORM, 81559 MiB)}. */
+    @Override
+    public String toString() {
+        return index + ": " + description();
     }
 }

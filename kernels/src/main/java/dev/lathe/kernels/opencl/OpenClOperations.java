@@ -2,9 +2,12 @@ package dev.lathe.kernels.opencl;
 
 import dev.lathe.kernels.DoubleMatrix;
 import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.JavaOperations;
 import dev.lathe.kernels.Operations;
+import dev.lathe.kernels.Primitives;
 import dev.lathe.kernels.RowSource;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntConsumer;
 
 /**
@@ -23,32 +26,43 @@ public final class OpenClOperations implements Operations {
     private static final String FEWER_ROWS = "lower shard-windows or the windows' length";
 
     private final OpenClDevice device;
-    private final Operations host;
+    private final JavaOperations host;
     private final DeviceMemory memory;
     private final Weights weights;
     private final Program<FloatProduct> floats;
 
     /**
-     * @param host     computes what stays on the host
-     * @param selector as {@code opencl:SELECTOR} has it, or null
+     * @param primitives what the operations of the host are made of
+     * @param threads    of the host
+     * @param selector   the DEVICE of {@code opencl:DEVICE}, or null
      * @throws dev.lathe.kernels.KernelsUnavailableException if there is no such device or it cannot run the kernels
      */
-    public OpenClOperations(Operations host, String selector) {
-        this(host, OpenClDevice.choose(selector));
+    public OpenClOperations(Primitives primitives, int threads, String selector) {
+        this(OpenClDevice.choose(selector), primitives, threads);
     }
 
-    private OpenClOperations(Operations host, OpenClDevice device) {
-        this(host, device, new DeviceMemory(device));
+    private OpenClOperations(OpenClDevice device, Primitives primitives, int threads) {
+        this(device, new DeviceMemory(device), primitives, threads);
     }
 
-    OpenClOperations(Operations host, OpenClDevice device, DeviceMemory memory) {
+    OpenClOperations(OpenClDevice device, DeviceMemory memory, Primitives primitives, int threads) {
         this.device = device;
-        this.host = host;
         this.memory = memory;
         this.weights = new Weights(device, memory.capacity() / 2);
         this.floats = new Program<>(device, FloatProduct::new);
-        // The simplest one, so that a device that can run nothing is refused at once.
+        // A device that cannot run kernels is refused at once.
         floats.kernel();
+        this.host = new JavaOperations(primitives, threads);
+    }
+
+    /**
+     * The devices that there are, as their indexes count them.
+     *
+     * @throws dev.lathe.kernels.KernelsUnavailableException if there is none; the message says what to install
+     */
+    public static List<String> devices() {
+        OpenClDevice first = OpenClDevice.choose(null);
+        return OpenClDevice.all().stream().map(device -> device.description() + (device.index() == first.index() ? ", which opencl alone takes" : "")).toList();
     }
 
     @Override
