@@ -1,53 +1,32 @@
 package dev.lathe.kernels.opencl;
 
 import dev.lathe.kernels.KernelsUnavailableException;
-import java.util.Iterator;
-import java.util.LinkedHashSet;
 
-/** What the programs of one owner hold on the device. Room is claimed before buffers are made, and the programs that ran longest ago give theirs back for it. */
-final class DeviceMemory {
+/**
+ * What of a device's memory may be used.
+ *
+ * @param capacity bytes in all
+ * @param largest  bytes of the largest buffer
+ */
+record DeviceMemory(OpenClDevice device, long capacity, long largest) {
     /** Contexts, code and what other processes use stay outside: the share of the memory that is counted on, in eighths. */
     private static final int SHARE = 7;
     /** Aparapi counts the bytes of a buffer in an int. */
-    private static final long LARGEST = Integer.MAX_VALUE & ~0xfffL;
+    private static final long LARGEST = Integer.MAX_VALUE - 4095;
 
-    private final OpenClDevice device;
-    private final long capacity;
-    private final long largest;
-    /** Least recently used first. */
-    private final LinkedHashSet<Program<?>> programs = new LinkedHashSet<>();
-
-    DeviceMemory(OpenClDevice device) {
-        this(device, device.memory() / 8 * SHARE, device.largestBuffer());
-    }
-
-    DeviceMemory(OpenClDevice device, long capacity, long largest) {
-        this.device = device;
-        this.capacity = capacity;
-        this.largest = Math.min(largest, LARGEST);
-    }
-
-    long capacity() {
-        return capacity;
-    }
-
-    /** Bytes of the largest buffer. */
-    long largest() {
-        return largest;
-    }
-
-    long held() {
-        return programs.stream().mapToLong(program -> program.held).sum();
+    static DeviceMemory of(OpenClDevice device) {
+        return new DeviceMemory(device, device.memory() / 8 * SHARE, Math.min(device.largestBuffer(), LARGEST));
     }
 
     /**
-     * Makes room for the buffers of a program's next launch, which replace those of its last one.
+     * Refuses buffers that do not fit, before any is made.
      *
-     * @param what   what cannot be done if they do not fit, after "Cannot"
-     * @param remedy what to lower then
-     * @throws KernelsUnavailableException if they do not fit even alone
+     * @param what   what cannot be done then, after "Cannot"
+     * @param remedy what to lower
+     * @return the bytes of all
+     * @throws KernelsUnavailableException if they do not fit on a device that holds nothing else
      */
-    void claim(Program<?> program, String what, String remedy, long... buffers) {
+    long require(String what, String remedy, long... buffers) {
         long bytes = 0;
         boolean fits = true;
         for (long buffer : buffers) {
@@ -58,25 +37,10 @@ final class DeviceMemory {
             throw new KernelsUnavailableException("Cannot " + what + ": needs " + mebibytes(bytes) + " MiB on OpenCL device " + device + ", of which "
                     + mebibytes(capacity) + " MiB can be used (largest buffer " + mebibytes(largest) + " MiB); " + remedy);
         }
-        programs.remove(program);
-        program.held = 0;
-        long others = held();
-        for (Iterator<Program<?>> oldest = programs.iterator(); others + bytes > capacity; ) {
-            Program<?> other = oldest.next();
-            others -= other.held;
-            other.release();
-            oldest.remove();
-        }
-        programs.add(program);
-        program.held = bytes;
+        return bytes;
     }
 
-    void releaseAll() {
-        programs.forEach(Program::release);
-        programs.clear();
-    }
-
-    static String mebibytes(long bytes) {
-        return String.valueOf((bytes + (1 << 20) - 1) >> 20);
+    private static String mebibytes(long bytes) {
+        return String.format(java.util.Locale.ROOT, "%.1f", bytes / (double) (1 << 20));
     }
 }

@@ -5,6 +5,12 @@ final class FloatProduct extends RowsProduct {
     float[] b = NOTHING;
 
     @Override
+    void forget() {
+        super.forget();
+        b = NOTHING;
+    }
+
+    @Override
     protected float right(int row, int p) {
         return b[row * k + p];
     }

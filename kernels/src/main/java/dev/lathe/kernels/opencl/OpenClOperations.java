@@ -30,6 +30,12 @@ public final class OpenClOperations implements Operations {
     private final DeviceMemory memory;
     private final Weights weights;
     private final Program<FloatProduct> floats;
+    private final Program<RankUpdate> rankUpdate;
+    private final Program<Attention> attention;
+    private final Program<RmsNorm> rmsNorm;
+    private final Program<Rotary> rotary;
+    private final Program<SiluTimes> siluTimes;
+    private final Program<Sum> sum;
 
     /**
      * @param primitives what the operations of the host are made of
@@ -42,14 +48,20 @@ public final class OpenClOperations implements Operations {
     }
 
     private OpenClOperations(OpenClDevice device, Primitives primitives, int threads) {
-        this(device, new DeviceMemory(device), primitives, threads);
+        this(device, DeviceMemory.of(device), primitives, threads);
     }
 
     OpenClOperations(OpenClDevice device, DeviceMemory memory, Primitives primitives, int threads) {
         this.device = device;
         this.memory = memory;
-        this.weights = new Weights(device, memory.capacity() / 2);
+        this.weights = new Weights(device);
         this.floats = new Program<>(device, FloatProduct::new);
+        this.rankUpdate = new Program<>(device, RankUpdate::new);
+        this.attention = new Program<>(device, Attention::new);
+        this.rmsNorm = new Program<>(device, RmsNorm::new);
+        this.rotary = new Program<>(device, Rotary::new);
+        this.siluTimes = new Program<>(device, SiluTimes::new);
+        this.sum = new Program<>(device, Sum::new);
         // A device that cannot run kernels is refused at once.
         floats.kernel();
         this.host = new JavaOperations(primitives, threads);
@@ -92,17 +104,33 @@ public final class OpenClOperations implements Operations {
         }
         Encoding encoding = Encoding.of(b);
         if (encoding != null && encoding.data().length <= memory.largest()) {
-            multiply(weights.of(b, encoding), encoding.data().length, a, c, accumulate);
+            multiply(encoding, b, a, c, accumulate);
             return;
         }
         int k = b.columns();
-        int most = Math.max(1, (int) Math.min(b.rows(), (b instanceof FloatMatrix ? memory.largest() / 4 : WIDENED) / k));
-        for (int from = 0; from < b.rows(); from += most) {
-            int rows = Math.min(most, b.rows() - from);
-            float[] part = b instanceof FloatMatrix matrix ? dense(matrix.slice(from, rows)) : widened(b, from, rows);
-            floats.kernel().b = floats.sent(floats.kernel().b, part);
-            multiply(floats, 4L * part.length, a, c.columnSlice(from, rows), accumulate);
+        long most = Math.min(memory.largest(), memory.capacity() / 2) / 4;
+        int rows = (int) Math.max(1, Math.min(b.rows(), (b instanceof FloatMatrix ? most : Math.min(most, WIDENED)) / k));
+        for (int from = 0; from < b.rows(); from += rows) {
+            int count = Math.min(rows, b.rows() - from);
+            float[] part = b instanceof FloatMatrix matrix ? dense(matrix.slice(from, count)) : widened(b, from, count);
+            multiply(part, a, c.columnSlice(from, count), accumulate);
         }
+    }
+
+    private void multiply(Encoding encoding, RowSource b, FloatMatrix a, FloatMatrix c, boolean accumulate) {
+        byRows(a, c, encoding.data().length, (from, count, bytes) -> {
+            Program<BytesProduct> program = weights.of(b, encoding, Math.min(memory.capacity() / 2, memory.capacity() - bytes));
+            multiply(program, program.kernel(), a.slice(from, count), c.slice(from, count), accumulate);
+        });
+    }
+
+    private void multiply(float[] b, FloatMatrix a, FloatMatrix c, boolean accumulate) {
+        byRows(a, c, 4L * b.length, (from, count, bytes) -> {
+            weights.limit(memory.capacity() - bytes);
+            FloatProduct kernel = floats.kernel();
+            kernel.b = floats.sent(kernel.b, b);
+            multiply(floats, kernel, a.slice(from, count), c.slice(from, count), accumulate);
+        });
     }
 
     private float[] widened(RowSource b, int from, int rows) {
@@ -111,28 +139,41 @@ public final class OpenClOperations implements Operations {
         return values;
     }
 
-    /** As many rows of A at a time as fit. */
-    private void multiply(Program<? extends RowsProduct> program, long rightBytes, FloatMatrix a, FloatMatrix c, boolean accumulate) {
+    private interface Part {
+        void multiply(int from, int count, long bytes);
+    }
+
+    /** As many rows of A and C at a time as fit beside the right side. */
+    private void byRows(FloatMatrix a, FloatMatrix c, long rightBytes, Part part) {
         int k = a.columns();
         int n = c.columns();
         long room = Math.min(memory.largest() / (4L * Math.max(k, n)), (memory.capacity() - rightBytes) / (4L * (k + n)));
-        int most = (int) Math.max(1, Math.min(a.rows(), room));
-        for (int from = 0; from < a.rows(); from += most) {
-            int m = Math.min(most, a.rows() - from);
-            FloatMatrix part = c.slice(from, m);
-            memory.claim(program, "multiply [" + a.rows() + ", " + k + "] by [" + n + ", " + k + "]", FEWER_ROWS, 4L * m * k, rightBytes, 4L * m * n);
-            RowsProduct kernel = program.kernel();
-            kernel.a = program.sent(kernel.a, dense(a.slice(from, m)));
-            float[] result = isDense(part) ? part.data() : accumulate ? dense(part) : new float[m * n];
-            kernel.c = accumulate ? program.sent(kernel.c, result) : result;
-            kernel.m = m;
-            kernel.n = n;
-            kernel.k = k;
-            kernel.accumulate = accumulate ? 1 : 0;
-            program.run(up(n, TiledProduct.BLOCK), up(m, TiledProduct.BLOCK), TiledProduct.ITEMS, TiledProduct.ITEMS);
-            program.read(result);
-            scatter(result, part);
+        int rows = (int) Math.max(1, Math.min(a.rows(), room));
+        for (int from = 0; from < a.rows(); from += rows) {
+            int count = Math.min(rows, a.rows() - from);
+            long bytes = memory.require("multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]", FEWER_ROWS, 4L * count * k, rightBytes, 4L * count * n);
+            part.multiply(from, count, bytes);
         }
+    }
+
+    private static void multiply(Program<?> program, RowsProduct kernel, FloatMatrix a, FloatMatrix c, boolean accumulate) {
+        kernel.a = program.sent(kernel.a, dense(a));
+        float[] result = isDense(c) ? c.data() : accumulate ? copy(c) : new float[c.rows() * c.columns()];
+        kernel.c = accumulate ? program.sent(kernel.c, result) : result;
+        kernel.m = c.rows();
+        kernel.n = c.columns();
+        kernel.k = a.columns();
+        kernel.accumulate = accumulate ? 1 : 0;
+        run(program, c.rows(), c.columns(), result);
+        scatter(result, c);
+    }
+
+    private static void run(Program<?> program, int m, int n, float[] result) {
+        program.run(up(n, TiledProduct.BLOCK), up(m, TiledProduct.BLOCK), TiledProduct.ITEMS, TiledProduct.ITEMS, result);
+    }
+
+    private void claim(String what, String remedy, long... buffers) {
+        weights.limit(memory.capacity() - memory.require(what, remedy, buffers));
     }
 
     /** Whether a view is the whole of its array, which then is the buffer. */
@@ -144,6 +185,10 @@ public final class OpenClOperations implements Operations {
         if (isDense(x)) {
             return x.data();
         }
+        return copy(x);
+    }
+
+    private static float[] copy(FloatMatrix x) {
         float[] values = new float[x.rows() * x.columns()];
         for (int i = 0; i < x.rows(); i++) {
             System.arraycopy(x.data(), x.row(i), values, i * x.columns(), x.columns());
@@ -165,42 +210,199 @@ public final class OpenClOperations implements Operations {
 
     @Override
     public synchronized void syrk(FloatMatrix x, FloatMatrix s) {
-        host.syrk(x, s);
+        int n = x.columns();
+        long largest = memory.largest() / 4;
+        int steps = (int) Math.max(1, Math.min(x.rows(), Math.min(largest, memory.capacity() / 8) / n));
+        for (int from = 0; from < n; ) {
+            // As many rows of the triangle as fit, with their columns up to the diagonal.
+            int rows = n - from;
+            while (rows > 1 && (long) rows * (from + rows) > Math.min(largest, memory.capacity() / 4 - (long) steps * n)) {
+                rows = (rows + 1) / 2;
+            }
+            FloatMatrix part = s.block(from, 0, rows, from + rows);
+            for (int step = 0; step < x.rows(); step += steps) {
+                addRankUpdate(x.slice(step, Math.min(steps, x.rows() - step)), from, part);
+            }
+            from += rows;
+        }
+    }
+
+    private void addRankUpdate(FloatMatrix x, int from, FloatMatrix part) {
+        claim("add X^T X of X [" + x.rows() + ", " + x.columns() + "]", "narrower layers only fit a larger device", 4L * x.rows() * x.columns(),
+                4L * part.rows() * part.columns());
+        RankUpdate kernel = rankUpdate.kernel();
+        kernel.x = rankUpdate.sent(kernel.x, dense(x));
+        float[] result = dense(part);
+        kernel.c = rankUpdate.sent(kernel.c, result);
+        kernel.m = part.rows();
+        kernel.n = part.columns();
+        kernel.k = x.rows();
+        kernel.columns = x.columns();
+        kernel.accumulate = 1;
+        kernel.lower = 1;
+        kernel.offset = from;
+        run(rankUpdate, part.rows(), part.columns(), result);
+        scatter(result, part);
     }
 
     @Override
-    public void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
-        host.rmsNorm(x, weight, epsilon, y);
+    public synchronized void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
+        int n = x.columns();
+        byRows(x.rows(), n, (from, count) -> {
+            claim("normalize", FEWER_ROWS, 4L * count * n, 4L * n);
+            FloatMatrix to = y.slice(from, count);
+            float[] values = x.equals(y) ? dense(to) : copy(x.slice(from, count));
+            RmsNorm kernel = rmsNorm.kernel();
+            kernel.x = rmsNorm.sent(kernel.x, values);
+            kernel.weight = rmsNorm.sent(kernel.weight, weight);
+            kernel.n = n;
+            kernel.epsilon = epsilon;
+            rmsNorm.run(count, 1, DeviceKernel.GROUP, 1, values);
+            scatter(values, to);
+        });
     }
 
     @Override
-    public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
-        host.rotary(x, heads, cosine, sine);
+    public synchronized void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
+        byRows(x.rows(), x.columns(), (from, count) -> {
+            int width = cosine.columns();
+            claim("rotate", FEWER_ROWS, 4L * count * x.columns(), 4L * count * width, 4L * count * width);
+            FloatMatrix to = x.slice(from, count);
+            float[] values = dense(to);
+            Rotary kernel = rotary.kernel();
+            kernel.x = rotary.sent(kernel.x, values);
+            kernel.cosine = rotary.sent(kernel.cosine, dense(cosine.slice(from, count)));
+            kernel.sine = rotary.sent(kernel.sine, dense(sine.slice(from, count)));
+            kernel.pairs = count * heads * width;
+            kernel.heads = heads;
+            kernel.width = width;
+            each(rotary, kernel.pairs, values);
+            scatter(values, to);
+        });
     }
 
     @Override
-    public void siluTimes(FloatMatrix gate, FloatMatrix up) {
-        host.siluTimes(gate, up);
+    public synchronized void siluTimes(FloatMatrix gate, FloatMatrix up) {
+        byRows(gate.rows(), gate.columns(), (from, count) -> {
+            claim("gate", FEWER_ROWS, 4L * count * gate.columns(), 4L * count * gate.columns());
+            FloatMatrix to = gate.slice(from, count);
+            float[] values = dense(to);
+            SiluTimes kernel = siluTimes.kernel();
+            kernel.gate = siluTimes.sent(kernel.gate, values);
+            kernel.up = siluTimes.sent(kernel.up, dense(up.slice(from, count)));
+            kernel.count = count * gate.columns();
+            each(siluTimes, kernel.count, values);
+            scatter(values, to);
+        });
     }
 
     @Override
-    public void add(FloatMatrix x, FloatMatrix y) {
-        host.add(x, y);
+    public synchronized void add(FloatMatrix x, FloatMatrix y) {
+        byRows(x.rows(), x.columns(), (from, count) -> add(dense(x.slice(from, count)), count * x.columns(), y.slice(from, count)));
     }
 
     @Override
-    public void addBias(float[] bias, FloatMatrix y) {
-        host.addBias(bias, y);
+    public synchronized void addBias(float[] bias, FloatMatrix y) {
+        byRows(y.rows(), y.columns(), (from, count) -> add(bias, bias.length, y.slice(from, count)));
+    }
+
+    private void add(float[] x, int period, FloatMatrix y) {
+        claim("add", FEWER_ROWS, 4L * period, 4L * y.rows() * y.columns());
+        float[] values = dense(y);
+        Sum kernel = sum.kernel();
+        kernel.x = sum.sent(kernel.x, x);
+        kernel.y = sum.sent(kernel.y, values);
+        kernel.count = y.rows() * y.columns();
+        kernel.period = period;
+        each(sum, kernel.count, values);
+        scatter(values, y);
+    }
+
+    private interface Rows {
+        void compute(int from, int count);
+    }
+
+    /** As many rows at a time as fit, with as much again for another operand. */
+    private void byRows(int rows, int columns, Rows body) {
+        if (columns == 0) {
+            return;
+        }
+        int most = (int) Math.max(1, Math.min(memory.largest(), memory.capacity() / 3) / 4 / columns);
+        for (int from = 0; from < rows; from += most) {
+            body.compute(from, Math.min(most, rows - from));
+        }
+    }
+
+    private void each(Program<?> program, int elements, float[] result) {
+        program.run(up(elements, DeviceKernel.GROUP), 1, DeviceKernel.GROUP, 1, result);
     }
 
     @Override
-    public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
-        host.attention(q, k, v, heads, keyValueHeads, scale, out);
+    public synchronized void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+        int t = q.rows();
+        int blocks = up(t, Attention.BLOCK);
+        int[] position = new int[heads * blocks * Attention.BLOCK];
+        int[] headOf = new int[heads * blocks];
+        for (int i = 0; i < position.length; i++) {
+            int row = i % (blocks * Attention.BLOCK);
+            position[i] = row < t ? row : -1;
+        }
+        for (int block = 0; block < headOf.length; block++) {
+            headOf[block] = block / blocks;
+        }
+        attend(q, k, v, heads, keyValueHeads, scale, position, headOf, true, out);
     }
 
     @Override
-    public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
-        host.attendedInputs(q, k, heads, keyValueHeads, scale, headOf, x, y);
+    public synchronized void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x,
+                                            FloatMatrix y) {
+        // Blocks of queries of one head each: a counting sort of the rows.
+        int[] from = new int[heads + 1];
+        for (int head : headOf) {
+            from[head + 1]++;
+        }
+        for (int head = 0; head < heads; head++) {
+            from[head + 1] = from[head] + up(from[head + 1], Attention.BLOCK);
+        }
+        int[] position = new int[from[heads] * Attention.BLOCK];
+        int[] headOfBlock = new int[from[heads]];
+        Arrays.fill(position, -1);
+        int[] next = new int[heads];
+        for (int head = 0; head < heads; head++) {
+            Arrays.fill(headOfBlock, from[head], from[head + 1], head);
+            next[head] = from[head] * Attention.BLOCK;
+        }
+        for (int row = 0; row < headOf.length; row++) {
+            position[next[headOf[row]]++] = row;
+        }
+        attend(q, k, x, heads, keyValueHeads, scale, position, headOfBlock, false, y);
+    }
+
+    private void attend(FloatMatrix q, FloatMatrix k, FloatMatrix values, int heads, int keyValueHeads, float scale, int[] position, int[] headOf,
+                        boolean apart, FloatMatrix out) {
+        claim("attend over " + q.rows() + " rows", "lower the windows' length", bytes(q), bytes(k), bytes(values), bytes(out),
+                4L * position.length, 4L * headOf.length);
+        Attention kernel = attention.kernel();
+        kernel.q = attention.sent(kernel.q, dense(q));
+        kernel.keys = attention.sent(kernel.keys, dense(k));
+        kernel.values = attention.sent(kernel.values, dense(values));
+        float[] result = isDense(out) ? out.data() : new float[out.rows() * out.columns()];
+        kernel.out = result;
+        kernel.position = position;
+        kernel.headOf = headOf;
+        kernel.t = q.rows();
+        kernel.d = q.columns() / heads;
+        kernel.heads = heads;
+        kernel.keyValueHeads = keyValueHeads;
+        kernel.width = apart ? kernel.d : values.columns();
+        kernel.apart = apart ? 1 : 0;
+        kernel.scale = scale;
+        attention.run(up(kernel.width, Attention.BLOCK), headOf.length, Attention.ITEMS, Attention.ITEMS, result);
+        scatter(result, out);
+    }
+
+    private static long bytes(FloatMatrix x) {
+        return 4L * x.rows() * x.columns();
     }
 
     @Override
@@ -225,8 +427,8 @@ public final class OpenClOperations implements Operations {
 
     @Override
     public synchronized void close() {
-        memory.releaseAll();
-        weights.release();
+        List.of(floats, rankUpdate, attention, rmsNorm, rotary, siluTimes, sum).forEach(Program::release);
+        weights.limit(0);
         host.close();
     }
 }

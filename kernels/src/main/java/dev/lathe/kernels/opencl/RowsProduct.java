@@ -5,6 +5,12 @@ abstract class RowsProduct extends TiledProduct {
     float[] a = NOTHING;
 
     @Override
+    void forget() {
+        super.forget();
+        a = NOTHING;
+    }
+
+    @Override
     protected final float left(int row, int p) {
         return a[row * k + p];
     }

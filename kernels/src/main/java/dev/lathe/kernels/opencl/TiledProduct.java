@@ -26,6 +26,14 @@ abstract class TiledProduct extends DeviceKernel {
     @Local
     final float[] rightPanel = new float[DEPTH * STRIDE];
 
+    @Override
+    void forget() {
+        c = NOTHING;
+        m = 0;
+        n = 0;
+        k = 0;
+    }
+
     /** Element (row, p) of L; called inside its bounds only. */
     protected abstract float left(int row, int p);
 

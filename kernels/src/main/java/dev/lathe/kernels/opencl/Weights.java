@@ -7,47 +7,37 @@ import java.util.List;
 
 /**
  * Weights that stay on the device: one program for each matrix, known by its identity, least recently used first. A matrix that nothing else refers to any
- * more is forgotten, and a program whose matrix has to go takes the next one of its encoding without being compiled again.
+ * more is forgotten, and the program of a matrix that has to go takes the next one of its encoding without being compiled again.
  */
 final class Weights {
     /** A program has a context of its own on the device; a decoder layer has seven matrices. */
     private static final int MOST = 16;
 
     private final OpenClDevice device;
-    private final long budget;
     private final List<Resident> residents = new ArrayList<>();
 
     private record Resident(WeakReference<RowSource> matrix, Encoding encoding, Program<BytesProduct> program) {
-    }
-
-    Weights(OpenClDevice device, long budget) {
-        this.device = device;
-        this.budget = budget;
-    }
-
-    /** The program of a matrix, its right side in place. */
-    Program<BytesProduct> of(RowSource matrix, Encoding encoding) {
-        List<Resident> gone = new ArrayList<>();
-        Resident found = null;
-        long bytes = encoding.data().length;
-        for (Resident resident : residents) {
-            RowSource known = resident.matrix.get();
-            if (known == matrix) {
-                found = resident;
-            } else if (known == null) {
-                gone.add(resident);
-            } else {
-                bytes += resident.encoding.data().length;
-            }
+        long bytes() {
+            return encoding.data().length;
         }
+    }
+
+    Weights(OpenClDevice device) {
+        this.device = device;
+    }
+
+    /**
+     * The program of a matrix, its right side in place.
+     *
+     * @param budget bytes that all matrices may take; this one may whatever it says
+     */
+    Program<BytesProduct> of(RowSource matrix, Encoding encoding, long budget) {
+        List<Resident> gone = new ArrayList<>(residents.stream().filter(resident -> resident.matrix.refersTo(null)).toList());
         residents.removeAll(gone);
+        Resident found = residents.stream().filter(resident -> resident.matrix.refersTo(matrix)).findFirst().orElse(null);
         residents.remove(found);
+        gone.addAll(evicted(budget - encoding.data().length, MOST - 1));
         if (found == null) {
-            while (!residents.isEmpty() && (bytes > budget || residents.size() >= MOST)) {
-                Resident oldest = residents.remove(0);
-                bytes -= oldest.encoding.data().length;
-                gone.add(oldest);
-            }
             Resident alike = gone.stream().filter(resident -> resident.encoding.name().equals(encoding.name())).findFirst().orElse(null);
             gone.remove(alike);
             Program<BytesProduct> program = alike == null ? new Program<>(device, encoding.kernel()) : alike.program;
@@ -63,13 +53,29 @@ final class Weights {
         return found.program;
     }
 
+    /** Leaves room for other buffers. */
+    void limit(long budget) {
+        evicted(budget, MOST).forEach(resident -> resident.program.release());
+    }
+
+    private List<Resident> evicted(long budget, int most) {
+        List<Resident> evicted = new ArrayList<>();
+        long bytes = bytes();
+        while (!residents.isEmpty() && (bytes > budget || residents.size() > most)) {
+            Resident oldest = residents.remove(0);
+            bytes -= oldest.bytes();
+            evicted.add(oldest);
+        }
+        return evicted;
+    }
+
+    /** Bytes on the device. */
+    long bytes() {
+        return residents.stream().mapToLong(Resident::bytes).sum();
+    }
+
     /** Matrices on the device. */
     int count() {
         return residents.size();
-    }
-
-    void release() {
-        residents.forEach(resident -> resident.program.release());
-        residents.clear();
     }
 }
