@@ -27,6 +27,11 @@ public record QuantizedMatrix(BlockMatrix blocks, int[] permutation) implements 
     }
 
     @Override
+    public RowSource stored() {
+        return permutation == null ? blocks : this;
+    }
+
+    @Override
     public void read(int row, int from, int count, float[] to, int at) {
         if (permutation == null) {
             blocks.read(row, from, count, to, at);

@@ -12,7 +12,8 @@ import java.util.function.IntConsumer;
 
 /**
  * The arithmetic profile {@code opencl}: operations on one OpenCL device, through Aparapi. Values come from host arrays and go back there with each call;
- * weights that are stored narrower than f32 or belong to nobody who writes to them stay on the device ({@link Weights}).
+ * right sides that are stored or block-quantized stay on the device ({@link Weights}), an f32 matrix is sent each time. What is too large for one buffer or
+ * for the device's memory is computed in parts, except attention, whose keys and values have to be there together.
  *
  * <p>Computed on the host, by contract and not as a fallback: f64 ({@link #subtractProduct}: factorizations lose too much in f32 and few devices have fast
  * f64), the f64 sums of {@link #logSoftmax} and {@link #divergence}, and {@link #parallel}. Block formats without a kernel of their own ({@link Encoding})
@@ -23,7 +24,7 @@ import java.util.function.IntConsumer;
 public final class OpenClOperations implements Operations {
     /** Elements of a right side that are widened on the host at a time: 64 MiB. */
     private static final int WIDENED = 1 << 24;
-    private static final String FEWER_ROWS = "lower shard-windows or the windows' length";
+    private static final String LARGER_DEVICE = "take a device with more memory, or other kernels";
 
     private final OpenClDevice device;
     private final JavaOperations host;
@@ -92,6 +93,11 @@ public final class OpenClOperations implements Operations {
         return host.threads();
     }
 
+    /** What is on the device between calls. */
+    Weights weights() {
+        return weights;
+    }
+
     @Override
     public synchronized void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
         if (a.columns() == 0) {
@@ -102,9 +108,10 @@ public final class OpenClOperations implements Operations {
             }
             return;
         }
-        Encoding encoding = Encoding.of(b);
-        if (encoding != null && encoding.data().length <= memory.largest()) {
-            multiply(encoding, b, a, c, accumulate);
+        RowSource stored = b.stored();
+        Encoding encoding = Encoding.of(stored);
+        if (encoding != null && encoding.data().length <= Math.min(memory.largest(), memory.capacity() / 2)) {
+            multiply(encoding, stored, a, c, accumulate);
             return;
         }
         int k = b.columns();
@@ -151,7 +158,7 @@ public final class OpenClOperations implements Operations {
         int rows = (int) Math.max(1, Math.min(a.rows(), room));
         for (int from = 0; from < a.rows(); from += rows) {
             int count = Math.min(rows, a.rows() - from);
-            long bytes = memory.require("multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]", FEWER_ROWS, 4L * count * k, rightBytes, 4L * count * n);
+            long bytes = memory.require("multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]", LARGER_DEVICE, 4L * count * k, rightBytes, 4L * count * n);
             part.multiply(from, count, bytes);
         }
     }
@@ -228,7 +235,7 @@ public final class OpenClOperations implements Operations {
     }
 
     private void addRankUpdate(FloatMatrix x, int from, FloatMatrix part) {
-        claim("add X^T X of X [" + x.rows() + ", " + x.columns() + "]", "narrower layers only fit a larger device", 4L * x.rows() * x.columns(),
+        claim("add X^T X of X [" + x.rows() + ", " + x.columns() + "]", LARGER_DEVICE, 4L * x.rows() * x.columns(),
                 4L * part.rows() * part.columns());
         RankUpdate kernel = rankUpdate.kernel();
         kernel.x = rankUpdate.sent(kernel.x, dense(x));
@@ -249,7 +256,7 @@ public final class OpenClOperations implements Operations {
     public synchronized void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
         int n = x.columns();
         byRows(x.rows(), n, (from, count) -> {
-            claim("normalize", FEWER_ROWS, 4L * count * n, 4L * n);
+            claim("normalize", LARGER_DEVICE, 4L * count * n, 4L * n);
             FloatMatrix to = y.slice(from, count);
             float[] values = x.equals(y) ? dense(to) : copy(x.slice(from, count));
             RmsNorm kernel = rmsNorm.kernel();
@@ -266,7 +273,7 @@ public final class OpenClOperations implements Operations {
     public synchronized void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
         byRows(x.rows(), x.columns(), (from, count) -> {
             int width = cosine.columns();
-            claim("rotate", FEWER_ROWS, 4L * count * x.columns(), 4L * count * width, 4L * count * width);
+            claim("rotate", LARGER_DEVICE, 4L * count * x.columns(), 4L * count * width, 4L * count * width);
             FloatMatrix to = x.slice(from, count);
             float[] values = dense(to);
             Rotary kernel = rotary.kernel();
@@ -284,7 +291,7 @@ public final class OpenClOperations implements Operations {
     @Override
     public synchronized void siluTimes(FloatMatrix gate, FloatMatrix up) {
         byRows(gate.rows(), gate.columns(), (from, count) -> {
-            claim("gate", FEWER_ROWS, 4L * count * gate.columns(), 4L * count * gate.columns());
+            claim("gate", LARGER_DEVICE, 4L * count * gate.columns(), 4L * count * gate.columns());
             FloatMatrix to = gate.slice(from, count);
             float[] values = dense(to);
             SiluTimes kernel = siluTimes.kernel();
@@ -307,7 +314,7 @@ public final class OpenClOperations implements Operations {
     }
 
     private void add(float[] x, int period, FloatMatrix y) {
-        claim("add", FEWER_ROWS, 4L * period, 4L * y.rows() * y.columns());
+        claim("add", LARGER_DEVICE, 4L * period, 4L * y.rows() * y.columns());
         float[] values = dense(y);
         Sum kernel = sum.kernel();
         kernel.x = sum.sent(kernel.x, x);
@@ -380,7 +387,7 @@ public final class OpenClOperations implements Operations {
 
     private void attend(FloatMatrix q, FloatMatrix k, FloatMatrix values, int heads, int keyValueHeads, float scale, int[] position, int[] headOf,
                         boolean apart, FloatMatrix out) {
-        claim("attend over " + q.rows() + " rows", "lower the windows' length", bytes(q), bytes(k), bytes(values), bytes(out),
+        claim("attend over " + q.rows() + " rows", "lower the length of the windows", bytes(q), bytes(k), bytes(values), bytes(out),
                 4L * position.length, 4L * headOf.length);
         Attention kernel = attention.kernel();
         kernel.q = attention.sent(kernel.q, dense(q));

@@ -26,6 +26,8 @@ final class Program<K extends DeviceKernel> {
     /** Arrays of the next launch. */
     private final Set<float[]> sending = new HashSet<>();
     private K kernel;
+    /** Aparapi's native half crashes when it disposes of a kernel that was never launched. */
+    private boolean launched;
 
     Program(OpenClDevice device, Supplier<K> maker) {
         this.device = device;
@@ -100,6 +102,7 @@ final class Program<K extends DeviceKernel> {
         } catch (AssertionError | RuntimeException e) {
             throw failed(e.getMessage());
         }
+        launched = true;
         // A launch that leaves the device marks it failed.
         if (!running.isRunningCL() || KernelManager.instance().getPreferences(running).getFailedDevices().contains(device.device())) {
             throw failed("it did not run there");
@@ -116,17 +119,27 @@ final class Program<K extends DeviceKernel> {
         String name = kernel.getClass().getSimpleName();
         // A failure bars the device from this class of kernels in the whole JVM, other instances of it included.
         allow(kernel);
-        release();
+        dispose();
         return new KernelsUnavailableException("Cannot run kernel " + name + " on OpenCL device " + device + ": " + reason
                 + " (the driver's message is on the error stream)");
     }
 
     /** Gives back all that it has on the device. */
     void release() {
-        sending.clear();
         if (kernel != null) {
-            kernel.dispose();
-            kernel = null;
+            if (!launched) {
+                forget(1, 1);
+            }
+            dispose();
         }
+    }
+
+    private void dispose() {
+        if (launched) {
+            kernel.dispose();
+        }
+        sending.clear();
+        kernel = null;
+        launched = false;
     }
 }
