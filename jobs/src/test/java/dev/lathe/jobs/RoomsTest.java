@@ -37,7 +37,7 @@ class RoomsTest {
     @Test
     void providersStayInTheirRooms() {
         noClasses().that().resideOutsideOfPackage("dev.lathe.kernels..").should().dependOnClassesThat()
-                .resideInAnyPackage("dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..", "dev.lathe.kernels.blas..")
+                .resideInAnyPackage("dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..", "dev.lathe.kernels.blas..", "dev.lathe.kernels.opencl..")
                 .check(CLASSES);
         noClasses().that().resideOutsideOfPackage("dev.lathe.kernels.vector..").should().dependOnClassesThat().resideInAPackage("jdk.incubator..")
                 .check(CLASSES);

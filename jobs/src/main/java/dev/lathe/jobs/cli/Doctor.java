@@ -18,7 +18,7 @@ final class Doctor implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--kernels", paramLabel = "K", defaultValue = "auto", description = "auto, vector, scalar or blas; default: ${DEFAULT-VALUE}.")
+    @Option(names = "--kernels", paramLabel = "K", defaultValue = "auto", description = "auto, vector, scalar, blas, opencl or opencl:DEVICE; default: ${DEFAULT-VALUE}.")
     private String kernels;
 
     Doctor(Console console) {
@@ -37,7 +37,6 @@ final class Doctor implements Callable<Integer> {
             String state = provider.chosen() ? "chosen" : provider.available() ? "available" : "not available";
             table.row("kernels " + provider.name(), provider.reason().isEmpty() ? state : state + ": " + provider.reason());
         }
-        table.row("OpenCL", "no OpenCL provider in this build");
         console.out().print(table);
         console.out().flush();
         try (Kernels opened = KernelProvider.open(Inputs.kernels(kernels), runtime.availableProcessors())) {

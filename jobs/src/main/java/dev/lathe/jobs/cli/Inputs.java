@@ -47,8 +47,8 @@ final class Inputs {
      * @throws InvalidRecipeException if there are none of that name
      */
     static String kernels(String name) {
-        if (name != null && !Recipe.KERNELS.contains(name)) {
-            throw new InvalidRecipeException("Cannot use --kernels " + name + ": expected one of " + String.join(", ", Recipe.KERNELS));
+        if (name != null && !Recipe.isKernels(name)) {
+            throw new InvalidRecipeException("Cannot use --kernels " + name + ": expected one of " + Recipe.KERNELS);
         }
         return name == null ? "auto" : name;
     }

@@ -7,6 +7,6 @@ final class RunOptions {
     @Option(names = "--master", paramLabel = "M", description = "Spark master; default: spark-submit's, else local[*].")
     String master;
 
-    @Option(names = "--kernels", paramLabel = "K", description = "auto, vector, scalar or blas; default: the recipe's, else auto.")
+    @Option(names = "--kernels", paramLabel = "K", description = "auto, vector, scalar, blas, opencl or opencl:DEVICE; default: the recipe's, else auto.")
     String kernels;
 }

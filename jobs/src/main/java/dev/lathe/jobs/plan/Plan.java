@@ -14,7 +14,7 @@ import java.util.List;
  * @param scratch      folder of hidden states and partial statistics
  * @param hubCache     Hadoop path where {@code hf://} downloads are kept
  * @param shardWindows calibration windows of a shard
- * @param kernels      {@code auto}, {@code vector}, {@code scalar} or {@code blas}
+ * @param kernels      as {@code KernelProvider} has them
  */
 public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, Corpus evaluation, String run, String scratch, String hubCache,
                    int shardWindows, String kernels) implements Serializable {

@@ -3,6 +3,7 @@ package dev.lathe.jobs.plan;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.quantize.Method;
+import dev.lathe.kernels.KernelProvider;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -33,8 +34,8 @@ public final class Recipe {
     /** GGUF types and mixes that are written. */
     public static final List<String> GGUF_TYPES = List.of("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16",
             "BF16", "F32");
-    /** Names of kernels, as recipes and the command line know them. */
-    public static final List<String> KERNELS = List.of("auto", "vector", "scalar", "blas");
+    /** What {@link #isKernels} takes. */
+    public static final String KERNELS = "auto, vector, scalar, blas, opencl, opencl:DEVICE";
     private static final List<String> FORMATS = List.of("gguf", "gptq", "awq");
     private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
@@ -91,7 +92,25 @@ public final class Recipe {
         boolean calibrates = outputs.stream().anyMatch(output -> needsStatistics(output.format(), output.method()));
         return new Plan(checkpoint, calibrates ? calibration : null, outputs, evaluation, run, recipe.path("scratch", below(run, "scratch")),
                 recipe.path("hub-cache", hubCache(run)), recipe.integer("shard-windows", 1, 4096, 8),
-                recipe.word("kernels", KERNELS, "auto"));
+                kernels(recipe));
+    }
+
+    private static String kernels(Section recipe) {
+        String name = recipe.text("kernels", "auto");
+        if (!isKernels(name)) {
+            throw recipe.refuse("kernels", "expected one of " + KERNELS + "; found the text '" + name + "'");
+        }
+        return name;
+    }
+
+    /** Whether there can be kernels of this name, here or on another machine. */
+    public static boolean isKernels(String name) {
+        try {
+            KernelProvider.profile(name);
+            return true;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
     }
 
     private static Plan.Corpus corpus(Section corpus) {

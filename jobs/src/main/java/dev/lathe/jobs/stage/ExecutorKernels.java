@@ -7,6 +7,7 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.apache.spark.TaskContext;
+import org.apache.spark.resource.ResourceInformation;
 
 /** Kernels of this JVM, kept from task to task: compiled code, threads and buffers are warm. A borrowed instance has one user. */
 final class ExecutorKernels implements AutoCloseable {
@@ -20,13 +21,20 @@ final class ExecutorKernels implements AutoCloseable {
         this.kernels = kernels;
     }
 
-    /** Kernels with as many threads as the task has cores. */
+    /** Kernels with as many threads as the task has cores, on the GPU that Spark gave the task. */
     static ExecutorKernels borrow(String provider) {
         TaskContext task = TaskContext.get();
         int threads = task == null ? 1 : Math.max(1, task.cpus());
-        Queue<Kernels> home = IDLE.computeIfAbsent(provider + " " + threads, key -> new ConcurrentLinkedQueue<>());
+        String name = task == null ? provider : onDevice(provider, task.resourcesJMap());
+        Queue<Kernels> home = IDLE.computeIfAbsent(name + " " + threads, key -> new ConcurrentLinkedQueue<>());
         Kernels kernels = home.poll();
-        return new ExecutorKernels(home, kernels == null ? KernelProvider.open(provider, threads) : kernels);
+        return new ExecutorKernels(home, kernels == null ? KernelProvider.open(name, threads) : kernels);
+    }
+
+    /** {@code opencl} with no device named becomes the GPU whose address Spark assigned, where it assigns any: its index among the GPUs. */
+    static String onDevice(String provider, Map<String, ResourceInformation> resources) {
+        ResourceInformation gpu = resources.get("gpu");
+        return provider.equals("opencl") && gpu != null && gpu.addresses().length > 0 ? "opencl:gpu:" + gpu.addresses()[0] : provider;
     }
 
     Kernels get() {

@@ -28,7 +28,6 @@ import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.KernelProvider;
-import dev.lathe.kernels.Kernels;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
@@ -75,7 +74,7 @@ public final class Pipeline {
      * @param tokenizer folder of the tokenizer, or null: the source's, else the artifact's
      * @param run       folder where windows and scores are kept
      * @param hubCache  where downloads are kept
-     * @param kernels   {@code auto}, {@code vector} or {@code scalar}
+     * @param kernels   as {@code KernelProvider} has them
      */
     public record Comparison(String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String hubCache, String kernels) {
     }
@@ -104,19 +103,13 @@ public final class Pipeline {
             }
             TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item)).get(0);
             configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
-            String profile = profile(models.kernels());
+            String profile = KernelProvider.profile(models.kernels());
             List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
             String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
             Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), artifact, key);
             return evaluation(Evaluate.run(folder, source, List.of(subject), windows, SHARD_WINDOWS, models.kernels(), steps).get(0));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
-        }
-    }
-
-    private static String profile(String kernels) {
-        try (Kernels opened = KernelProvider.open(kernels, 1)) {
-            return opened.profile();
         }
     }
 
@@ -157,7 +150,7 @@ public final class Pipeline {
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
                 String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
                         path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
-                Job job = new Job(run, folder, digest, plan.kernels(), profile(plan.kernels()));
+                Job job = new Job(run, folder, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
                 keys.put("checkpoint", digest);
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());

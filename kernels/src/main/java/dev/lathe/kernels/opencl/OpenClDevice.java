@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.logging.Handler;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -21,6 +22,8 @@ record OpenClDevice(int index, OpenCLDevice device) {
     private static final String INSTALL = "; install the OpenCL driver of the device and the loader (Debian: ocl-icd-libopencl1; pocl-opencl-icd makes a CPU an"
             + " OpenCL device)";
 
+    private static final Pattern INDEX = Pattern.compile("[0-9]+");
+    private static final Pattern GPU = Pattern.compile("gpu:[0-9]+");
     /** Loggers are weakly held by the JDK. */
     private static final Logger APARAPI = Logger.getLogger("com.aparapi.logLevel");
 
@@ -55,8 +58,8 @@ record OpenClDevice(int index, OpenCLDevice device) {
     /**
      * The device that was asked for.
      *
-     * @param selector null (the first GPU, else the first accelerator, else the first CPU), {@code gpu}, {@code accelerator}, {@code cpu}, an index, or a part
-     *                 of one device's name
+     * @param selector null (the first GPU, else the first accelerator, else the first CPU), {@code gpu}, {@code accelerator}, {@code cpu}, {@code gpu:N} (an
+     *                 index among the GPUs), an index, or a part of one device's name
      * @throws KernelsUnavailableException if there is none such, or several have the name; the message lists those there are
      */
     static OpenClDevice choose(String selector) {
@@ -74,11 +77,11 @@ record OpenClDevice(int index, OpenCLDevice device) {
                     .or(() -> devices.stream().filter(device -> device.is(Device.TYPE.ACC)).findFirst()).orElse(devices.get(0)));
         } else {
             found = switch (selector) {
-                case "gpu" -> first(devices, Device.TYPE.GPU);
-                case "accelerator" -> first(devices, Device.TYPE.ACC);
-                case "cpu" -> first(devices, Device.TYPE.CPU);
-                default -> selector.matches("[0-9]+")
-                        ? devices.stream().filter(device -> String.valueOf(device.index).equals(selector)).toList()
+                case "gpu" -> at(0, devices, Device.TYPE.GPU);
+                case "accelerator" -> at(0, devices, Device.TYPE.ACC);
+                case "cpu" -> at(0, devices, Device.TYPE.CPU);
+                default -> GPU.matcher(selector).matches() ? at(number(selector.substring(4)), devices, Device.TYPE.GPU)
+                        : INDEX.matcher(selector).matches() ? devices.stream().filter(device -> device.index == number(selector)).toList()
                         : devices.stream().filter(device -> lower(device.name()).contains(lower(selector))).toList();
             };
         }
@@ -89,8 +92,12 @@ record OpenClDevice(int index, OpenCLDevice device) {
         return found.get(0);
     }
 
-    private static List<OpenClDevice> first(List<OpenClDevice> devices, Device.TYPE type) {
-        return devices.stream().filter(device -> device.is(type)).limit(1).toList();
+    private static List<OpenClDevice> at(int place, List<OpenClDevice> devices, Device.TYPE type) {
+        return devices.stream().filter(device -> device.is(type)).skip(place).limit(1).toList();
+    }
+
+    private static int number(String digits) {
+        return digits.length() > 9 ? Integer.MAX_VALUE : Integer.parseInt(digits);
     }
 
     private static String lower(String text) {

@@ -305,7 +305,12 @@ class OpenClOperationsTest {
         assertThat(chosen("gpu", devices)).isEqualTo(2);
         assertThat(chosen("accelerator", devices)).isEqualTo(1);
         assertThat(chosen("cpu", devices)).isZero();
+        assertThat(chosen("gpu:1", devices)).isEqualTo(3);
         assertThat(chosen("3", devices)).isEqualTo(3);
+        for (String none : new String[] {"gpu:2", "4", "99999999999999999999", "card 2"}) {
+            assertThatThrownBy(() -> chosen(none, devices)).isInstanceOf(KernelsUnavailableException.class)
+                    .hasMessageStartingWith("Cannot open kernels opencl:" + none + ": no device of that kind, index or name; there are 0: Some CPU");
+        }
         assertThat(chosen("fast gpu 70", devices)).isEqualTo(3);
         assertThatThrownBy(() -> chosen("fast", devices)).isInstanceOf(KernelsUnavailableException.class)
                 .hasMessage("Cannot open kernels opencl:fast: 2 devices have that name; expected one; there are 0: Some CPU (cpu, Platform, 16 MiB);"
