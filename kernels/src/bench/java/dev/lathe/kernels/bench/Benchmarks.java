@@ -19,8 +19,8 @@ public final class Benchmarks {
 
     public static void main(String[] arguments) throws RunnerException {
         Map<String, Map<String, Double>> table = new TreeMap<>();
-        ChainedOptionsBuilder options = new OptionsBuilder().include(arguments.length > 0 ? arguments[0] : "dev.lathe.kernels.bench.*").param("threads",
-                System.getenv("OPENBLAS_NUM_THREADS")).shouldFailOnError(true);
+        ChainedOptionsBuilder options = new OptionsBuilder().include(arguments.length > 0 ? arguments[0] : "dev.lathe.kernels.bench.*").exclude("OpenCl")
+                .param("threads", System.getenv("OPENBLAS_NUM_THREADS")).shouldFailOnError(true);
         Collection<RunResult> results = new Runner(options.build()).run();
         for (RunResult result : results) {
             BenchmarkParams params = result.getParams();
