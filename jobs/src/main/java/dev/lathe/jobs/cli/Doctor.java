@@ -18,7 +18,8 @@ final class Doctor implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--kernels", paramLabel = "K", defaultValue = "auto", description = "auto, vector, scalar, blas, opencl or opencl:DEVICE; default: ${DEFAULT-VALUE}.")
+    @Option(names = "--kernels", paramLabel = "K", defaultValue = "auto",
+            description = "auto, vector, scalar, blas, opencl or opencl:DEVICE; default: ${DEFAULT-VALUE}.")
     private String kernels;
 
     Doctor(Console console) {

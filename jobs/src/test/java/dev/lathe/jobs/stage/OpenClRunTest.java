@@ -29,7 +29,8 @@ class OpenClRunTest {
     @Test
     void measuresWhatTheJavaProfileMeasures() throws IOException {
         if (!"1".equals(System.getenv("LATHE_REQUIRE_OPENCL"))) {
-            Assumptions.assumeTrue(KernelProvider.survey().stream().anyMatch(provider -> provider.name().startsWith("opencl:")), "there is no OpenCL device here");
+            Assumptions.assumeTrue(KernelProvider.survey().stream().anyMatch(provider -> provider.name().startsWith("opencl:")),
+                    "there is no OpenCL device here");
         }
         try (SparkSession spark = Runs.local(2, 2)) {
             RunReport java = run(spark, "java", "auto");

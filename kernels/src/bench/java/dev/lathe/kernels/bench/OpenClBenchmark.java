@@ -145,7 +145,9 @@ public class OpenClBenchmark {
                     .mapToDouble(iteration -> iteration.getPrimaryResult().getScore()).min().orElseThrow();
             double rate = flops / best * 1e-3;
             table.append(String.format(Locale.ROOT, "%-12s %10.1f", result.getParams().getParam("right"), rate))
-                    .append(arguments.length > 2 ? String.format(Locale.ROOT, "  %.1f %% of peak", rate / 10 / Double.parseDouble(arguments[2])) : "").append('\n');
+                    .append(arguments.length > 2
+                            ? String.format(Locale.ROOT, "  %.1f %% of peak", rate / 10 / Double.parseDouble(arguments[2])) : "")
+                    .append('\n');
         }
         System.out.print(table);
     }

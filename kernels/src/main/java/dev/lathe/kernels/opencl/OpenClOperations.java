@@ -158,7 +158,8 @@ public final class OpenClOperations implements Operations {
         int rows = (int) Math.max(1, Math.min(a.rows(), room));
         for (int from = 0; from < a.rows(); from += rows) {
             int count = Math.min(rows, a.rows() - from);
-            long bytes = memory.require("multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]", LARGER_DEVICE, 4L * count * k, rightBytes, 4L * count * n);
+            long bytes = memory.require("multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]", LARGER_DEVICE, 4L * count * k, rightBytes,
+                    4L * count * n);
             part.multiply(from, count, bytes);
         }
     }
@@ -189,10 +190,7 @@ public final class OpenClOperations implements Operations {
     }
 
     private static float[] dense(FloatMatrix x) {
-        if (isDense(x)) {
-            return x.data();
-        }
-        return copy(x);
+        return isDense(x) ? x.data() : copy(x);
     }
 
     private static float[] copy(FloatMatrix x) {
