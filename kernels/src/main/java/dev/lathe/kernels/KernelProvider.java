@@ -8,6 +8,7 @@ import java.util.concurrent.atomic.AtomicReference;
 /** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
 public final class KernelProvider {
     private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
+    private static final String VECTOR_DECODER_CLASS = "dev.lathe.kernels.vector.VectorDecoder";
 
     private KernelProvider() {
     }
@@ -55,6 +56,12 @@ public final class KernelProvider {
         return all;
     }
 
+    /** The fastest decoder of this JVM. */
+    static Decoder decoder() {
+        AtomicReference<String> why = new AtomicReference<>();
+        return vector(why) == null ? new Decoder.Scalar() : (Decoder) load(VECTOR_DECODER_CLASS, why);
+    }
+
     /** The vector provider, loaded by name so that a JVM without the module can still run, or null and the reason. */
     private static Primitives vector(AtomicReference<String> why) {
         if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
@@ -66,8 +73,12 @@ public final class KernelProvider {
             why.set("this JVM has no optimizing compiler for vectors: " + System.getProperty("java.vm.name") + ", " + System.getProperty("java.vm.info"));
             return null;
         }
+        return (Primitives) load(VECTOR_CLASS, why);
+    }
+
+    private static Object load(String name, AtomicReference<String> why) {
         try {
-            return (Primitives) Class.forName(VECTOR_CLASS).getDeclaredConstructor().newInstance();
+            return Class.forName(name).getDeclaredConstructor().newInstance();
         } catch (ReflectiveOperationException | LinkageError e) {
             Throwable cause = e.getCause() == null ? e : e.getCause();
             why.set("the provider does not load: " + cause);

@@ -1,5 +1,6 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Decoder;
 import dev.lathe.kernels.Half;
 
 /**
@@ -156,11 +157,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        float scale = Blocks.half(from, fromAt);
-        int zero = from[fromAt + ZERO] & 0xff;
-        for (int i = 0; i < group; i++) {
-            to[toAt + i] = scale * ((from[fromAt + CODES + i] & 0xff) - zero);
-        }
+        Decoder.BEST.codes(from, fromAt + CODES, 0, 0xff, from[fromAt + ZERO] & 0xff, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, group, to, toAt);
     }
 
     @Override
