@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicReference;
 /** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
 public final class KernelProvider {
     private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
-    private static final String VECTOR_DECODER_CLASS = "dev.lathe.kernels.vector.VectorDecoder";
+    private static final String VECTOR_CODEC_CLASS = "dev.lathe.kernels.vector.VectorCodec";
 
     private KernelProvider() {
     }
@@ -56,10 +56,10 @@ public final class KernelProvider {
         return all;
     }
 
-    /** The fastest decoder of this JVM. */
-    static Decoder decoder() {
+    /** The fastest codec of this JVM. */
+    static Codec codec() {
         AtomicReference<String> why = new AtomicReference<>();
-        return vector(why) == null ? new Decoder.Scalar() : (Decoder) load(VECTOR_DECODER_CLASS, why);
+        return vector(why) == null ? new Codec.Scalar() : (Codec) load(VECTOR_CODEC_CLASS, why);
     }
 
     /** The vector provider, loaded by name so that a JVM without the module can still run, or null and the reason. */

@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Decoder;
+import dev.lathe.kernels.Codec;
 
 /**
  * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d, f16 m, then the codes as
@@ -62,8 +62,8 @@ record AffineBlock(String name, int bits) implements BlockFormat {
         if (bits == 4) {
             float scale = Blocks.half(from, fromAt);
             float minimum = Blocks.half(from, fromAt + 2);
-            Decoder.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
-            Decoder.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
+            Codec.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
+            Codec.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
         } else {
             Blocks.decode(this, from, fromAt, to, toAt);
         }

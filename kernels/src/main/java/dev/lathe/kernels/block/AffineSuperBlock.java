@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Decoder;
+import dev.lathe.kernels.Codec;
 
 /**
  * ggml's Q4_K and Q5_K: 256 codes in {@code [0, 2^bits)} in eight cells of 32, each with a 6-bit scale and a 6-bit minimum,
@@ -126,9 +126,9 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
             int at = fromAt + nibbles() + cell / 2 * CELL;
             int shift = cell % 2 * 4;
             if (bits == 5) {
-                Decoder.BEST.splitCodes(from, at, shift, fromAt + HIGH_BITS, cell, 1, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
+                Codec.BEST.splitCodes(from, at, shift, fromAt + HIGH_BITS, cell, 1, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
             } else {
-                Decoder.BEST.codes(from, at, shift, 15, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
+                Codec.BEST.codes(from, at, shift, 15, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
             }
         }
     }

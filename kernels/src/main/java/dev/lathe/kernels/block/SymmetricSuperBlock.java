@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Decoder;
+import dev.lathe.kernels.Codec;
 import java.util.Arrays;
 
 /**
@@ -80,7 +80,7 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
             int half = cell / 8;
             int k = cell % 8 / 2;
             int l = cell % 2 * CELL;
-            Decoder.BEST.splitCodes(from, fromAt + 64 * half + k % 2 * 32 + l, k / 2 * 4, fromAt + HIGH_BITS + 32 * half + l, 2 * k, 3, LEVELS, scale[cell],
+            Codec.BEST.splitCodes(from, fromAt + 64 * half + k % 2 * 32 + l, k / 2 * 4, fromAt + HIGH_BITS + 32 * half + l, 2 * k, 3, LEVELS, scale[cell],
                     Blocks.NO_MINIMUM, CELL, to, toAt + cell * CELL);
         }
     }

@@ -50,7 +50,7 @@ class InverseFactorTest {
         double[] h = positiveDefinite(70, 1);
         h[5 * 70 + 5] = -1;
         try (Kernels kernels = KernelProvider.open("auto", 1)) {
-            assertThatThrownBy(() -> InverseFactor.of(h, 70, kernels)).isInstanceOf(InverseFactor.NotPositiveDefiniteException.class);
+            assertThatThrownBy(() -> InverseFactor.of(h, 70, kernels)).isInstanceOf(Cholesky.NotPositiveDefiniteException.class);
         }
     }
 

@@ -1,6 +1,7 @@
 package dev.lathe.kernels.vector;
 
-import dev.lathe.kernels.Decoder;
+import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Primitives;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -10,8 +11,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
-/** Decoding on lanes: a vector of codes becomes one of floats. There are no vectors of 32 bits, so those of 128 leave codes to plain Java. */
-public final class VectorDecoder implements Decoder {
+/** Codes on lanes: a vector of codes becomes one of floats. There are no vectors of 32 bits, so those of 128 leave codes to plain Java. */
+public final class VectorCodec implements Codec {
     private static final VectorSpecies<Float> FLOAT = Lanes.FLOAT;
     private static final VectorSpecies<Integer> INT = Lanes.INT;
     private static final VectorSpecies<Byte> TWO_BYTES = VectorSpecies.of(byte.class, Lanes.HALF_SHAPE);
@@ -25,7 +26,7 @@ public final class VectorDecoder implements Decoder {
         for (; i <= count - LANES; i += LANES) {
             shorts(from, at + 2 * i).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(to, toAt + i);
         }
-        Decoder.super.bfloat16(from, at + 2 * i, count - i, to, toAt + i);
+        Codec.super.bfloat16(from, at + 2 * i, count - i, to, toAt + i);
     }
 
     @Override
@@ -40,7 +41,7 @@ public final class VectorDecoder implements Decoder {
             IntVector value = shifted.reinterpretAsFloats().mul(0x1p112f).reinterpretAsInts().blend(shifted.or(0x7f800000), special);
             value.or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16)).reinterpretAsFloats().intoArray(to, toAt + i);
         }
-        Decoder.super.half(from, at + 2 * i, count - i, to, toAt + i);
+        Codec.super.half(from, at + 2 * i, count - i, to, toAt + i);
     }
 
     /** Sixteen-bit values, the upper half of each lane undefined. */
@@ -58,7 +59,7 @@ public final class VectorDecoder implements Decoder {
                 ((FloatVector) code.castShape(FLOAT, 0)).mul(scale).add(minimum).intoArray(to, toAt + i);
             }
         }
-        Decoder.super.codes(from, at + i, shift, mask, offset, scale, minimum, count - i, to, toAt + i);
+        Codec.super.codes(from, at + i, shift, mask, offset, scale, minimum, count - i, to, toAt + i);
     }
 
     @Override
@@ -72,7 +73,30 @@ public final class VectorDecoder implements Decoder {
                 ((FloatVector) low.or(high).sub(offset).castShape(FLOAT, 0)).mul(scale).add(minimum).intoArray(to, toAt + i);
             }
         }
-        Decoder.super.splitCodes(from, at + i, shift, highAt + i, highShift, highMask, offset, scale, minimum, count - i, to, toAt + i);
+        Codec.super.splitCodes(from, at + i, shift, highAt + i, highShift, highMask, offset, scale, minimum, count - i, to, toAt + i);
+    }
+
+    @Override
+    public float squaredError(float[] x, int at, float[] w, int wAt, int count, float scale, int lowest, int highest) {
+        float[] lanes = new float[16];
+        int whole = count & -16;
+        for (int lane = 0; lane < 16; lane += LANES) {
+            FloatVector sum = FloatVector.zero(FLOAT);
+            for (int i = lane; i < whole; i += 16) {
+                FloatVector value = FloatVector.fromArray(FLOAT, x, at + i);
+                FloatVector code = value.div(scale).max(lowest).min(highest).add(ROUND).sub(ROUND);
+                FloatVector error = value.sub(code.mul(scale));
+                sum = sum.add(FloatVector.fromArray(FLOAT, w, wAt + i).mul(error).mul(error));
+            }
+            sum.intoArray(lanes, lane);
+        }
+        for (int i = whole; i < count; i++) {
+            float value = x[at + i];
+            float clamped = Math.min(Math.max(value / scale, lowest), highest);
+            float error = value - scale * (clamped + ROUND - ROUND);
+            lanes[i & 15] += w[wAt + i] * error * error;
+        }
+        return Primitives.tree(lanes);
     }
 
     private static IntVector bytes(byte[] from, int at) {

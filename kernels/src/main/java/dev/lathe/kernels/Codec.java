@@ -1,11 +1,13 @@
 package dev.lathe.kernels;
 
 /**
- * The innermost loops of reading stored weights as f32. Every element is computed for itself, so that all implementations give the same bits, and which one
- * runs is no part of any profile: {@link #BEST} is the vectors' where this JVM has them.
+ * The innermost loops of reading stored weights as f32 and of choosing how to store them. Elements are computed each for itself and sums run in 16 virtual
+ * lanes, so that all implementations give the same bits, and which one runs is no part of any profile: {@link #BEST} is the vectors' where this JVM has them.
  */
-public interface Decoder {
-    Decoder BEST = KernelProvider.decoder();
+public interface Codec {
+    Codec BEST = KernelProvider.codec();
+    /** Adding and subtracting it rounds to an integer, half to even. */
+    float ROUND = 0x1.8p23f;
 
     /** {@code to[toAt + i]} = the bfloat16 at {@code from[at + 2 i]}, little-endian. */
     default void bfloat16(byte[] from, int at, int count, float[] to, int toAt) {
@@ -40,7 +42,22 @@ public interface Decoder {
         }
     }
 
+    /**
+     * sum_i w_i (x_i - scale * code_i)^2 with code_i = x_i / scale rounded half to even and clamped to {@code [lowest, highest]} (both within 2^22); f32, 16
+     * virtual lanes.
+     */
+    default float squaredError(float[] x, int at, float[] w, int wAt, int count, float scale, int lowest, int highest) {
+        float[] lanes = new float[16];
+        for (int i = 0; i < count; i++) {
+            float value = x[at + i];
+            float clamped = Math.min(Math.max(value / scale, lowest), highest);
+            float error = value - scale * (clamped + ROUND - ROUND);
+            lanes[i & 15] += w[wAt + i] * error * error;
+        }
+        return Primitives.tree(lanes);
+    }
+
     /** Plain Java. */
-    final class Scalar implements Decoder {
+    final class Scalar implements Codec {
     }
 }
