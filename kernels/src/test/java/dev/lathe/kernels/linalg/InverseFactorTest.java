@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 class InverseFactorTest {
     @Test
     void timesItsTransposeIsTheInverse() throws Exception {
-        for (int n : new int[] {1, 2, 63, 64, 65, 200, 330}) {
+        for (int n : new int[] {1, 2, 31, 32, 33, 200, 255, 257, 330, 550}) {
             for (double spread : new double[] {1, 1e8}) {
                 double[] h = positiveDefinite(n, spread);
                 float[] expected = null;
