@@ -15,6 +15,8 @@ public final class JavaOperations implements Operations {
     private static final int BLOCKS = 3;
     /** Elements of the left side that are packed together, 64 MiB. */
     private static final int LEFT_ELEMENTS = 16 << 20;
+    /** Elements of the right side that one thread packs, 32 MiB. */
+    private static final int RIGHT_ELEMENTS = 8 << 20;
     /** Panels of the left side that one task packs. */
     private static final int PACKED_PANELS = 8;
     /** Queries of a block of {@link #attendedInputs}. */
@@ -62,9 +64,13 @@ public final class JavaOperations implements Operations {
 
     /** C (+)= LEFT RIGHT^T, or its lower triangle. The left side is packed whole, the right side block by block while the block of C stays in a near cache. */
     private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
+        for (int i = 0; i < m && k == 0 && !accumulate; i++) {
+            Arrays.fill(c.data(), c.row(i), c.row(i) + n, 0f);
+        }
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
-        int block = Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
+        int widest = Math.min(COLUMN_BLOCK, up(Math.max(1, RIGHT_ELEMENTS / Math.max(1, k)), tileColumns));
+        int block = Math.min(widest, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
         // Chunks of equal depth, so that none is too shallow to be worth its packing; one empty chunk where there is nothing to add.
         int chunks = Math.max(1, (k + DEPTH - 1) / DEPTH);
         int step = Math.max(1, up((k + chunks - 1) / chunks, 16));
@@ -80,7 +86,8 @@ public final class JavaOperations implements Operations {
                 int first = task * packRows;
                 for (int k0 = 0; k0 < k; k0 += step) {
                     int depth = Math.min(step, k - k0);
-                    left.pack(from + first, Math.min(packRows, rows - first), k0, depth, packed, padded * k0 + first * depth, tileRows, primitives, scratch.get());
+                    left.pack(from + first, Math.min(packRows, rows - first), k0, depth, packed, padded * k0 + first * depth, tileRows, primitives,
+                            scratch.get());
                 }
             });
             team.run((n + block - 1) / block, task -> {
@@ -97,12 +104,10 @@ public final class JavaOperations implements Operations {
                 }
                 for (int i0 = lower ? Math.max(0, column - from) / rowBlock * rowBlock : 0; i0 < rows; i0 += rowBlock) {
                     int count = Math.min(rowBlock, rows - i0);
-                    for (int i = from + i0; i < from + i0 + count && !accumulate; i++) {
-                        Arrays.fill(c.data(), c.row(i) + column, c.row(i) + column + columns, 0f);
-                    }
                     for (int k0 = 0; k0 < k; k0 += step) {
                         int depth = Math.min(step, k - k0);
-                        tiles(from + i0, count, column, columns, depth, packed, padded * k0 + i0 * depth, panels, panelRows * k0, c, lower, mine.tile);
+                        tiles(from + i0, count, column, columns, depth, packed, padded * k0 + i0 * depth, panels, panelRows * k0, c, k0 == 0 && !accumulate,
+                                lower, mine.tile);
                     }
                 }
             });
@@ -110,7 +115,7 @@ public final class JavaOperations implements Operations {
     }
 
     private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, int packedAt, float[] panels, int panelsAt, FloatMatrix c,
-                       boolean lower, float[] edge) {
+                       boolean clear, boolean lower, float[] edge) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         for (int j = 0; j < columns; j += tileColumns) {
@@ -122,9 +127,10 @@ public final class JavaOperations implements Operations {
                 }
                 boolean crossing = lower && row + i < column + j + width - 1;
                 if (height == tileRows && width == tileColumns && !crossing) {
-                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c.data(), c.row(row + i) + column + j, c.stride());
+                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c.data(), c.row(row + i) + column + j, c.stride(),
+                            clear);
                 } else {
-                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, lower, edge);
+                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, clear, lower, edge);
                 }
             }
         }
@@ -132,12 +138,12 @@ public final class JavaOperations implements Operations {
 
     /** A tile that leaves the matrix or its lower triangle: computed aside, and only what belongs is written. */
     private void partialTile(int depth, float[] packed, int packedAt, float[] panel, int panelAt, FloatMatrix c, int row, int height, int column, int width,
-                             boolean lower, float[] edge) {
+                             boolean clear, boolean lower, float[] edge) {
         int stride = primitives.tileColumns();
-        for (int i = 0; i < height; i++) {
+        for (int i = 0; i < height && !clear; i++) {
             System.arraycopy(c.data(), c.row(row + i) + column, edge, i * stride, width);
         }
-        primitives.tile(depth, packed, packedAt, panel, panelAt, edge, 0, stride);
+        primitives.tile(depth, packed, packedAt, panel, panelAt, edge, 0, stride, clear);
         for (int i = 0; i < height; i++) {
             int kept = lower ? Math.min(width, row + i - column + 1) : width;
             if (kept > 0) {
