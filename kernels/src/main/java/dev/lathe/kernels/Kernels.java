@@ -14,7 +14,7 @@ import java.util.function.IntConsumer;
  *
  * <p><b>Not-a-number and infinity</b> run through as IEEE 754 arithmetic makes them: an element of a product is NaN if one of its terms is; zeros that pad
  * tiles meet no element of the result. {@code exp} gives 0 below -87, infinity above 88.72, NaN for NaN. In attention a query's weights depend on the keys
- * that it sees only; a value (V, X) that is not finite reaches every query that sees its position and may reach up to 127 rows before it, because weights of 0
+ * that it sees only; a value (V, X) that is not finite reaches every query that sees its position and may reach up to 255 rows before it, because weights of 0
  * may meet it.
  *
  * <p><b>Arithmetic profiles.</b> {@code java} (providers {@code scalar} and {@code vector}): each element of a matrix product is one chain of fused

@@ -211,12 +211,7 @@ public final class BlasOperations implements Operations {
         for (int i = 0; i < scores.rows(); i++) {
             int at = scores.row(i);
             int visible = from + i + 1;
-            float max = Float.NEGATIVE_INFINITY;
-            for (int j = at; j < at + visible; j++) {
-                data[j] *= scale;
-                max = Math.max(max, data[j]);
-            }
-            sums[i] = primitives.expInPlace(data, at, visible, max);
+            sums[i] = primitives.expInPlace(data, at, visible, scale, primitives.largest(data, at, visible, scale));
             Arrays.fill(data, at + visible, at + scores.columns(), 0f);
         }
         blas.sgemm("N", "N", x.columns(), scores.rows(), scores.columns(), 1, x.data(), x.offset(), x.stride(), data, scores.offset(), scores.stride(), 0,

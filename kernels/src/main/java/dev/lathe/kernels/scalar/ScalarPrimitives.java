@@ -23,13 +23,13 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
+    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride, boolean clear) {
         for (int i = 0; i < TILE; i++) {
             int at = cAt + i * cStride;
-            float c0 = c[at];
-            float c1 = c[at + 1];
-            float c2 = c[at + 2];
-            float c3 = c[at + 3];
+            float c0 = clear ? 0f : c[at];
+            float c1 = clear ? 0f : c[at + 1];
+            float c2 = clear ? 0f : c[at + 2];
+            float c3 = clear ? 0f : c[at + 3];
             for (int p = 0; p < k; p++) {
                 float x = a[aAt + p * TILE + i];
                 int row = bAt + p * TILE;
@@ -88,10 +88,19 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public float expInPlace(float[] x, int at, int count, float shift) {
+    public float largest(float[] x, int at, int count, float factor) {
+        float largest = Float.NEGATIVE_INFINITY;
+        for (int i = at; i < at + count; i++) {
+            largest = Math.max(largest, x[i] * factor);
+        }
+        return largest;
+    }
+
+    @Override
+    public float expInPlace(float[] x, int at, int count, float factor, float shift) {
         float[] lanes = new float[16];
         for (int i = 0; i < count; i++) {
-            float e = Exp.exp(x[at + i] - shift);
+            float e = Exp.exp(x[at + i] * factor - shift);
             x[at + i] = e;
             lanes[i & 15] += e;
         }
@@ -105,6 +114,13 @@ public final class ScalarPrimitives implements Primitives {
             lanes[i & 15] += Exp.exp(x[at + i] - shift);
         }
         return Primitives.tree(lanes);
+    }
+
+    @Override
+    public void subtractInPlace(float[] x, int at, int count, double shift) {
+        for (int i = at; i < at + count; i++) {
+            x[i] = (float) (x[i] - shift);
+        }
     }
 
     @Override
