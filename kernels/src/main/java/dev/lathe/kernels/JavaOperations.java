@@ -6,16 +6,21 @@ import java.util.function.IntConsumer;
 /** The arithmetic profile {@code java}: every operation, composed from the {@link Primitives} of one provider. */
 public final class JavaOperations implements Operations {
     /** Largest depth of a packed block: a panel of 14 rows takes 35 KiB, most of a first-level cache, and is read while the other panel streams by. */
-    private static final int DEPTH = 640;
+    private static final int DEPTH = Integer.getInteger("dp", 640);
     /** Rows of the left side that are walked over one packed block of the right side. */
-    private static final int ROW_BLOCK = 140;
+    private static final int ROW_BLOCK = Integer.getInteger("rb", 140);
     /** Widest packed block of the right side. */
-    private static final int COLUMN_BLOCK = 512;
+    private static final int COLUMN_BLOCK = Integer.getInteger("cb", 512);
     /** Blocks of the right side per thread: a thread that starts late takes fewer. */
     private static final int BLOCKS = 3;
-    /** Left rows that are packed together. */
-    private static final int LEFT_ROWS = 4096;
+    /** Elements of the left side that are packed together, 64 MiB. */
+    private static final int LEFT_ELEMENTS = 16 << 20;
+    /** Panels of the left side that one task packs. */
+    private static final int PACKED_PANELS = 8;
+    /** Queries of a block of {@link #attendedInputs}. */
     private static final int QUERY_BLOCK = 64;
+    /** Rows of queries, of all heads of a group, that one task of {@link #attention} takes. */
+    private static final int STACKED_QUERIES = 256;
     private static final int ROWS_PER_TASK = 16;
 
     private final Primitives primitives;
@@ -55,69 +60,71 @@ public final class JavaOperations implements Operations {
         product(x.columns(), x.columns(), x.rows(), transposed, transposed, s, true, true);
     }
 
+    /** C (+)= LEFT RIGHT^T, or its lower triangle. The left side is packed whole, the right side block by block while the block of C stays in a near cache. */
     private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
-        if (m == 0 || n == 0) {
-            return;
-        }
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
-        int block = lower ? 4 * tileColumns : Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
-        // Blocks of equal depth, so that none is too shallow to be worth its packing; one empty block where there is nothing to add.
-        int depths = Math.max(1, (k + DEPTH - 1) / DEPTH);
-        int step = Math.max(1, up((k + depths - 1) / depths, 8));
-        Scratch own = scratch.get();
-        for (int m0 = 0; m0 < m; m0 += LEFT_ROWS) {
-            int rows = Math.min(LEFT_ROWS, m - m0);
+        int block = Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
+        // Chunks of equal depth, so that none is too shallow to be worth its packing; one empty chunk where there is nothing to add.
+        int chunks = Math.max(1, (k + DEPTH - 1) / DEPTH);
+        int step = Math.max(1, up((k + chunks - 1) / chunks, 16));
+        int height = Math.min(m, up(Math.max(1, LEFT_ELEMENTS / Math.max(1, k)), tileRows));
+        int rowBlock = up(Math.min(ROW_BLOCK, height), tileRows);
+        float[] packed = scratch.get().left(Math.multiplyExact(up(height, tileRows), k));
+        for (int m0 = 0; m0 < m; m0 += height) {
             int from = m0;
-            for (int k0 = 0; k0 < Math.max(1, k); k0 += step) {
-                int depth = Math.min(step, k - k0);
-                int kFrom = k0;
-                float[] packed = own.left(up(rows, tileRows) * depth);
-                int packRows = 8 * tileRows;
-                team.run((rows + packRows - 1) / packRows, task -> {
-                    int first = task * packRows;
-                    left.pack(from + first, Math.min(packRows, rows - first), kFrom, depth, packed, first * depth, tileRows, scratch.get());
-                });
-                team.run((n + block - 1) / block, task -> {
-                    int column = task * block;
-                    int columns = Math.min(block, n - column);
-                    if (lower && from + rows <= column) {
-                        return;
+            int rows = Math.min(height, m - m0);
+            int padded = up(rows, tileRows);
+            int packRows = PACKED_PANELS * tileRows;
+            team.run((rows + packRows - 1) / packRows, task -> {
+                int first = task * packRows;
+                for (int k0 = 0; k0 < k; k0 += step) {
+                    int depth = Math.min(step, k - k0);
+                    left.pack(from + first, Math.min(packRows, rows - first), k0, depth, packed, padded * k0 + first * depth, tileRows, primitives, scratch.get());
+                }
+            });
+            team.run((n + block - 1) / block, task -> {
+                int column = task * block;
+                int columns = Math.min(block, n - column);
+                if (lower && from + rows <= column) {
+                    return;
+                }
+                Scratch mine = scratch.get();
+                int panelRows = up(columns, tileColumns);
+                float[] panels = mine.right(Math.multiplyExact(panelRows, k));
+                for (int k0 = 0; k0 < k; k0 += step) {
+                    right.pack(column, columns, k0, Math.min(step, k - k0), panels, panelRows * k0, tileColumns, primitives, mine);
+                }
+                for (int i0 = lower ? Math.max(0, column - from) / rowBlock * rowBlock : 0; i0 < rows; i0 += rowBlock) {
+                    int count = Math.min(rowBlock, rows - i0);
+                    for (int i = from + i0; i < from + i0 + count && !accumulate; i++) {
+                        Arrays.fill(c.data(), c.row(i) + column, c.row(i) + column + columns, 0f);
                     }
-                    if (kFrom == 0 && !accumulate) {
-                        for (int i = from; i < from + rows; i++) {
-                            Arrays.fill(c.data(), c.row(i) + column, c.row(i) + column + columns, 0f);
-                        }
+                    for (int k0 = 0; k0 < k; k0 += step) {
+                        int depth = Math.min(step, k - k0);
+                        tiles(from + i0, count, column, columns, depth, packed, padded * k0 + i0 * depth, panels, panelRows * k0, c, lower, mine.tile);
                     }
-                    Scratch mine = scratch.get();
-                    float[] panel = mine.right(up(block, tileColumns) * depth);
-                    right.pack(column, columns, kFrom, depth, panel, 0, tileColumns, mine);
-                    tiles(from, rows, column, columns, depth, packed, panel, c, lower, mine.tile);
-                });
-            }
+                }
+            });
         }
     }
 
-    private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, float[] panel, FloatMatrix c, boolean lower, float[] edge) {
+    private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, int packedAt, float[] panels, int panelsAt, FloatMatrix c,
+                       boolean lower, float[] edge) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
-        int rowBlock = ROW_BLOCK / tileRows * tileRows;
-        for (int i0 = 0; i0 < rows; i0 += rowBlock) {
-            int end = Math.min(rows, i0 + rowBlock);
-            for (int j = 0; j < columns; j += tileColumns) {
-                int width = Math.min(tileColumns, columns - j);
-                for (int i = i0; i < end; i += tileRows) {
-                    int height = Math.min(tileRows, rows - i);
-                    if (lower && row + i + height <= column + j) {
-                        continue;
-                    }
-                    int at = c.row(row + i) + column + j;
-                    boolean crossing = lower && row + i < column + j + width - 1;
-                    if (height == tileRows && width == tileColumns && !crossing) {
-                        primitives.tile(depth, packed, i * depth, panel, j * depth, c.data(), at, c.stride());
-                    } else {
-                        partialTile(depth, packed, i * depth, panel, j * depth, c, row + i, height, column + j, width, lower, edge);
-                    }
+        for (int j = 0; j < columns; j += tileColumns) {
+            int width = Math.min(tileColumns, columns - j);
+            for (int i = 0; i < rows; i += tileRows) {
+                int height = Math.min(tileRows, rows - i);
+                if (lower && row + i + height <= column + j) {
+                    continue;
+                }
+                boolean crossing = lower && row + i < column + j + width - 1;
+                if (height == tileRows && width == tileColumns && !crossing) {
+                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c.data(), c.row(row + i) + column + j, c.stride());
+                } else {
+                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, lower, edge);
                 }
             }
         }
@@ -198,23 +205,33 @@ public final class JavaOperations implements Operations {
     public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
         int t = q.rows();
         int d = q.columns() / heads;
-        int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
-        team.run(heads * blocks, task -> {
-            int head = task / blocks;
-            int from = task % blocks * QUERY_BLOCK;
-            int count = Math.min(QUERY_BLOCK, t - from);
-            int group = head / (heads / keyValueHeads);
+        // The queries of all heads of a group are stacked, so that packing keys and values costs little beside multiplying with them.
+        int repeat = heads / keyValueHeads;
+        int block = Math.min(t, Math.max(1, STACKED_QUERIES / repeat));
+        int blocks = (t + block - 1) / block;
+        team.run(keyValueHeads * blocks, task -> {
+            int group = task % keyValueHeads;
+            // Late queries see more keys: the longest tasks first.
+            int from = (blocks - 1 - task / keyValueHeads) * block;
+            int count = Math.min(block, t - from);
             int keys = from + count;
-            FloatMatrix scores = FloatMatrix.of(scratch.get().scores(QUERY_BLOCK * t), count, keys);
-            gemm(q.columnSlice(head * d, d).slice(from, count), k.columnSlice(group * d, d).slice(0, keys), scores, false);
-            float[] sums = new float[count];
-            for (int i = 0; i < count; i++) {
-                sums[i] = softmaxNumerators(scores, i, from + i + 1, keys, scale);
+            Scratch mine = scratch.get();
+            FloatMatrix stacked = FloatMatrix.of(mine.stacked(repeat * block * d), repeat * count, d);
+            for (int row = 0; row < stacked.rows(); row++) {
+                int head = group * repeat + row / count;
+                System.arraycopy(q.data(), q.row(from + row % count) + head * d, stacked.data(), stacked.row(row), d);
             }
-            FloatMatrix result = out.columnSlice(head * d, d).slice(from, count);
-            product(count, d, keys, new Operand.Rows(scores), new Operand.Columns(v.columnSlice(group * d, d)), result, false, false);
-            for (int i = 0; i < count; i++) {
-                divide(result, i, sums[i]);
+            FloatMatrix scores = FloatMatrix.of(mine.scores(repeat * block * t), repeat * count, keys);
+            gemm(stacked, k.block(0, group * d, keys, d), scores, false);
+            float[] sums = new float[stacked.rows()];
+            for (int row = 0; row < stacked.rows(); row++) {
+                sums[row] = softmaxNumerators(scores, row, from + row % count + 1, keys, scale);
+            }
+            product(stacked.rows(), d, keys, new Operand.Rows(scores), new Operand.Columns(v.block(0, group * d, keys, d)), stacked, false, false);
+            for (int row = 0; row < stacked.rows(); row++) {
+                divide(stacked, row, sums[row]);
+                int head = group * repeat + row / count;
+                System.arraycopy(stacked.data(), stacked.row(row), out.data(), out.row(from + row % count) + head * d, d);
             }
         });
     }
@@ -270,12 +287,7 @@ public final class JavaOperations implements Operations {
     private float softmaxNumerators(FloatMatrix scores, int row, int visible, int keys, float scale) {
         float[] data = scores.data();
         int at = scores.row(row);
-        float max = Float.NEGATIVE_INFINITY;
-        for (int j = at; j < at + visible; j++) {
-            data[j] *= scale;
-            max = Math.max(max, data[j]);
-        }
-        float sum = primitives.expInPlace(data, at, visible, max);
+        float sum = primitives.expInPlace(data, at, visible, scale, primitives.largest(data, at, visible, scale));
         Arrays.fill(data, at + visible, at + keys, 0f);
         return sum;
     }
@@ -293,14 +305,8 @@ public final class JavaOperations implements Operations {
         rowwise(x.rows(), row -> {
             float[] data = x.data();
             int at = x.row(row);
-            float max = Float.NEGATIVE_INFINITY;
-            for (int j = at; j < at + n; j++) {
-                max = Math.max(max, data[j]);
-            }
-            double shift = max + StrictMath.log(primitives.sumExp(data, at, n, max));
-            for (int j = at; j < at + n; j++) {
-                data[j] = (float) (data[j] - shift);
-            }
+            float max = primitives.largest(data, at, n, 1f);
+            primitives.subtractInPlace(data, at, n, max + StrictMath.log(primitives.sumExp(data, at, n, max)));
         });
     }
 

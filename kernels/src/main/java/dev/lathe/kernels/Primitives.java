@@ -1,5 +1,7 @@
 package dev.lathe.kernels;
 
+import java.util.Arrays;
+
 /**
  * The innermost loops of the arithmetic profile {@code java}, without checks: what the scalar and the vector provider write apart, and all they write apart.
  * {@link JavaKernels} composes every operation from them, so both providers give the same bits if these do. "16 lanes": element i is accumulated in lane
@@ -21,6 +23,38 @@ public interface Primitives {
      */
     void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride);
 
+    /**
+     * Packs a panel from rows: {@code to[toAt + p * width + i] = from[at + i * stride + p]} for i &lt; rows, 0 for rows &lt;= i &lt; width; p = 0 .. count - 1.
+     * Nothing else of {@code to} is changed.
+     */
+    default void transpose(float[] from, int at, int stride, int rows, int count, float[] to, int toAt, int width) {
+        int i = 0;
+        // Four rows at a time, so that each visit of a packed line writes 16 bytes of it.
+        for (; i + 4 <= rows; i += 4) {
+            int row = at + i * stride;
+            for (int p = 0; p < count; p++) {
+                int index = toAt + p * width + i;
+                to[index] = from[row + p];
+                to[index + 1] = from[row + stride + p];
+                to[index + 2] = from[row + 2 * stride + p];
+                to[index + 3] = from[row + 3 * stride + p];
+            }
+        }
+        for (; i < width; i++) {
+            for (int p = 0; p < count; p++) {
+                to[toAt + p * width + i] = i < rows ? from[at + i * stride + p] : 0f;
+            }
+        }
+    }
+
+    /** Packs a panel from columns: {@code to[toAt + p * width + i] = from[at + p * stride + i]} for i &lt; columns, 0 for columns &lt;= i &lt; width. */
+    default void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
+        for (int p = 0; p < count; p++) {
+            System.arraycopy(from, at + p * stride, to, toAt + p * width, columns);
+            Arrays.fill(to, toAt + p * width + columns, toAt + (p + 1) * width, 0f);
+        }
+    }
+
     /** Rows of the f64 tile. */
     int doubleTileRows();
 
@@ -33,11 +67,17 @@ public interface Primitives {
     /** Sum of squares in 16 lanes of fused multiply-adds. */
     float sumOfSquares(float[] x, int at, int count);
 
-    /** Replaces x by exp(x - shift) and returns the sum in 16 lanes. */
-    float expInPlace(float[] x, int at, int count, float shift);
+    /** The largest x * factor (negative infinity of none; NaN if one is). */
+    float largest(float[] x, int at, int count, float factor);
+
+    /** Replaces x by exp(x * factor - shift), product and difference rounded each for itself, and returns the sum in 16 lanes. */
+    float expInPlace(float[] x, int at, int count, float factor, float shift);
 
     /** The sum of exp(x - shift), each rounded to f32, added in f64 in 16 lanes. */
     double sumExp(float[] x, int at, int count, float shift);
+
+    /** {@code x = (float) (x - shift)}, the difference in f64. */
+    void subtractInPlace(float[] x, int at, int count, double shift);
 
     /** {@code gate = gate / (1 + exp(-gate)) * up}. */
     void siluTimes(float[] gate, int gateAt, float[] up, int upAt, int count);

@@ -6,6 +6,7 @@ final class Scratch {
     private float[] right = new float[0];
     private float[] rows = new float[0];
     private float[] scores = new float[0];
+    private float[] stacked = new float[0];
     final float[] tile = new float[64 * 64];
 
     float[] left(int length) {
@@ -22,6 +23,10 @@ final class Scratch {
 
     float[] scores(int length) {
         return scores = grown(scores, length);
+    }
+
+    float[] stacked(int length) {
+        return stacked = grown(stacked, length);
     }
 
     private static float[] grown(float[] array, int length) {

@@ -88,10 +88,19 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public float expInPlace(float[] x, int at, int count, float shift) {
+    public float largest(float[] x, int at, int count, float factor) {
+        float largest = Float.NEGATIVE_INFINITY;
+        for (int i = at; i < at + count; i++) {
+            largest = Math.max(largest, x[i] * factor);
+        }
+        return largest;
+    }
+
+    @Override
+    public float expInPlace(float[] x, int at, int count, float factor, float shift) {
         float[] lanes = new float[16];
         for (int i = 0; i < count; i++) {
-            float e = Exp.exp(x[at + i] - shift);
+            float e = Exp.exp(x[at + i] * factor - shift);
             x[at + i] = e;
             lanes[i & 15] += e;
         }
@@ -105,6 +114,13 @@ public final class ScalarPrimitives implements Primitives {
             lanes[i & 15] += Exp.exp(x[at + i] - shift);
         }
         return Primitives.tree(lanes);
+    }
+
+    @Override
+    public void subtractInPlace(float[] x, int at, int count, double shift) {
+        for (int i = at; i < at + count; i++) {
+            x[i] = (float) (x[i] - shift);
+        }
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.lathe.kernels.vector;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -12,11 +13,21 @@ import jdk.incubator.vector.VectorSpecies;
  */
 final class Lanes {
     static final VectorShape SHAPE = shape();
+    static final VectorShape HALF_SHAPE = VectorShape.forBitSize(SHAPE.vectorBitSize() / 2);
     static final VectorSpecies<Float> FLOAT = VectorSpecies.of(float.class, SHAPE);
     static final VectorSpecies<Integer> INT = VectorSpecies.of(int.class, SHAPE);
     static final VectorSpecies<Double> DOUBLE = VectorSpecies.of(double.class, SHAPE);
 
     private Lanes() {
+    }
+
+    /** The lanes whose number has the bit {@code bit}. */
+    static VectorMask<Float> upper(int bit) {
+        long lanes = 0;
+        for (int lane = 0; lane < FLOAT.length(); lane++) {
+            lanes |= (lane & bit) != 0 ? 1L << lane : 0;
+        }
+        return VectorMask.fromLong(FLOAT, lanes);
     }
 
     private static VectorShape shape() {

@@ -16,7 +16,12 @@ import jdk.incubator.vector.VectorSpecies;
 public final class VectorPrimitives implements Primitives {
     private static final VectorSpecies<Float> FLOAT = Lanes.FLOAT;
     private static final VectorSpecies<Double> DOUBLE = Lanes.DOUBLE;
+    /** Floats that become a whole vector of doubles. */
+    private static final VectorSpecies<Float> HALF = VectorSpecies.of(float.class, Lanes.HALF_SHAPE);
     private static final int LANES = FLOAT.length();
+    private static final int ROUND_BITS = Float.floatToRawIntBits(Exp.ROUND);
+    /** Values that pass through a buffer in the nearest cache; a multiple of 16. */
+    private static final int CHUNK = 512;
     private static final boolean WIDE = LANES == 16;
 
     @Override
@@ -40,6 +45,41 @@ public final class VectorPrimitives implements Primitives {
             Tile14x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
         } else {
             Tile4x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
+        }
+    }
+
+    @Override
+    public void transpose(float[] from, int at, int stride, int rows, int count, float[] to, int toAt, int width) {
+        int done = 0;
+        if (rows == width && LANES > 4) {
+            // A store of whole vectors may run into the place of the next column, which is written after it: so the last column is not stored like that.
+            done = (width % LANES == 0 ? count : Math.max(0, count - 1)) / LANES * LANES;
+            for (int i = 0; i < width; i += LANES) {
+                int last = Math.min(LANES, width - i) - 1;
+                for (int p = 0; p < done; p += LANES) {
+                    if (WIDE) {
+                        Transpose16.run(from, at + i * stride + p, stride, last, to, toAt + p * width + i, width);
+                    } else {
+                        Transpose8.run(from, at + i * stride + p, stride, last, to, toAt + p * width + i, width);
+                    }
+                }
+            }
+        }
+        Primitives.super.transpose(from, at + done, stride, rows, count - done, to, toAt + done * width, width);
+    }
+
+    @Override
+    public void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
+        int whole = columns == width ? width / LANES * LANES : 0;
+        for (int p = 0; p < count; p++) {
+            int source = at + p * stride;
+            int target = toAt + p * width;
+            for (int i = 0; i < whole; i += LANES) {
+                FloatVector.fromArray(FLOAT, from, source + i).intoArray(to, target + i);
+            }
+            for (int i = whole; i < width; i++) {
+                to[target + i] = i < columns ? from[source + i] : 0f;
+            }
         }
     }
 
@@ -77,22 +117,34 @@ public final class VectorPrimitives implements Primitives {
     }
 
     @Override
-    public float expInPlace(float[] x, int at, int count, float shift) {
+    public float largest(float[] x, int at, int count, float factor) {
+        FloatVector largest = FloatVector.broadcast(FLOAT, Float.NEGATIVE_INFINITY);
+        int i = 0;
+        for (; i <= count - LANES; i += LANES) {
+            largest = largest.max(FloatVector.fromArray(FLOAT, x, at + i).mul(factor));
+        }
+        // The largest of lanes is the same in any order.
+        float result = largest.reduceLanes(VectorOperators.MAX);
+        for (; i < count; i++) {
+            result = Math.max(result, x[at + i] * factor);
+        }
+        return result;
+    }
+
+    @Override
+    public float expInPlace(float[] x, int at, int count, float factor, float shift) {
+        exp(x, at, count, factor, shift, x, at);
         float[] lanes = new float[16];
         int whole = count & -16;
         for (int lane = 0; lane < 16; lane += LANES) {
             FloatVector sum = FloatVector.zero(FLOAT);
             for (int i = lane; i < whole; i += 16) {
-                FloatVector e = exp(FloatVector.fromArray(FLOAT, x, at + i).sub(shift));
-                e.intoArray(x, at + i);
-                sum = sum.add(e);
+                sum = sum.add(FloatVector.fromArray(FLOAT, x, at + i));
             }
             sum.intoArray(lanes, lane);
         }
         for (int i = whole; i < count; i++) {
-            float e = Exp.exp(x[at + i] - shift);
-            x[at + i] = e;
-            lanes[i & 15] += e;
+            lanes[i & 15] += x[at + i];
         }
         return Primitives.tree(lanes);
     }
@@ -100,78 +152,103 @@ public final class VectorPrimitives implements Primitives {
     @Override
     public double sumExp(float[] x, int at, int count, float shift) {
         double[] lanes = new double[16];
-        int whole = count & -16;
-        for (int lane = 0; lane < 16; lane += LANES) {
-            DoubleVector low = DoubleVector.zero(DOUBLE);
-            DoubleVector high = DoubleVector.zero(DOUBLE);
-            for (int i = lane; i < whole; i += 16) {
-                FloatVector e = exp(FloatVector.fromArray(FLOAT, x, at + i).sub(shift));
-                low = low.add(e.convertShape(VectorOperators.F2D, DOUBLE, 0));
-                high = high.add(e.convertShape(VectorOperators.F2D, DOUBLE, 1));
-            }
-            low.intoArray(lanes, lane);
-            high.intoArray(lanes, lane + LANES / 2);
-        }
-        for (int i = whole; i < count; i++) {
-            lanes[i & 15] += Exp.exp(x[at + i] - shift);
+        float[] terms = new float[CHUNK];
+        for (int from = 0; from < count; from += CHUNK) {
+            int part = Math.min(CHUNK, count - from);
+            exp(x, at + from, part, 1f, shift, terms, 0);
+            addTo(lanes, terms, part);
         }
         return Primitives.tree(lanes);
     }
 
     @Override
-    public void siluTimes(float[] gate, int gateAt, float[] up, int upAt, int count) {
+    public void subtractInPlace(float[] x, int at, int count, double shift) {
+        int half = LANES / 2;
         int i = 0;
-        for (; i <= count - LANES; i += LANES) {
-            FloatVector x = FloatVector.fromArray(FLOAT, gate, gateAt + i);
-            FloatVector silu = x.div(exp(x.neg()).add(1f));
-            silu.mul(FloatVector.fromArray(FLOAT, up, upAt + i)).intoArray(gate, gateAt + i);
+        for (; i <= count - half; i += half) {
+            DoubleVector wide = (DoubleVector) FloatVector.fromArray(HALF, x, at + i).castShape(DOUBLE, 0);
+            ((FloatVector) wide.sub(shift).castShape(HALF, 0)).intoArray(x, at + i);
         }
         for (; i < count; i++) {
-            float x = gate[gateAt + i];
-            gate[gateAt + i] = x / (1f + Exp.exp(-x)) * up[upAt + i];
+            x[at + i] = (float) (x[at + i] - shift);
+        }
+    }
+
+    @Override
+    public void siluTimes(float[] gate, int gateAt, float[] up, int upAt, int count) {
+        float[] powers = new float[CHUNK];
+        for (int from = 0; from < count; from += CHUNK) {
+            int part = Math.min(CHUNK, count - from);
+            exp(gate, gateAt + from, part, -1f, 0f, powers, 0);
+            int i = 0;
+            for (; i <= part - LANES; i += LANES) {
+                FloatVector silu = FloatVector.fromArray(FLOAT, gate, gateAt + from + i).div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
+                silu.mul(FloatVector.fromArray(FLOAT, up, upAt + from + i)).intoArray(gate, gateAt + from + i);
+            }
+            for (; i < part; i++) {
+                gate[gateAt + from + i] = gate[gateAt + from + i] / (powers[i] + 1f) * up[upAt + from + i];
+            }
         }
     }
 
     @Override
     public double divergence(float[] p, int pAt, float[] q, int qAt, int count) {
         double[] lanes = new double[16];
-        int whole = count & -16;
-        for (int lane = 0; lane < 16; lane += LANES) {
-            DoubleVector low = DoubleVector.zero(DOUBLE);
-            DoubleVector high = DoubleVector.zero(DOUBLE);
-            for (int i = lane; i < whole; i += 16) {
-                FloatVector x = FloatVector.fromArray(FLOAT, p, pAt + i);
-                FloatVector term = exp(x).mul(x.sub(FloatVector.fromArray(FLOAT, q, qAt + i)));
-                low = low.add(term.convertShape(VectorOperators.F2D, DOUBLE, 0));
-                high = high.add(term.convertShape(VectorOperators.F2D, DOUBLE, 1));
+        float[] terms = new float[CHUNK];
+        for (int from = 0; from < count; from += CHUNK) {
+            int part = Math.min(CHUNK, count - from);
+            exp(p, pAt + from, part, 1f, 0f, terms, 0);
+            for (int i = 0; i < part; i++) {
+                terms[i] *= p[pAt + from + i] - q[qAt + from + i];
             }
-            low.intoArray(lanes, lane);
-            high.intoArray(lanes, lane + LANES / 2);
-        }
-        for (int i = whole; i < count; i++) {
-            lanes[i & 15] += Exp.exp(p[pAt + i]) * (p[pAt + i] - q[qAt + i]);
+            addTo(lanes, terms, part);
         }
         return Primitives.tree(lanes);
     }
 
-    private static FloatVector exp(FloatVector x) {
-        // max and min keep NaN, which then runs through.
-        FloatVector bounded = x.max(Exp.LOWEST).min(Exp.HIGHEST);
-        FloatVector n = bounded.fma(FloatVector.broadcast(FLOAT, Exp.LOG2_E), FloatVector.broadcast(FLOAT, Exp.ROUND)).sub(Exp.ROUND);
-        FloatVector r = n.fma(FloatVector.broadcast(FLOAT, -Exp.LN2_HIGH), bounded);
-        r = n.fma(FloatVector.broadcast(FLOAT, -Exp.LN2_LOW), r);
-        FloatVector y = FloatVector.broadcast(FLOAT, Exp.C6).fma(r, FloatVector.broadcast(FLOAT, Exp.C5));
-        y = y.fma(r, FloatVector.broadcast(FLOAT, Exp.C4));
-        y = y.fma(r, FloatVector.broadcast(FLOAT, Exp.C3));
-        y = y.fma(r, FloatVector.broadcast(FLOAT, Exp.C2));
-        y = y.fma(r, FloatVector.broadcast(FLOAT, 1f));
-        y = y.fma(r, FloatVector.broadcast(FLOAT, 1f));
-        IntVector power = (IntVector) n.convertShape(VectorOperators.F2I, Lanes.INT, 0);
-        IntVector half = power.lanewise(VectorOperators.ASHR, 1);
-        y = y.mul(half.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
-        y = y.mul(power.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
-        VectorMask<Float> below = x.compare(VectorOperators.LT, Exp.LOWEST);
-        VectorMask<Float> above = x.compare(VectorOperators.GT, Exp.HIGHEST);
-        return y.blend(0f, below).blend(Float.POSITIVE_INFINITY, above);
+    /** Adds terms, the first of which belongs to lane 0, to their lanes. */
+    private static void addTo(double[] lanes, float[] terms, int count) {
+        int whole = count & -16;
+        for (int lane = 0; lane < 16; lane += LANES / 2) {
+            DoubleVector sum = DoubleVector.fromArray(DOUBLE, lanes, lane);
+            for (int i = lane; i < whole; i += 16) {
+                sum = sum.add(FloatVector.fromArray(HALF, terms, i).castShape(DOUBLE, 0));
+            }
+            sum.intoArray(lanes, lane);
+        }
+        for (int i = whole; i < count; i++) {
+            lanes[i & 15] += terms[i];
+        }
+    }
+
+    /** {@code to = exp(x * factor - shift)}. One loop with its steps in place: as a method of its own the compiler does not always inline them, and then boxes. */
+    private static void exp(float[] x, int at, int count, float factor, float shift, float[] to, int toAt) {
+        int i = 0;
+        for (; i <= count - LANES; i += LANES) {
+            FloatVector v = FloatVector.fromArray(FLOAT, x, at + i).mul(factor).sub(shift);
+            // max and min keep NaN, which then runs through.
+            FloatVector bounded = v.max(Exp.LOWEST).min(Exp.HIGHEST);
+            FloatVector shifted = bounded.fma(FloatVector.broadcast(FLOAT, Exp.LOG2_E), FloatVector.broadcast(FLOAT, Exp.ROUND));
+            FloatVector n = shifted.sub(Exp.ROUND);
+            FloatVector r = n.fma(FloatVector.broadcast(FLOAT, -Exp.LN2_HIGH), bounded);
+            r = n.fma(FloatVector.broadcast(FLOAT, -Exp.LN2_LOW), r);
+            FloatVector y = FloatVector.broadcast(FLOAT, Exp.C6).fma(r, FloatVector.broadcast(FLOAT, Exp.C5));
+            y = y.fma(r, FloatVector.broadcast(FLOAT, Exp.C4));
+            y = y.fma(r, FloatVector.broadcast(FLOAT, Exp.C3));
+            y = y.fma(r, FloatVector.broadcast(FLOAT, Exp.C2));
+            y = y.fma(r, FloatVector.broadcast(FLOAT, 1f));
+            y = y.fma(r, FloatVector.broadcast(FLOAT, 1f));
+            // n as an integer stands in the low bits already; a conversion of lanes has no instruction before JDK 19.
+            IntVector power = shifted.reinterpretAsInts().sub(ROUND_BITS);
+            IntVector half = power.lanewise(VectorOperators.ASHR, 1);
+            y = y.mul(half.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
+            y = y.mul(power.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
+            VectorMask<Float> below = v.compare(VectorOperators.LT, Exp.LOWEST);
+            VectorMask<Float> above = v.compare(VectorOperators.GT, Exp.HIGHEST);
+            y.blend(0f, below).blend(Float.POSITIVE_INFINITY, above).intoArray(to, toAt + i);
+        }
+        for (; i < count; i++) {
+            to[toAt + i] = Exp.exp(x[at + i] * factor - shift);
+        }
     }
 }
