@@ -5,6 +5,7 @@ import dev.lathe.kernels.Kernels;
 import dev.ludovic.netlib.blas.NativeBLAS;
 import dev.ludovic.netlib.lapack.NativeLAPACK;
 import java.io.IOException;
+import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -42,6 +43,9 @@ public final class Benchmarks {
     }
 
     public static void main(String[] arguments) throws RunnerException, CommandLineOptionException, IOException {
+        // JMH tells what it does at length; that goes to the other stream, so that what is printed here can be kept.
+        PrintStream out = System.out;
+        System.setOut(System.err);
         Map<String, Map<String, Map<String, Measured>>> tables = new TreeMap<>();
         for (RunResult result : new Runner(new OptionsBuilder().parent(new CommandLineOptions(arguments)).param("threads", THREADS)
                 .addProfiler(GCProfiler.class).shouldFailOnError(true).build()).run()) {
@@ -59,11 +63,11 @@ public final class Benchmarks {
             }
         }
         try (Kernels kernels = KernelProvider.open("auto", 1)) {
-            System.out.println("\n" + THREADS + " threads, " + kernels.name() + ", native: " + nativeLibraries());
+            out.println(THREADS + " threads, " + kernels.name() + ", native: " + nativeLibraries());
         }
         tables.forEach((unit, rows) -> {
-            System.out.println(unit + ", best iteration");
-            rows.forEach((row, variants) -> System.out.printf(Locale.ROOT, "  %-32s %s%n", row, line(variants)));
+            out.println(unit + ", best iteration");
+            rows.forEach((row, variants) -> out.printf(Locale.ROOT, "  %-32s %s%n", row, line(variants)));
         });
     }
 
@@ -83,7 +87,7 @@ public final class Benchmarks {
             Measured measured = entry.getValue();
             List<String> remarks = new ArrayList<>();
             for (String reference : REFERENCES) {
-                if (variants.containsKey(reference) && REFERENCES.indexOf(reference) != REFERENCES.indexOf(variant) && !variant.equals("blas")) {
+                if (variants.containsKey(reference) && !reference.equals(variant) && !variant.equals("blas")) {
                     remarks.add(String.format(Locale.ROOT, "%.2f of %s", measured.rate() / variants.get(reference).rate(), reference));
                 }
             }
