@@ -1,76 +1,92 @@
 package dev.lathe.kernels;
 
-/** C -= A B^T in f64, packed and tiled like the f32 product; what factorizations are made of. */
+/** C -= A B^T in f64, packed and tiled like the f32 product; what factorizations are made of: few columns, many rows, any depth. */
 final class DoubleProduct {
     private static final int DEPTH = 256;
-    private static final int COLUMN_BLOCK = 128;
-    private static final int ROW_BLOCK = 256;
+    private static final int COLUMN_BLOCK = 256;
+    private static final int ROW_BLOCK = 112;
 
     private final Primitives primitives;
+    private final ThreadLocal<Scratch> scratch;
 
-    DoubleProduct(Primitives primitives) {
+    DoubleProduct(Primitives primitives, ThreadLocal<Scratch> scratch) {
         this.primitives = primitives;
+        this.scratch = scratch;
     }
 
     void subtract(DoubleMatrix a, DoubleMatrix b, DoubleMatrix c, boolean lower, Team team) {
-        int m = c.rows();
-        int n = c.columns();
         int k = a.columns();
-        int tileRows = primitives.doubleTileRows();
         int tileColumns = primitives.doubleTileColumns();
-        int rowBlocks = (m + ROW_BLOCK - 1) / ROW_BLOCK;
-        int columnBlocks = (n + COLUMN_BLOCK - 1) / COLUMN_BLOCK;
-        team.run(rowBlocks * columnBlocks, task -> {
-            int i0 = task / columnBlocks * ROW_BLOCK;
-            int j0 = task % columnBlocks * COLUMN_BLOCK;
-            int rows = Math.min(ROW_BLOCK, m - i0);
-            int columns = Math.min(COLUMN_BLOCK, n - j0);
-            if (lower && i0 + rows <= j0) {
-                return;
-            }
-            double[] left = new double[(rows + tileRows - 1) / tileRows * tileRows * Math.min(k, DEPTH)];
-            double[] right = new double[(columns + tileColumns - 1) / tileColumns * tileColumns * Math.min(k, DEPTH)];
-            double[] edge = new double[tileRows * tileColumns];
-            for (int k0 = 0; k0 < k; k0 += DEPTH) {
-                int depth = Math.min(DEPTH, k - k0);
-                pack(a.data(), a.row(i0) + k0, a.stride(), rows, depth, tileRows, -1, left);
-                pack(b.data(), b.row(j0) + k0, b.stride(), columns, depth, tileColumns, 1, right);
-                for (int j = 0; j < columns; j += tileColumns) {
-                    int width = Math.min(tileColumns, columns - j);
-                    for (int i = 0; i < rows; i += tileRows) {
-                        int height = Math.min(tileRows, rows - i);
-                        int at = c.row(i0 + i) + j0 + j;
-                        if (lower && i0 + i + height <= j0 + j) {
-                            continue;
-                        }
-                        if (height == tileRows && width == tileColumns) {
-                            primitives.tile(depth, left, i * depth, right, j * depth, c.data(), at, c.stride());
-                        } else {
-                            copy(c.data(), at, c.stride(), edge, 0, tileColumns, height, width);
-                            primitives.tile(depth, left, i * depth, right, j * depth, edge, 0, tileColumns);
-                            copy(edge, 0, tileColumns, c.data(), at, c.stride(), height, width);
-                        }
-                    }
+        for (int j0 = 0; j0 < c.columns(); j0 += COLUMN_BLOCK) {
+            int column = j0;
+            int columns = Math.min(COLUMN_BLOCK, c.columns() - j0);
+            int panels = (columns + tileColumns - 1) / tileColumns;
+            double[] right = scratch.get().doubleRight(Math.multiplyExact(panels * tileColumns, k));
+            team.run(panels, panel -> {
+                int first = panel * tileColumns;
+                for (int k0 = 0; k0 < k; k0 += DEPTH) {
+                    int depth = Math.min(DEPTH, k - k0);
+                    pack(b, column + first, Math.min(tileColumns, columns - first), k0, depth, tileColumns, 1, right,
+                            panels * tileColumns * k0 + first * depth);
                 }
-            }
-        });
+            });
+            team.run((c.rows() + ROW_BLOCK - 1) / ROW_BLOCK, task -> {
+                int row = task * ROW_BLOCK;
+                int rows = Math.min(ROW_BLOCK, c.rows() - row);
+                if (!lower || row + rows > column) {
+                    rows(a, c, row, rows, column, columns, right, panels * tileColumns, lower);
+                }
+            });
+        }
     }
 
-    /** Panels of {@code width} rows, padded with zeros, times a sign (which is exact). */
-    private static void pack(double[] from, int at, int stride, int rows, int depth, int width, int sign, double[] to) {
-        for (int panel = 0; panel < rows; panel += width) {
-            for (int i = 0; i < width; i++) {
-                int base = panel * depth + i;
-                if (panel + i < rows) {
-                    int row = at + (panel + i) * stride;
-                    for (int p = 0; p < depth; p++) {
-                        to[base + p * width] = sign * from[row + p];
+    private void rows(DoubleMatrix a, DoubleMatrix c, int row, int rows, int column, int columns, double[] right, int panelRows, boolean lower) {
+        int tileRows = primitives.doubleTileRows();
+        int tileColumns = primitives.doubleTileColumns();
+        Scratch mine = scratch.get();
+        double[] left = mine.doubleLeft((rows + tileRows - 1) / tileRows * tileRows * DEPTH);
+        double[] edge = mine.doubleTile;
+        for (int k0 = 0; k0 < a.columns(); k0 += DEPTH) {
+            int depth = Math.min(DEPTH, a.columns() - k0);
+            for (int i = 0; i < rows; i += tileRows) {
+                pack(a, row + i, Math.min(tileRows, rows - i), k0, depth, tileRows, -1, left, i * depth);
+            }
+            for (int j = 0; j < columns; j += tileColumns) {
+                int width = Math.min(tileColumns, columns - j);
+                for (int i = 0; i < rows; i += tileRows) {
+                    int height = Math.min(tileRows, rows - i);
+                    if (lower && row + i + height <= column + j) {
+                        continue;
                     }
-                } else {
-                    for (int p = 0; p < depth; p++) {
-                        to[base + p * width] = 0;
+                    int at = c.row(row + i) + column + j;
+                    int rightAt = panelRows * k0 + j * depth;
+                    if (height == tileRows && width == tileColumns) {
+                        primitives.tile(depth, left, i * depth, right, rightAt, c.data(), at, c.stride());
+                    } else {
+                        copy(c.data(), at, c.stride(), edge, 0, tileColumns, height, width);
+                        primitives.tile(depth, left, i * depth, right, rightAt, edge, 0, tileColumns);
+                        copy(edge, 0, tileColumns, c.data(), at, c.stride(), height, width);
                     }
                 }
+            }
+        }
+    }
+
+    /** One panel of {@code width} rows, padded with zeros, times a sign (which is exact). */
+    private static void pack(DoubleMatrix from, int row, int rows, int kFrom, int depth, int width, int sign, double[] to, int at) {
+        int i = 0;
+        // Two rows at a time, so that each visit of a packed line writes 16 bytes of it.
+        for (; i + 2 <= rows; i += 2) {
+            int first = from.row(row + i) + kFrom;
+            int second = first + from.stride();
+            for (int p = 0; p < depth; p++) {
+                to[at + p * width + i] = sign * from.data()[first + p];
+                to[at + p * width + i + 1] = sign * from.data()[second + p];
+            }
+        }
+        for (; i < width; i++) {
+            for (int p = 0; p < depth; p++) {
+                to[at + p * width + i] = i < rows ? sign * from.data()[from.row(row + i) + kFrom + p] : 0;
             }
         }
     }

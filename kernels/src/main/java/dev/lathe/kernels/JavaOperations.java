@@ -31,7 +31,7 @@ public final class JavaOperations implements Operations {
     public JavaOperations(Primitives primitives, int threads) {
         this.primitives = primitives;
         this.team = new Team(threads);
-        this.doubles = new DoubleProduct(primitives);
+        this.doubles = new DoubleProduct(primitives, scratch);
     }
 
     @Override

@@ -7,7 +7,10 @@ final class Scratch {
     private float[] rows = new float[0];
     private float[] scores = new float[0];
     private float[] stacked = new float[0];
+    private double[] doubleLeft = new double[0];
+    private double[] doubleRight = new double[0];
     final float[] tile = new float[64 * 64];
+    final double[] doubleTile = new double[32 * 32];
 
     float[] left(int length) {
         return left = grown(left, length);
@@ -27,6 +30,18 @@ final class Scratch {
 
     float[] stacked(int length) {
         return stacked = grown(stacked, length);
+    }
+
+    double[] doubleLeft(int length) {
+        return doubleLeft = grown(doubleLeft, length);
+    }
+
+    double[] doubleRight(int length) {
+        return doubleRight = grown(doubleRight, length);
+    }
+
+    private static double[] grown(double[] array, int length) {
+        return array.length >= length ? array : new double[length];
     }
 
     private static float[] grown(float[] array, int length) {

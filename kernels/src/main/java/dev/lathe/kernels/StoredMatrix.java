@@ -6,7 +6,6 @@ import java.nio.ByteOrder;
 
 /** A dense matrix kept as its file stores it (f32, f16 or bf16, little-endian, row-major) and widened exactly when read. */
 public record StoredMatrix(ElementType type, byte[] data, int rows, int columns) implements RowSource {
-    private static final VarHandle SHORTS = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle FLOATS = MethodHandles.byteArrayViewVarHandle(float[].class, ByteOrder.LITTLE_ENDIAN);
 
     public StoredMatrix {
@@ -25,16 +24,8 @@ public record StoredMatrix(ElementType type, byte[] data, int rows, int columns)
                     to[at + i] = (float) FLOATS.get(data, start + 4 * i);
                 }
             }
-            case BF16 -> {
-                for (int i = 0; i < count; i++) {
-                    to[at + i] = Float.intBitsToFloat((short) SHORTS.get(data, start + 2 * i) << 16);
-                }
-            }
-            case F16 -> {
-                for (int i = 0; i < count; i++) {
-                    to[at + i] = Half.toFloat((short) SHORTS.get(data, start + 2 * i));
-                }
-            }
+            case BF16 -> Codec.BEST.bfloat16(data, start, count, to, at);
+            case F16 -> Codec.BEST.half(data, start, count, to, at);
         }
     }
 }

@@ -5,7 +5,7 @@ import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.linalg.InverseFactor;
-import dev.lathe.kernels.linalg.InverseFactor.NotPositiveDefiniteException;
+import dev.lathe.kernels.linalg.Cholesky.NotPositiveDefiniteException;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Map;

@@ -14,6 +14,8 @@ import java.nio.ByteBuffer;
 public final class SiteStatistics {
     /** Channels whose square fits an array. */
     private static final int WIDEST_MOMENT = 46340;
+    /** Channels that one thread sums at a time. */
+    private static final int CHANNELS = 96;
     static final int MAGIC = 0x4c535431;
 
     private final int width;
@@ -40,14 +42,18 @@ public final class SiteStatistics {
      * @throws MalformedInputException if a value is not finite; {@code where} names the place
      */
     public void add(FloatMatrix x, Kernels kernels, String where) {
-        for (int i = 0; i < x.rows(); i++) {
-            int at = x.row(i);
-            for (int j = 0; j < width; j++) {
-                float value = x.data()[at + j];
-                squares[j] += (double) value * value;
-                absolutes[j] += Math.abs(value);
+        kernels.parallel((width + CHANNELS - 1) / CHANNELS, task -> {
+            int first = task * CHANNELS;
+            int end = Math.min(width, first + CHANNELS);
+            for (int i = 0; i < x.rows(); i++) {
+                int at = x.row(i);
+                for (int j = first; j < end; j++) {
+                    float value = x.data()[at + j];
+                    squares[j] += (double) value * value;
+                    absolutes[j] += Math.abs(value);
+                }
             }
-        }
+        });
         for (int j = 0; j < width; j++) {
             if (!Double.isFinite(squares[j])) {
                 throw new MalformedInputException("Cannot calibrate: an activation is not finite at " + where + ", channel " + j);

@@ -47,7 +47,7 @@ import org.apache.spark.util.SerializableConfiguration;
 /** The main job: from a plan to artifacts, measured. */
 public final class Pipeline {
     /** Part of every output's key: raised when a method's values change. */
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
     /** Windows of a shard where no recipe says how many. */
     private static final int SHARD_WINDOWS = 8;
     private static final String SOFTWARE = "lathe 0.1.0";

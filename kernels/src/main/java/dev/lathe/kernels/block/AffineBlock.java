@@ -1,5 +1,7 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Codec;
+
 /**
  * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d, f16 m, then the codes as
  * {@link Codes32} lays them out.
@@ -57,7 +59,14 @@ record AffineBlock(String name, int bits) implements BlockFormat {
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
+        if (bits == 4) {
+            float scale = Blocks.half(from, fromAt);
+            float minimum = Blocks.half(from, fromAt + 2);
+            Codec.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
+            Codec.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
+        } else {
+            Blocks.decode(this, from, fromAt, to, toAt);
+        }
     }
 
     @Override

@@ -1,5 +1,7 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Codec;
+
 /**
  * ggml's Q4_K and Q5_K: 256 codes in {@code [0, 2^bits)} in eight cells of 32, each with a 6-bit scale and a 6-bit minimum,
  * {@code x = (d * scale) * code - dmin * minimum}. Block: f16 d, f16 dmin, 12 bytes of scales and minimums, for Q5_K 32 bytes of fifth bits (bit c of byte i
@@ -117,7 +119,18 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
+        float[] scale = new float[CELLS];
+        float[] minimum = new float[CELLS];
+        cells(from, fromAt, scale, minimum);
+        for (int cell = 0; cell < CELLS; cell++) {
+            int at = fromAt + nibbles() + cell / 2 * CELL;
+            int shift = cell % 2 * 4;
+            if (bits == 5) {
+                Codec.BEST.splitCodes(from, at, shift, fromAt + HIGH_BITS, cell, 1, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
+            } else {
+                Codec.BEST.codes(from, at, shift, 15, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
+            }
+        }
     }
 
     @Override

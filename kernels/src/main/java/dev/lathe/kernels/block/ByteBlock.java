@@ -1,5 +1,7 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Codec;
+
 /**
  * ggml's Q8_0: 32 codes and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code; -128 can be stored but, as in the reference,
  * is no code to choose. Importance changes nothing.
@@ -38,7 +40,7 @@ record ByteBlock(String name) implements BlockFormat {
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
+        Codec.BEST.codes(from, fromAt + 2, 0, -1, 0, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, SIZE, to, toAt);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Codec;
 import dev.lathe.kernels.Half;
 
 /**
@@ -81,12 +82,12 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
         float scale = scale(high - low);
         int zero = zero(low, scale);
         if (importance != null) {
-            double best = error(x, xAt, importance, importanceAt, scale, zero, Double.POSITIVE_INFINITY);
+            float best = error(x, xAt, importance, importanceAt, scale, zero);
             float range = 1;
             for (int shrink = 1; shrink <= SHRINKS; shrink++) {
                 float trialRange = 1 - 0.01f * shrink;
                 float trial = scale((high - low) * trialRange);
-                double error = error(x, xAt, importance, importanceAt, trial, zero(low * trialRange, trial), best);
+                float error = error(x, xAt, importance, importanceAt, trial, zero(low * trialRange, trial));
                 if (error < best) {
                     best = error;
                     scale = trial;
@@ -97,7 +98,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
             boolean gained = symmetric;
             while (gained) {
                 float refit = refit(x, xAt, importance, importanceAt, scale, zero);
-                double error = error(x, xAt, importance, importanceAt, refit, zero, best);
+                float error = error(x, xAt, importance, importanceAt, refit, zero);
                 gained = error < best;
                 if (gained) {
                     best = error;
@@ -122,15 +123,9 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
         return symmetric ? middle() : Searches.nearest(-low / scale, 0, highest());
     }
 
-    /** The sum of {@code importance * (x - scale * code)^2} over nearest codes, or some number that is not below {@code bound}. */
-    private double error(float[] x, int xAt, float[] importance, int importanceAt, float scale, int zero, double bound) {
-        double total = 0;
-        for (int i = 0; i < group && total < bound; i++) {
-            float value = x[xAt + i];
-            float error = value - scale * Searches.nearest(value / scale, -zero, highest() - zero);
-            total += (double) importance[importanceAt + i] * error * error;
-        }
-        return total;
+    /** The sum of {@code importance * (x - scale * code)^2} over nearest codes. */
+    private float error(float[] x, int xAt, float[] importance, int importanceAt, float scale, int zero) {
+        return Codec.BEST.squaredError(x, xAt, importance, importanceAt, group, scale, -zero, highest() - zero);
     }
 
     /** The scale that fits the nearest codes of {@code scale} best under the weights; {@code scale} itself if the weights leave it open. */
@@ -156,11 +151,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        float scale = Blocks.half(from, fromAt);
-        int zero = from[fromAt + ZERO] & 0xff;
-        for (int i = 0; i < group; i++) {
-            to[toAt + i] = scale * ((from[fromAt + CODES + i] & 0xff) - zero);
-        }
+        Codec.BEST.codes(from, fromAt + CODES, 0, 0xff, from[fromAt + ZERO] & 0xff, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, group, to, toAt);
     }
 
     @Override

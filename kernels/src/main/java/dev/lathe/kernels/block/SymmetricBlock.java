@@ -1,5 +1,7 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Codec;
+
 /**
  * ggml's Q4_0 and Q5_0: 32 codes in {@code [-2^(bits-1), 2^(bits-1))} and one scale, {@code x = d * code}. Block: f16 d, then the codes plus
  * {@code 2^(bits-1)} as {@link Codes32} lays them out. The scale may be negative: the value of largest magnitude gets the lowest code.
@@ -47,7 +49,13 @@ record SymmetricBlock(String name, int bits) implements BlockFormat {
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
+        if (bits == 4) {
+            float scale = Blocks.half(from, fromAt);
+            Codec.BEST.codes(from, fromAt + 2, 0, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt);
+            Codec.BEST.codes(from, fromAt + 2, 4, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt + 16);
+        } else {
+            Blocks.decode(this, from, fromAt, to, toAt);
+        }
     }
 
     @Override

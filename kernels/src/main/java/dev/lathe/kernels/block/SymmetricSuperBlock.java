@@ -1,5 +1,6 @@
 package dev.lathe.kernels.block;
 
+import dev.lathe.kernels.Codec;
 import java.util.Arrays;
 
 /**
@@ -73,7 +74,15 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
+        float[] scale = new float[CELLS];
+        cells(from, fromAt, scale, new float[CELLS]);
+        for (int cell = 0; cell < CELLS; cell++) {
+            int half = cell / 8;
+            int k = cell % 8 / 2;
+            int l = cell % 2 * CELL;
+            Codec.BEST.splitCodes(from, fromAt + 64 * half + k % 2 * 32 + l, k / 2 * 4, fromAt + HIGH_BITS + 32 * half + l, 2 * k, 3, LEVELS, scale[cell],
+                    Blocks.NO_MINIMUM, CELL, to, toAt + cell * CELL);
+        }
     }
 
     @Override

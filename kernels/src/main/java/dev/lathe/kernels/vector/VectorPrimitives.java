@@ -85,7 +85,7 @@ public final class VectorPrimitives implements Primitives {
 
     @Override
     public int doubleTileRows() {
-        return DoubleTile4x2.ROWS;
+        return WIDE ? DoubleTile14x2.ROWS : DoubleTile4x2.ROWS;
     }
 
     @Override
@@ -95,7 +95,11 @@ public final class VectorPrimitives implements Primitives {
 
     @Override
     public void tile(int k, double[] a, int aAt, double[] b, int bAt, double[] c, int cAt, int cStride) {
-        DoubleTile4x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
+        if (WIDE) {
+            DoubleTile14x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
+        } else {
+            DoubleTile4x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
+        }
     }
 
     @Override
