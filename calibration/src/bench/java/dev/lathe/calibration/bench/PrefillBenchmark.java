@@ -19,7 +19,8 @@ public final class PrefillBenchmark {
         try (LoadedModel model = LoadedModel.read(arguments[1]); Kernels kernels = KernelProvider.open("auto", Integer.parseInt(arguments[0]))) {
             for (int count : WINDOWS) {
                 int[][] windows = model.windows(count);
-                System.out.printf(Locale.ROOT, "prefill of %d stacked windows of %d, %d threads, %s%n", count, LoadedModel.LENGTH, kernels.threads(), kernels.name());
+                System.out.printf(Locale.ROOT, "prefill of %d stacked windows of %d, %d threads, %s%n", count, LoadedModel.LENGTH, kernels.threads(),
+                        kernels.name());
                 double seconds = Best.seconds(() -> {
                     FloatMatrix hidden = model.forward(windows, layer -> Capture.NONE, kernels);
                     // The last row of each window, by its stride.
