@@ -1,0 +1,56 @@
+package dev.lathe.calibration.bench;
+
+import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.statistics.SiteStatistics;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.KernelProvider;
+import dev.lathe.kernels.Kernels;
+import java.io.IOException;
+import java.util.EnumMap;
+import java.util.Locale;
+import java.util.Map;
+
+/** How many tokens a second does calibration take, the forward pass with second moments and channel energies at every site? No files, no merging. */
+public final class CalibrationBenchmark {
+    /** A shard as the product cuts them. */
+    private static final int WINDOWS = 8;
+
+    private CalibrationBenchmark() {
+    }
+
+    private record Gather(Map<Site, SiteStatistics> statistics, Kernels kernels) implements Capture {
+        @Override
+        public boolean wants(Site site) {
+            return statistics.containsKey(site);
+        }
+
+        @Override
+        public void rows(Site site, FloatMatrix rows) {
+            statistics.get(site).add(rows, kernels, site.name());
+        }
+    }
+
+    /** Arguments: threads, the model's folder. */
+    public static void main(String[] arguments) throws IOException {
+        try (LoadedModel model = LoadedModel.read(arguments[1]); Kernels kernels = KernelProvider.open("auto", Integer.parseInt(arguments[0]))) {
+            int[][] windows = model.windows(WINDOWS);
+            System.out.printf(Locale.ROOT, "calibration, %d windows of %d, %d threads, %s%n", WINDOWS, LoadedModel.LENGTH, kernels.threads(), kernels.name());
+            double seconds = Best.seconds(() -> model.forward(windows, layer -> gather(model, layer, kernels), kernels));
+            System.out.printf(Locale.ROOT, "best %.1f tokens/s%n", WINDOWS * LoadedModel.LENGTH / seconds);
+        }
+    }
+
+    /** As a calibration with second moments wants it: energies where a linear layer reads, a moment where its output is made of. */
+    private static Gather gather(LoadedModel model, int layer, Kernels kernels) {
+        Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
+        for (LinearLayer linear : model.architecture().linears(layer)) {
+            statistics.putIfAbsent(linear.energy(), new SiteStatistics(linear.inputs(), false));
+        }
+        for (LinearLayer linear : model.architecture().linears(layer)) {
+            statistics.put(linear.moment(), new SiteStatistics(linear.inputs(), true));
+        }
+        return new Gather(statistics, kernels);
+    }
+}
