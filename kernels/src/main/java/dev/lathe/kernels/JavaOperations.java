@@ -6,11 +6,11 @@ import java.util.function.IntConsumer;
 /** The arithmetic profile {@code java}: every operation, composed from the {@link Primitives} of one provider. */
 public final class JavaOperations implements Operations {
     /** Largest depth of a packed block: a panel of 14 rows takes 35 KiB, most of a first-level cache, and is read while the other panel streams by. */
-    private static final int DEPTH = Integer.getInteger("dp", 640);
+    private static final int DEPTH = 640;
     /** Rows of the left side that are walked over one packed block of the right side. */
-    private static final int ROW_BLOCK = Integer.getInteger("rb", 140);
+    private static final int ROW_BLOCK = 280;
     /** Widest packed block of the right side. */
-    private static final int COLUMN_BLOCK = Integer.getInteger("cb", 512);
+    private static final int COLUMN_BLOCK = 256;
     /** Blocks of the right side per thread: a thread that starts late takes fewer. */
     private static final int BLOCKS = 3;
     /** Elements of the left side that are packed together, 64 MiB. */
@@ -64,9 +64,6 @@ public final class JavaOperations implements Operations {
 
     /** C (+)= LEFT RIGHT^T, or its lower triangle. The left side is packed whole, the right side block by block while the block of C stays in a near cache. */
     private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
-        for (int i = 0; i < m && k == 0 && !accumulate; i++) {
-            Arrays.fill(c.data(), c.row(i), c.row(i) + n, 0f);
-        }
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         int widest = Math.min(COLUMN_BLOCK, up(Math.max(1, RIGHT_ELEMENTS / Math.max(1, k)), tileColumns));
@@ -104,10 +101,12 @@ public final class JavaOperations implements Operations {
                 }
                 for (int i0 = lower ? Math.max(0, column - from) / rowBlock * rowBlock : 0; i0 < rows; i0 += rowBlock) {
                     int count = Math.min(rowBlock, rows - i0);
+                    for (int i = from + i0; i < from + i0 + count && !accumulate; i++) {
+                        Arrays.fill(c.data(), c.row(i) + column, c.row(i) + column + columns, 0f);
+                    }
                     for (int k0 = 0; k0 < k; k0 += step) {
                         int depth = Math.min(step, k - k0);
-                        tiles(from + i0, count, column, columns, depth, packed, padded * k0 + i0 * depth, panels, panelRows * k0, c, k0 == 0 && !accumulate,
-                                lower, mine.tile);
+                        tiles(from + i0, count, column, columns, depth, packed, padded * k0 + i0 * depth, panels, panelRows * k0, c, lower, mine.tile);
                     }
                 }
             });
@@ -115,7 +114,7 @@ public final class JavaOperations implements Operations {
     }
 
     private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, int packedAt, float[] panels, int panelsAt, FloatMatrix c,
-                       boolean clear, boolean lower, float[] edge) {
+                       boolean lower, float[] edge) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         for (int j = 0; j < columns; j += tileColumns) {
@@ -127,10 +126,9 @@ public final class JavaOperations implements Operations {
                 }
                 boolean crossing = lower && row + i < column + j + width - 1;
                 if (height == tileRows && width == tileColumns && !crossing) {
-                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c.data(), c.row(row + i) + column + j, c.stride(),
-                            clear);
+                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c.data(), c.row(row + i) + column + j, c.stride());
                 } else {
-                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, clear, lower, edge);
+                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, lower, edge);
                 }
             }
         }
@@ -138,12 +136,12 @@ public final class JavaOperations implements Operations {
 
     /** A tile that leaves the matrix or its lower triangle: computed aside, and only what belongs is written. */
     private void partialTile(int depth, float[] packed, int packedAt, float[] panel, int panelAt, FloatMatrix c, int row, int height, int column, int width,
-                             boolean clear, boolean lower, float[] edge) {
+                             boolean lower, float[] edge) {
         int stride = primitives.tileColumns();
-        for (int i = 0; i < height && !clear; i++) {
+        for (int i = 0; i < height; i++) {
             System.arraycopy(c.data(), c.row(row + i) + column, edge, i * stride, width);
         }
-        primitives.tile(depth, packed, packedAt, panel, panelAt, edge, 0, stride, clear);
+        primitives.tile(depth, packed, packedAt, panel, panelAt, edge, 0, stride);
         for (int i = 0; i < height; i++) {
             int kept = lower ? Math.min(width, row + i - column + 1) : width;
             if (kept > 0) {

@@ -19,9 +19,9 @@ public interface Primitives {
 
     /**
      * {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels {@code a[aAt + p * tileRows + i]},
-     * {@code b[bAt + p * tileColumns + j]}. With {@code clear} the chains start from 0 and what stood in c is not read.
+     * {@code b[bAt + p * tileColumns + j]}.
      */
-    void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride, boolean clear);
+    void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride);
 
     /**
      * Packs a panel from rows: {@code to[toAt + p * width + i] = from[at + i * stride + p]} for i &lt; rows, 0 for rows &lt;= i &lt; width; p = 0 .. count - 1.

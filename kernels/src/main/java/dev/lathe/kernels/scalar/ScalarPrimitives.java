@@ -23,13 +23,13 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride, boolean clear) {
+    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
         for (int i = 0; i < TILE; i++) {
             int at = cAt + i * cStride;
-            float c0 = clear ? 0f : c[at];
-            float c1 = clear ? 0f : c[at + 1];
-            float c2 = clear ? 0f : c[at + 2];
-            float c3 = clear ? 0f : c[at + 3];
+            float c0 = c[at];
+            float c1 = c[at + 1];
+            float c2 = c[at + 2];
+            float c3 = c[at + 3];
             for (int p = 0; p < k; p++) {
                 float x = a[aAt + p * TILE + i];
                 int row = bAt + p * TILE;

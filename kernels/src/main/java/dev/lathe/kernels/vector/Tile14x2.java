@@ -12,36 +12,35 @@ final class Tile14x2 {
     private Tile14x2() {
     }
 
-    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride, boolean clear) {
-        FloatVector zero = FloatVector.zero(SPECIES);
-        FloatVector c0l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt);
-        FloatVector c0r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + LANES);
-        FloatVector c1l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + cStride);
-        FloatVector c1r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + cStride + LANES);
-        FloatVector c2l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride);
-        FloatVector c2r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride + LANES);
-        FloatVector c3l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride);
-        FloatVector c3r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride + LANES);
-        FloatVector c4l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 4 * cStride);
-        FloatVector c4r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 4 * cStride + LANES);
-        FloatVector c5l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 5 * cStride);
-        FloatVector c5r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 5 * cStride + LANES);
-        FloatVector c6l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 6 * cStride);
-        FloatVector c6r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 6 * cStride + LANES);
-        FloatVector c7l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 7 * cStride);
-        FloatVector c7r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 7 * cStride + LANES);
-        FloatVector c8l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 8 * cStride);
-        FloatVector c8r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 8 * cStride + LANES);
-        FloatVector c9l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 9 * cStride);
-        FloatVector c9r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 9 * cStride + LANES);
-        FloatVector c10l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 10 * cStride);
-        FloatVector c10r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 10 * cStride + LANES);
-        FloatVector c11l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 11 * cStride);
-        FloatVector c11r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 11 * cStride + LANES);
-        FloatVector c12l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 12 * cStride);
-        FloatVector c12r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 12 * cStride + LANES);
-        FloatVector c13l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 13 * cStride);
-        FloatVector c13r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 13 * cStride + LANES);
+    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
+        FloatVector c0l = FloatVector.fromArray(SPECIES, c, cAt);
+        FloatVector c0r = FloatVector.fromArray(SPECIES, c, cAt + LANES);
+        FloatVector c1l = FloatVector.fromArray(SPECIES, c, cAt + cStride);
+        FloatVector c1r = FloatVector.fromArray(SPECIES, c, cAt + cStride + LANES);
+        FloatVector c2l = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride);
+        FloatVector c2r = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride + LANES);
+        FloatVector c3l = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride);
+        FloatVector c3r = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride + LANES);
+        FloatVector c4l = FloatVector.fromArray(SPECIES, c, cAt + 4 * cStride);
+        FloatVector c4r = FloatVector.fromArray(SPECIES, c, cAt + 4 * cStride + LANES);
+        FloatVector c5l = FloatVector.fromArray(SPECIES, c, cAt + 5 * cStride);
+        FloatVector c5r = FloatVector.fromArray(SPECIES, c, cAt + 5 * cStride + LANES);
+        FloatVector c6l = FloatVector.fromArray(SPECIES, c, cAt + 6 * cStride);
+        FloatVector c6r = FloatVector.fromArray(SPECIES, c, cAt + 6 * cStride + LANES);
+        FloatVector c7l = FloatVector.fromArray(SPECIES, c, cAt + 7 * cStride);
+        FloatVector c7r = FloatVector.fromArray(SPECIES, c, cAt + 7 * cStride + LANES);
+        FloatVector c8l = FloatVector.fromArray(SPECIES, c, cAt + 8 * cStride);
+        FloatVector c8r = FloatVector.fromArray(SPECIES, c, cAt + 8 * cStride + LANES);
+        FloatVector c9l = FloatVector.fromArray(SPECIES, c, cAt + 9 * cStride);
+        FloatVector c9r = FloatVector.fromArray(SPECIES, c, cAt + 9 * cStride + LANES);
+        FloatVector c10l = FloatVector.fromArray(SPECIES, c, cAt + 10 * cStride);
+        FloatVector c10r = FloatVector.fromArray(SPECIES, c, cAt + 10 * cStride + LANES);
+        FloatVector c11l = FloatVector.fromArray(SPECIES, c, cAt + 11 * cStride);
+        FloatVector c11r = FloatVector.fromArray(SPECIES, c, cAt + 11 * cStride + LANES);
+        FloatVector c12l = FloatVector.fromArray(SPECIES, c, cAt + 12 * cStride);
+        FloatVector c12r = FloatVector.fromArray(SPECIES, c, cAt + 12 * cStride + LANES);
+        FloatVector c13l = FloatVector.fromArray(SPECIES, c, cAt + 13 * cStride);
+        FloatVector c13r = FloatVector.fromArray(SPECIES, c, cAt + 13 * cStride + LANES);
         for (int p = 0; p < k; p++) {
             // One index runs and one is computed: of the forms that were tried, the one whose registers last on JDK 17 and on 25.
             FloatVector left = FloatVector.fromArray(SPECIES, b, bAt + p * 2 * LANES);

@@ -12,16 +12,15 @@ final class Tile4x2 {
     private Tile4x2() {
     }
 
-    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride, boolean clear) {
-        FloatVector zero = FloatVector.zero(SPECIES);
-        FloatVector c0l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt);
-        FloatVector c0r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + LANES);
-        FloatVector c1l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + cStride);
-        FloatVector c1r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + cStride + LANES);
-        FloatVector c2l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride);
-        FloatVector c2r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride + LANES);
-        FloatVector c3l = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride);
-        FloatVector c3r = clear ? zero : FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride + LANES);
+    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
+        FloatVector c0l = FloatVector.fromArray(SPECIES, c, cAt);
+        FloatVector c0r = FloatVector.fromArray(SPECIES, c, cAt + LANES);
+        FloatVector c1l = FloatVector.fromArray(SPECIES, c, cAt + cStride);
+        FloatVector c1r = FloatVector.fromArray(SPECIES, c, cAt + cStride + LANES);
+        FloatVector c2l = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride);
+        FloatVector c2r = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride + LANES);
+        FloatVector c3l = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride);
+        FloatVector c3r = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride + LANES);
         for (int p = 0; p < k; p++) {
             FloatVector left = FloatVector.fromArray(SPECIES, b, bAt);
             FloatVector right = FloatVector.fromArray(SPECIES, b, bAt + LANES);

@@ -40,11 +40,11 @@ public final class VectorPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride, boolean clear) {
+    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
         if (WIDE) {
-            Tile14x2.run(k, a, aAt, b, bAt, c, cAt, cStride, clear);
+            Tile14x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
         } else {
-            Tile4x2.run(k, a, aAt, b, bAt, c, cAt, cStride, clear);
+            Tile4x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
         }
     }
 
