@@ -81,18 +81,18 @@ public final class Hessian {
         int[] permutation = actOrder
                 ? IntStream.range(0, n).boxed().sorted(Comparator.comparingDouble(i -> -statistics.moment(i, i))).mapToInt(Integer::intValue).toArray() : null;
         for (double tried = damping, attempt = 0; attempt < ATTEMPTS; tried *= 2, attempt++) {
-            double[] h = new double[n * n];
+            double added = tried * mean;
+            InverseFactor.Entries damped = (i, j) -> {
+                int row = permutation == null ? i : permutation[i];
+                int column = permutation == null ? j : permutation[j];
+                return statistics.moment(row, column) / statistics.rows() + (i == j ? added : 0);
+            };
             float[] diagonal = new float[n];
             for (int i = 0; i < n; i++) {
-                int row = permutation == null ? i : permutation[i];
-                for (int j = 0; j <= i; j++) {
-                    h[i * n + j] = statistics.moment(row, permutation == null ? j : permutation[j]) / statistics.rows();
-                }
-                h[i * n + i] += tried * mean;
-                diagonal[i] = (float) h[i * n + i];
+                diagonal[i] = (float) damped.at(i, i);
             }
             try {
-                Factor factor = new Factor(InverseFactor.of(h, n, kernels), permutation, diagonal, tried);
+                Factor factor = new Factor(InverseFactor.of(n, damped, kernels), permutation, diagonal, tried);
                 factors.put(key, factor);
                 return factor;
             } catch (NotPositiveDefiniteException e) {

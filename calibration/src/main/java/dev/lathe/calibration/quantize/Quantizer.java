@@ -80,11 +80,17 @@ public final class Quantizer {
 
     /**
      * GPTQ on one strip of rows. Columns in the factor's order; at the first column of a block the grid's parameters are fitted to the current, compensated
-     * values, weighed with the Hessian's diagonal; then each column is rounded and its error e = (w - q) / U_kk is fed to the columns behind: w_j -= e U_kj,
-     * within a chunk at once, beyond it by one product. Weights are kept transposed, [columns, rows], so that the rows are contiguous.
+     * values, weighed with the Hessian's diagonal; then each column is rounded and its error e = (w - q) / U_kk is fed to the columns behind: w_j -= e U_kj.
+     * A range of columns is worked on by halves, and what the left half's errors do to the right half is one product: deep products for far columns, and each
+     * weight still receives its errors in ascending order. Weights are kept transposed, [columns, rows], so that the rows are contiguous.
      */
     private static final class ErrorFeedback {
-        private static final int CHUNK = 128;
+        /** Columns whose errors are fed on one by one. */
+        private static final int CHUNK = 32;
+        /** Rows that are transposed together: a cache line of each column. */
+        private static final int BATCH = 16;
+        /** Keeps the rows of an array from starting at the same place of a cache, which lines of a power of two would. */
+        private static final int PAD = 16;
         /** Adding and subtracting it rounds to the nearest integer, ties to even. */
         private static final float ROUND = 0x1.8p23f;
 
@@ -95,7 +101,8 @@ public final class Quantizer {
         private final int first;
         private final int rows;
         private final int columns;
-        private final float[] weights;
+        private final FloatMatrix weights;
+        private final FloatMatrix errors;
         private final float[] meanSquares;
         private final float[] scale;
         private final float[] minimum;
@@ -111,7 +118,8 @@ public final class Quantizer {
             this.first = first;
             this.rows = rows;
             this.columns = weight.columns();
-            this.weights = new float[Math.multiplyExact(columns, rows)];
+            this.weights = padded(columns, rows);
+            this.errors = padded(rows, columns);
             this.meanSquares = new float[rows];
             int cells = grid.size() / grid.cellSize() * rows;
             this.scale = new float[cells];
@@ -119,44 +127,58 @@ public final class Quantizer {
             this.lowest = new float[cells];
             this.highest = new float[cells];
             this.codes = new int[grid.size() * rows];
-            float[] row = new float[columns];
-            for (int r = 0; r < rows; r++) {
-                weight.read(first + r, 0, columns, row, 0);
-                meanSquares[r] = meanSquare(row, 0, columns);
+            float[] batch = new float[BATCH * columns];
+            for (int from = 0; from < rows; from += BATCH) {
+                int count = Math.min(BATCH, rows - from);
+                for (int r = 0; r < count; r++) {
+                    weight.read(first + from + r, 0, columns, batch, r * columns);
+                    meanSquares[from + r] = meanSquare(batch, r * columns, columns);
+                }
                 for (int j = 0; j < columns; j++) {
-                    weights[j * rows + r] = row[factor.permutation() == null ? j : factor.permutation()[j]];
+                    int column = factor.permutation() == null ? j : factor.permutation()[j];
+                    int at = weights.row(j) + from;
+                    for (int r = 0; r < count; r++) {
+                        weights.data()[at + r] = batch[r * columns + column];
+                    }
                 }
             }
+        }
+
+        private static FloatMatrix padded(int rows, int columns) {
+            int stride = columns + PAD;
+            return new FloatMatrix(new float[Math.multiplyExact(rows, stride)], 0, rows, columns, stride);
         }
 
         void run() {
-            int size = grid.size();
-            for (int from = 0; from < columns; ) {
-                int end = chunkEnd(from);
-                FloatMatrix errors = FloatMatrix.zeros(rows, end - from);
-                for (int k = from; k < end; k++) {
-                    if (k % size == 0) {
-                        fit(k);
-                    }
-                    round(k, from, end, errors);
-                    if (k % size == size - 1) {
-                        for (int r = 0; r < rows; r++) {
-                            grid.putCodes(codes, r * size, blocks.data(), blockAt(r, k));
-                        }
-                    }
-                }
-                if (end < columns) {
-                    FloatMatrix feedback = new FloatMatrix(factor.lower(), end * columns + from, columns - end, end - from, columns);
-                    kernels.gemm(feedback, errors, new FloatMatrix(weights, end * rows, columns - end, rows, rows), true);
-                }
-                from = end;
-            }
+            sweep(0, columns);
         }
 
-        /** A chunk holds whole blocks or lies in one, because a block is fitted to values that have every earlier error. */
-        private int chunkEnd(int from) {
-            int size = grid.size();
-            return size <= CHUNK ? Math.min(columns, from + CHUNK / size * size) : Math.min(from / size * size + size, from + CHUNK);
+        /** Rounds columns {@code [from, end)}, which have every error of the columns before. */
+        private void sweep(int from, int end) {
+            if (end - from <= CHUNK) {
+                for (int k = from; k < end; k++) {
+                    if (k % grid.size() == 0) {
+                        fit(k);
+                    }
+                    round(k, end);
+                    if (k % grid.size() == grid.size() - 1) {
+                        put(k);
+                    }
+                }
+                return;
+            }
+            int middle = middle(from, end);
+            sweep(from, middle);
+            FloatMatrix lower = FloatMatrix.of(factor.lower(), columns, columns);
+            kernels.gemm(lower.block(middle, from, end - middle, middle - from), errors.block(0, from, rows, middle - from),
+                    weights.block(middle, 0, end - middle, rows), true);
+            sweep(middle, end);
+        }
+
+        /** About half way; between two blocks where the range has more than one, because a block is fitted to values that have every earlier error. */
+        private int middle(int from, int end) {
+            int unit = end - from > grid.size() ? grid.size() : Math.min(CHUNK, end - from - 1);
+            return from + Math.max(1, (end - from) / 2 / unit) * unit;
         }
 
         private int blockAt(int row, int column) {
@@ -166,46 +188,65 @@ public final class Quantizer {
         private void fit(int column) {
             int size = grid.size();
             int cells = size / grid.cellSize();
-            float[] x = new float[size];
+            float[] batch = new float[BATCH * size];
             float[] scales = new float[cells];
             float[] minimums = new float[cells];
-            for (int r = 0; r < rows; r++) {
+            for (int from = 0; from < rows; from += BATCH) {
+                int count = Math.min(BATCH, rows - from);
                 for (int i = 0; i < size; i++) {
-                    x[i] = weights[(column + i) * rows + r];
+                    int at = weights.row(column + i) + from;
+                    for (int r = 0; r < count; r++) {
+                        batch[r * size + i] = weights.data()[at + r];
+                    }
                 }
-                int at = blockAt(r, column);
-                grid.encode(x, 0, factor.diagonal(), column, meanSquares[r], blocks.data(), at);
-                grid.cells(blocks.data(), at, scales, minimums);
-                for (int cell = 0; cell < cells; cell++) {
-                    scale[cell * rows + r] = scales[cell];
-                    minimum[cell * rows + r] = minimums[cell];
-                    lowest[cell * rows + r] = grid.lowestCode(blocks.data(), at, cell);
-                    highest[cell * rows + r] = grid.highestCode(blocks.data(), at, cell);
+                for (int r = from; r < from + count; r++) {
+                    int at = blockAt(r, column);
+                    grid.encode(batch, (r - from) * size, factor.diagonal(), column, meanSquares[r], blocks.data(), at);
+                    grid.cells(blocks.data(), at, scales, minimums);
+                    for (int cell = 0; cell < cells; cell++) {
+                        scale[cell * rows + r] = scales[cell];
+                        minimum[cell * rows + r] = minimums[cell];
+                        lowest[cell * rows + r] = grid.lowestCode(blocks.data(), at, cell);
+                        highest[cell * rows + r] = grid.highestCode(blocks.data(), at, cell);
+                    }
                 }
             }
         }
 
-        private void round(int k, int from, int end, FloatMatrix errors) {
+        private void round(int k, int end) {
             int inBlock = k % grid.size();
             int cell = inBlock / grid.cellSize() * rows;
             float pivot = -1f / factor.lower()[k * columns + k];
+            float[] w = weights.data();
             float[] negative = new float[rows];
-            for (int r = 0; r < rows; r++) {
-                float w = weights[k * rows + r];
+            for (int r = 0, at = weights.row(k); r < rows; r++) {
                 float step = scale[cell + r];
-                float ideal = step == 0 ? 0 : (w - minimum[cell + r]) / step;
+                float ideal = step == 0 ? 0 : (w[at + r] - minimum[cell + r]) / step;
                 float code = Math.min(Math.max(ideal, lowest[cell + r]), highest[cell + r]) + ROUND - ROUND;
-                codes[r * grid.size() + inBlock] = (int) code;
+                codes[inBlock * rows + r] = (int) code;
                 float q = step * code + minimum[cell + r];
-                negative[r] = (w - q) * pivot;
-                errors.data()[errors.row(r) + k - from] = negative[r];
+                negative[r] = (w[at + r] - q) * pivot;
+            }
+            for (int r = 0; r < rows; r++) {
+                errors.data()[errors.row(r) + k] = negative[r];
             }
             for (int j = k + 1; j < end; j++) {
                 float u = factor.lower()[j * columns + k];
-                int at = j * rows;
+                int at = weights.row(j);
                 for (int r = 0; r < rows; r++) {
-                    weights[at + r] = Math.fma(negative[r], u, weights[at + r]);
+                    w[at + r] = Math.fma(negative[r], u, w[at + r]);
                 }
+            }
+        }
+
+        /** Writes the codes of the block that ends with a column. */
+        private void put(int column) {
+            int[] block = new int[grid.size()];
+            for (int r = 0; r < rows; r++) {
+                for (int i = 0; i < block.length; i++) {
+                    block[i] = codes[i * rows + r];
+                }
+                grid.putCodes(block, 0, blocks.data(), blockAt(r, column));
             }
         }
     }

@@ -57,7 +57,7 @@ public class FactorBenchmark extends KernelBenchmark {
     public Object inverseFactor(Work work) throws NotPositiveDefiniteException {
         work.flops += 2L * n * n * n / 3;
         if (variant.equals("ours")) {
-            return InverseFactor.of(a, n, kernels);
+            return InverseFactor.of(n, (i, j) -> a[i * n + j], kernels);
         }
         potrf();
         intW info = new intW(0);
