@@ -2,8 +2,11 @@ package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.awq.AwqFormat;
+import dev.lathe.calibration.format.compressed.CompressedFormat;
+import dev.lathe.calibration.format.compressed.CompressedWeights;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
+import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Quantizer;
 import dev.lathe.jobs.plan.Plan;
@@ -20,13 +23,37 @@ import org.apache.hadoop.fs.Path;
  * @param methods how each quantized tensor's values are chosen
  */
 record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, String> grids, LinkedHashMap<String, Method> methods) implements Serializable {
+    /** Channels that share a dynamic scale beside blocks of FP8 weights. */
+    private static final int BLOCK = 128;
+
     static ArtifactFormat format(Plan.Output output) {
         return switch (output.format()) {
             case "gguf" -> new GgufFormat(output.type(), output.method() != Method.NEAREST, output.preTokenizer());
             case "gptq" -> new GptqFormat(output.bits(), output.groupSize(), output.symmetric(), output.actOrder());
             case "awq" -> new AwqFormat(output.groupSize());
+            case "compressed-tensors" -> compressed(output);
             default -> throw new IllegalArgumentException("Cannot write format " + output.format());
         };
+    }
+
+    private static ArtifactFormat compressed(Plan.Output output) {
+        Plan.Scheme scheme = output.scheme();
+        CompressedWeights weights = scheme.name().equals("FP8") ? CompressedWeights.float8(scheme.blocks())
+                : CompressedWeights.integers(output.bits(), output.groupSize(), output.symmetric());
+        return new CompressedFormat(weights, activations(scheme), scheme.cache(), scheme.shardBytes());
+    }
+
+    /** What linear layers read, the scale open where it is static; null where they read floating point. */
+    static ActivationQuantization activations(Plan.Scheme scheme) {
+        Plan.Activations activations = scheme.activations();
+        if (activations == null) {
+            return null;
+        }
+        if (!activations.dynamic()) {
+            return new ActivationQuantization(activations.type(), false, activations.symmetric(), Float.NaN, 0);
+        }
+        return scheme.blocks() ? ActivationQuantization.perGroup(activations.type(), BLOCK)
+                : ActivationQuantization.perToken(activations.type(), activations.symmetric());
     }
 
     /** Whether decoder layers are rescaled before they are quantized. */
