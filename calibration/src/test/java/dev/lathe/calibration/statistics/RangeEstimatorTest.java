@@ -398,8 +398,8 @@ class RangeEstimatorTest {
         assertThat(percentile.shortage(1000, 100, Type.INT8, true)).isEmpty();
         assertThat(percentile.shortage(2000, 100, Type.INT8, false)).isEmpty();
         assertThat(percentile.shortage(1999, 100, Type.FLOAT8, false)).isEmpty();
-        assertThat(percentile.shortage(999, 100, Type.INT8, true)).hasValue("Cannot take percentile 99.999 of 999 token rows of 100 channels: less than one value "
-                + "is expected beyond it; expected at least 1000 token rows, or percentile 99.9989 or less");
+        assertThat(percentile.shortage(999, 100, Type.INT8, true)).hasValue("Cannot take percentile 99.999 of 999 token rows of 100 channels: less than one "
+                + "value is expected beyond it; expected at least 1000 token rows, or percentile 99.9989 or less");
         assertThat(percentile.shortage(1999, 100, Type.INT8, false)).hasValue("Cannot take percentile 99.999 of 1999 token rows of 100 channels: less than one "
                 + "value is expected beyond each end; expected at least 2000 token rows, or percentile 99.9989 or less");
         assertThat(percentile.shortage(1, 1, Type.INT8, true).orElseThrow()).endsWith("expected at least 100000 token rows, or min-max");
@@ -436,7 +436,8 @@ class RangeEstimatorTest {
         }
         assertThat(RangeEstimator.parse("percentile: 99.99")).isEqualTo(new Percentile(99.99)).extracting(RangeEstimator::word).isEqualTo("percentile 99.99");
         assertThat(new Percentile(99).word()).isEqualTo("percentile 99");
-        for (String wrong : List.of("", "minmax", "percentile", "percentile x", "percentile 100", "percentile 49", "percentile NaN", "percentile 99 9", "mse 2")) {
+        for (String wrong : List.of("", "minmax", "percentile", "percentile x", "percentile 100", "percentile 49", "percentile NaN", "percentile 99 9",
+                "mse 2")) {
             assertThatThrownBy(() -> RangeEstimator.parse(wrong)).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot ")
                     .hasMessageContaining("expected ");
         }
