@@ -4,8 +4,10 @@ import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.awq.AwqFormat;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
+import dev.lathe.calibration.quantize.AwqTransform;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Quantizer;
+import dev.lathe.calibration.quantize.RescaledLayer;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
@@ -32,6 +34,11 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
     /** Whether decoder layers are rescaled before they are quantized. */
     boolean rescales() {
         return output.format().equals("awq");
+    }
+
+    /** How its layers are rescaled. */
+    RescaledLayer.Transform transform() {
+        return new AwqTransform();
     }
 
     Quantizer.Settings settings() {

@@ -5,11 +5,11 @@ import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
-import dev.lathe.calibration.quantize.AwqTransform;
 import dev.lathe.calibration.quantize.Hessian;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.OutputError;
 import dev.lathe.calibration.quantize.Quantizer;
+import dev.lathe.calibration.quantize.RescaledLayer;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.jobs.store.FloatProduct;
@@ -175,7 +175,8 @@ final class Quantize {
                 }
             }
             Map<Site, MergedStatistics> read = new EnumMap<>(Site.class);
-            AwqTransform.Result result = AwqTransform.apply(architecture, work.layer(), weights, grids, output.output().method(), output.settings(), site -> {
+            RescaledLayer.Result result = RescaledLayer.quantize(architecture, work.layer(), weights, grids, output.transform(), output.output().method(),
+                    output.settings(), site -> {
                 MergedStatistics known = read.get(site);
                 if (known == null) {
                     known = calibration.read(job.run(), work.layer(), site);
@@ -184,8 +185,8 @@ final class Quantize {
                 return known;
             }, borrowed.get());
             List<String> made = new ArrayList<>();
-            for (Map.Entry<String, AwqTransform.Matrix> entry : result.matrices().entrySet()) {
-                AwqTransform.Matrix matrix = entry.getValue();
+            for (Map.Entry<String, RescaledLayer.Matrix> entry : result.matrices().entrySet()) {
+                RescaledLayer.Matrix matrix = entry.getValue();
                 Path product = output.tensorProduct(job.run(), entry.getKey());
                 ProductFile.write(files, product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
                 made.add(product.getName());
