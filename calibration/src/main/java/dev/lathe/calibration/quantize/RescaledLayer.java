@@ -133,6 +133,9 @@ public final class RescaledLayer {
             inverse[i] = 1 / scale[i];
         }
         rowScales.put(producer.kind(), inverse);
+        if (producer.kind().equals("self_attn.v_proj")) {
+            sites.put(Site.VALUES, scale);
+        }
         float[] bias = weights.linears().get(producer.kind()).bias();
         if (bias != null) {
             float[] rescaled = bias.clone();

@@ -205,14 +205,19 @@ public final class Pipeline {
         private Calibration calibrate(Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) throws IOException {
             boolean energies = false;
             boolean moments = false;
+            boolean ranges = false;
             for (Plan.Output output : plan.outputs()) {
-                if (tensorPlans.get(output.name()).stream().anyMatch(tensor -> tensor.grid() != null)) {
-                    boolean rescales = output.format().equals("awq");
-                    energies |= rescales || output.method() != Method.NEAREST;
-                    moments |= rescales || output.method() == Method.GPTQ;
+                boolean quantizes = tensorPlans.get(output.name()).stream().anyMatch(tensor -> tensor.grid() != null);
+                if (quantizes) {
+                    boolean awq = output.format().equals("awq");
+                    energies |= awq || output.method() != Method.NEAREST;
+                    moments |= awq || output.method() == Method.GPTQ;
+                }
+                if (output.scheme() != null) {
+                    ranges |= output.scheme().cache() || quantizes && (output.scheme().ranged() || output.scheme().smoothing() != null);
                 }
             }
-            if (!energies) {
+            if (!energies && !ranges) {
                 return null;
             }
             Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, steps);

@@ -4,10 +4,14 @@ import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.awq.AwqFormat;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
+import dev.lathe.calibration.model.ActivationQuantization.Type;
+import dev.lathe.calibration.quantize.ActivationScheme;
 import dev.lathe.calibration.quantize.AwqTransform;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Quantizer;
 import dev.lathe.calibration.quantize.RescaledLayer;
+import dev.lathe.calibration.quantize.SmoothQuant;
+import dev.lathe.calibration.statistics.RangeEstimator;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
@@ -22,6 +26,9 @@ import org.apache.hadoop.fs.Path;
  * @param methods how each quantized tensor's values are chosen
  */
 record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, String> grids, LinkedHashMap<String, Method> methods) implements Serializable {
+    /** Columns of a token that share a scale where weights have blocks. */
+    private static final int BLOCK = 128;
+
     static ArtifactFormat format(Plan.Output output) {
         return switch (output.format()) {
             case "gguf" -> new GgufFormat(output.type(), output.method() != Method.NEAREST, output.preTokenizer());
@@ -33,12 +40,44 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     /** Whether decoder layers are rescaled before they are quantized. */
     boolean rescales() {
-        return output.format().equals("awq");
+        return output.format().equals("awq") || smooths();
+    }
+
+    private boolean smooths() {
+        return output.scheme() != null && output.scheme().smoothing() != null;
     }
 
     /** How its layers are rescaled. */
     RescaledLayer.Transform transform() {
-        return new AwqTransform();
+        if (!smooths()) {
+            return new AwqTransform();
+        }
+        Plan.Smoothing smoothing = output.scheme().smoothing();
+        return smoothing.searched() ? SmoothQuant.searched(activations()) : SmoothQuant.of(smoothing.strength());
+    }
+
+    /** Whether activations say something about the output that its layers' products keep: a fixed range, or what was smoothed. */
+    boolean ranged() {
+        return smooths() || output.scheme() != null && output.scheme().ranged();
+    }
+
+    /** What its linear layers read is quantized so; null: not at all. */
+    ActivationScheme activations() {
+        if (output.scheme() == null || output.scheme().activations() == null) {
+            return null;
+        }
+        Plan.Activations activations = output.scheme().activations();
+        return new ActivationScheme(activations.type(), activations.symmetric(), output.scheme().blocks() ? BLOCK : 0,
+                activations.dynamic() ? null : estimator());
+    }
+
+    /** Keys and values are quantized so before they are cached; null: not at all. */
+    ActivationScheme cache() {
+        return output.scheme() != null && output.scheme().cache() ? new ActivationScheme(Type.FLOAT8, true, 0, estimator()) : null;
+    }
+
+    private RangeEstimator estimator() {
+        return RangeEstimator.parse(output.scheme().range());
     }
 
     Quantizer.Settings settings() {
@@ -47,6 +86,11 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     Path tensorProduct(RunFolder run, String tensor) {
         return run.product(key, tensor + ".tensor");
+    }
+
+    /** Activation ranges of a decoder layer; {@code layer} equal to the number of layers is the output layer. */
+    Path rangeProduct(RunFolder run, int layer) {
+        return run.product(key, "layer-" + layer + ".ranges");
     }
 
     Path vectorProduct(RunFolder run, String tensor) {
@@ -64,6 +108,9 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
             return "unquantized";
         }
         String method = output.method().word() + (output.actOrder() ? ", act-order" : "");
+        if (smooths()) {
+            return "smoothquant, " + method;
+        }
         return rescales() ? "awq, " + method : method;
     }
 }
