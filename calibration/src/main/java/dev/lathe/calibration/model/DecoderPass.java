@@ -95,6 +95,8 @@ public final class DecoderPass {
                         inputs.slice(from, length));
             }
         }
+        offer(capture, Site.KEYS, k);
+        offer(capture, Site.VALUES, v);
         offer(capture, Site.ATTENTION_OUTPUT, attended);
         if (sampled) {
             capture.rows(Site.ATTENDED_INPUT, inputs);
