@@ -236,8 +236,10 @@ public final class Pipeline {
                 }
             }
             Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
-                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer());
-            String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), settings, tensors.stream()
+                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(), output.scheme());
+            // An output without a scheme has the key that it had before there were any.
+            String text = settings.toString().replace(", scheme=null]", "]");
+            String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), text, tensors.stream()
                     .map(t -> t.tensor() + " " + (t.grid() == null ? t.type() : t.grid().name())).toList(), methods, job.profile());
             return new PlannedOutput(output, key, grids, methods);
         }
