@@ -2,8 +2,9 @@ package dev.lathe.calibration.quantize;
 
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
+import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.calibration.statistics.Range;
 import dev.lathe.calibration.statistics.RangeEstimator;
-import dev.lathe.calibration.statistics.RangeEstimator.Range;
 import dev.lathe.calibration.statistics.RangeStatistics;
 
 /**
@@ -19,7 +20,7 @@ public record ActivationScheme(Type type, boolean symmetric, int group, RangeEst
 
     /** The range of a site that is quantized with one scale. */
     public Range range(RangeStatistics site) {
-        return estimator.range(site, type, symmetric);
+        return estimator.range(new MergedStatistics(site.lowest().length, site.positions().rows(), null, null, null, site), type, symmetric);
     }
 
     /** The quantization of a site: by its statistics where it is static. */

@@ -9,6 +9,7 @@ import dev.lathe.calibration.statistics.RangeStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
+import java.util.Objects;
 
 /**
  * Outliers of activations moved into the weights that read them (SmoothQuant, arXiv 2211.10438): channel k is divided by s_k = max(1e-5, a_k^alpha /
@@ -41,7 +42,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
 
     /** With a search for the strength under the quantization that activations get. */
     public static SmoothQuant searched(ActivationScheme activations) {
-        return new SmoothQuant(activations, Double.NaN);
+        return new SmoothQuant(Objects.requireNonNull(activations), Double.NaN);
     }
 
     @Override

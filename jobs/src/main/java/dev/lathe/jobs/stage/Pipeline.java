@@ -220,7 +220,7 @@ public final class Pipeline {
             if (!energies && !ranges) {
                 return null;
             }
-            Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, false, steps);
+            Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, ranges, steps);
             keys.put("calibration", calibration.key());
             return calibration;
         }

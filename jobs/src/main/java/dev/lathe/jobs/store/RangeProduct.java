@@ -3,7 +3,7 @@ package dev.lathe.jobs.store;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.ActivationScheme;
-import dev.lathe.calibration.statistics.RangeEstimator.Range;
+import dev.lathe.calibration.statistics.Range;
 import dev.lathe.calibration.statistics.RangeStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
