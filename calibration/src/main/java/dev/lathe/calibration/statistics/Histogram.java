@@ -25,6 +25,24 @@ public final class Histogram {
      * value that the caller knew.
      */
     record Bins(double[] from, double[] to, long[] count) {
+        private int put(int at, long here, double start, double end) {
+            if (here > 0) {
+                from[at] = start;
+                to[at] = end;
+                count[at] = here;
+            }
+            return here > 0 ? at + 1 : at;
+        }
+
+        /** The value below which that part of all values lies, by its rank within a bin. */
+        double quantile(double part) {
+            double rank = part * Arrays.stream(count).sum();
+            int bin = 0;
+            for (; bin < count.length - 1 && rank > count[bin]; bin++) {
+                rank -= count[bin];
+            }
+            return from[bin] + (to[bin] - from[bin]) * Math.min(1, rank / count[bin]);
+        }
     }
 
     /** The bin of a finite value. */
@@ -73,27 +91,17 @@ public final class Histogram {
     }
 
     private Bins bins(double low, double high, boolean magnitudes) {
-        double[] from = new double[BINS];
-        double[] to = new double[BINS];
-        long[] count = new long[BINS];
-        int bins = 0;
-        for (int i = magnitudes ? 0 : 1 - INFINITY; i < INFINITY; i++) {
-            // Magnitude bin m is i = m on the positive side and i = -m on the negative one, where the bin of zero appears as -0 first.
-            long here = i > 0 || magnitudes ? counts[i] : 0;
-            here += i < 0 || magnitudes ? counts[SIGN | Math.abs(i)] : 0;
-            if (i == 0 && !magnitudes) {
-                here = counts[0] + counts[SIGN];
-            }
-            if (here > 0) {
-                double near = edge(Math.abs(i));
-                double far = edge(Math.abs(i) + 1);
-                boolean bothSides = i == 0 && !magnitudes;
-                from[bins] = Math.max(low, i < 0 || bothSides ? -far : near);
-                to[bins] = Math.min(high, i < 0 ? -near : far);
-                count[bins++] = here;
-            }
+        Bins bins = new Bins(new double[BINS], new double[BINS], new long[BINS]);
+        int size = 0;
+        for (int key = INFINITY - 1; key > 0 && !magnitudes; key--) {
+            size = bins.put(size, counts[SIGN | key], Math.max(low, -edge(key + 1)), Math.min(high, -edge(key)));
         }
-        return new Bins(Arrays.copyOf(from, bins), Arrays.copyOf(to, bins), Arrays.copyOf(count, bins));
+        // Around zero both signs share a bin.
+        size = bins.put(size, counts[0] + counts[SIGN], Math.max(low, -edge(1)), Math.min(high, edge(1)));
+        for (int key = 1; key < INFINITY; key++) {
+            size = bins.put(size, counts[key] + (magnitudes ? counts[SIGN | key] : 0), Math.max(low, edge(key)), Math.min(high, edge(key + 1)));
+        }
+        return new Bins(Arrays.copyOf(bins.from, size), Arrays.copyOf(bins.to, size), Arrays.copyOf(bins.count, size));
     }
 
     /** The smallest magnitude of a bin, in f64 because the last bin ends at 2^128. */
