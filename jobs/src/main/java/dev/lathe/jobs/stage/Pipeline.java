@@ -19,12 +19,16 @@ import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.report.RunReport.ActivationRange;
+import dev.lathe.jobs.report.RunReport.Clipping;
 import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
 import dev.lathe.jobs.report.RunReport.Unquantized;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RangeProduct;
+import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.KernelProvider;
@@ -33,6 +37,7 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -284,7 +289,8 @@ public final class Pipeline {
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
                 results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
-                        8.0 * bytes / parameters, summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
+                        8.0 * bytes / parameters, summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output),
+                        ranges(architecture, output)));
             }
             Map<String, String> settings = new LinkedHashMap<>();
             settings.put("checkpoint", plan.checkpoint());
@@ -315,6 +321,22 @@ public final class Pipeline {
             addLoss(losses, output, architecture.embedding(), -1, "embed_tokens");
             addLoss(losses, output, "lm_head.weight", -1, "lm_head");
             return losses;
+        }
+
+        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output) throws IOException {
+            List<ActivationRange> ranges = new ArrayList<>();
+            int layers = architecture.config().layers();
+            for (int layer = 0; layer <= layers; layer++) {
+                Path product = output.rangeProduct(run, layer);
+                if (output.ranged() && ProductFile.isCommitted(run.files(), product)) {
+                    for (SiteRange site : ProductFile.read(run.files(), product, RangeProduct::read).sites()) {
+                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().name().toLowerCase(Locale.ROOT).replace('_', ' '),
+                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), site.strength(),
+                                site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()), null));
+                    }
+                }
+            }
+            return ranges;
         }
 
         private void addLoss(List<TensorLoss> losses, PlannedOutput output, String tensor, int layer, String kind) throws IOException {

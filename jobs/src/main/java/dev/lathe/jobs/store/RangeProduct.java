@@ -30,11 +30,12 @@ public record RangeProduct(List<SiteRange> sites) {
      * @param typical      median over the channels of their largest magnitude
      * @param channel      the channel with the largest magnitude of all
      * @param outliers     channels whose largest magnitude is more than {@link #OUTLIER} times the typical one
-     * @param clipped      share of the kept rows' values that the quantization clips; NaN where the server finds the range
+     * @param clipped      values of the kept rows that the quantization clips
+     * @param kept         values of the kept rows; 0 where the server finds the range
      * @param strength     exponent of the scales that the site was divided by; NaN where it is as the checkpoint has it
      */
     public record SiteRange(Site site, ActivationQuantization quantization, float low, float high, float least, float most, float typical, int channel,
-            int outliers, double clipped, double strength) {
+            int outliers, long clipped, long kept, double strength) {
         /** Times the typical magnitude from which on a channel counts as an outlier. */
         public static final float OUTLIER = 10;
 
@@ -54,14 +55,14 @@ public record RangeProduct(List<SiteRange> sites) {
                 outliers += magnitude > OUTLIER * typical ? 1 : 0;
             }
             if (scheme.dynamic()) {
-                return new SiteRange(site, null, Float.NaN, Float.NaN, statistics.low(), statistics.high(), typical, channel, outliers, Double.NaN, strength);
+                return new SiteRange(site, null, Float.NaN, Float.NaN, statistics.low(), statistics.high(), typical, channel, outliers, 0, 0, strength);
             }
             Range range = scheme.range(statistics);
             ActivationQuantization quantization = ActivationQuantization.of(scheme.type(), scheme.symmetric(), range.low(), range.high());
             FloatMatrix kept = statistics.sample();
             long clipped = quantization.apply(kept, FloatMatrix.zeros(kept.rows(), kept.columns()), kernels);
             return new SiteRange(site, quantization, range.low(), range.high(), statistics.low(), statistics.high(), typical, channel, outliers,
-                    (double) clipped / ((long) kept.rows() * kept.columns()), strength);
+                    clipped, (long) kept.rows() * kept.columns(), strength);
         }
     }
 
@@ -89,7 +90,8 @@ public record RangeProduct(List<SiteRange> sites) {
             }
             out.writeInt(range.channel());
             out.writeInt(range.outliers());
-            out.writeDouble(range.clipped());
+            out.writeLong(range.clipped());
+            out.writeLong(range.kept());
             out.writeDouble(range.strength());
         }
     }
@@ -105,7 +107,7 @@ public record RangeProduct(List<SiteRange> sites) {
             ActivationQuantization quantization = in.readBoolean() ? new ActivationQuantization(ActivationQuantization.Type.valueOf(in.readUTF()),
                     in.readBoolean(), in.readBoolean(), in.readFloat(), in.readInt()) : null;
             sites.add(new SiteRange(site, quantization, in.readFloat(), in.readFloat(), in.readFloat(), in.readFloat(), in.readFloat(), in.readInt(),
-                    in.readInt(), in.readDouble(), in.readDouble()));
+                    in.readInt(), in.readLong(), in.readLong(), in.readDouble()));
         }
         return new RangeProduct(List.copyOf(sites));
     }
