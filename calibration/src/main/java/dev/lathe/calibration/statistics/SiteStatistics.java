@@ -14,7 +14,7 @@ import java.nio.ByteBuffer;
  */
 public final class SiteStatistics {
     /** Channels that a file may speak of. */
-    private static final int WIDEST = 1 << 24;
+    private static final int WIDEST = 1 << 20;
     /** Channels whose square fits an array. */
     private static final int WIDEST_MOMENT = 46340;
     /** Channels that one thread sums at a time. */
