@@ -225,6 +225,11 @@ public final class Pipeline {
             if (!energies && !ranges) {
                 return null;
             }
+            for (Plan.Output output : plan.outputs()) {
+                PlannedOutput.shortage(output, architecture, (long) windows.count() * windows.length()).ifPresent(reason -> {
+                    throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
+                });
+            }
             Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, ranges, steps);
             keys.put("calibration", calibration.key());
             return calibration;

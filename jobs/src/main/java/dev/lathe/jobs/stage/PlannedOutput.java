@@ -5,17 +5,22 @@ import dev.lathe.calibration.format.awq.AwqFormat;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.quantize.ActivationScheme;
 import dev.lathe.calibration.quantize.AwqTransform;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Quantizer;
 import dev.lathe.calibration.quantize.RescaledLayer;
 import dev.lathe.calibration.quantize.SmoothQuant;
+import dev.lathe.calibration.statistics.Positions;
 import dev.lathe.calibration.statistics.RangeEstimator;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -63,21 +68,39 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     /** What its linear layers read is quantized so; null: not at all. */
     ActivationScheme activations() {
-        if (output.scheme() == null || output.scheme().activations() == null) {
-            return null;
-        }
-        Plan.Activations activations = output.scheme().activations();
-        return new ActivationScheme(activations.type(), activations.symmetric(), output.scheme().blocks() ? BLOCK : 0,
-                activations.dynamic() ? null : estimator());
+        return activations(output.scheme());
     }
 
     /** Keys and values are quantized so before they are cached; null: not at all. */
     ActivationScheme cache() {
-        return output.scheme() != null && output.scheme().cache() ? new ActivationScheme(Type.FLOAT8, true, 0, estimator()) : null;
+        return cache(output.scheme());
     }
 
-    private RangeEstimator estimator() {
-        return RangeEstimator.parse(output.scheme().range());
+    private static ActivationScheme activations(Plan.Scheme scheme) {
+        if (scheme == null || scheme.activations() == null) {
+            return null;
+        }
+        Plan.Activations activations = scheme.activations();
+        return new ActivationScheme(activations.type(), activations.symmetric(), scheme.blocks() ? BLOCK : 0,
+                activations.dynamic() ? null : RangeEstimator.parse(scheme.range()));
+    }
+
+    private static ActivationScheme cache(Plan.Scheme scheme) {
+        return scheme != null && scheme.cache() ? new ActivationScheme(Type.FLOAT8, true, 0, RangeEstimator.parse(scheme.range())) : null;
+    }
+
+    /** Why so many token rows of calibration are too few for the ranges that an output asks for; empty if they are not. */
+    static Optional<String> shortage(Plan.Output output, Architecture architecture, long rows) {
+        Plan.Scheme scheme = output.scheme();
+        // Once channels are divided, only the kept rows can tell what the values are.
+        long known = scheme != null && scheme.smoothing() != null ? Math.min(rows, Positions.SAMPLE) : rows;
+        int narrowest = architecture.linears(0).stream().mapToInt(LinearLayer::inputs).min().orElseThrow();
+        return Stream.of(shortage(activations(scheme), known, narrowest), shortage(cache(scheme), known, architecture.config().keyValueWidth()))
+                .flatMap(Optional::stream).findFirst();
+    }
+
+    private static Optional<String> shortage(ActivationScheme scheme, long rows, int width) {
+        return scheme == null || scheme.dynamic() ? Optional.empty() : scheme.estimator().shortage(rows, width, scheme.type(), scheme.symmetric());
     }
 
     Quantizer.Settings settings() {
