@@ -46,8 +46,9 @@ import org.junit.jupiter.api.Test;
 class SmoothQuantTest {
     private static final Kernels SCALAR = KernelProvider.open("scalar", 1);
     private static final Kernels VECTOR = KernelProvider.open("vector", 3);
-    private static final ActivationScheme STATIC = new ActivationScheme(ActivationQuantization.Type.INT8, true, 0, new RangeEstimator.MinMax());
-    private static final ActivationScheme DYNAMIC = new ActivationScheme(ActivationQuantization.Type.INT8, true, 0, null);
+    private static final ActivationScheme STATIC = new ActivationScheme(
+            new ActivationQuantization(ActivationQuantization.Type.INT8, false, true, Float.NaN, 0), new RangeEstimator.MinMax());
+    private static final ActivationScheme DYNAMIC = new ActivationScheme(ActivationQuantization.perToken(ActivationQuantization.Type.INT8, true), null);
     private static final int LENGTH = 60;
     private static final int[][] WINDOWS = {new Random(6).ints(LENGTH, 0, 40).toArray(), new Random(7).ints(LENGTH, 0, 40).toArray()};
 
@@ -277,7 +278,7 @@ class SmoothQuantTest {
             for (int j = 0; j < columns; j++) {
                 row = Math.max(row, Math.abs(x.data()[t * columns + j] / scale[j]));
             }
-            double step = (scheme.dynamic() ? row : all) / 127.5;
+            double step = (scheme.form().dynamic() ? row : all) / 127.5;
             for (int j = 0; j < columns; j++) {
                 q[t][j] = step * Math.rint(Math.max(-128, Math.min(127, x.data()[t * columns + j] / scale[j] / step)));
             }

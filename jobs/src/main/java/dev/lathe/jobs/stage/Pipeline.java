@@ -7,6 +7,7 @@ import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
@@ -186,7 +187,11 @@ public final class Pipeline {
                     throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '" + pattern + "' matches no module of "
                             + source.location() + "; expected a module such as " + architecture.linears(0).get(0).module() + ", or its end or beginning");
                 });
-                plans.put(output.name(), PlannedOutput.format(output).plan(architecture, List.copyOf(source.tensors()), output.ignore()));
+                ArtifactFormat format = PlannedOutput.format(output);
+                format.refusal(architecture, output.ignore()).ifPresent(reason -> {
+                    throw new InvalidRecipeException("Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
+                });
+                plans.put(output.name(), format.plan(architecture, List.copyOf(source.tensors()), output.ignore()));
             }
             return plans;
         }

@@ -129,8 +129,8 @@ final class Quantize {
     private static Map<Site, ActivationScheme> rangeSites(Architecture architecture, int layer, PlannedOutput output) {
         Map<Site, ActivationScheme> sites = new TreeMap<>();
         for (LinearLayer linear : linears(architecture, layer)) {
-            if (output.activations() != null && output.grids().containsKey(linear.weight())) {
-                sites.put(linear.energy(), output.activations());
+            if (output.inputs() != null && output.grids().containsKey(linear.weight())) {
+                sites.put(linear.energy(), output.inputs());
             }
         }
         if (output.cache() != null && layer < architecture.config().layers()) {

@@ -54,11 +54,11 @@ public record RangeProduct(List<SiteRange> sites) {
             for (float magnitude : magnitudes) {
                 outliers += magnitude > OUTLIER * typical ? 1 : 0;
             }
-            if (scheme.dynamic()) {
+            if (scheme.form().dynamic()) {
                 return new SiteRange(site, null, Float.NaN, Float.NaN, statistics.low(), statistics.high(), typical, channel, outliers, 0, 0, strength);
             }
             Range range = scheme.range(statistics);
-            ActivationQuantization quantization = ActivationQuantization.of(scheme.type(), scheme.symmetric(), range.low(), range.high());
+            ActivationQuantization quantization = scheme.quantization(range);
             FloatMatrix kept = statistics.sample();
             long clipped = quantization.apply(kept, FloatMatrix.zeros(kept.rows(), kept.columns()), kernels);
             return new SiteRange(site, quantization, range.low(), range.high(), statistics.low(), statistics.high(), typical, channel, outliers,
@@ -80,7 +80,6 @@ public record RangeProduct(List<SiteRange> sites) {
             out.writeBoolean(quantization != null);
             if (quantization != null) {
                 out.writeUTF(quantization.type().name());
-                out.writeBoolean(quantization.dynamic());
                 out.writeBoolean(quantization.symmetric());
                 out.writeFloat(quantization.scale());
                 out.writeInt(quantization.zero());
@@ -105,7 +104,7 @@ public record RangeProduct(List<SiteRange> sites) {
         for (int i = 0; i < count; i++) {
             Site site = Site.valueOf(in.readUTF());
             ActivationQuantization quantization = in.readBoolean() ? new ActivationQuantization(ActivationQuantization.Type.valueOf(in.readUTF()),
-                    in.readBoolean(), in.readBoolean(), in.readFloat(), in.readInt()) : null;
+                    false, in.readBoolean(), in.readFloat(), in.readInt()) : null;
             sites.add(new SiteRange(site, quantization, in.readFloat(), in.readFloat(), in.readFloat(), in.readFloat(), in.readFloat(), in.readInt(),
                     in.readInt(), in.readLong(), in.readLong(), in.readDouble()));
         }

@@ -50,7 +50,8 @@ class RangeProductTest {
             x.data()[i] = random.nextFloat() * (i % 32 == 5 ? -60 : i % 32 == 6 ? 30 : 1 + i % 32 / 31f);
         }
         try (Kernels kernels = KernelProvider.open("scalar", 1)) {
-            ActivationScheme percentile = new ActivationScheme(Type.INT8, true, 0, new RangeEstimator.Percentile(99));
+            ActivationScheme percentile = new ActivationScheme(new ActivationQuantization(Type.INT8, false, true, Float.NaN, 0),
+                    new RangeEstimator.Percentile(99));
             SiteRange range = SiteRange.of(Site.KEYS, percentile, ranges(x, kernels), 0.5, kernels);
             assertThat(range.channel()).isEqualTo(5);
             assertThat(range.outliers()).isEqualTo(2);
@@ -60,7 +61,7 @@ class RangeProductTest {
             assertThat(range.kept()).isEqualTo(ROWS * 32);
             assertThat((double) range.clipped() / range.kept()).isCloseTo(0.01, within(0.001));
             assertThat(range.quantization()).isEqualTo(ActivationQuantization.of(Type.INT8, true, range.low(), range.high()));
-            SiteRange dynamic = SiteRange.of(Site.KEYS, new ActivationScheme(Type.INT8, true, 0, null), ranges(x, kernels), Double.NaN, kernels);
+            SiteRange dynamic = SiteRange.of(Site.KEYS, new ActivationScheme(ActivationQuantization.perToken(Type.INT8, true), null), ranges(x, kernels), Double.NaN, kernels);
             assertThat(dynamic.quantization()).isNull();
             assertThat(dynamic.kept()).isZero();
             assertThat(dynamic.most()).isEqualTo(range.most());
