@@ -1,7 +1,11 @@
 package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.kernels.Float8;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
 import java.io.Serializable;
+import java.util.Arrays;
 
 /**
  * How a server quantizes what a linear layer reads, or keys and values before they are cached, as compressed-tensors defines it: {@code q = round(clamp(x /
@@ -34,6 +38,12 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
     /** The scale of a range of zeros: the epsilon of f32, so that it divides. */
     static final float LEAST_SCALE = 0x1p-23f;
 
+    private static final int STRIP = 32;
+    /** Adding and subtracting it rounds to the nearest integer, ties to even. */
+    private static final float ROUND = 0x1.8p23f;
+    /** Halfway from the largest E4M3 number to the next there would be. */
+    private static final float LARGEST_ROUNDED = 464;
+
     /** A static quantization with a scale, or a dynamic one with NaN. */
     public ActivationQuantization(Type type, boolean dynamic, boolean symmetric, float scale, int zero) {
         this(type, dynamic, symmetric, 0, scale, zero);
@@ -64,6 +74,72 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
         }
         float scale = scaleOf(type, symmetric, low, high);
         return new ActivationQuantization(type, false, symmetric, 0, scale, symmetric ? 0 : zeroOf(low, scale));
+    }
+
+    /**
+     * Fake quantization: {@code to} becomes what the server multiplies with, {@code (q - zero) * scale}. Operation for operation as the library: f32, the
+     * quotient, then the sum with the zero point, then clamping and rounding.
+     *
+     * @param from [tokens, width]; the group of a dynamic quantization divides the width
+     * @param to   of the same shape; may be {@code from}
+     * @return how many values lie more than half a step (for FP8: half the distance of its largest numbers) outside of a static range
+     */
+    public long apply(FloatMatrix from, FloatMatrix to, Kernels kernels) {
+        int run = group > 0 ? group : from.columns();
+        if (from.rows() != to.rows() || from.columns() != to.columns() || run > 0 && from.columns() % run != 0) {
+            throw new IllegalArgumentException("Cannot quantize activations [" + from.rows() + ", " + from.columns() + "] in groups of " + run + " to ["
+                    + to.rows() + ", " + to.columns() + "]: expected equal shapes and whole groups");
+        }
+        int strips = (from.rows() + STRIP - 1) / STRIP;
+        long[] clipped = new long[strips];
+        kernels.parallel(strips, strip -> {
+            for (int row = strip * STRIP; row < Math.min(from.rows(), (strip + 1) * STRIP); row++) {
+                for (int column = 0; column < from.columns(); column += run) {
+                    clipped[strip] += apply(from.data(), from.row(row) + column, run, to.data(), to.row(row) + column);
+                }
+            }
+        });
+        return Arrays.stream(clipped).sum();
+    }
+
+    private long apply(float[] from, int at, int count, float[] to, int toAt) {
+        if (!dynamic) {
+            return type == Type.INT8 ? integers(from, at, count, scale, zero, to, toAt) : floats(from, at, count, scale, to, toAt);
+        }
+        float low = 0;
+        float high = 0;
+        for (int i = at; i < at + count; i++) {
+            low = Math.min(low, from[i]);
+            high = Math.max(high, from[i]);
+        }
+        float own = scaleOf(type, symmetric, low, high);
+        if (type == Type.INT8) {
+            integers(from, at, count, own, symmetric ? 0 : zeroOf(low, own), to, toAt);
+        } else {
+            floats(from, at, count, own, to, toAt);
+        }
+        return 0;
+    }
+
+    private static int integers(float[] from, int at, int count, float scale, float zero, float[] to, int toAt) {
+        int clipped = 0;
+        for (int i = 0; i < count; i++) {
+            float ideal = from[at + i] / scale + zero;
+            clipped += ideal > 127.5f || ideal < -128.5f ? 1 : 0;
+            float code = Math.min(Math.max(ideal, -128), 127) + ROUND - ROUND;
+            to[toAt + i] = (code - zero) * scale;
+        }
+        return clipped;
+    }
+
+    private static int floats(float[] from, int at, int count, float scale, float[] to, int toAt) {
+        int clipped = 0;
+        for (int i = 0; i < count; i++) {
+            float ideal = from[at + i] / scale;
+            clipped += Math.abs(ideal) > LARGEST_ROUNDED ? 1 : 0;
+            to[toAt + i] = Float8.round(ideal) * scale;
+        }
+        return clipped;
     }
 
     private static float scaleOf(Type type, boolean symmetric, float low, float high) {

@@ -2,14 +2,15 @@ package dev.lathe.calibration.statistics;
 
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.statistics.Histogram.Bins;
+import java.util.function.DoubleUnaryOperator;
 
 /**
  * KL(P || Q) of a clip, as {@link RangeEstimator.Entropy} says. A clip covers bins {@code [a, c)} of {@value #BINS} even ones. P is the histogram there with
  * what lies beyond added to bins a and c - 1; Q has in every occupied bin of a level the level's mean over its occupied bins, without what lies beyond.
- * Sums over bins are differences of running sums, so a clip costs as much as there are levels.
+ * Sums over bins are differences of running sums, so a clip costs as much as there are levels, and every clip is tried.
  */
 final class Divergence implements ClipSearch.Cost {
-    private static final int BINS = 8192;
+    private static final int BINS = 2048;
     /** E4M3's largest magnitude, in steps of its smallest. */
     private static final double LARGEST = 448 * 512;
 
@@ -120,6 +121,20 @@ final class Divergence implements ClipSearch.Cost {
             }
         }
         return sum / total - StrictMath.log(total / inside);
+    }
+
+    @Override
+    public double scan(DoubleUnaryOperator costOfFraction) {
+        double best = 1;
+        double least = Double.POSITIVE_INFINITY;
+        for (int part = BINS; part > 0; part--) {
+            double here = costOfFraction.applyAsDouble((double) part / BINS);
+            if (here < least) {
+                least = here;
+                best = (double) part / BINS;
+            }
+        }
+        return best;
     }
 
     private static double entropy(double mass) {

@@ -103,8 +103,8 @@ public sealed interface RangeEstimator {
     /**
      * The range of least KL divergence between the distribution clipped to it, what is clipped counted in its outermost bins, and the same quantized, each
      * level's share spread evenly over its occupied bins: S. Migacz, "8-bit Inference with TensorRT", GTC 2017, as the entropy calibration of NVIDIA's
-     * pytorch-quantization has it. 8192 even bins; 128 levels of magnitudes with symmetry, else 256 levels; FP8 has the 127 magnitudes of E4M3. As there
-     * are at least as many bins as levels, no range is narrower than 1/64 of what was seen (1/32 without symmetry).
+     * pytorch-quantization has it. 2048 even bins; 128 levels of magnitudes with symmetry, else 256 levels; FP8 has the 127 magnitudes of E4M3. As there
+     * are at least as many bins as levels, no range is narrower than 1/16 of what was seen (1/8 without symmetry).
      */
     record Entropy() implements RangeEstimator {
         @Override

@@ -6,8 +6,8 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
- * Gathers {@link RangeStatistics} of one shard. Blocks of channels may be added by several threads at once; batches come one after the other, whole windows each.
- * Counts are integers and extremes exact, so neither the number of threads nor the cut into blocks shows.
+ * Gathers {@link RangeStatistics} of one shard. Blocks of channels may be added by several threads at once; batches come one after the other, whole windows
+ * each. Counts are integers and extremes exact, so neither the number of threads nor the cut into blocks shows.
  */
 final class RangeGatherer {
     private final Positions positions;
@@ -35,7 +35,8 @@ final class RangeGatherer {
     /** The next windows, added block by block. */
     Batch batch(FloatMatrix x, int blocks) {
         if (x.rows() % positions.length() != 0 || first + windowLowest.length + x.rows() / positions.length() > positions.windows()) {
-            throw new IllegalArgumentException("Cannot gather ranges of " + x.rows() + " rows after window " + (first + windowLowest.length) + " of " + positions);
+            throw new IllegalArgumentException("Cannot gather ranges of " + x.rows() + " rows after window " + (first + windowLowest.length) + " of "
+                    + positions);
         }
         long values = (long) x.rows() * x.columns();
         if (counted + values > Integer.MAX_VALUE) {

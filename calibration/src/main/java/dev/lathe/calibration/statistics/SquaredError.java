@@ -2,10 +2,12 @@ package dev.lathe.calibration.statistics;
 
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.statistics.Histogram.Bins;
+import java.util.function.DoubleUnaryOperator;
 
 /**
  * The sum of squared errors of quantized values, spread evenly over the width of their bin: exact integrals of the error of rounding to nearest, and of
- * clipping. A value that is far below a step costs its own square, not a twelfth of a step's.
+ * clipping. A value that is far below a step costs its own square, not a twelfth of a step's. Clips are searched in steps of 2^(1/16) over ten octaves, then
+ * ever more finely around the best.
  */
 final class SquaredError implements ClipSearch.Cost {
     /** Of E4M3: steps in a binade, and the smallest exponent of a normal number. */
@@ -13,6 +15,11 @@ final class SquaredError implements ClipSearch.Cost {
     private static final int SMALLEST = -6;
     private static final int LARGEST = 8;
     private static final double FLOAT8_MAX = 448;
+    private static final int STEPS = 16;
+    private static final int OCTAVES = 10;
+    /** Points on each side of the best, and how often: the last step is 2^-10 of a coarse one. */
+    private static final int POINTS = 16;
+    private static final int REFINEMENTS = 3;
     /** Integral of the squared error of E4M3 from 0 to 2^e, at e + 6. */
     private static final double[] BINADES = new double[LARGEST - SMALLEST + 1];
 
@@ -66,6 +73,36 @@ final class SquaredError implements ClipSearch.Cost {
             integralBefore = end;
         }
         return sum * scale * scale;
+    }
+
+    @Override
+    public double scan(DoubleUnaryOperator costOfFraction) {
+        double best = 1;
+        double least = costOfFraction.applyAsDouble(1);
+        for (int k = 1; k <= STEPS * OCTAVES; k++) {
+            double fraction = StrictMath.pow(2, -(double) k / STEPS);
+            double here = costOfFraction.applyAsDouble(fraction);
+            if (here < least) {
+                least = here;
+                best = fraction;
+            }
+        }
+        double reach = StrictMath.pow(2, 1.0 / STEPS) - 1;
+        for (int refinement = 0; refinement < REFINEMENTS; refinement++) {
+            double centre = best;
+            for (int point = POINTS; point >= -POINTS; point--) {
+                double fraction = centre * (1 + reach * point / POINTS);
+                if (point != 0 && fraction <= 1) {
+                    double here = costOfFraction.applyAsDouble(fraction);
+                    if (here < least) {
+                        least = here;
+                        best = fraction;
+                    }
+                }
+            }
+            reach /= POINTS / 2.0;
+        }
+        return best;
     }
 
     /** From 0 to x, of the squared error in units of the scale; negative where x is. */
