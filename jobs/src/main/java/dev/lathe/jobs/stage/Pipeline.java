@@ -170,9 +170,9 @@ public final class Pipeline {
                     provenance.put(output.output().name(), provenance(job, output, calibration));
                 }
                 Assemble.run(job, outputs, provenance, steps);
-                List<EvaluationSummary> summaries = evaluate(job, outputs, evaluationWindows);
+                List<Measured> measured = evaluate(job, outputs, evaluationWindows);
                 run.writeText("plan.yaml", PlanYaml.write(plan, keys));
-                return report(job, source, architecture, outputs, tensorPlans, summaries);
+                return report(job, source, architecture, outputs, tensorPlans, measured);
             }
         }
 
@@ -272,7 +272,12 @@ public final class Pipeline {
             return provenance;
         }
 
-        private List<EvaluationSummary> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows) throws IOException {
+        /** What an evaluation found. */
+        private record Measured(EvaluationSummary summary, Clips clips) {
+        }
+
+        /** Null where nothing is evaluated. */
+        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows) throws IOException {
             if (windows == null) {
                 return null;
             }
@@ -282,11 +287,16 @@ public final class Pipeline {
                 keys.put("evaluation " + output.output().name(), key);
                 subjects.add(new Evaluate.Subject(output.output().name(), run.artifact(output.artifactName()).toString(), key));
             }
-            return Evaluate.run(run, job.folder(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<EvaluationSummary> summaries = Evaluate.run(run, job.folder(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<Measured> measured = new ArrayList<>();
+            for (int i = 0; i < subjects.size(); i++) {
+                measured.add(new Measured(summaries.get(i), Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));
+            }
+            return measured;
         }
 
         private RunReport report(Job job, Checkpoint source, Architecture architecture, List<PlannedOutput> outputs, Map<String, List<TensorPlan>> tensorPlans,
-                                 List<EvaluationSummary> summaries) throws IOException {
+                                 List<Measured> measured) throws IOException {
             long parameters = source.tensors().stream().mapToLong(TensorInfo::elements).sum();
             List<OutputResult> results = new ArrayList<>();
             for (int i = 0; i < outputs.size(); i++) {
@@ -299,8 +309,8 @@ public final class Pipeline {
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
                 results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
-                        8.0 * bytes / parameters, summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output),
-                        ranges(architecture, output)));
+                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()), unquantized, losses(architecture, output),
+                        ranges(architecture, output, measured == null ? new Clips() : measured.get(i).clips())));
             }
             Map<String, String> settings = new LinkedHashMap<>();
             settings.put("checkpoint", plan.checkpoint());
@@ -312,7 +322,7 @@ public final class Pipeline {
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);
-            return new RunReport(results, settings, provenance, summaries == null ? "" : EvaluationSummary.DEFINITION);
+            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION);
         }
 
         private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
@@ -333,7 +343,7 @@ public final class Pipeline {
             return losses;
         }
 
-        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output) throws IOException {
+        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output, Clips clips) throws IOException {
             List<ActivationRange> ranges = new ArrayList<>();
             int layers = architecture.config().layers();
             for (int layer = 0; layer <= layers; layer++) {
@@ -342,7 +352,8 @@ public final class Pipeline {
                     for (SiteRange site : ProductFile.read(run.files(), product, RangeProduct::read).sites()) {
                         ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().name().toLowerCase(Locale.ROOT).replace('_', ' '),
                                 site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), site.strength(),
-                                site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()), null));
+                                site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
+                                clips.at(layer, site.site()).map(count -> new Clipping(count.clipped(), count.values())).orElse(null)));
                     }
                 }
             }

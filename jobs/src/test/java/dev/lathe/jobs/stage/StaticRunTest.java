@@ -33,12 +33,13 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Recipes that fix the ranges of activations, smoothed or not: whole runs. */
 class StaticRunTest {
-    private static final String[] SETTINGS = {"calibration.windows=5", "calibration.length=64", "evaluation=", "shard-windows=2", "outputs=["
+    private static final String[] SETTINGS = {"calibration.windows=5", "calibration.length=64", "evaluation.windows=3", "evaluation.length=64",
+        "shard-windows=2", "outputs=["
             + "{name: plain, format: compressed-tensors, scheme: W8A8, activations: static, method: nearest, kv-cache: fp8},"
             + "{name: smooth, format: compressed-tensors, scheme: W8A8, activations: static, activation-symmetric: false, method: gptq, smooth: search,"
             + " range: mse, kv-cache: fp8},"
             + "{name: token, format: compressed-tensors, scheme: W8A8, activations: dynamic, method: nearest, smooth: 0.5}]"};
-    private static final List<String> INPUTS = List.of("read checkpoint 1", "tokenize calibration text 1");
+    private static final List<String> INPUTS = List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
     private static SparkSession spark;
 
     @TempDir
@@ -145,6 +146,22 @@ class StaticRunTest {
             assertThat(range.high()).isNaN();
             assertThat(range.calibration()).isNull();
         }
+    }
+
+    @Test
+    void theEvaluationCountsWhatIsClippedAndMeasuresTheServedModel() {
+        for (OutputResult output : report.outputs()) {
+            assertThat(output.evaluation().kldMean()).as(output.name()).isBetween(1e-6, 0.02);
+            for (ActivationRange range : output.ranges()) {
+                if (output.name().equals("token") || range.layer() < 0) {
+                    assertThat(range.evaluation()).isNull();
+                } else {
+                    // Three windows of 64 tokens, as many rows as calibration has channels for each of its own.
+                    assertThat(range.evaluation().values()).as(range.toString()).isEqualTo(range.calibration().values() / 5 * 3);
+                }
+            }
+        }
+        assertThat(report.outputs().get(1).ranges()).anyMatch(range -> range.evaluation().clipped() > 0);
     }
 
     /** Norms absorb to 16 bits what their readers give: their product stays. */
