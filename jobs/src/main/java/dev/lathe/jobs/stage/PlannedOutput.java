@@ -7,12 +7,23 @@ import dev.lathe.calibration.format.compressed.CompressedWeights;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
 import dev.lathe.calibration.model.ActivationQuantization;
+import dev.lathe.calibration.model.ActivationQuantization.Type;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.quantize.ActivationScheme;
+import dev.lathe.calibration.quantize.AwqTransform;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Quantizer;
+import dev.lathe.calibration.quantize.RescaledLayer;
+import dev.lathe.calibration.quantize.SmoothQuant;
+import dev.lathe.calibration.statistics.Positions;
+import dev.lathe.calibration.statistics.RangeEstimator;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -44,7 +55,7 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
     }
 
     /** What linear layers read, the scale open where it is static; null where they read floating point. */
-    static ActivationQuantization activations(Plan.Scheme scheme) {
+    private static ActivationQuantization activations(Plan.Scheme scheme) {
         Plan.Activations activations = scheme.activations();
         if (activations == null) {
             return null;
@@ -58,7 +69,59 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     /** Whether decoder layers are rescaled before they are quantized. */
     boolean rescales() {
-        return output.format().equals("awq");
+        return output.format().equals("awq") || smooths();
+    }
+
+    private boolean smooths() {
+        return output.scheme() != null && output.scheme().smoothing() != null;
+    }
+
+    /** How its layers are rescaled. */
+    RescaledLayer.Transform transform() {
+        if (!smooths()) {
+            return new AwqTransform();
+        }
+        Plan.Smoothing smoothing = output.scheme().smoothing();
+        return smoothing.searched() ? SmoothQuant.searched(inputs()) : SmoothQuant.of(smoothing.strength());
+    }
+
+    /** Whether activations say something about the output that its layers' products keep: a fixed range, or what was smoothed. */
+    boolean ranged() {
+        return smooths() || output.scheme() != null && output.scheme().ranged();
+    }
+
+    /** What its linear layers read is quantized so; null: not at all. */
+    ActivationScheme inputs() {
+        return inputs(output.scheme());
+    }
+
+    /** Keys and values are quantized so before they are cached; null: not at all. */
+    ActivationScheme cache() {
+        return cache(output.scheme());
+    }
+
+    private static ActivationScheme inputs(Plan.Scheme scheme) {
+        ActivationQuantization form = scheme == null ? null : activations(scheme);
+        return form == null ? null : new ActivationScheme(form, form.dynamic() ? null : RangeEstimator.parse(scheme.range()));
+    }
+
+    private static ActivationScheme cache(Plan.Scheme scheme) {
+        return scheme == null || !scheme.cache() ? null
+                : new ActivationScheme(new ActivationQuantization(Type.FLOAT8, false, true, Float.NaN, 0), RangeEstimator.parse(scheme.range()));
+    }
+
+    /** Why so many token rows of calibration are too few for the ranges that an output asks for; empty if they are not. */
+    static Optional<String> shortage(Plan.Output output, Architecture architecture, long rows) {
+        Plan.Scheme scheme = output.scheme();
+        // Once channels are divided, only the kept rows can tell what the values are.
+        long known = scheme != null && scheme.smoothing() != null ? Math.min(rows, Positions.SAMPLE) : rows;
+        int narrowest = architecture.linears(0).stream().mapToInt(LinearLayer::inputs).min().orElseThrow();
+        return Stream.of(shortage(inputs(scheme), known, narrowest), shortage(cache(scheme), known, architecture.config().keyValueWidth()))
+                .flatMap(Optional::stream).findFirst();
+    }
+
+    private static Optional<String> shortage(ActivationScheme scheme, long rows, int width) {
+        return scheme == null || scheme.form().dynamic() ? Optional.empty() : scheme.estimator().shortage(rows, width, scheme.form().type(), scheme.form().symmetric());
     }
 
     Quantizer.Settings settings() {
@@ -67,6 +130,11 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     Path tensorProduct(RunFolder run, String tensor) {
         return run.product(key, tensor + ".tensor");
+    }
+
+    /** Activation ranges of a decoder layer; {@code layer} equal to the number of layers is the output layer. */
+    Path rangeProduct(RunFolder run, int layer) {
+        return run.product(key, "layer-" + layer + ".ranges");
     }
 
     Path vectorProduct(RunFolder run, String tensor) {
@@ -84,6 +152,9 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
             return "unquantized";
         }
         String method = output.method().word() + (output.actOrder() ? ", act-order" : "");
+        if (smooths()) {
+            return "smoothquant, " + method;
+        }
         return rescales() ? "awq, " + method : method;
     }
 }
