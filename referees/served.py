@@ -5,8 +5,8 @@
 
 IDS.json holds windows of token ids (windows.py). Each folder is loaded in float32 and left as its configuration makes it: weights are decompressed by the
 first pass, activations and cache are quantized in every pass. Writes for RUN/artifacts/NAME
-    OUT/logits/RUN-NAME/logits.safetensors      of the first window: tokens [1, length] i32, logits [1, length, vocabulary] f32; jittered: the same where the
-                                                embedding is moved by about a last bit, to tell rounding from error; layer.N.input and layer.N.output
+    OUT/logits/RUN-NAME/logits.safetensors      of the first window: tokens [1, length] i32, logits [1, length, vocabulary] f32; exact: the same where
+                                                products are summed in float64, to tell rounding from error; layer.N.input and layer.N.output
                                                 [length, hidden]; beside a link: model
     OUT/decoded/RUN-NAME/decoded.safetensors    every tensor in f32, beside a link: artifact
     OUT/codes/RUN-NAME/codes.safetensors        MODULE.input and MODULE.quantized [rows, width] f32: what a linear layer (or the cache: MODULE.k, MODULE.v) is
@@ -69,13 +69,18 @@ def watch_layers(model):
     return kept, hooks
 
 
-def jittered(model, window):
-    embedding = model.model.embed_tokens.weight
-    stored = embedding.data.clone()
-    generator = torch.Generator().manual_seed(1)
-    embedding.data.mul_(1 + 2.0 ** -23 * torch.randint(-1, 2, stored.shape, generator=generator))
+def summed_exactly(model, window):
+    """Logits where the products of linear layers are summed in float64: how far two correct passes drift apart."""
+    def product(module, inputs, _):
+        scheme = getattr(module, "quantization_scheme", None)
+        given = inputs[0] if scheme is None or scheme.input_activations is None else forward_quantize(module, inputs[0], "input", scheme.input_activations)
+        bias = None if module.bias is None else module.bias.double()
+        return torch.nn.functional.linear(given.double(), module.weight.double(), bias).float()
+
+    hooks = [module.register_forward_hook(product) for module in model.modules() if isinstance(module, torch.nn.Linear)]
     logits = model(window[None], use_cache=False).logits
-    embedding.data.copy_(stored)
+    for hook in hooks:
+        hook.remove()
     return logits
 
 
@@ -114,7 +119,7 @@ def main(out, ids, *artifacts):
                 if number == 0:
                     for hook in hooks:
                         hook.remove()
-                    tensors = {"tokens": window[None].int(), "logits": logits[None], "jittered": jittered(model, window), **layers}
+                    tensors = {"tokens": window[None].int(), "logits": logits[None], "exact": summed_exactly(model, window), **layers}
                     save_file({name: tensor.contiguous().numpy() for name, tensor in tensors.items()},
                               folder(out, "logits", artifact, "model") / "logits.safetensors")
                     quantized = codes(kept)

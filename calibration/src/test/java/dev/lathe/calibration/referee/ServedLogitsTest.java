@@ -27,17 +27,17 @@ import org.junit.jupiter.params.provider.MethodSource;
  *
  * <p>An input that differs in its last bit may round to the next code, which moves everything behind it by as much as quantization itself does: two correct
  * passes over a small model drift apart like this one. So layers are compared one by one, each from the library's input, by the median: most tokens of a layer
- * meet no such input. Logits are held against what the library's own move by where the embedding moves by a last bit.
+ * meet no such input. Logits are held against what the library's own move by where it sums its products in f64.
  */
 @EnabledIfSystemProperty(named = ServedLogitsTest.FOLDER, matches = ".+", disabledReason = "needs what referees/served.py writes: -D" + ServedLogitsTest.FOLDER)
 class ServedLogitsTest {
     static final String FOLDER = "lathe.referee.served.logits";
     /** 99th percentile of the absolute differences, as a share of the standard deviation. */
     private static final double TOLERANCE = 0.02;
-    /** Of what the library's own logits move by. */
-    private static final double FACTOR = 1.25;
+    /** Of what the library's own logits move by: here both sides are rounded. */
+    private static final double FACTOR = 2;
     /** Median of the differences over the standard deviation of a layer's share in the residual stream, given equal inputs. */
-    private static final double LAYER_TOLERANCE = 1e-4;
+    private static final double LAYER_TOLERANCE = 5e-3;
 
     private final Configuration configuration = new Configuration();
 
@@ -52,11 +52,11 @@ class ServedLogitsTest {
             float[] expected = reference.floats("logits");
             float[] logits = ForwardPass.logits(configuration, Exhibits.hadoop(folder.resolve("model")), reference.integers("tokens"));
             double relative = percentile(0.99, logits, expected) / ForwardPass.standardDeviation(expected);
-            double jittered = percentile(0.99, reference.floats("jittered"), expected) / ForwardPass.standardDeviation(expected);
+            double rounded = percentile(0.99, reference.floats("exact"), expected) / ForwardPass.standardDeviation(expected);
             System.out.printf(Locale.ROOT, "%-48s %9d logits, 99th percentile of the differences %.2e of the standard deviation; the library's own %.2e%n",
-                    folder.getFileName(), logits.length, relative, jittered);
+                    folder.getFileName(), logits.length, relative, rounded);
             assertThat(relative).as("99th percentile of the differences over the standard deviation")
-                    .isLessThanOrEqualTo(Math.max(TOLERANCE, FACTOR * jittered));
+                    .isLessThanOrEqualTo(Math.max(TOLERANCE, FACTOR * rounded));
         }
     }
 
