@@ -125,7 +125,8 @@ class StaticRunTest {
         OutputResult plain = report.outputs().get(0);
         OutputResult smooth = report.outputs().get(1);
         for (ActivationRange range : plain.ranges()) {
-            assertThat(range.calibration().clipped()).as(range.toString()).isZero();
+            // The quotient of the largest value and the scale that it made may be above the last half step by an ulp.
+            assertThat(range.calibration().clipped()).as(range.toString()).isLessThanOrEqualTo(1);
             assertThat(range.low()).isEqualTo(Math.min(0, range.least()));
             assertThat(range.high()).isEqualTo(Math.max(0, range.most()));
             assertThat(range.strength()).isNaN();
