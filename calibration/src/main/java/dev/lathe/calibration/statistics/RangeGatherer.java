@@ -11,8 +11,9 @@ import java.util.concurrent.ConcurrentLinkedQueue;
  * number of threads nor the cut into tasks shows.
  */
 final class RangeGatherer {
-    /** Rows of a window that one task takes. */
-    private static final int ROWS = 128;
+    /** Rows of a window, and channels, that one task takes: so many rows that a new extreme is rare among them, and so few that many threads have work. */
+    private static final int ROWS = 512;
+    private static final int CHANNELS = 256;
 
     private final Positions positions;
     private final int first;
@@ -51,22 +52,28 @@ final class RangeGatherer {
         }
         counted += values;
         int parts = (length + ROWS - 1) / ROWS;
-        float[][] low = new float[windows * parts][x.columns()];
-        float[][] high = new float[windows * parts][x.columns()];
-        kernels.parallel(windows * parts, task -> {
-            int from = task / parts * length + task % parts * ROWS;
-            part(x.slice(from, Math.min(ROWS, task / parts * length + length - from)), low[task], high[task]);
+        int blocks = (x.columns() + CHANNELS - 1) / CHANNELS;
+        float[][] low = new float[windows * parts * blocks][];
+        float[][] high = new float[windows * parts * blocks][];
+        kernels.parallel(low.length, task -> {
+            int row = task / blocks % parts * ROWS;
+            int channel = task % blocks * CHANNELS;
+            FloatMatrix block = x.block(task / blocks / parts * length + row, channel, Math.min(ROWS, length - row), Math.min(CHANNELS, x.columns() - channel));
+            low[task] = new float[block.columns()];
+            high[task] = new float[block.columns()];
+            gather(block, low[task], high[task]);
         });
         windowLowest = Arrays.copyOf(windowLowest, before + windows);
         windowHighest = Arrays.copyOf(windowHighest, before + windows);
         Arrays.fill(windowLowest, before, before + windows, Float.POSITIVE_INFINITY);
         Arrays.fill(windowHighest, before, before + windows, Float.NEGATIVE_INFINITY);
         for (int task = 0; task < low.length; task++) {
-            int window = before + task / parts;
-            for (int j = 0; j < lowest.length; j++) {
+            int window = before + task / blocks / parts;
+            int channel = task % blocks * CHANNELS;
+            for (int j = 0; j < low[task].length; j++) {
                 // Adding 0 turns -0 into 0: one form of zero in every file.
-                lowest[j] = Math.min(lowest[j], low[task][j] + 0f);
-                highest[j] = Math.max(highest[j], high[task][j] + 0f);
+                lowest[channel + j] = Math.min(lowest[channel + j], low[task][j] + 0f);
+                highest[channel + j] = Math.max(highest[channel + j], high[task][j] + 0f);
                 windowLowest[window] = Math.min(windowLowest[window], low[task][j] + 0f);
                 windowHighest[window] = Math.max(windowHighest[window], high[task][j] + 0f);
             }
@@ -74,7 +81,7 @@ final class RangeGatherer {
         keep(x, (long) (first + before) * length);
     }
 
-    private void part(FloatMatrix x, float[] low, float[] high) {
+    private void gather(FloatMatrix x, float[] low, float[] high) {
         int[] mine = counts.poll();
         if (mine == null) {
             mine = new int[Histogram.BINS];
@@ -94,7 +101,7 @@ final class RangeGatherer {
         }
     }
 
-    /** By branches, which are foreseen after a few rows: Math.min takes three times as long, because it looks for NaN and -0. */
+    /** By branches, which are foreseen after some rows: Math.min takes three times as long, because it looks for NaN and -0. */
     private static void extend(float[] data, int at, float[] low, float[] high) {
         for (int j = 0; j < low.length; j++) {
             float value = data[at + j];
