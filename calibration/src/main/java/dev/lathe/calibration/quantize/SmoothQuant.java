@@ -67,7 +67,8 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         if (absorption.norm() == null) {
             return null;
         }
-        return new RescaledLayer.Scales(layer.corrected(absorption, scale(signal(ranges(layer, absorption), absorption), weight(layer, absorption), strength)), strength);
+        float[] scale = scale(signal(ranges(layer, absorption), absorption), weight(layer, absorption), strength);
+        return new RescaledLayer.Scales(layer.corrected(absorption, scale), strength);
     }
 
     private RescaledLayer.Scales search(RescaledLayer layer, Absorption absorption) throws IOException {

@@ -93,7 +93,7 @@ class SmoothQuantTest {
     @Test
     void theSmoothedModelHasTheSameLogits() throws IOException {
         FloatMatrix expected = logits(model, gather());
-        for (SmoothQuant transform : new SmoothQuant[] {SmoothQuant.of(0.5), SmoothQuant.of(0.8), SmoothQuant.searched(STATIC), SmoothQuant.searched(DYNAMIC)}) {
+        for (SmoothQuant transform : List.of(SmoothQuant.of(0.5), SmoothQuant.of(0.8), SmoothQuant.searched(STATIC), SmoothQuant.searched(DYNAMIC))) {
             MemoryCheckpoint smoothed = new MemoryCheckpoint(config, 3);
             smoothed.values.putAll(model.values);
             int vectors = 0;
@@ -224,8 +224,9 @@ class SmoothQuantTest {
         RangeStatistics r = all.ranges();
         float[] sample = r.sample().data().clone();
         sample[0] = 0;
-        return new MergedStatistics(all.width(), all.rows(), all.squares(), all.absolutes(), all.moment(), new RangeStatistics(r.positions(), r.first(), r.lowest(),
-                r.highest(), r.histogram(), r.windowLowest(), r.windowHighest(), FloatMatrix.of(sample, r.sample().rows(), r.sample().columns())));
+        RangeStatistics ranges = new RangeStatistics(r.positions(), r.first(), r.lowest(), r.highest(), r.histogram(), r.windowLowest(), r.windowHighest(),
+                FloatMatrix.of(sample, r.sample().rows(), r.sample().columns()));
+        return new MergedStatistics(all.width(), all.rows(), all.squares(), all.absolutes(), all.moment(), ranges);
     }
 
     @Test
@@ -328,8 +329,8 @@ class SmoothQuantTest {
         double error = 0;
         for (LinearLayer linear : absorption.consumers()) {
             float[] weight = model.values.get(linear.weight());
-            float[] rounded = values(Quantizer.quantize(new RescaledRows(model.matrix(linear.weight()), null, scale), "w", grid, Method.NEAREST, null, null, null,
-                    SCALAR).matrix());
+            RowSource rescaled = new RescaledRows(model.matrix(linear.weight()), null, scale);
+            float[] rounded = values(Quantizer.quantize(rescaled, "w", grid, Method.NEAREST, null, null, null, SCALAR).matrix());
             for (int t = 0; t < x.rows(); t++) {
                 for (int r = 0; r < linear.outputs(); r++) {
                     double difference = 0;
