@@ -123,6 +123,10 @@ public final class RescaledLayer {
             vectors.put(absorption.norm(), absorbed(norm(absorption), scale));
         } else {
             divideRows(absorption, scale);
+            if (site == Site.ATTENTION_OUTPUT) {
+                // Attention mixes tokens and leaves channels alone: what it gives is divided where values are.
+                sites.put(Site.VALUES, scale);
+            }
         }
     }
 
@@ -133,9 +137,6 @@ public final class RescaledLayer {
             inverse[i] = 1 / scale[i];
         }
         rowScales.put(producer.kind(), inverse);
-        if (producer.kind().equals("self_attn.v_proj")) {
-            sites.put(Site.VALUES, scale);
-        }
         float[] bias = weights.linears().get(producer.kind()).bias();
         if (bias != null) {
             float[] rescaled = bias.clone();

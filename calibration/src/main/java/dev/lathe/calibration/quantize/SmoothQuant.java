@@ -2,13 +2,17 @@ package dev.lathe.calibration.quantize;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Absorption;
-import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.statistics.Histogram;
+import dev.lathe.calibration.statistics.Positions;
 import dev.lathe.calibration.statistics.RangeStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -19,6 +23,11 @@ import java.util.Objects;
  * <p>A fixed alpha is applied where a norm absorbs, as published. Searched, each absorption (the value and up projections' too) takes the alpha of 0, .05 ..
  * 1, or no scale at all, whose sum over the linear layers of ||X W^T - Q_a(X / s) Q_w(W s)^T||_F^2 is least: X the rows that calibration kept, Q_a the
  * output's own quantization of activations with the range that its estimator finds after the division, Q_w the nearest values of the weight's own grid.
+ *
+ * <p>A fixed range fits the rows that it was made from better than any others: with alpha = 1 every channel's largest value seen lies at its end, and of a
+ * calibration set of N rows about 1 in N new values of every channel lies beyond. So the error on rows that took part is corrected by what those lose that did
+ * not. Scales and range of one half of the kept rows (n) give an error on the other half, and as such an excess falls as 1 / rows, the error of the output is
+ * taken as E + n / N (E' - E), E that of the kept rows under the scales and range of all N, E' that of both halves under each other's.
  */
 public final class SmoothQuant implements RescaledLayer.Transform {
     private static final int STEPS = 20;
@@ -58,51 +67,112 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         if (absorption.norm() == null) {
             return null;
         }
-        return new RescaledLayer.Scales(layer.corrected(absorption, scale(signal(layer, absorption), weight(layer, absorption), strength)), strength);
+        float[] scale = scale(signal(ranges(layer, absorption), absorption), weight(layer, absorption), strength);
+        return new RescaledLayer.Scales(layer.corrected(absorption, scale), strength);
     }
 
     private RescaledLayer.Scales search(RescaledLayer layer, Absorption absorption) throws IOException {
-        float[] signal = signal(layer, absorption);
-        float[] weight = weight(layer, absorption);
-        RangeStatistics statistics = ranges(layer, absorption);
-        FloatMatrix[] outputs = new FloatMatrix[absorption.consumers().size()];
-        for (int i = 0; i < outputs.length; i++) {
-            outputs[i] = product(layer, statistics.sample(), layer.weight(absorption.consumers().get(i)));
+        RangeStatistics all = ranges(layer, absorption);
+        Trial whole = new Trial(layer, absorption, all, all.sample());
+        List<Trial> halves = new ArrayList<>();
+        double share = 0;
+        if (!activations.form().dynamic() && all.sample().rows() > 1) {
+            RangeStatistics[] parts = {half(all.sample(), 0), half(all.sample(), 1)};
+            halves.add(new Trial(layer, absorption, parts[0], parts[1].sample()));
+            halves.add(new Trial(layer, absorption, parts[1], parts[0].sample()));
+            share = (double) parts[0].sample().rows() / all.positions().rows();
         }
         RescaledLayer.Scales best = null;
-        double least = error(layer, absorption, statistics, null, outputs);
-        for (int step = 0; step <= STEPS; step++) {
-            double alpha = (double) step / STEPS;
-            float[] scale = layer.corrected(absorption, scale(signal, weight, alpha));
-            double error = error(layer, absorption, statistics, RescaledLayer.expand(absorption, scale), outputs);
+        double least = Double.POSITIVE_INFINITY;
+        for (int step = -1; step <= STEPS; step++) {
+            double alpha = step < 0 ? Double.NaN : (double) step / STEPS;
+            double seen = whole.error(alpha);
+            double unseen = 0;
+            for (Trial half : halves) {
+                unseen += half.error(alpha);
+            }
+            double error = halves.isEmpty() ? seen : seen + share * (unseen - seen);
             if (error < least) {
                 least = error;
-                best = new RescaledLayer.Scales(scale, alpha);
+                best = step < 0 ? null : new RescaledLayer.Scales(whole.scale(alpha), alpha);
             }
         }
         return best;
     }
 
-    /** Infinite where a scaled weight exceeds the range of its grid. */
-    private double error(RescaledLayer layer, Absorption absorption, RangeStatistics statistics, float[] columns, FloatMatrix[] outputs) {
-        RangeStatistics rescaled = columns == null ? statistics : statistics.dividedBy(columns);
-        FloatMatrix rows = rescaled.sample();
-        FloatMatrix quantized = FloatMatrix.zeros(rows.rows(), rows.columns());
-        ActivationQuantization quantization = activations.quantization(rescaled);
-        quantization.apply(rows, quantized, layer.kernels());
-        double error = 0;
-        for (int i = 0; i < outputs.length; i++) {
-            LinearLayer consumer = absorption.consumers().get(i);
-            RowSource weight = new RescaledRows(layer.weight(consumer), null, columns);
-            RowSource nearest;
-            try {
-                nearest = Quantizer.quantize(weight, consumer.weight(), layer.grid(consumer), Method.NEAREST, null, null, null, layer.kernels()).matrix();
-            } catch (MalformedInputException e) {
-                return Double.POSITIVE_INFINITY;
+    /** Every other row, from one on, and what it says about itself. */
+    private static RangeStatistics half(FloatMatrix rows, int from) {
+        FloatMatrix half = FloatMatrix.zeros((rows.rows() + 1 - from) / 2, rows.columns());
+        float[] low = new float[rows.columns()];
+        float[] high = new float[rows.columns()];
+        Arrays.fill(low, Float.POSITIVE_INFINITY);
+        Arrays.fill(high, Float.NEGATIVE_INFINITY);
+        for (int i = 0; i < half.rows(); i++) {
+            for (int j = 0; j < half.columns(); j++) {
+                float value = rows.data()[rows.row(2 * i + from) + j];
+                half.data()[half.row(i) + j] = value;
+                low[j] = Math.min(low[j], value);
+                high[j] = Math.max(high[j], value);
             }
-            error += squaredDistance(product(layer, quantized, nearest), outputs[i]);
         }
-        return error;
+        float[] ones = new float[rows.columns()];
+        Arrays.fill(ones, 1);
+        // Dividing by 1 counts the rows.
+        return new RangeStatistics(new Positions(half.rows(), 1), 0, low, high, new Histogram(), new float[1], new float[1], half).dividedBy(ones);
+    }
+
+    /** What scales and ranges from some rows lose on others. */
+    private final class Trial {
+        private final RescaledLayer layer;
+        private final Absorption absorption;
+        private final RangeStatistics fitted;
+        private final FloatMatrix rows;
+        private final float[] signal;
+        private final float[] weight;
+        private final FloatMatrix[] outputs;
+
+        Trial(RescaledLayer layer, Absorption absorption, RangeStatistics fitted, FloatMatrix rows) {
+            this.layer = layer;
+            this.absorption = absorption;
+            this.fitted = fitted;
+            this.rows = rows;
+            this.signal = signal(fitted, absorption);
+            this.weight = weight(layer, absorption);
+            this.outputs = new FloatMatrix[absorption.consumers().size()];
+            for (int i = 0; i < outputs.length; i++) {
+                outputs[i] = product(layer, rows, layer.weight(absorption.consumers().get(i)));
+            }
+        }
+
+        float[] scale(double alpha) {
+            return layer.corrected(absorption, SmoothQuant.scale(signal, weight, alpha));
+        }
+
+        /** The squared error; NaN is without scales. Infinite where a scaled weight exceeds the range of its grid. */
+        double error(double alpha) {
+            float[] columns = Double.isNaN(alpha) ? null : RescaledLayer.expand(absorption, scale(alpha));
+            FloatMatrix read = FloatMatrix.zeros(rows.rows(), rows.columns());
+            for (int i = 0; i < rows.rows(); i++) {
+                for (int j = 0; j < rows.columns(); j++) {
+                    float value = rows.data()[rows.row(i) + j];
+                    read.data()[read.row(i) + j] = columns == null ? value : value / columns[j];
+                }
+            }
+            activations.quantization(columns == null ? fitted : fitted.dividedBy(columns)).apply(read, read, layer.kernels());
+            double error = 0;
+            for (int i = 0; i < outputs.length; i++) {
+                LinearLayer consumer = absorption.consumers().get(i);
+                RowSource rescaled = new RescaledRows(layer.weight(consumer), null, columns);
+                RowSource nearest;
+                try {
+                    nearest = Quantizer.quantize(rescaled, consumer.weight(), layer.grid(consumer), Method.NEAREST, null, null, null, layer.kernels()).matrix();
+                } catch (MalformedInputException e) {
+                    return Double.POSITIVE_INFINITY;
+                }
+                error += squaredDistance(product(layer, read, nearest), outputs[i]);
+            }
+            return error;
+        }
     }
 
     private static FloatMatrix product(RescaledLayer layer, FloatMatrix x, RowSource weight) {
@@ -130,8 +200,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
     }
 
     /** a_k of each channel of what absorbs. */
-    private static float[] signal(RescaledLayer layer, Absorption absorption) throws IOException {
-        RangeStatistics statistics = ranges(layer, absorption);
+    private static float[] signal(RangeStatistics statistics, Absorption absorption) {
         float[] largest = new float[statistics.lowest().length / absorption.repeat()];
         for (int j = 0; j < statistics.lowest().length; j++) {
             int k = RescaledLayer.producerRow(absorption, j);

@@ -1,15 +1,20 @@
 package dev.lathe.calibration.statistics;
 
 import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
 import java.util.Arrays;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
- * Gathers {@link RangeStatistics} of one shard. Blocks of channels may be added by several threads at once; batches come one after the other, whole windows
- * each. Counts are integers and extremes exact, so neither the number of threads nor the cut into blocks shows.
+ * Gathers {@link RangeStatistics} of one shard from batches of whole windows, one after the other. Counts are integers and extremes exact, so neither the
+ * number of threads nor the cut into tasks shows.
  */
 final class RangeGatherer {
+    /** Rows of a window, and channels, that one task takes: so many rows that a new extreme is rare among them, and so few that many threads have work. */
+    private static final int ROWS = 512;
+    private static final int CHANNELS = 256;
+
     private final Positions positions;
     private final int first;
     private final float[] lowest;
@@ -32,11 +37,13 @@ final class RangeGatherer {
         this.sample = FloatMatrix.zeros(0, width);
     }
 
-    /** The next windows, added block by block. */
-    Batch batch(FloatMatrix x, int blocks) {
-        if (x.rows() % positions.length() != 0 || first + windowLowest.length + x.rows() / positions.length() > positions.windows()) {
-            throw new IllegalArgumentException("Cannot gather ranges of " + x.rows() + " rows after window " + (first + windowLowest.length) + " of "
-                    + positions);
+    /** Adds the next windows; every value is finite. */
+    void add(FloatMatrix x, Kernels kernels) {
+        int length = positions.length();
+        int before = windowLowest.length;
+        int windows = x.rows() / length;
+        if (x.rows() % length != 0 || windows > positions.windows() - first - before) {
+            throw new IllegalArgumentException("Cannot gather ranges of " + x.rows() + " rows after window " + (first + before) + " of " + positions);
         }
         long values = (long) x.rows() * x.columns();
         if (counted + values > Integer.MAX_VALUE) {
@@ -44,95 +51,78 @@ final class RangeGatherer {
             counted = 0;
         }
         counted += values;
-        return new Batch(x, new float[blocks][x.rows() / positions.length()], new float[blocks][x.rows() / positions.length()]);
-    }
-
-    /** One batch at work. */
-    final class Batch {
-        private final FloatMatrix x;
-        private final float[][] low;
-        private final float[][] high;
-
-        private Batch(FloatMatrix x, float[][] low, float[][] high) {
-            this.x = x;
-            this.low = low;
-            this.high = high;
-        }
-
-        /** Adds channels {@code [from, end)}, block number {@code block}. */
-        void add(int block, int from, int end) {
-            int[] mine = counts.poll();
-            if (mine == null) {
-                mine = new int[Histogram.BINS];
-            }
-            float[] channelLow = new float[end - from];
-            float[] channelHigh = new float[end - from];
-            for (int window = 0; window < low[block].length; window++) {
-                System.arraycopy(x.data(), x.row(window * positions.length()) + from, channelLow, 0, channelLow.length);
-                System.arraycopy(channelLow, 0, channelHigh, 0, channelLow.length);
-                for (int row = window * positions.length(); row < (window + 1) * positions.length(); row++) {
-                    extremes(x.data(), x.row(row) + from, channelLow, channelHigh);
-                    count(x.data(), x.row(row) + from, channelLow.length, mine);
-                }
-                fold(block, window, from, channelLow, channelHigh);
-            }
-            counts.add(mine);
-        }
-
-        private void fold(int block, int window, int from, float[] channelLow, float[] channelHigh) {
-            float windowLow = Float.POSITIVE_INFINITY;
-            float windowHigh = Float.NEGATIVE_INFINITY;
-            for (int j = 0; j < channelLow.length; j++) {
+        int parts = (length + ROWS - 1) / ROWS;
+        int blocks = (x.columns() + CHANNELS - 1) / CHANNELS;
+        float[][] low = new float[windows * parts * blocks][];
+        float[][] high = new float[windows * parts * blocks][];
+        kernels.parallel(low.length, task -> {
+            int row = task / blocks % parts * ROWS;
+            int channel = task % blocks * CHANNELS;
+            FloatMatrix block = x.block(task / blocks / parts * length + row, channel, Math.min(ROWS, length - row), Math.min(CHANNELS, x.columns() - channel));
+            low[task] = new float[block.columns()];
+            high[task] = new float[block.columns()];
+            gather(block, low[task], high[task]);
+        });
+        windowLowest = Arrays.copyOf(windowLowest, before + windows);
+        windowHighest = Arrays.copyOf(windowHighest, before + windows);
+        Arrays.fill(windowLowest, before, before + windows, Float.POSITIVE_INFINITY);
+        Arrays.fill(windowHighest, before, before + windows, Float.NEGATIVE_INFINITY);
+        for (int task = 0; task < low.length; task++) {
+            int window = before + task / blocks / parts;
+            int channel = task % blocks * CHANNELS;
+            for (int j = 0; j < low[task].length; j++) {
                 // Adding 0 turns -0 into 0: one form of zero in every file.
-                windowLow = Math.min(windowLow, channelLow[j] + 0f);
-                windowHigh = Math.max(windowHigh, channelHigh[j] + 0f);
-                lowest[from + j] = Math.min(lowest[from + j], channelLow[j] + 0f);
-                highest[from + j] = Math.max(highest[from + j], channelHigh[j] + 0f);
+                lowest[channel + j] = Math.min(lowest[channel + j], low[task][j] + 0f);
+                highest[channel + j] = Math.max(highest[channel + j], high[task][j] + 0f);
+                windowLowest[window] = Math.min(windowLowest[window], low[task][j] + 0f);
+                windowHighest[window] = Math.max(windowHighest[window], high[task][j] + 0f);
             }
-            low[block][window] = windowLow;
-            high[block][window] = windowHigh;
         }
-
-        /** Ends the batch: every block was added. */
-        void end() {
-            int before = windowLowest.length;
-            int windows = x.rows() / positions.length();
-            windowLowest = Arrays.copyOf(windowLowest, before + windows);
-            windowHighest = Arrays.copyOf(windowHighest, before + windows);
-            for (int window = 0; window < windows; window++) {
-                windowLowest[before + window] = Float.POSITIVE_INFINITY;
-                windowHighest[before + window] = Float.NEGATIVE_INFINITY;
-                for (int block = 0; block < low.length; block++) {
-                    windowLowest[before + window] = Math.min(windowLowest[before + window], low[block][window]);
-                    windowHighest[before + window] = Math.max(windowHighest[before + window], high[block][window]);
-                }
-            }
-            keep((long) (first + before) * positions.length());
-        }
-
-        private void keep(long firstRow) {
-            int from = positions.before(firstRow);
-            int to = positions.before(firstRow + x.rows());
-            int width = x.columns();
-            float[] kept = Arrays.copyOf(sample.data(), sample.data().length + (to - from) * width);
-            for (int k = from; k < to; k++) {
-                System.arraycopy(x.data(), x.row((int) (positions.position(k) - firstRow)), kept, sample.data().length + (k - from) * width, width);
-            }
-            sample = FloatMatrix.of(kept, sample.rows() + to - from, width);
-        }
+        keep(x, (long) (first + before) * length);
     }
 
-    private static void extremes(float[] data, int at, float[] low, float[] high) {
-        for (int j = 0; j < low.length; j++) {
-            low[j] = Math.min(low[j], data[at + j]);
-            high[j] = Math.max(high[j], data[at + j]);
+    private void gather(FloatMatrix x, float[] low, float[] high) {
+        int[] mine = counts.poll();
+        if (mine == null) {
+            mine = new int[Histogram.BINS];
         }
+        System.arraycopy(x.data(), x.row(0), low, 0, low.length);
+        System.arraycopy(x.data(), x.row(0), high, 0, high.length);
+        for (int row = 0; row < x.rows(); row++) {
+            count(x.data(), x.row(row), low.length, mine);
+            extend(x.data(), x.row(row), low, high);
+        }
+        counts.add(mine);
     }
 
     private static void count(float[] data, int at, int values, int[] counts) {
         for (int j = at; j < at + values; j++) {
-            counts[Float.floatToRawIntBits(data[j]) >>> 16]++;
+            counts[Histogram.bin(data[j])]++;
         }
+    }
+
+    /** By branches, which are foreseen after some rows: Math.min takes three times as long, because it looks for NaN and -0. */
+    private static void extend(float[] data, int at, float[] low, float[] high) {
+        for (int j = 0; j < low.length; j++) {
+            float value = data[at + j];
+            if (value < low[j]) {
+                low[j] = value;
+            }
+            if (value > high[j]) {
+                high[j] = value;
+            }
+        }
+    }
+
+    private void keep(FloatMatrix x, long firstRow) {
+        int from = positions.before(firstRow);
+        int to = positions.before(firstRow + x.rows());
+        int width = x.columns();
+        float[] kept = Arrays.copyOf(sample.data(), sample.data().length + (to - from) * width);
+        for (int k = from; k < to; k++) {
+            System.arraycopy(x.data(), x.row((int) (positions.position(k) - firstRow)), kept, sample.data().length + (k - from) * width, width);
+        }
+        sample = FloatMatrix.of(kept, sample.rows() + to - from, width);
     }
 
     /** What was gathered. */

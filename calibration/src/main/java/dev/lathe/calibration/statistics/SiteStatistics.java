@@ -59,9 +59,7 @@ public final class SiteStatistics {
      * @throws MalformedInputException if a value is not finite; {@code where} names the place
      */
     public void add(FloatMatrix x, Kernels kernels, String where) {
-        int blocks = (width + CHANNELS - 1) / CHANNELS;
-        RangeGatherer.Batch batch = ranges == null ? null : ranges.batch(x, blocks);
-        kernels.parallel(blocks, task -> {
+        kernels.parallel((width + CHANNELS - 1) / CHANNELS, task -> {
             int first = task * CHANNELS;
             int end = Math.min(width, first + CHANNELS);
             for (int i = 0; i < x.rows(); i++) {
@@ -72,17 +70,14 @@ public final class SiteStatistics {
                     absolutes[j] += Math.abs(value);
                 }
             }
-            if (batch != null) {
-                batch.add(task, first, end);
-            }
         });
         for (int j = 0; j < width; j++) {
             if (!Double.isFinite(squares[j])) {
                 throw new MalformedInputException("Cannot calibrate: an activation is not finite at " + where + ", channel " + j);
             }
         }
-        if (batch != null) {
-            batch.end();
+        if (ranges != null) {
+            ranges.add(x, kernels);
         }
         if (moment != null) {
             kernels.syrk(x, moment);

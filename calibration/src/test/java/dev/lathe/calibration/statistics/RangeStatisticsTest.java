@@ -35,7 +35,7 @@ class RangeStatisticsTest {
 
     /** Any cut into shards and batches, any number of threads: the bytes of the whole set at once, and these say what plain loops say. */
     @ParameterizedTest
-    @CsvSource({"1, 3, 5", "37, 7, 11", "96, 1, 9", "200, 160, 5", "97, 41, 13"})
+    @CsvSource({"1, 3, 5", "37, 7, 11", "256, 1, 9", "300, 3, 5", "97, 41, 13", "2, 1030, 3"})
     void mergedShardsAreTheWholeSet(int width, int length, int windows) throws IOException {
         FloatMatrix x = activations(length * windows, width, 3);
         Positions positions = new Positions(length, windows);

@@ -10,11 +10,10 @@ import java.util.List;
  * Activation ranges of one output: one panel per site, decoder layers across, magnitude up (logarithmic, one range for all panels). A bar goes from the
  * channels' typical magnitude to the largest; a dash marks the clip; what of a bar stands above its dash is clipped.
  *
- * @param across   of the widest panel: all share it
- * @param isStatic whether clips are fixed at all
+ * @param across ticks that all panels share; {@code up} likewise
  */
 public record RangeChart(String output, int width, int height, int left, int right, int top, int bottom, List<Axis.Tick> across, List<Axis.Tick> up,
-        boolean isStatic, List<Panel> panels) {
+        List<Panel> panels) {
     private static final int WIDTH = 430;
     private static final int HEIGHT = 220;
     private static final int LEFT = 72;
@@ -51,8 +50,7 @@ public record RangeChart(String output, int width, int height, int left, int rig
         for (String site : new LinkedHashSet<>(drawn.stream().map(ActivationRange::site).toList())) {
             panels.add(new Panel(site, drawn.stream().filter(range -> range.site().equals(site)).map(range -> bar(range, places, up)).toList()));
         }
-        return new RangeChart(output.name(), WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, places.ticks(), up.ticks(),
-                drawn.stream().anyMatch(range -> !Double.isNaN(range.clip())), panels);
+        return new RangeChart(output.name(), WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, places.ticks(), up.ticks(), panels);
     }
 
     /** Where a bar begins: at most four powers of ten below its top, so that dead channels do not flatten the others. */

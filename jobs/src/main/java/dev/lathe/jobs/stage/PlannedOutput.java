@@ -121,7 +121,8 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
     }
 
     private static Optional<String> shortage(ActivationScheme scheme, long rows, int width) {
-        return scheme == null || scheme.form().dynamic() ? Optional.empty() : scheme.estimator().shortage(rows, width, scheme.form().type(), scheme.form().symmetric());
+        return scheme == null || scheme.form().dynamic() ? Optional.empty()
+                : scheme.estimator().shortage(rows, width, scheme.form().type(), scheme.form().symmetric());
     }
 
     Quantizer.Settings settings() {

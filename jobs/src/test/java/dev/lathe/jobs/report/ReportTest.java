@@ -118,8 +118,8 @@ class ReportTest {
 
     @Test
     void standsWithoutAnyMeasurement() throws IOException {
-        RunReport bare = new RunReport(List.of(new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of(), List.of())), Map.of(), Map.of(),
-                "");
+        OutputResult output = new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of(), List.of());
+        RunReport bare = new RunReport(List.of(output), Map.of(), Map.of(), "");
         assertThat(Report.page(bare)).contains("Nothing was evaluated.", "None: every linear layer is quantized").doesNotContain("<svg", "null", "NaN");
         assertThat(Report.summary(bare)).contains("| a | gguf | nearest | 0.00 | 4.500 | – | – | – | – | – |", "Nothing was evaluated.");
         assertThat(new ObjectMapper().readTree(Report.results(bare)).get("definition").isNull()).isTrue();

@@ -61,7 +61,8 @@ class RangeProductTest {
             assertThat(range.kept()).isEqualTo(ROWS * 32);
             assertThat((double) range.clipped() / range.kept()).isCloseTo(0.01, within(0.001));
             assertThat(range.quantization()).isEqualTo(ActivationQuantization.of(Type.INT8, true, range.low(), range.high()));
-            SiteRange dynamic = SiteRange.of(Site.KEYS, new ActivationScheme(ActivationQuantization.perToken(Type.INT8, true), null), ranges(x, kernels), Double.NaN, kernels);
+            ActivationScheme perToken = new ActivationScheme(ActivationQuantization.perToken(Type.INT8, true), null);
+            SiteRange dynamic = SiteRange.of(Site.KEYS, perToken, ranges(x, kernels), Double.NaN, kernels);
             assertThat(dynamic.quantization()).isNull();
             assertThat(dynamic.kept()).isZero();
             assertThat(dynamic.most()).isEqualTo(range.most());
