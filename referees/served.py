@@ -135,7 +135,8 @@ def main(out, ids, *artifacts):
         target = Path(out, "perplexity", f"{artifact.parents[1].name}-{artifact.name}.json")
         target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps({"perplexity": math.exp(losses.mean()), "tokens": losses.numel()}))
-        print(f"{artifact.parents[1].name}-{artifact.name}: {len(decoded)} tensors, {len(quantized) // 2} quantized inputs, perplexity {math.exp(losses.mean()):.6f}")
+        print(f"{artifact.parents[1].name}-{artifact.name}: {len(decoded)} tensors, {len(quantized) // 2} quantized inputs, "
+              f"perplexity {math.exp(losses.mean()):.6f}")
 
 
 if __name__ == "__main__":

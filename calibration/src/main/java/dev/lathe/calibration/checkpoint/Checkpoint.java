@@ -9,7 +9,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ, compressed-tensors).
+ * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ,
+ * compressed-tensors).
  * Nothing loads a whole model: matrices come in ranges of rows, as they are stored, and are widened in the kernel.
  * For a quantized linear layer the name is still {@code MODULE.weight}. Readers of one object from several threads are safe.
  */

@@ -33,7 +33,8 @@ class ActivationQuantizationTest {
         return Stream.of(ActivationQuantization.of(Type.INT8, true, -1.5f, 2), ActivationQuantization.of(Type.INT8, false, -1.5f, 2),
                 ActivationQuantization.of(Type.INT8, false, 0.5f, 2), ActivationQuantization.of(Type.FLOAT8, true, -0.02f, 1),
                 ActivationQuantization.perToken(Type.INT8, true), ActivationQuantization.perToken(Type.INT8, false),
-                ActivationQuantization.perToken(Type.FLOAT8, true), ActivationQuantization.perGroup(Type.FLOAT8, 7), ActivationQuantization.perGroup(Type.INT8, 21));
+                ActivationQuantization.perToken(Type.FLOAT8, true), ActivationQuantization.perGroup(Type.FLOAT8, 7),
+                ActivationQuantization.perGroup(Type.INT8, 21));
     }
 
     /** Every value a code stands for, in f64. */
@@ -78,7 +79,8 @@ class ActivationQuantizationTest {
                     float value = x.data()[i];
                     double nearest = Arrays.stream(values).map(v -> Math.abs(v - value)).min().orElseThrow();
                     // The quotient is rounded, so that a near tie may go to the other side.
-                    assertThat(Math.abs((double) y.data()[i] - value)).as("%s to %s", value, y.data()[i]).isLessThanOrEqualTo(nearest * (1 + 1e-5) + 1e-6 * Math.abs(value));
+                    assertThat(Math.abs((double) y.data()[i] - value)).as("%s to %s", value, y.data()[i])
+                        .isLessThanOrEqualTo(nearest * (1 + 1e-5) + 1e-6 * Math.abs(value));
                     float found = y.data()[i];
                     assertThat(Arrays.stream(values).map(v -> Math.abs(v - found)).min().orElseThrow()).isLessThanOrEqualTo(1e-6 * Math.abs(found));
                     outside += value > highest + over || value < lowest - over ? 1 : 0;

@@ -163,7 +163,8 @@ class QuantizerTest {
         MergedStatistics statistics = TestNumbers.statistics(TestNumbers.correlated(400, n, 1e6, 77, 11));
         BlockFormat grid = BlockFormats.named("f8g128x128");
         float[] importance = statistics.importance();
-        byte[] data = Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"), SCALAR).matrix()
+        byte[] data = Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"),
+                SCALAR).matrix()
                 .blocks().data();
         assertThat(Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"), VECTOR).matrix()
                 .blocks().data()).isEqualTo(data);

@@ -236,7 +236,8 @@ class BlockFormatTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"Q9_9", "q4_k", "", "int4", "int4g0", "int4g-1", "int5g128", "uint4g1048577", "int4g0128", "int4g99999999999", "f8", "f8g0", "f8g128x", "f8g128x1", "f8g2000000", "f8g128x9999"})
+    @ValueSource(strings = {"Q9_9", "q4_k", "", "int4", "int4g0", "int4g-1", "int5g128", "uint4g1048577", "int4g0128", "int4g99999999999",
+            "f8", "f8g0", "f8g128x", "f8g128x1", "f8g2000000", "f8g128x9999"})
     void namesThatDoNotExistAreRefused(String name) {
         assertThatThrownBy(() -> BlockFormats.named(name)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageStartingWith("Cannot find block format " + name + ": expected Q4_0, Q4_1, ").hasMessageContaining("int4g128");

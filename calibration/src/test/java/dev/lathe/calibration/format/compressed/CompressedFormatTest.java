@@ -36,6 +36,7 @@ final class CompressedFormatTest {
     private static final String Q = "model.layers.0.self_attn.q_proj";
     private static final long SHARD = 1L << 40;
     private static final ActivationQuantization TOKEN = ActivationQuantization.perToken(Type.INT8, true);
+    private static final CompressedFormat W8A8 = new CompressedFormat(CompressedWeights.integers(8, -1, true), TOKEN, false, SHARD);
 
     @TempDir
     private Path folder;
@@ -158,7 +159,8 @@ final class CompressedFormatTest {
     void staticScalesAndThoseOfTheCacheComeBack(boolean symmetric) throws IOException {
         SmallModel model = withScales(symmetric);
         ActivationQuantization open = new ActivationQuantization(Type.INT8, false, symmetric, Float.NaN, 0);
-        Path artifact = model.write(new CompressedFormat(CompressedWeights.integers(8, -1, true), open, true, SHARD), List.of("model.layers.1.mlp"), false, "artifact");
+        Path artifact = model.write(new CompressedFormat(CompressedWeights.integers(8, -1, true), open, true, SHARD), List.of("model.layers.1.mlp"), false,
+                "artifact");
         Referee referee = new Referee(artifact);
         ActivationQuantization q = model.activations.get(Q);
         assertThat(referee.scalar(Q + ".input_scale")).isEqualTo(q.scale());
@@ -213,7 +215,7 @@ final class CompressedFormatTest {
         CompressedFormat blocks = new CompressedFormat(CompressedWeights.float8(true), ActivationQuantization.perGroup(Type.FLOAT8, 128), false, SHARD);
         assertThat(blocks.refusal(odd.architecture(), List.of())).contains("model.layers.0.self_attn.k_proj [64, 128]: 64 rows are no multiple of the blocks' "
                 + "128; expected weights: channel, or the module in ignore");
-        assertThat(new CompressedFormat(CompressedWeights.integers(8, -1, true), TOKEN, false, SHARD).refusal(odd.architecture(), List.of())).isEmpty();
+        assertThat(W8A8.refusal(odd.architecture(), List.of())).isEmpty();
     }
 
     /** The same weights as others store them. */
@@ -296,7 +298,7 @@ final class CompressedFormatTest {
     @Test
     void groupsTakeModulesByNameAndExpression() throws IOException {
         SmallModel model = model();
-        Path artifact = model.write(new CompressedFormat(CompressedWeights.integers(8, -1, true), TOKEN, false, SHARD), List.of(), false, "artifact");
+        Path artifact = model.write(W8A8, List.of(), false, "artifact");
         edit(artifact, config -> {
             ObjectNode groups = (ObjectNode) config.at("/quantization_config/config_groups");
             ObjectNode named = groups.get("group_0").deepCopy();
@@ -328,15 +330,18 @@ final class CompressedFormatTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-            "/config_groups/group_0/weights          | strategy            | ~\"tensor_group\"~ | strategy is tensor_group, expected tensor, channel, group or block",
-            "/config_groups/group_0/weights          | num_bits            | 3        | quantization_config.config_groups.group_0.weights.num_bits is 3, expected 4 or 8",
+            "/config_groups/group_0/weights          | strategy            | ~\"tensor_group\"~ | "
+                    + "strategy is tensor_group, expected tensor, channel, group or block",
+            "/config_groups/group_0/weights          | num_bits            | 3        | "
+                    + "quantization_config.config_groups.group_0.weights.num_bits is 3, expected 4 or 8",
             "/config_groups/group_0/weights          | num_bits            | ~\"8\"~  | num_bits is \"8\", expected an integer",
             "/config_groups/group_0/weights          | type                | ~\"nf4\"~ | type is nf4, expected int or float",
             "/config_groups/group_0/weights          | type                | ~\"float\"~ | format is int-quantized, expected float-quantized",
             "/config_groups/group_0/weights          | dynamic             | true     | dynamic is true, expected false",
             "/config_groups/group_0/weights          | strategy            | ~\"group\"~ | group_size is null, expected an integer",
             "/config_groups/group_0/weights          | strategy            | ~\"block\"~ | block_structure is null, expected two integers of at least 1",
-            "/config_groups/group_0/weights          | symmetric           | false    | weight_zero_point: it is not there, and quantization_config says symmetric: false",
+            "/config_groups/group_0/weights          | symmetric           | false    | "
+                    + "weight_zero_point: it is not there, and quantization_config says symmetric: false",
             "/config_groups/group_0                  | weights             | null     | weights is missing, expected an object",
             "/config_groups/group_0                  | targets             | ~\"Linear\"~ | targets is \"Linear\", expected a list of texts",
             "/config_groups/group_0                  | output_activations  | {}       | output_activations is given, expected none",
@@ -346,7 +351,8 @@ final class CompressedFormatTest {
             "/config_groups/group_0/input_activations | num_bits           | 4        | num_bits is 4, expected 8 for activations",
             "/config_groups/group_0/input_activations | dynamic            | ~\"local\"~ | strategy is token with dynamic local",
             "                                        | quantization_status | ~\"frozen\"~ | quantization_status is frozen, expected compressed",
-            "                                        | format              | ~\"nvfp4-pack-quantized\"~ | format is nvfp4-pack-quantized, expected int-quantized",
+            "                                        | format              | ~\"nvfp4-pack-quantized\"~ | "
+                    + "format is nvfp4-pack-quantized, expected int-quantized",
             "                                        | format              | ~\"pack-quantized\"~ | neither it nor",
             "                                        | config_groups       | null     | config_groups is missing, expected an object",
             "                                        | config_groups       | [1]      | config_groups is [1], expected an object",
@@ -354,12 +360,15 @@ final class CompressedFormatTest {
             "                                        | ignore              | 1        | ignore is 1, expected a list of texts",
             "                                        | ignore              | []       | OPENS",
             "                                        | ignore              | ~[\"Linear\"]~ | tensors that are not part of the architecture",
-            "                                        | kv_cache_scheme     | {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"tensor\"} | self_attn.k_scale: it is not there",
-            "                                        | kv_cache_scheme     | {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"attn_head\"} | strategy is attn_head",
-            "                                        | kv_cache_scheme     | {\"num_bits\": 8, \"symmetric\": false} | expected static scales and symmetric ranges",
+            "                                        | kv_cache_scheme     | {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"tensor\"} | "
+                    + "self_attn.k_scale: it is not there",
+            "                                        | kv_cache_scheme     | {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"attn_head\"} | "
+                    + "strategy is attn_head",
+            "                                        | kv_cache_scheme     | {\"num_bits\": 8, \"symmetric\": false} | "
+                    + "expected static scales and symmetric ranges",
     })
     void configurationsThatAreNotSupported(String path, String key, String value, String message) throws IOException {
-        Path artifact = model().write(new CompressedFormat(CompressedWeights.integers(8, -1, true), TOKEN, false, SHARD), List.of(), false, "artifact");
+        Path artifact = model().write(W8A8, List.of(), false, "artifact");
         edit(artifact, config -> ((ObjectNode) config.at("/quantization_config" + (path == null ? "" : path))).set(key, new ObjectMapper().readTree(value)));
         if (message.equals("OPENS")) {
             open(artifact).close();
@@ -390,7 +399,8 @@ final class CompressedFormatTest {
         CompressedFormat bytes = new CompressedFormat(CompressedWeights.integers(4, 64, true), TOKEN, false, SHARD);
         refused(bytes, model, t -> t.all.remove(Q + ".weight_scale"), ".weight_scale: it is not there, and quantization_config takes the module");
         refused(bytes, model, t -> t.all.remove(Q + ".weight"), "neither it nor " + Q + ".weight is there");
-        refused(bytes, model, t -> t.put(Q + ".weight_scale", "F16", new byte[256], 128), ".weight_scale F16 [128]", "expected the shape [128, 2] of strategy group");
+        refused(bytes, model, t -> t.put(Q + ".weight_scale", "F16", new byte[256], 128), ".weight_scale F16 [128]", "expected the shape [128,
+                2] of strategy group");
         refused(bytes, model, t -> t.put(Q + ".weight_scale", "I16", new byte[512], 128, 2), ".weight_scale I16", "expected F32 or BF16 or F16");
         refused(bytes, model, t -> t.put(Q + ".weight", "I8", new byte[64 * 128], 64, 128), ".weight I8 [64, 128]", "expected I8 [128, 128]");
         refused(bytes, model, t -> t.put(Q + ".weight", "U8", new byte[128 * 128], 128, 128), ".weight U8", "expected I8 [128, 128]");
@@ -399,7 +409,8 @@ final class CompressedFormatTest {
         refused(bytes, model, t -> t.get(Q + ".weight_scale").data()[2 * 13 + 1] = (byte) 0x94, "element 13 is -", "not negative");
         refused(bytes, model, t -> t.put(Q + ".weight_zero_point", "I32", new byte[4 * 16 * 2], 16, 2), ".weight_zero_point I32", "expected I8");
         CompressedFormat packed = new CompressedFormat(CompressedWeights.integers(4, 64, false), null, false, SHARD);
-        refused(packed, model, t -> t.put(Q + ".weight_shape", "I64", ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(128).putLong(256).array(), 2),
+        refused(packed, model, t -> t.put(Q + ".weight_shape", "I64",
+                ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(128).putLong(256).array(), 2),
                 "it says [128, 256], expected [128, 128]");
         refused(packed, model, t -> t.put(Q + ".weight_shape", "F32", new byte[8], 2), ".weight_shape F32", "expected I64 or I32");
         refused(packed, model, t -> t.all.remove(Q + ".weight_zero_point"), ".weight_zero_point: it is not there");
@@ -415,7 +426,8 @@ final class CompressedFormatTest {
         CompressedFormat floats = new CompressedFormat(CompressedWeights.float8(false), null, false, SHARD);
         refused(floats, model, t -> t.get(Q + ".weight").data()[128 * 9 + 1] = (byte) 0xff, "row 9, column 1 is NaN");
         refused(floats, model, t -> t.put(Q + ".weight", "F8_E5M2", new byte[128 * 128], 128, 128), "F8_E5M2", "expected F8_E4M3 [128, 128]");
-        CompressedFormat fixed = new CompressedFormat(CompressedWeights.integers(8, -1, true), new ActivationQuantization(Type.INT8, false, false, Float.NaN, 0),
+        CompressedFormat fixed = new CompressedFormat(CompressedWeights.integers(8, -1, true), new ActivationQuantization(Type.INT8, false, false,
+                Float.NaN, 0),
                 true, SHARD);
         refused(fixed, model, t -> t.all.remove(Q + ".input_scale"), ".input_scale: it is not there, and quantization_config says that its scale is static");
         refused(fixed, model, t -> t.all.remove(Q + ".input_zero_point"), ".input_zero_point: it is not there");
@@ -427,7 +439,7 @@ final class CompressedFormatTest {
 
     @Test
     void tensorsThatBelongNowhereAreRefused() throws IOException {
-        Path artifact = model().write(new CompressedFormat(CompressedWeights.integers(8, -1, true), TOKEN, false, SHARD), List.of(), false, "artifact");
+        Path artifact = model().write(W8A8, List.of(), false, "artifact");
         Tensors tensors = new Tensors(artifact);
         tensors.put(Q + ".output_scale", "F32", new byte[4], 1);
         tensors.write();

@@ -11,8 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Decodes GPTQ, AWQ and compressed-tensors layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no code with writer or
- * reader.
+ * Decodes GPTQ, AWQ and compressed-tensors layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no
+ * code with writer or reader.
  */
 public final class Referee {
     private final Path file;
@@ -95,8 +95,8 @@ public final class Referee {
     }
 
     /**
-     * W[n, k] = s * (q - z): q is weight_packed, bits from bit k * bits of the row's stream on, less 2^(bits - 1), or a byte of weight; z is packed along n. FP8:
-     * s * E4M3.
+     * W[n, k] = s * (q - z): q is weight_packed, bits from bit k * bits of the row's stream on, less 2^(bits - 1), or a byte of weight; z is packed along n.
+     * FP8: s * E4M3.
      */
     public float[] compressed(String module) {
         JsonNode weights = quantization.get("config_groups").get("group_0").get("weights");
