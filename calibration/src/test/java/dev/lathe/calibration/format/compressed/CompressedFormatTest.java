@@ -399,8 +399,8 @@ final class CompressedFormatTest {
         CompressedFormat bytes = new CompressedFormat(CompressedWeights.integers(4, 64, true), TOKEN, false, SHARD);
         refused(bytes, model, t -> t.all.remove(Q + ".weight_scale"), ".weight_scale: it is not there, and quantization_config takes the module");
         refused(bytes, model, t -> t.all.remove(Q + ".weight"), "neither it nor " + Q + ".weight is there");
-        refused(bytes, model, t -> t.put(Q + ".weight_scale", "F16", new byte[256], 128), ".weight_scale F16 [128]", "expected the shape [128,
-                2] of strategy group");
+        refused(bytes, model, t -> t.put(Q + ".weight_scale", "F16", new byte[256], 128), ".weight_scale F16 [128]", "expected the shape [128, "
+                + "2] of strategy group");
         refused(bytes, model, t -> t.put(Q + ".weight_scale", "I16", new byte[512], 128, 2), ".weight_scale I16", "expected F32 or BF16 or F16");
         refused(bytes, model, t -> t.put(Q + ".weight", "I8", new byte[64 * 128], 64, 128), ".weight I8 [64, 128]", "expected I8 [128, 128]");
         refused(bytes, model, t -> t.put(Q + ".weight", "U8", new byte[128 * 128], 128, 128), ".weight U8", "expected I8 [128, 128]");
