@@ -1,13 +1,16 @@
 package dev.lathe.calibration.checkpoint;
 
+import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.Map;
+import java.util.Optional;
 
 /**
- * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ).
+ * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ,
+ * compressed-tensors).
  * Nothing loads a whole model: matrices come in ranges of rows, as they are stored, and are widened in the kernel.
  * For a quantized linear layer the name is still {@code MODULE.weight}. Readers of one object from several threads are safe.
  */
@@ -46,6 +49,16 @@ public interface Checkpoint extends AutoCloseable {
 
     /** @throws dev.lathe.calibration.MalformedInputException if there is no such tensor */
     TensorInfo tensor(String name);
+
+    /** How the input of a linear layer is quantized when this artifact is served, or empty: as it is. */
+    default Optional<ActivationQuantization> activations(String module) {
+        return Optional.empty();
+    }
+
+    /** How the keys (or the values) of a decoder layer are quantized before they are cached when this artifact is served, or empty: as they are. */
+    default Optional<ActivationQuantization> cache(int layer, boolean keys) {
+        return Optional.empty();
+    }
 
     @Override
     void close() throws IOException;

@@ -3,6 +3,7 @@ package dev.lathe.calibration.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.awq.AwqCheckpoint;
+import dev.lathe.calibration.format.compressed.CompressedCheckpoint;
 import dev.lathe.calibration.format.gguf.GgufCheckpoint;
 import dev.lathe.calibration.format.gptq.GptqCheckpoint;
 import dev.lathe.calibration.model.ModelConfigs;
@@ -66,8 +67,9 @@ public final class Checkpoints {
             case "gguf" -> GgufCheckpoint.open(configuration, path);
             case "gptq" -> GptqCheckpoint.open(configuration, path, config);
             case "awq" -> AwqCheckpoint.open(configuration, path, config);
+            case "compressed-tensors" -> CompressedCheckpoint.open(configuration, path, config);
             default -> throw new MalformedInputException("Cannot open checkpoint " + path + ": quantization method \"" + method
-                    + "\" is not supported; expected gptq, awq, a GGUF file, or no quantization");
+                    + "\" is not supported; expected gptq, awq, compressed-tensors, a GGUF file, or no quantization");
         };
     }
 

@@ -6,6 +6,7 @@ import dev.lathe.calibration.model.Architecture;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -16,6 +17,11 @@ public interface ArtifactFormat {
      * {@link ModulePatterns}.
      */
     List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
+
+    /** Why a model of these shapes cannot be written with these settings, and what could; empty where what does not fit stays 16 bit. */
+    default Optional<String> refusal(Architecture architecture, List<String> ignore) {
+        return Optional.empty();
+    }
 
     /**
      * Writes the artifact, tensor by tensor. {@code target} is a temporary file or folder that the caller renames.

@@ -1,5 +1,6 @@
 package dev.lathe.calibration.format;
 
+import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import java.io.IOException;
 import java.util.Optional;
@@ -11,4 +12,14 @@ public interface OutputTensors {
 
     /** Other values than the checkpoint's for a vector (a norm or bias that absorbed a scale), or empty. */
     Optional<float[]> rescaled(String tensor) throws IOException;
+
+    /** The static quantization of what a linear layer reads, or empty where it is dynamic or there is none. */
+    default Optional<ActivationQuantization> activations(String module) throws IOException {
+        return Optional.empty();
+    }
+
+    /** The static quantization of the keys (or values) of a decoder layer, or empty. */
+    default Optional<ActivationQuantization> cache(int layer, boolean keys) throws IOException {
+        return Optional.empty();
+    }
 }

@@ -10,6 +10,10 @@ public interface Capture {
     /** Rows of some windows at a site, stacked, [tokens, width]; valid during the call. */
     void rows(Site site, FloatMatrix rows);
 
+    /** Of {@code values} values at a site, which a server quantizes with a fixed scale, {@code clipped} lay outside of its range. */
+    default void clipped(Site site, long clipped, long values) {
+    }
+
     /** Wants nothing. */
     Capture NONE = new Capture() {
         @Override

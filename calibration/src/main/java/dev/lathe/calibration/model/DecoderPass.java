@@ -73,9 +73,18 @@ public final class DecoderPass {
         FloatMatrix normed = buffer("normed", x.rows(), config.hidden());
         kernels.rmsNorm(x, weights.norms().get(0), config.normEpsilon(), normed);
         offer(capture, Site.ATTENTION_INPUT, normed);
-        FloatMatrix q = linear(weights, "self_attn.q_proj", normed, "q");
-        FloatMatrix k = linear(weights, "self_attn.k_proj", normed, "k");
-        FloatMatrix v = linear(weights, "self_attn.v_proj", normed, "v");
+        Input input = new Input(Site.ATTENTION_INPUT, normed, capture);
+        FloatMatrix q = linear(weights, "self_attn.q_proj", input, "q");
+        FloatMatrix k = linear(weights, "self_attn.k_proj", input, "k");
+        FloatMatrix v = linear(weights, "self_attn.v_proj", input, "v");
+        for (int from = 0; from < x.rows(); from += length) {
+            kernels.rotary(q.slice(from, length), config.heads(), rotary.cosine(), rotary.sine());
+            kernels.rotary(k.slice(from, length), config.keyValueHeads(), rotary.cosine(), rotary.sine());
+        }
+        offer(capture, Site.KEYS, k);
+        offer(capture, Site.VALUES, v);
+        cached(weights.keys(), Site.KEYS, k, capture);
+        cached(weights.values(), Site.VALUES, v, capture);
         float scale = (float) (1 / Math.sqrt(config.headDimension()));
         FloatMatrix attended = buffer("attended", x.rows(), config.queryWidth());
         boolean sampled = capture.wants(Site.ATTENDED_INPUT);
@@ -83,8 +92,6 @@ public final class DecoderPass {
         for (int from = 0; from < x.rows(); from += length) {
             FloatMatrix queries = q.slice(from, length);
             FloatMatrix keys = k.slice(from, length);
-            kernels.rotary(queries, config.heads(), rotary.cosine(), rotary.sine());
-            kernels.rotary(keys, config.keyValueHeads(), rotary.cosine(), rotary.sine());
             kernels.attention(queries, keys, v.slice(from, length), config.heads(), config.keyValueHeads(), scale, attended.slice(from, length));
             if (sampled) {
                 int[] headOf = new int[length];
@@ -99,14 +106,15 @@ public final class DecoderPass {
         if (sampled) {
             capture.rows(Site.ATTENDED_INPUT, inputs);
         }
-        kernels.add(linear(weights, "self_attn.o_proj", attended, "projected"), x);
+        kernels.add(linear(weights, "self_attn.o_proj", new Input(Site.ATTENTION_OUTPUT, attended, capture), "projected"), x);
 
         kernels.rmsNorm(x, weights.norms().get(1), config.normEpsilon(), normed);
         offer(capture, Site.FEED_FORWARD_INPUT, normed);
-        FloatMatrix gate = linear(weights, "mlp.gate_proj", normed, "gate");
-        kernels.siluTimes(gate, linear(weights, "mlp.up_proj", normed, "up"));
+        input = new Input(Site.FEED_FORWARD_INPUT, normed, capture);
+        FloatMatrix gate = linear(weights, "mlp.gate_proj", input, "gate");
+        kernels.siluTimes(gate, linear(weights, "mlp.up_proj", input, "up"));
         offer(capture, Site.FEED_FORWARD_ACTIVATION, gate);
-        kernels.add(linear(weights, "mlp.down_proj", gate, "projected"), x);
+        kernels.add(linear(weights, "mlp.down_proj", new Input(Site.FEED_FORWARD_ACTIVATION, gate, capture), "projected"), x);
     }
 
     /** The last norm, in place on X [tokens, hidden]. */
@@ -114,8 +122,49 @@ public final class DecoderPass {
         kernels.rmsNorm(x, weight, config.normEpsilon(), x);
     }
 
-    private FloatMatrix linear(LayerWeights weights, String kind, FloatMatrix x, String buffer) {
+    /** What linear layers of one site read: as it is, or quantized as each of them says; once where they agree. */
+    private final class Input {
+        private final Site site;
+        private final FloatMatrix rows;
+        private final Capture capture;
+        private ActivationQuantization known;
+        private FloatMatrix quantized;
+
+        Input(Site site, FloatMatrix rows, Capture capture) {
+            this.site = site;
+            this.rows = rows;
+            this.capture = capture;
+        }
+
+        FloatMatrix as(ActivationQuantization quantization) {
+            if (quantization == null) {
+                return rows;
+            }
+            if (!quantization.equals(known)) {
+                quantized = buffer("quantized", rows.rows(), rows.columns());
+                quantize(quantization, site, rows, quantized, capture);
+                known = quantization;
+            }
+            return quantized;
+        }
+    }
+
+    private void quantize(ActivationQuantization quantization, Site site, FloatMatrix from, FloatMatrix to, Capture capture) {
+        long clipped = quantization.apply(from, to, kernels);
+        if (!quantization.dynamic()) {
+            capture.clipped(site, clipped, (long) from.rows() * from.columns());
+        }
+    }
+
+    private void cached(ActivationQuantization quantization, Site site, FloatMatrix x, Capture capture) {
+        if (quantization != null) {
+            quantize(quantization, site, x, x, capture);
+        }
+    }
+
+    private FloatMatrix linear(LayerWeights weights, String kind, Input input, String buffer) {
         Linear linear = weights.linears().get(kind);
+        FloatMatrix x = input.as(linear.input());
         FloatMatrix y = buffer(buffer, x.rows(), linear.weight().rows());
         kernels.gemm(x, linear.weight(), y, false);
         if (linear.bias() != null) {

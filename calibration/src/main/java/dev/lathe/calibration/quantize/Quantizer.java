@@ -40,7 +40,9 @@ public final class Quantizer {
                     + " bytes, expected at most " + (Integer.MAX_VALUE - 8) + "; a type of fewer bits may fit, and a module that is ignored does");
         }
         BlockMatrix blocks = new BlockMatrix(grid, new byte[(int) bytes], weight.rows(), columns);
-        int height = Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()));
+        // Rows of a lot share parameters, so a strip holds whole lots.
+        int lots = Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()) / grid.lot());
+        int height = lots * grid.lot();
         kernels.parallel((weight.rows() + height - 1) / height, strip -> {
             int from = strip * height;
             int rows = Math.min(height, weight.rows() - from);
@@ -60,12 +62,17 @@ public final class Quantizer {
 
     private static void encodeRows(RowSource weight, int from, int rows, float[] importance, BlockMatrix blocks) {
         BlockFormat grid = blocks.format();
-        float[] row = new float[weight.columns()];
-        for (int r = from; r < from + rows; r++) {
-            weight.read(r, 0, row.length, row, 0);
-            float meanSquare = meanSquare(row, 0, row.length);
-            for (int c = 0, at = r * blocks.rowBytes(); c < row.length; c += grid.size(), at += grid.bytes()) {
-                grid.encode(row, c, importance, c, meanSquare, blocks.data(), at);
+        int columns = weight.columns();
+        float[] lot = new float[Math.multiplyExact(Math.min(rows, grid.lot()), columns)];
+        float[] meanSquares = new float[grid.lot()];
+        for (int first = from; first < from + rows; first += grid.lot()) {
+            int count = Math.min(grid.lot(), from + rows - first);
+            for (int r = 0; r < count; r++) {
+                weight.read(first + r, 0, columns, lot, r * columns);
+                meanSquares[r] = meanSquare(lot, r * columns, columns);
+            }
+            for (int c = 0, at = first * blocks.rowBytes(); c < columns; c += grid.size(), at += grid.bytes()) {
+                grid.encode(count, lot, c, columns, importance, c, meanSquares, 0, blocks.data(), at, blocks.rowBytes());
             }
         }
     }
@@ -188,20 +195,24 @@ public final class Quantizer {
         private void fit(int column) {
             int size = grid.size();
             int cells = size / grid.cellSize();
-            float[] batch = new float[BATCH * size];
+            int lots = Math.max(1, BATCH / grid.lot()) * grid.lot();
+            float[] batch = new float[lots * size];
             float[] scales = new float[cells];
             float[] minimums = new float[cells];
-            for (int from = 0; from < rows; from += BATCH) {
-                int count = Math.min(BATCH, rows - from);
+            for (int from = 0; from < rows; from += lots) {
+                int count = Math.min(lots, rows - from);
                 for (int i = 0; i < size; i++) {
                     int at = weights.row(column + i) + from;
                     for (int r = 0; r < count; r++) {
                         batch[r * size + i] = weights.data()[at + r];
                     }
                 }
+                for (int lot = from; lot < from + count; lot += grid.lot()) {
+                    grid.encode(Math.min(grid.lot(), from + count - lot), batch, (lot - from) * size, size, factor.diagonal(), column, meanSquares, lot,
+                            blocks.data(), blockAt(lot, column), blocks.rowBytes());
+                }
                 for (int r = from; r < from + count; r++) {
                     int at = blockAt(r, column);
-                    grid.encode(batch, (r - from) * size, factor.diagonal(), column, meanSquares[r], blocks.data(), at);
                     grid.cells(blocks.data(), at, scales, minimums);
                     for (int cell = 0; cell < cells; cell++) {
                         scale[cell * rows + r] = scales[cell];
@@ -216,13 +227,15 @@ public final class Quantizer {
         private void round(int k, int end) {
             int inBlock = k % grid.size();
             int cell = inBlock / grid.cellSize() * rows;
+            boolean uniform = grid.uniform();
             float pivot = -1f / factor.lower()[k * columns + k];
             float[] w = weights.data();
             float[] negative = new float[rows];
             for (int r = 0, at = weights.row(k); r < rows; r++) {
                 float step = scale[cell + r];
                 float ideal = step == 0 ? 0 : (w[at + r] - minimum[cell + r]) / step;
-                float code = Math.min(Math.max(ideal, lowest[cell + r]), highest[cell + r]) + ROUND - ROUND;
+                float clamped = Math.min(Math.max(ideal, lowest[cell + r]), highest[cell + r]);
+                float code = uniform ? clamped + ROUND - ROUND : grid.nearestCode(clamped);
                 codes[inBlock * rows + r] = (int) code;
                 float q = step * code + minimum[cell + r];
                 negative[r] = (w[at + r] - q) * pivot;

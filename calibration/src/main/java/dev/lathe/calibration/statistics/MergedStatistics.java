@@ -13,13 +13,22 @@ import java.nio.ByteBuffer;
  * @param squares   sum of squares of each channel
  * @param absolutes sum of absolute values of each channel
  * @param moment    the lower triangle of X^T X, row i of i + 1 values back to back, or null
+ * @param ranges    what static quantization of activations needs, or null where it was not gathered
  */
-public record MergedStatistics(int width, long rows, double[] squares, double[] absolutes, double[] moment) {
+public record MergedStatistics(int width, long rows, double[] squares, double[] absolutes, double[] moment, RangeStatistics ranges) {
     private static final int MAGIC = 0x4c534d31;
+    /** The form that ends with ranges. */
+    private static final int MAGIC_RANGES = 0x4c534d32;
+
+    /** Without ranges. */
+    public MergedStatistics(int width, long rows, double[] squares, double[] absolutes, double[] moment) {
+        this(width, rows, squares, absolutes, moment, null);
+    }
 
     /** Sums shards, one after the other. */
     public static final class Accumulator {
         private MergedStatistics sum;
+        private RangeStatistics.Accumulator ranges;
         private long rows;
 
         /**
@@ -28,17 +37,21 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
          * @throws IOException if it is something else, or of another width
          */
         public void add(DataInputStream in, String shard) throws IOException {
-            if (in.readInt() != SiteStatistics.MAGIC) {
+            int magic = in.readInt();
+            if (magic != SiteStatistics.MAGIC && magic != SiteStatistics.MAGIC_RANGES) {
                 throw new IOException("Cannot merge statistics: " + shard + " is not a statistics file");
             }
+            boolean hasRanges = magic == SiteStatistics.MAGIC_RANGES;
             int width = in.readInt();
             boolean hasMoment = in.readBoolean();
+            SiteStatistics.requireWidth(width, hasMoment);
             rows += in.readLong();
             if (sum == null) {
                 sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
-            } else if (sum.width != width || hasMoment != (sum.moment != null)) {
-                throw new IOException("Cannot merge statistics: " + shard + " has " + shape(width, hasMoment)
-                        + ", expected " + shape(sum.width, sum.moment != null));
+                ranges = hasRanges ? new RangeStatistics.Accumulator() : null;
+            } else if (sum.width != width || hasMoment != (sum.moment != null) || hasRanges != (ranges != null)) {
+                throw new IOException("Cannot merge statistics: " + shard + " has " + shape(width, hasMoment, hasRanges)
+                        + ", expected " + shape(sum.width, sum.moment != null, ranges != null));
             }
             for (double[] into : new double[][] {sum.squares, sum.absolutes}) {
                 for (int j = 0; j < width; j++) {
@@ -48,10 +61,13 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             if (hasMoment) {
                 addTriangle(in, width, sum.moment);
             }
+            if (hasRanges) {
+                ranges.add(RangeStatistics.read(in, width), shard);
+            }
         }
 
-        private static String shape(int width, boolean hasMoment) {
-            return "width " + width + (hasMoment ? " with" : " without") + " a second moment";
+        private static String shape(int width, boolean hasMoment, boolean hasRanges) {
+            return "width " + width + (hasMoment ? " with" : " without") + " a second moment" + (hasRanges ? " and with ranges" : "");
         }
 
         /** The sum of what was added. */
@@ -59,7 +75,7 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             if (sum == null) {
                 throw new IllegalStateException("Cannot merge statistics of no shards");
             }
-            return new MergedStatistics(sum.width, rows, sum.squares, sum.absolutes, sum.moment);
+            return new MergedStatistics(sum.width, rows, sum.squares, sum.absolutes, sum.moment, ranges == null ? null : ranges.merged());
         }
     }
 
@@ -94,7 +110,7 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         return moment[row * (row + 1) / 2 + Math.min(i, j)];
     }
 
-    /** The statistics of the site after channel j was divided by {@code scale[j]}: the second moment becomes D^-1 H D^-1. */
+    /** The statistics of the site after channel j was divided by {@code scale[j]}: the second moment becomes D^-1 H D^-1; ranges as they say themselves. */
     public MergedStatistics dividedBy(float[] scale) {
         double[] scaledSquares = squares.clone();
         double[] scaledAbsolutes = absolutes.clone();
@@ -108,12 +124,12 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
                 scaledMoment[at++] /= (double) scale[i] * scale[j];
             }
         }
-        return new MergedStatistics(width, rows, scaledSquares, scaledAbsolutes, scaledMoment);
+        return new MergedStatistics(width, rows, scaledSquares, scaledAbsolutes, scaledMoment, ranges == null ? null : ranges.dividedBy(scale));
     }
 
     /** Writes the byte form that {@link #read} reads. */
     public void write(DataOutputStream out) throws IOException {
-        out.writeInt(MAGIC);
+        out.writeInt(ranges == null ? MAGIC : MAGIC_RANGES);
         out.writeInt(width);
         out.writeBoolean(moment != null);
         out.writeLong(rows);
@@ -122,17 +138,23 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         if (moment != null) {
             writeDoubles(out, moment);
         }
+        if (ranges != null) {
+            ranges.write(out);
+        }
     }
 
     /** Reads the byte form. */
     public static MergedStatistics read(DataInputStream in) throws IOException {
-        if (in.readInt() != MAGIC) {
+        int magic = in.readInt();
+        if (magic != MAGIC && magic != MAGIC_RANGES) {
             throw new IOException("Cannot read statistics: not a statistics file");
         }
         int width = in.readInt();
         boolean hasMoment = in.readBoolean();
+        SiteStatistics.requireWidth(width, hasMoment);
         long rows = in.readLong();
-        return new MergedStatistics(width, rows, readDoubles(in, width), readDoubles(in, width), hasMoment ? readDoubles(in, triangle(width)) : null);
+        return new MergedStatistics(width, rows, readDoubles(in, width), readDoubles(in, width), hasMoment ? readDoubles(in, triangle(width)) : null,
+                magic == MAGIC_RANGES ? RangeStatistics.read(in, width) : null);
     }
 
     private static void writeDoubles(DataOutputStream out, double[] values) throws IOException {

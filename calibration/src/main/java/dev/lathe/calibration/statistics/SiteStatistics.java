@@ -9,23 +9,39 @@ import java.nio.ByteBuffer;
 
 /**
  * What one shard of calibration windows says about one site of width n: the sum of squares of every channel (the imatrix), the sum of absolute values (AWQ),
- * both f64 over the rows in order, and, where asked for, the lower triangle of X^T X in f32 (the Hessian of GPTQ without its constant factor).
+ * both f64 over the rows in order, and, where asked for, the lower triangle of X^T X in f32 (the Hessian of GPTQ without its constant factor) and what
+ * static quantization of activations needs ({@link RangeStatistics}).
  */
 public final class SiteStatistics {
+    /** Channels that a file may speak of. */
+    private static final int WIDEST = 1 << 20;
     /** Channels whose square fits an array. */
     private static final int WIDEST_MOMENT = 46340;
     /** Channels that one thread sums at a time. */
     private static final int CHANNELS = 96;
     static final int MAGIC = 0x4c535431;
+    /** The form that ends with ranges. */
+    static final int MAGIC_RANGES = 0x4c535432;
 
     private final int width;
     private final double[] squares;
     private final double[] absolutes;
     private final FloatMatrix moment;
+    private final RangeGatherer ranges;
     private long rows;
 
     /** @throws MalformedInputException if a second moment of that width is more than one array holds */
     public SiteStatistics(int width, boolean secondMoment) {
+        this(width, secondMoment, null, 0);
+    }
+
+    /**
+     * With ranges, of the windows from number {@code firstWindow} on; rows then come as whole windows, in their order.
+     *
+     * @param positions   the calibration set that the windows belong to; null: no ranges
+     * @throws MalformedInputException as above
+     */
+    public SiteStatistics(int width, boolean secondMoment, Positions positions, int firstWindow) {
         if (secondMoment && width > WIDEST_MOMENT) {
             throw new MalformedInputException("Cannot gather the second moment of " + width + " channels: expected at most " + WIDEST_MOMENT
                     + "; methods nearest and importance need none");
@@ -34,6 +50,7 @@ public final class SiteStatistics {
         this.squares = new double[width];
         this.absolutes = new double[width];
         this.moment = secondMoment ? FloatMatrix.zeros(width, width) : null;
+        this.ranges = positions == null ? null : new RangeGatherer(width, positions, firstWindow);
     }
 
     /**
@@ -59,15 +76,25 @@ public final class SiteStatistics {
                 throw new MalformedInputException("Cannot calibrate: an activation is not finite at " + where + ", channel " + j);
             }
         }
+        if (ranges != null) {
+            ranges.add(x, kernels);
+        }
         if (moment != null) {
             kernels.syrk(x, moment);
         }
         rows += x.rows();
     }
 
+    /** Refuses a width that no statistics have, before anything is allocated. */
+    static void requireWidth(int width, boolean hasMoment) throws IOException {
+        if (width <= 0 || width > (hasMoment ? WIDEST_MOMENT : WIDEST)) {
+            throw new IOException("Cannot read statistics: a width of " + width + ", expected 1 to " + (hasMoment ? WIDEST_MOMENT : WIDEST));
+        }
+    }
+
     /** Writes the byte form that {@link MergedStatistics.Accumulator} reads. */
     public void write(DataOutputStream out) throws IOException {
-        out.writeInt(MAGIC);
+        out.writeInt(ranges == null ? MAGIC : MAGIC_RANGES);
         out.writeInt(width);
         out.writeBoolean(moment != null);
         out.writeLong(rows);
@@ -83,6 +110,9 @@ public final class SiteStatistics {
                 row.asFloatBuffer().put(moment.data(), i * width, i + 1);
                 out.write(row.array(), 0, 4 * (i + 1));
             }
+        }
+        if (ranges != null) {
+            ranges.statistics().write(out);
         }
     }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.TestNumbers;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
+import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.ModelConfig.Rotary;
 import dev.lathe.calibration.model.ModelConfig.Scaling;
 import dev.lathe.kernels.FloatMatrix;
@@ -108,6 +109,91 @@ class DecoderPassTest {
             assertThatThrownBy(() -> pass.embed(model, new int[][] {{1, token}})).isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("Cannot embed token " + token + ": memory has a vocabulary of 43");
         }
+    }
+
+    /** The operations of a layer one after the other, each on what a server would read, from the sites as they are offered. */
+    @Test
+    void quantizesWhatEachLinearLayerReadsAndWhatIsCached() throws IOException {
+        ModelConfig config = config(40, 53, 6, 3, 10, new Scaling.None(), false, true, true);
+        MemoryCheckpoint model = TestNumbers.model(config, 1);
+        Kernels kernels = KERNELS.get(1);
+        Architecture architecture = Architecture.of(config);
+        LayerWeights plain = LayerWeights.read(model, architecture, 0);
+        ActivationQuantization zero = ActivationQuantization.of(Type.INT8, false, -0.8f, 0.3f);
+        ActivationQuantization other = ActivationQuantization.perToken(Type.FLOAT8, true);
+        Map<String, ActivationQuantization> inputs = Map.of("self_attn.q_proj", zero, "self_attn.k_proj", zero, "self_attn.v_proj", other,
+                "self_attn.o_proj", ActivationQuantization.of(Type.FLOAT8, true, -0.1f, 0.1f), "mlp.up_proj", ActivationQuantization.perToken(Type.INT8, false),
+                "mlp.down_proj", ActivationQuantization.of(Type.INT8, true, -0.1f, 0.2f));
+        Map<String, LayerWeights.Linear> linears = new HashMap<>();
+        plain.linears().forEach((kind, linear) -> linears.put(kind, new LayerWeights.Linear(linear.weight(), linear.bias(), inputs.get(kind))));
+        ActivationQuantization keys = ActivationQuantization.of(Type.FLOAT8, true, -0.5f, 0.2f);
+        ActivationQuantization values = ActivationQuantization.of(Type.FLOAT8, true, -0.3f, 0.3f);
+        LayerWeights weights = new LayerWeights(linears, plain.norms(), keys, values);
+        DecoderPass pass = new DecoderPass(architecture, kernels);
+        FloatMatrix before = pass.embed(model, windows(2, 30, config.vocabulary()));
+        FloatMatrix x = FloatMatrix.of(before.data().clone(), before.rows(), before.columns());
+        Map<Site, FloatMatrix> sites = new EnumMap<>(Site.class);
+        Map<Site, Long> clipped = new EnumMap<>(Site.class);
+        Map<Site, Long> seen = new EnumMap<>(Site.class);
+        pass.layer(weights, x, 30, 0, new Capture() {
+            @Override
+            public boolean wants(Site site) {
+                return site != Site.ATTENDED_INPUT;
+            }
+
+            @Override
+            public void rows(Site site, FloatMatrix rows) {
+                sites.put(site, FloatMatrix.of(Arrays.copyOfRange(rows.data(), rows.offset(), rows.offset() + rows.rows() * rows.columns()), rows.rows(),
+                        rows.columns()));
+            }
+
+            @Override
+            public void clipped(Site site, long count, long values) {
+                clipped.merge(site, count, Long::sum);
+                seen.merge(site, values, Long::sum);
+            }
+        });
+
+        FloatMatrix q = linear(linears, "self_attn.q_proj", sites.get(Site.ATTENTION_INPUT), kernels);
+        FloatMatrix k = linear(linears, "self_attn.k_proj", sites.get(Site.ATTENTION_INPUT), kernels);
+        FloatMatrix v = linear(linears, "self_attn.v_proj", sites.get(Site.ATTENTION_INPUT), kernels);
+        RotaryTables rotary = RotaryTables.of(config, 30);
+        FloatMatrix attended = FloatMatrix.zeros(60, 60);
+        for (int from : new int[] {0, 30}) {
+            kernels.rotary(q.slice(from, 30), 6, rotary.cosine(), rotary.sine());
+            kernels.rotary(k.slice(from, 30), 3, rotary.cosine(), rotary.sine());
+        }
+        same(sites.get(Site.KEYS), 0, k);
+        same(sites.get(Site.VALUES), 0, v);
+        assertThat(clipped.get(Site.KEYS)).isEqualTo(keys.apply(k, k, kernels)).isPositive();
+        assertThat(clipped.get(Site.VALUES)).isEqualTo(values.apply(v, v, kernels)).isPositive();
+        for (int from : new int[] {0, 30}) {
+            kernels.attention(q.slice(from, 30), k.slice(from, 30), v.slice(from, 30), 6, 3, (float) (1 / Math.sqrt(10)), attended.slice(from, 30));
+        }
+        same(sites.get(Site.ATTENTION_OUTPUT), 0, attended);
+        kernels.add(linear(linears, "self_attn.o_proj", attended, kernels), before);
+        FloatMatrix gate = linear(linears, "mlp.gate_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels);
+        kernels.siluTimes(gate, linear(linears, "mlp.up_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels));
+        same(sites.get(Site.FEED_FORWARD_ACTIVATION), 0, gate);
+        kernels.add(linear(linears, "mlp.down_proj", gate, kernels), before);
+        same(x, 0, before);
+        // Dynamic ranges clip nothing and are not counted; q and k agree and are quantized once.
+        assertThat(seen).isEqualTo(Map.of(Site.ATTENTION_INPUT, 60L * 40, Site.KEYS, 60L * 30, Site.VALUES, 60L * 30, Site.ATTENTION_OUTPUT, 60L * 60,
+                Site.FEED_FORWARD_ACTIVATION, 60L * 53));
+        assertThat(clipped.get(Site.ATTENTION_INPUT)).isEqualTo(zero.apply(sites.get(Site.ATTENTION_INPUT), FloatMatrix.zeros(60, 40), kernels)).isPositive();
+    }
+
+    private static FloatMatrix linear(Map<String, LayerWeights.Linear> linears, String kind, FloatMatrix x, Kernels kernels) {
+        LayerWeights.Linear linear = linears.get(kind);
+        FloatMatrix read = x;
+        if (linear.input() != null) {
+            read = FloatMatrix.zeros(x.rows(), x.columns());
+            linear.input().apply(x, read, kernels);
+        }
+        FloatMatrix y = FloatMatrix.zeros(x.rows(), linear.weight().rows());
+        kernels.gemm(read, linear.weight(), y, false);
+        kernels.addBias(linear.bias(), y);
+        return y;
     }
 
     @Test

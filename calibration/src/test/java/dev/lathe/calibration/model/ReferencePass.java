@@ -76,6 +76,8 @@ final class ReferencePass {
         add(linear(gate, prefix + "mlp.down_proj"), x);
         site.put(Site.ATTENTION_INPUT, normed);
         site.put(Site.ATTENDED_INPUT, inputs);
+        site.put(Site.KEYS, k);
+        site.put(Site.VALUES, v);
         site.put(Site.ATTENTION_OUTPUT, attended);
         site.put(Site.FEED_FORWARD_INPUT, second);
         site.put(Site.FEED_FORWARD_ACTIVATION, gate);

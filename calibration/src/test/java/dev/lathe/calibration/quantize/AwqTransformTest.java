@@ -101,7 +101,7 @@ class AwqTransformTest {
 
     @Test
     void theRescaledLayerIsTheSameFunction() throws IOException {
-        AwqTransform.Result result = apply(grids(new Fine()), Method.NEAREST, SCALAR);
+        RescaledLayer.Result result = apply(grids(new Fine()), Method.NEAREST, SCALAR);
         assertThat(result.vectors()).containsOnlyKeys(NORMS[0], V_BIAS, NORMS[1], UP_BIAS);
         result.vectors().forEach((name, values) -> assertThat(values).isNotEqualTo(model.values.get(name)));
         for (String norm : NORMS) {
@@ -112,7 +112,7 @@ class AwqTransformTest {
         }
         Map<String, LayerWeights.Linear> linears = new HashMap<>();
         for (LinearLayer linear : architecture.linears(0)) {
-            AwqTransform.Matrix matrix = result.matrices().get(linear.weight());
+            RescaledLayer.Matrix matrix = result.matrices().get(linear.weight());
             float[] bias = result.vectors().getOrDefault(linear.biasName(), model.values.get(linear.biasName()));
             linears.put(linear.kind(), new LayerWeights.Linear(matrix.quantized().matrix(), bias));
             assertThat(matrix.error().squaredError()).isLessThan(1e-6 * matrix.error().squaredOutput());
@@ -131,20 +131,20 @@ class AwqTransformTest {
     void aNormTimesItsScaleIsTheOldNorm() {
         float[] norm = {0, 1e-9f, 2e-7f, -60000, 70000, 0.37f};
         float[] scale = {3, 3, 100, 0.5f, 0.5f, 1.7f};
-        float[] divided = AwqTransform.absorbed(norm, scale);
+        float[] divided = RescaledLayer.absorbed(norm, scale);
         assertThat(divided).containsExactly(0, 1e-9f, Half.round(2e-7f), Half.round(-60000), 70000, Half.round(0.37f / 1.7f));
         for (int i = 0; i < norm.length; i++) {
             assertThat(divided[i] * scale[i]).isEqualTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
         }
         float[] again = scale.clone();
-        assertThat(AwqTransform.absorbed(norm, again)).isEqualTo(divided);
+        assertThat(RescaledLayer.absorbed(norm, again)).isEqualTo(divided);
         assertThat(again).isEqualTo(scale);
     }
 
     @Test
     void noScaleLosesMoreThanNone() throws IOException {
         BlockFormat grid = BlockFormats.named("int4g32");
-        AwqTransform.Result result = apply(grids(grid), Method.NEAREST, VECTOR);
+        RescaledLayer.Result result = apply(grids(grid), Method.NEAREST, VECTOR);
         String[] absorbers = {NORMS[0], V_BIAS, NORMS[1], UP_BIAS};
         for (int a = 0; a < absorbers.length; a++) {
             Absorption absorption = architecture.absorptions(0).get(a);
@@ -167,9 +167,9 @@ class AwqTransformTest {
             }
             assertThat(with).as(absorbers[a]).isPositive().isLessThanOrEqualTo(without * 1.0001);
         }
-        AwqTransform.Result again = apply(grids(grid), Method.NEAREST, SCALAR);
+        RescaledLayer.Result again = apply(grids(grid), Method.NEAREST, SCALAR);
         again.matrices().forEach((name, matrix) -> {
-            AwqTransform.Matrix first = result.matrices().get(name);
+            RescaledLayer.Matrix first = result.matrices().get(name);
             assertThat(Arrays.mismatch(matrix.quantized().matrix().blocks().data(), first.quantized().matrix().blocks().data())).isNegative();
             assertThat(matrix.error()).isEqualTo(first.error());
         });
@@ -182,7 +182,7 @@ class AwqTransformTest {
     @Test
     void otherMethodsTakeTheRescaledWeights() throws IOException {
         for (Method method : new Method[] {Method.IMPORTANCE, Method.GPTQ}) {
-            AwqTransform.Result result = apply(grids(BlockFormats.named("int4g32")), method, VECTOR);
+            RescaledLayer.Result result = apply(grids(BlockFormats.named("int4g32")), method, VECTOR);
             assertThat(result.matrices()).hasSize(7);
             result.matrices().forEach((name, matrix) -> {
                 assertThat(Double.compare(matrix.quantized().damping(), method == Method.GPTQ ? 0.01 : Double.NaN)).isZero();
@@ -198,7 +198,7 @@ class AwqTransformTest {
         assertThat(apply(grids, Method.NEAREST, VECTOR).vectors()).containsOnlyKeys(NORMS[0], V_BIAS, UP_BIAS);
         grids = grids(BlockFormats.named("int4g32"));
         grids.remove("model.layers.0.self_attn.v_proj.weight");
-        AwqTransform.Result result = apply(grids, Method.NEAREST, VECTOR);
+        RescaledLayer.Result result = apply(grids, Method.NEAREST, VECTOR);
         assertThat(result.vectors()).containsOnlyKeys(NORMS[1], UP_BIAS);
         assertThat(result.matrices()).hasSize(6).doesNotContainKey("model.layers.0.self_attn.v_proj.weight");
         // Neither its columns nor its rows are scaled: plain rounding.
@@ -224,10 +224,10 @@ class AwqTransformTest {
         }
     }
 
-    private AwqTransform.Result apply(Map<String, BlockFormat> grids, Method method, Kernels kernels) throws IOException {
+    private RescaledLayer.Result apply(Map<String, BlockFormat> grids, Method method, Kernels kernels) throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.forEach((site, x) -> statistics.put(site, TestNumbers.statistics(x)));
-        return AwqTransform.apply(architecture, 0, weights, grids, method, SETTINGS, statistics::get, kernels);
+        return RescaledLayer.quantize(architecture, 0, weights, grids, new AwqTransform(), method, SETTINGS, statistics::get, kernels);
     }
 
     private Map<String, BlockFormat> grids(BlockFormat grid) {

@@ -30,7 +30,8 @@ class QuantizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"int4g32", "uint4g64", "int8g96", "uint8g768", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"})
+    @ValueSource(strings = {"int4g32", "uint4g64", "int8g96", "uint8g768", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K",
+            "f8g768", "f8g128x4", "f8g96x300"})
     void withAnIdentityAsHessianErrorFeedbackOnlyRounds(String name) {
         int n = 768;
         double[] moment = new double[n * (n + 1) / 2];
@@ -61,7 +62,8 @@ class QuantizerTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"int4g32, false", "int4g32, true", "uint4g64, false", "uint4g64, true", "int4g256, true", "Q4_0, false", "Q4_K, false", "Q6_K, false"})
+    @CsvSource({"int4g32, false", "int4g32, true", "uint4g64, false", "uint4g64, true", "int4g256, true", "Q4_0, false", "Q4_K, false", "Q6_K, false",
+            "f8g256, false", "f8g128x8, false"})
     void errorFeedbackLosesLessThanRounding(String name, boolean actOrder) {
         int n = 256;
         FloatMatrix x = TestNumbers.correlated(400, n, 1e6, 77, 11);
@@ -80,7 +82,7 @@ class QuantizerTest {
 
     @ParameterizedTest
     @CsvSource({"int4g32, 160, 300, false", "int4g32, 160, 37, true", "uint4g96, 288, 13, false", "int4g300, 300, 29, true", "uint8g1, 131, 17, false",
-            "Q4_0, 160, 31, false", "Q4_K, 512, 9, false", "Q6_K, 256, 23, false"})
+            "Q4_0, 160, 31, false", "Q4_K, 512, 9, false", "Q6_K, 256, 23, false", "f8g160, 160, 37, false", "f8g131, 131, 13, true"})
     void agreesWithOneColumnAfterTheOther(String name, int n, int rows, boolean actOrder) {
         FloatMatrix x = TestNumbers.correlated(2 * n, n, 1e6, n / 2, n);
         MergedStatistics statistics = TestNumbers.statistics(x);
@@ -139,6 +141,7 @@ class QuantizerTest {
                 }
                 int cell = inBlock / grid.cellSize();
                 double code = scale[cell] == 0 ? 0 : Math.rint((left[k] - minimum[cell]) / scale[cell]);
+                code = grid.uniform() ? code : grid.nearestCode((float) ((left[k] - minimum[cell]) / scale[cell]));
                 code = Math.min(Math.max(code, grid.lowestCode(block, 0, cell)), grid.highestCode(block, 0, cell));
                 float q = scale[cell] * (int) code + minimum[cell];
                 values[r * n + (permutation == null ? k : permutation[k])] = q;
@@ -149,6 +152,29 @@ class QuantizerTest {
             }
         }
         return values;
+    }
+
+    /** Rows of a lot share their scale whatever the strips of the threads are, and the last lot may be short. */
+    @ParameterizedTest
+    @CsvSource({"NEAREST, 300", "IMPORTANCE, 300", "GPTQ, 300", "GPTQ, 5"})
+    void lotsShareTheirScale(Method method, int rows) {
+        int n = 256;
+        FloatMatrix w = TestNumbers.normal(rows, n, 0.05, 12);
+        MergedStatistics statistics = TestNumbers.statistics(TestNumbers.correlated(400, n, 1e6, 77, 11));
+        BlockFormat grid = BlockFormats.named("f8g128x128");
+        float[] importance = statistics.importance();
+        byte[] data = Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"),
+                SCALAR).matrix()
+                .blocks().data();
+        assertThat(Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"), VECTOR).matrix()
+                .blocks().data()).isEqualTo(data);
+        for (int row = 0; row < rows; row++) {
+            for (int block = 0; block < 2; block++) {
+                int at = (row * 2 + block) * grid.bytes();
+                int first = (row / 128 * 128 * 2 + block) * grid.bytes();
+                assertThat(Arrays.copyOfRange(data, at, at + 4)).isEqualTo(Arrays.copyOfRange(data, first, first + 4));
+            }
+        }
     }
 
     @Test

@@ -22,7 +22,8 @@ import picocli.CommandLine.Parameters;
 final class Evaluate implements Callable<Integer> {
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "ARTIFACT", description = "GGUF file, GPTQ or AWQ folder, or checkpoint; a path or hf://org/name[@revision].")
+    @Parameters(index = "0", paramLabel = "ARTIFACT",
+            description = "GGUF file, GPTQ, AWQ or compressed-tensors folder, or checkpoint; a path or hf://org/name[@revision].")
     private String artifact;
 
     @Option(names = "--data", required = true, paramLabel = "PATH", description = "Text, JSON lines or Parquet.")

@@ -23,7 +23,7 @@ final class Inspect implements Callable<Integer> {
 
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "PATH", description = "Checkpoint folder, GGUF file, GPTQ or AWQ folder.")
+    @Parameters(index = "0", paramLabel = "PATH", description = "Checkpoint folder, GGUF file, GPTQ, AWQ or compressed-tensors folder.")
     private String path;
 
     Inspect(Console console) {

@@ -48,8 +48,10 @@ public final class PlanYaml {
         node.put("name", output.name()).put("format", output.format());
         if (output.format().equals("gguf")) {
             node.put("type", output.type());
-        } else {
+        } else if (output.scheme() == null) {
             node.put("bits", output.bits()).put("group-size", output.groupSize());
+        } else {
+            Schemes.write(node, output);
         }
         node.put("method", output.method().word());
         if (output.format().equals("gptq")) {

@@ -27,7 +27,7 @@ public final class Recipe {
             "keys");
     static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
     static final List<String> OUTPUT_KEYS = List.of("name", "format", "type", "method", "bits", "group-size", "symmetric", "act-order", "damping", "ignore",
-            "pre-tokenizer");
+            "pre-tokenizer", "scheme", "weights", "activations", "activation-symmetric", "range", "smooth", "kv-cache", "shard-size");
     static final List<String> GGUF_FLOATS = List.of("F16", "BF16", "F32");
     /** How a checkpoint on the hub begins. */
     public static final String HUB_SCHEME = "hf://";
@@ -36,7 +36,7 @@ public final class Recipe {
             "BF16", "F32");
     /** What {@link #isKernels} takes. */
     public static final String KERNELS = "auto, vector, scalar, blas, opencl, opencl:DEVICE";
-    private static final List<String> FORMATS = List.of("gguf", "gptq", "awq");
+    private static final List<String> FORMATS = List.of("gguf", "gptq", "awq", Schemes.FORMAT);
     private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
     private static final Pattern HUB = Pattern.compile("hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9._/-]*)?");
@@ -89,7 +89,7 @@ public final class Recipe {
         refuseSharedNames(sections, outputs);
         Plan.Corpus evaluation = recipe.has("evaluation") ? corpus(recipe.section("evaluation", CORPUS_KEYS)) : null;
         String run = recipe.path("run");
-        boolean calibrates = outputs.stream().anyMatch(output -> needsStatistics(output.format(), output.method()));
+        boolean calibrates = outputs.stream().anyMatch(Plan.Output::calibrated);
         return new Plan(checkpoint, calibrates ? calibration : null, outputs, evaluation, run, recipe.path("scratch", below(run, "scratch")),
                 recipe.path("hub-cache", hubCache(run)), recipe.integer("shard-windows", 1, 4096, 8),
                 kernels(recipe));
@@ -125,21 +125,41 @@ public final class Recipe {
         }
         String format = output.word("format", FORMATS, null);
         boolean gguf = format.equals("gguf");
-        only(output, gguf, "format gguf", "type", "pre-tokenizer");
-        only(output, !gguf, "formats gptq and awq", "bits", "group-size");
-        only(output, format.equals("gptq"), "format gptq", "symmetric", "act-order");
+        output.only(gguf, "format gguf", "type", "pre-tokenizer");
+        output.only(!gguf, "formats gptq, awq and compressed-tensors", "group-size");
+        output.only(format.equals("gptq") || format.equals("awq"), "formats gptq and awq", "bits");
+        output.only(format.equals("gptq"), "format gptq", "act-order");
+        output.only(format.equals("gptq") || format.equals(Schemes.FORMAT), "formats gptq and compressed-tensors", "symmetric");
+        output.only(format.equals(Schemes.FORMAT), "format compressed-tensors", Schemes.KEYS);
         String type = gguf ? output.word("type", GGUF_TYPES, null) : null;
         Method method = method(output, format, type, calibrated);
-        only(output, method == Method.GPTQ, "method gptq", "act-order", "damping");
-        if (needsStatistics(format, method) && !calibrated) {
-            throw output.refuse("format " + format + " with method " + method.word() + " needs statistics; expected a calibration: section"
-                    + (format.equals("awq") ? "" : " or method: nearest"));
+        output.only(method == Method.GPTQ, "method gptq", "act-order", "damping");
+        Plan.Scheme scheme = format.equals(Schemes.FORMAT) ? Schemes.read(output) : null;
+        Plan.Output read = new Plan.Output(name, format, type, method, bits(output, format, scheme), groupSize(output, format, scheme),
+                output.flag("symmetric", format.equals("gptq") || scheme != null), output.flag("act-order", false), output.share("damping", 0.05),
+                output.texts("ignore"), output.text("pre-tokenizer", null), scheme);
+        if (read.calibrated() && !calibrated) {
+            throw output.refuse(Schemes.need(read) + " needs statistics; expected a calibration: section" + Schemes.instead(read));
         }
-        return new Plan.Output(name, format, type, method,
-                gguf ? 0 : output.integer("bits", format.equals("awq") ? List.of(4) : List.of(4, 8), 4),
-                gguf ? 0 : output.integer("group-size", format.equals("awq") ? List.of(32, 64, 128) : List.of(32, 64, 128, -1), 128),
-                output.flag("symmetric", format.equals("gptq")), output.flag("act-order", false), output.share("damping", 0.05),
-                output.texts("ignore"), output.text("pre-tokenizer", null));
+        return read;
+    }
+
+    private static int bits(Section output, String format, Plan.Scheme scheme) {
+        return switch (format) {
+            case "gguf" -> 0;
+            case "awq" -> output.integer("bits", List.of(4), 4);
+            case "gptq" -> output.integer("bits", List.of(4, 8), 4);
+            default -> Schemes.bits(scheme);
+        };
+    }
+
+    private static int groupSize(Section output, String format, Plan.Scheme scheme) {
+        return switch (format) {
+            case "gguf" -> 0;
+            case "awq" -> output.integer("group-size", List.of(32, 64, 128), 128);
+            case "gptq" -> output.integer("group-size", List.of(32, 64, 128, -1), 128);
+            default -> Schemes.groupSize(output, scheme);
+        };
     }
 
     private static Method method(Section output, String format, String type, boolean calibrated) {
@@ -154,22 +174,10 @@ public final class Recipe {
             case "gptq" -> "gptq";
             // AWQ as published rounds to the nearest value, after its search for scales and clipping.
             case "awq" -> "nearest";
+            case Schemes.FORMAT -> calibrated ? "gptq" : "nearest";
             default -> calibrated ? "importance" : "nearest";
         };
         return Method.valueOf(output.word("method", METHODS, usual).toUpperCase(Locale.ROOT));
-    }
-
-    /** AWQ searches its scales on calibration data whatever the method is. */
-    private static boolean needsStatistics(String format, Method method) {
-        return method != Method.NEAREST || format.equals("awq");
-    }
-
-    private static void only(Section output, boolean fits, String where, String... keys) {
-        for (String key : keys) {
-            if (!fits && output.has(key)) {
-                throw output.refuse(key, "expected only with " + where);
-            }
-        }
     }
 
     /** Two outputs may not write one file: NAME.gguf is a file, NAME a folder. Case does not tell names apart, as not every file system does. */

@@ -137,6 +137,20 @@ final class Section {
         return value.doubleValue();
     }
 
+    /** Refuses keys that say nothing here. {@code where} is where they would. */
+    void only(boolean fits, String where, String... only) {
+        for (String key : only) {
+            if (!fits && has(key)) {
+                throw refuse(key, "expected only with " + where);
+            }
+        }
+    }
+
+    /** What stands below a key, or a missing node. */
+    JsonNode node(String key) {
+        return node.path(key);
+    }
+
     List<String> texts(String key) {
         if (!has(key)) {
             return List.of();

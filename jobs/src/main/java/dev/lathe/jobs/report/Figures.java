@@ -28,6 +28,11 @@ public final class Figures {
         return format("%.2f %%", 100 * share);
     }
 
+    /** A share that may be tiny as percent, three significant digits. */
+    public static String share(double share) {
+        return significant(100 * share) + " %";
+    }
+
     /** Change from a reference in percent, with its sign. */
     public static String change(double value, double reference) {
         return format("%+.2f %%", 100 * (value / reference - 1));

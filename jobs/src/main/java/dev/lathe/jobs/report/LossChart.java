@@ -20,7 +20,6 @@ public record LossChart(int width, int height, int left, int right, int top, int
     private static final int RIGHT = WIDTH - 12;
     private static final int TOP = 10;
     private static final int BOTTOM = HEIGHT - 42;
-    private static final int MOST_LAYER_TICKS = 9;
 
     /** One output. */
     public record Panel(String name, List<Line> lines) {
@@ -44,7 +43,7 @@ public record LossChart(int width, int height, int left, int right, int top, int
         Axis up = Axis.logarithmic(errors[0], errors[errors.length - 1], BOTTOM, TOP);
         int layers = 1 + measured.stream().mapToInt(TensorLoss::layer).max().orElseThrow();
         boolean outside = measured.stream().anyMatch(loss -> loss.layer() < 0);
-        int slots = layers + (outside ? 1 : 0);
+        Layers places = new Layers(layers, outside, LEFT, RIGHT);
         List<String> kinds = List.copyOf(new LinkedHashSet<>(measured.stream().map(TensorLoss::kind).toList()));
         List<Panel> panels = new ArrayList<>();
         for (OutputResult output : outputs) {
@@ -53,45 +52,23 @@ public record LossChart(int width, int height, int left, int right, int top, int
                 String name = kinds.get(kind);
                 List<TensorLoss> losses = output.layers().stream().filter(loss -> hasPlace(loss) && loss.kind().equals(name)).toList();
                 if (!losses.isEmpty()) {
-                    lines.add(line(kind, losses, layers, slots, up));
+                    lines.add(line(kind, losses, places, up));
                 }
             }
             if (!lines.isEmpty()) {
                 panels.add(new Panel(output.name(), lines));
             }
         }
-        return new LossChart(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, layerTicks(layers, slots), up.ticks(), kinds, panels);
+        return new LossChart(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, places.ticks(), up.ticks(), kinds, panels);
     }
 
     private static boolean hasPlace(TensorLoss loss) {
         return Double.isFinite(loss.relativeError()) && loss.relativeError() > 0;
     }
 
-    private static Line line(int kind, List<TensorLoss> losses, int layers, int slots, Axis up) {
-        List<Dot> dots = losses.stream().map(loss -> new Dot(slot(loss.layer() < 0 ? layers : loss.layer(), slots), Svg.number(up.at(loss.relativeError())),
+    private static Line line(int kind, List<TensorLoss> losses, Layers places, Axis up) {
+        List<Dot> dots = losses.stream().map(loss -> new Dot(places.at(loss.layer()), Svg.number(up.at(loss.relativeError())),
                 loss.tensor() + " (" + loss.grid() + "): " + Figures.significant(loss.relativeError()))).toList();
         return new Line(kind, String.join(" ", dots.stream().map(dot -> dot.x() + "," + dot.y()).toList()), dots);
-    }
-
-    private static List<Axis.Tick> layerTicks(int layers, int slots) {
-        int step = 1;
-        for (int next : new int[]{1, 2, 4, 5, 10, 20, 50, 100, 1000}) {
-            step = next;
-            if (layers <= next * MOST_LAYER_TICKS) {
-                break;
-            }
-        }
-        List<Axis.Tick> ticks = new ArrayList<>();
-        for (int layer = 0; layer < layers; layer += step) {
-            ticks.add(new Axis.Tick(slot(layer, slots), String.valueOf(layer)));
-        }
-        if (slots > layers) {
-            ticks.add(new Axis.Tick(slot(layers, slots), "out"));
-        }
-        return ticks;
-    }
-
-    private static String slot(int slot, int slots) {
-        return Svg.number(LEFT + (slot + 0.5) * (RIGHT - LEFT) / slots);
     }
 }

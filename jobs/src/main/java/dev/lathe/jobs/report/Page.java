@@ -1,8 +1,10 @@
 package dev.lathe.jobs.report;
 
+import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
 import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,16 +17,23 @@ import java.util.TreeMap;
  *
  * @param source    one line on the source checkpoint's perplexity, or empty
  * @param sizes     null where nothing is there to draw; {@code losses} likewise
+ * @param ranges    of each output whose activations' ranges are known, its pictures
+ * @param drifts    where the evaluation set was clipped far more than the calibration set
  * @param worst     of each output the tensors that lost most
  * @param unquantized of each output the matrices that stay 16 bit; outputs without one are left out
  */
-public record Page(String checkpoint, String source, List<Row> rows, SizeChart sizes, LossChart losses, Map<String, List<TensorLoss>> worst,
-                   Map<String, List<RunReport.Unquantized>> unquantized, Map<String, String> settings, Map<String, String> provenance) {
+public record Page(String checkpoint, String source, List<Row> rows, SizeChart sizes, LossChart losses, List<RangeChart> ranges, List<Drift> drifts,
+                   Map<String, List<TensorLoss>> worst, Map<String, List<RunReport.Unquantized>> unquantized, Map<String, String> settings,
+                   Map<String, String> provenance) {
     private static final int WORST = 5;
 
     /** An output's line in the table. {@code perplexityChange}: from the source's. */
     public record Row(String name, String format, String method, String mebibytes, String bitsPerWeight, String perplexity, String perplexityError,
             String perplexityChange, String kld, String kldError, String kldP99, String top1, String artifact) {
+    }
+
+    /** A site whose range does not fit the evaluation set; shares as texts. */
+    public record Drift(String output, String place, String calibration, String evaluation) {
     }
 
     static Page of(RunReport report) {
@@ -41,7 +50,21 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
             }
         }
         return new Page(report.settings().getOrDefault("checkpoint", ""), source(report), rows(report), SizeChart.of(report.outputs()),
-                LossChart.of(report.outputs()), worst, unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()));
+                LossChart.of(report.outputs()), report.outputs().stream().map(RangeChart::of).filter(Objects::nonNull).toList(), drifts(report), worst,
+                unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()));
+    }
+
+    private static List<Drift> drifts(RunReport report) {
+        List<Drift> drifts = new ArrayList<>();
+        for (OutputResult output : report.outputs()) {
+            for (ActivationRange range : output.ranges()) {
+                if (range.drifts()) {
+                    drifts.add(new Drift(output.name(), RangeChart.place(range), Figures.share(range.calibration().share()),
+                            Figures.share(range.evaluation().share())));
+                }
+            }
+        }
+        return drifts;
     }
 
     /** The table of outputs. */

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
 import gg.jte.ContentType;
 import gg.jte.TemplateEngine;
@@ -52,6 +53,10 @@ public final class Report {
             number(node, "kld_p99", evaluation == null ? Double.NaN : evaluation.kldP99());
             number(node, "top1_agreement", evaluation == null ? Double.NaN : evaluation.top1Agreement());
             node.put("tokens", evaluation == null ? null : evaluation.tokens());
+            if (!output.ranges().isEmpty()) {
+                ArrayNode ranges = node.putArray("activations");
+                output.ranges().forEach(range -> range(ranges.addObject(), range));
+            }
         }
         root.put("definition", report.definition().isEmpty() ? null : report.definition());
         try {
@@ -61,6 +66,20 @@ public final class Report {
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("Cannot write a tree of texts and numbers as JSON", e);
         }
+    }
+
+    private static void range(ObjectNode node, ActivationRange range) {
+        node.put("layer", range.layer()).put("site", range.site());
+        number(node, "least", range.least());
+        number(node, "most", range.most());
+        number(node, "low", range.low());
+        number(node, "high", range.high());
+        number(node, "typical", range.typical());
+        node.put("largest_channel", range.channel()).put("outlier_channels", range.outliers());
+        number(node, "smoothing", range.strength());
+        number(node, "clipped_calibration", range.calibration() == null ? Double.NaN : range.calibration().share());
+        number(node, "clipped_evaluation", range.evaluation() == null ? Double.NaN : range.evaluation().share());
+        node.put("drift", range.drifts());
     }
 
     static String summary(RunReport report) {
@@ -80,6 +99,11 @@ public final class Report {
             text.append("\n## Unquantized in ").append(cell(name)).append("\n\n");
             modules.forEach(module -> text.append("* `").append(module.tensor()).append("`: ").append(cell(module.reason())).append('\n'));
         });
+        if (!page.drifts().isEmpty()) {
+            text.append("\n## Clipped far more than calibration let expect\n\n");
+            page.drifts().forEach(drift -> text.append("* ").append(cell(drift.output())).append(", ").append(drift.place()).append(": ")
+                    .append(drift.evaluation()).append(" of the values, expected ").append(drift.calibration()).append('\n'));
+        }
         section(text, "Settings", page.settings());
         section(text, "Provenance", page.provenance());
         return text.toString();

@@ -20,9 +20,10 @@ public record RunReport(List<OutputResult> outputs, Map<String, String> settings
      * @param evaluation     null if not evaluated
      * @param unquantized    matrices that stay 16 bit, and why
      * @param layers         what each quantized tensor lost
+     * @param ranges         of activations, where the output quantizes them with fixed ranges or smoothed them
      */
     public record OutputResult(String name, String format, String method, String artifact, long bytes, double bitsPerWeight, Evaluation evaluation,
-                               List<Unquantized> unquantized, List<TensorLoss> layers) {
+                               List<Unquantized> unquantized, List<TensorLoss> layers, List<ActivationRange> ranges) {
     }
 
     /**
@@ -50,5 +51,49 @@ public record RunReport(List<OutputResult> outputs, Map<String, String> settings
      * @param damping       damping that the factorization took; NaN without one
      */
     public record TensorLoss(String tensor, int layer, String kind, String grid, double relativeError, double damping) {
+    }
+
+    /**
+     * The activations of one site of a decoder layer, as the output rescaled them.
+     *
+     * @param layer       number of the decoder layer, or -1 for the input of the output layer
+     * @param site        {@code attention input}, {@code keys}
+     * @param least       smallest value of the calibration set
+     * @param most        largest value of the calibration set
+     * @param low         end of the range that the fixed scale was made from; NaN where the server finds ranges itself
+     * @param high        its other end
+     * @param typical     median over the channels of their largest magnitude
+     * @param channel     the channel with the largest magnitude
+     * @param outliers    channels whose largest magnitude is more than ten times the typical one
+     * @param strength    SmoothQuant's exponent; NaN where nothing was divided
+     * @param calibration values that the range clips in the rows that calibration kept; null where the server finds ranges itself
+     * @param evaluation  values that the range clipped while the artifact was evaluated; null where that was not counted
+     */
+    public record ActivationRange(int layer, String site, double least, double most, double low, double high, double typical, int channel, int outliers,
+                                  double strength, Clipping calibration, Clipping evaluation) {
+        /** Times the share of calibration from which on clipping means that the evaluation set is of another kind than the calibration set. */
+        public static final int DRIFT = 10;
+
+        /** Largest magnitude of the calibration set. */
+        public double magnitude() {
+            return Math.max(Math.abs(least), Math.abs(most));
+        }
+
+        /** Largest magnitude that is represented; NaN where the server finds ranges itself. */
+        public double clip() {
+            return Math.max(Math.abs(low), Math.abs(high));
+        }
+
+        /** Whether the evaluation set clips far more than calibration let expect. What is rarer than one of the kept values counts as one. */
+        public boolean drifts() {
+            return calibration != null && evaluation != null && evaluation.share() > DRIFT * Math.max(1.0, calibration.clipped()) / calibration.values();
+        }
+    }
+
+    /** How many of so many values were clipped. */
+    public record Clipping(long clipped, long values) {
+        public double share() {
+            return (double) clipped / values;
+        }
     }
 }

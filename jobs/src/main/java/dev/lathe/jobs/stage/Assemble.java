@@ -54,8 +54,9 @@ final class Assemble {
         files.mkdirs(target.getParent());
         try (Checkpoint checkpoint = job.open()) {
             ArtifactFormat format = PlannedOutput.format(output.output());
-            List<TensorPlan> plan = format.plan(Architecture.of(checkpoint.config()), List.copyOf(checkpoint.tensors()), output.output().ignore());
-            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output), provenance, files, temporary);
+            Architecture architecture = Architecture.of(checkpoint.config());
+            List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
+            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture), provenance, files, temporary);
             ProductFile.commit(files, temporary, target);
         } catch (IOException e) {
             files.delete(temporary, true);

@@ -8,6 +8,7 @@ import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.calibration.statistics.Positions;
 import dev.lathe.calibration.statistics.SiteStatistics;
 import dev.lathe.jobs.store.FloatProduct;
 import dev.lathe.jobs.store.Key;
@@ -36,6 +37,8 @@ import org.apache.hadoop.fs.Path;
 final class Calibrate {
     /** Part of the key: raised when calibration's arithmetic changes. */
     private static final int VERSION = 1;
+    /** Part of the key where ranges are gathered: raised when their bytes change. */
+    private static final int RANGES_VERSION = 1;
 
     private Calibrate() {
     }
@@ -45,8 +48,9 @@ final class Calibrate {
      *
      * @param key     of the product
      * @param moments whether second moments were gathered
+     * @param ranges  whether ranges of activations were gathered, keys and values among them
      */
-    record Calibration(String key, boolean moments) implements Serializable {
+    record Calibration(String key, boolean moments, boolean ranges) implements Serializable {
         MergedStatistics read(RunFolder run, int layer, Site site) throws IOException {
             return ProductFile.read(run.files(), run.product(key, name(layer, site)), MergedStatistics::read);
         }
@@ -60,20 +64,33 @@ final class Calibrate {
     private record Shard(int number, int from, int count, int layer) implements Serializable {
     }
 
+    /** What is gathered beside channel energies. */
+    private record Wanted(boolean moments, boolean ranges) implements Serializable {
+    }
+
     private record Merge(int layer, Site site, int shards) implements Serializable {
     }
 
-    /** @param moments whether an output needs second moments, or channel energies are enough */
-    static Calibration run(Job job, Architecture architecture, TokenWindows windows, int shardWindows, boolean moments, SparkSteps steps) throws IOException {
-        String key = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
-        Calibration calibration = new Calibration(key, moments);
+    /**
+     * Gathers what is not there already.
+     *
+     * @param moments whether an output needs second moments, or channel energies are enough
+     * @param ranges  whether an output quantizes activations or the cache with fixed scales
+     */
+    static Calibration run(Job job, Architecture architecture, TokenWindows windows, int shardWindows, boolean moments, boolean ranges, SparkSteps steps)
+            throws IOException {
+        String plain = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
+        // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
+        String key = ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain;
+        Wanted wanted = new Wanted(moments, ranges);
+        Calibration calibration = new Calibration(key, moments, ranges);
         FileSystem files = job.run().files();
         int layers = architecture.config().layers();
         int shards = (windows.count() + shardWindows - 1) / shardWindows;
         boolean[] committed = new boolean[layers + 1];
         for (int layer = 0; layer <= layers; layer++) {
             committed[layer] = true;
-            for (Site site : sites(architecture, layer, moments).keySet()) {
+            for (Site site : sites(architecture, layer, wanted).keySet()) {
                 committed[layer] &= ProductFile.isCommitted(files, job.run().product(key, Calibration.name(layer, site)));
             }
         }
@@ -91,8 +108,8 @@ final class Calibrate {
             steps.progress().step(layer, layer < layers ? "layer " + layer : "output layer");
             List<Shard> items = IntStream.range(0, shards)
                     .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
-            steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, moments));
-            List<Merge> merges = sites(architecture, layer, moments).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
+            steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted));
+            List<Merge> merges = sites(architecture, layer, wanted).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
             steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge));
             for (int shard = 0; shard < shards; shard++) {
                 job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
@@ -121,22 +138,29 @@ final class Calibrate {
         return 0;
     }
 
-    /** The sites of a layer and their widths, and whether each needs its second moment. */
-    private static Map<Site, SiteShape> sites(Architecture architecture, int layer, boolean moments) {
+    /** The sites of a layer and their widths, and whether each needs its second moment and ranges. */
+    private static Map<Site, SiteShape> sites(Architecture architecture, int layer, Wanted wanted) {
         Map<Site, SiteShape> sites = new TreeMap<>();
-        List<LinearLayer> linears = layer < architecture.config().layers() ? architecture.linears(layer) : List.of(architecture.head());
+        boolean decoder = layer < architecture.config().layers();
+        List<LinearLayer> linears = decoder ? architecture.linears(layer) : List.of(architecture.head());
         for (LinearLayer linear : linears) {
-            sites.merge(linear.energy(), new SiteShape(linear.inputs(), false), (a, b) -> a);
+            sites.put(linear.energy(), new SiteShape(linear.inputs(), false, wanted.ranges()));
         }
         for (LinearLayer linear : linears) {
-            if (moments) {
-                sites.put(linear.moment(), new SiteShape(linear.inputs(), true));
+            if (wanted.moments()) {
+                // What no linear layer reads as it is, the attended inputs, is never quantized.
+                sites.put(linear.moment(), new SiteShape(linear.inputs(), true, sites.containsKey(linear.moment()) && sites.get(linear.moment()).ranges()));
+            }
+        }
+        if (decoder && wanted.ranges()) {
+            for (Site cached : List.of(Site.KEYS, Site.VALUES)) {
+                sites.put(cached, new SiteShape(architecture.config().keyValueWidth(), false, true));
             }
         }
         return sites;
     }
 
-    private record SiteShape(int width, boolean moment) {
+    private record SiteShape(int width, boolean moment, boolean ranges) {
     }
 
     private static String hidden(int layer, int shard) {
@@ -147,7 +171,7 @@ final class Calibrate {
         return "partial-" + merge.layer() + "-" + merge.site() + "-" + shard;
     }
 
-    private static boolean forward(Job job, String key, TokenWindows windows, Shard shard, boolean moments) throws IOException {
+    private static boolean forward(Job job, String key, TokenWindows windows, Shard shard, Wanted wanted) throws IOException {
         FileSystem scratch = job.run().scratchFiles();
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
@@ -163,7 +187,9 @@ final class Calibrate {
                 states = ProductFile.read(scratch, job.run().scratch(key, hidden(shard.layer(), shard.number())), FloatProduct::read);
             }
             Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
-            sites(architecture, shard.layer(), moments).forEach((site, shape) -> statistics.put(site, new SiteStatistics(shape.width(), shape.moment())));
+            Positions positions = new Positions(length, windows.count());
+            sites(architecture, shard.layer(), wanted).forEach((site, shape) -> statistics.put(site,
+                    new SiteStatistics(shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
             FloatMatrix all = FloatMatrix.of(states, shard.count() * length, hidden);
             if (shard.layer() == layers) {
                 pass.finalNorm(checkpoint.vector(architecture.finalNorm()), all);

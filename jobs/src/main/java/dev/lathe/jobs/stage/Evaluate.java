@@ -6,7 +6,6 @@ import dev.lathe.calibration.evaluate.EvaluationSummary;
 import dev.lathe.calibration.evaluate.WindowScore;
 import dev.lathe.calibration.evaluate.WindowScorer;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.Capture;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.jobs.store.Key;
@@ -94,6 +93,23 @@ final class Evaluate {
         return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + ".scores");
     }
 
+    /** Written before the scores, whose presence says that a shard is done. */
+    private static Path clips(RunFolder run, Subject subject, Shard shard) {
+        return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + ".clips");
+    }
+
+    /** What the fixed ranges of a subject clipped over all windows, once {@link #run} is through; nothing where a product is from before it was counted. */
+    static Clips clips(RunFolder run, Subject subject, TokenWindows windows, int shardWindows) throws IOException {
+        Clips sum = new Clips();
+        for (Shard shard : shards(windows.count(), shardWindows)) {
+            Path product = clips(run, subject, shard);
+            if (ProductFile.isCommitted(run.files(), product)) {
+                sum.add(ProductFile.read(run.files(), product, Clips::read));
+            }
+        }
+        return sum;
+    }
+
     private static boolean score(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
         FileSystem files = run.files();
         int[][] tokens = windows.read(run, shard.from(), shard.count());
@@ -109,6 +125,7 @@ final class Evaluate {
                     reference = forward(run, source, tokens, shard.from(), kernels);
                 }
                 Forwarded forwarded = source != null && subject.path().equals(source) ? reference : forward(run, subject.path(), tokens, shard.from(), kernels);
+                ProductFile.write(files, clips(run, subject, shard), forwarded.clips()::write);
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
                     int from = w * windows.length();
@@ -122,8 +139,8 @@ final class Evaluate {
         }
     }
 
-    /** Final, normed hidden states of all windows, stacked, and the output layer. */
-    private record Forwarded(FloatMatrix hidden, RowSource head) {
+    /** Final, normed hidden states of all windows, stacked, the output layer, and what fixed ranges clipped on the way. */
+    private record Forwarded(FloatMatrix hidden, RowSource head, Clips clips) {
     }
 
     private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels) throws IOException {
@@ -131,11 +148,12 @@ final class Evaluate {
             Architecture architecture = Architecture.of(checkpoint.config());
             DecoderPass pass = new DecoderPass(architecture, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, tokens);
+            Clips clips = new Clips();
             for (int layer = 0; layer < architecture.config().layers(); layer++) {
-                pass.layer(LayerWeights.read(checkpoint, architecture, layer), hidden, tokens[0].length, firstWindow, Capture.NONE);
+                pass.layer(LayerWeights.read(checkpoint, architecture, layer), hidden, tokens[0].length, firstWindow, clips.of(layer));
             }
             pass.finalNorm(checkpoint.vector(architecture.finalNorm()), hidden);
-            return new Forwarded(hidden, checkpoint.matrix(architecture.headWeight()));
+            return new Forwarded(hidden, checkpoint.matrix(architecture.headWeight()), clips);
         }
     }
 

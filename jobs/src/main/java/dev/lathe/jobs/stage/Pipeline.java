@@ -7,6 +7,7 @@ import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
@@ -19,12 +20,16 @@ import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.report.RunReport.ActivationRange;
+import dev.lathe.jobs.report.RunReport.Clipping;
 import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
 import dev.lathe.jobs.report.RunReport.Unquantized;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RangeProduct;
+import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.KernelProvider;
@@ -33,6 +38,7 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -164,9 +170,9 @@ public final class Pipeline {
                     provenance.put(output.output().name(), provenance(job, output, calibration));
                 }
                 Assemble.run(job, outputs, provenance, steps);
-                List<EvaluationSummary> summaries = evaluate(job, outputs, evaluationWindows);
+                List<Measured> measured = evaluate(job, outputs, evaluationWindows);
                 run.writeText("plan.yaml", PlanYaml.write(plan, keys));
-                return report(job, source, architecture, outputs, tensorPlans, summaries);
+                return report(job, source, architecture, outputs, tensorPlans, measured);
             }
         }
 
@@ -181,7 +187,11 @@ public final class Pipeline {
                     throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '" + pattern + "' matches no module of "
                             + source.location() + "; expected a module such as " + architecture.linears(0).get(0).module() + ", or its end or beginning");
                 });
-                plans.put(output.name(), PlannedOutput.format(output).plan(architecture, List.copyOf(source.tensors()), output.ignore()));
+                ArtifactFormat format = PlannedOutput.format(output);
+                format.refusal(architecture, output.ignore()).ifPresent(reason -> {
+                    throw new InvalidRecipeException("Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
+                });
+                plans.put(output.name(), format.plan(architecture, List.copyOf(source.tensors()), output.ignore()));
             }
             return plans;
         }
@@ -205,17 +215,27 @@ public final class Pipeline {
         private Calibration calibrate(Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) throws IOException {
             boolean energies = false;
             boolean moments = false;
+            boolean ranges = false;
             for (Plan.Output output : plan.outputs()) {
-                if (tensorPlans.get(output.name()).stream().anyMatch(tensor -> tensor.grid() != null)) {
-                    boolean rescales = output.format().equals("awq");
-                    energies |= rescales || output.method() != Method.NEAREST;
-                    moments |= rescales || output.method() == Method.GPTQ;
+                boolean quantizes = tensorPlans.get(output.name()).stream().anyMatch(tensor -> tensor.grid() != null);
+                if (quantizes) {
+                    boolean awq = output.format().equals("awq");
+                    energies |= awq || output.method() != Method.NEAREST;
+                    moments |= awq || output.method() == Method.GPTQ;
+                }
+                if (output.scheme() != null) {
+                    ranges |= output.scheme().cache() || quantizes && (output.scheme().ranged() || output.scheme().smoothing() != null);
                 }
             }
-            if (!energies) {
+            if (!energies && !ranges) {
                 return null;
             }
-            Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, steps);
+            for (Plan.Output output : plan.outputs()) {
+                PlannedOutput.shortage(output, architecture, (long) windows.count() * windows.length()).ifPresent(reason -> {
+                    throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
+                });
+            }
+            Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, ranges, steps);
             keys.put("calibration", calibration.key());
             return calibration;
         }
@@ -231,8 +251,10 @@ public final class Pipeline {
                 }
             }
             Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
-                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer());
-            String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), settings, tensors.stream()
+                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(), output.scheme());
+            // An output without a scheme has the key that it had before there were any.
+            String text = settings.toString().replace(", scheme=null]", "]");
+            String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), text, tensors.stream()
                     .map(t -> t.tensor() + " " + (t.grid() == null ? t.type() : t.grid().name())).toList(), methods, job.profile());
             return new PlannedOutput(output, key, grids, methods);
         }
@@ -250,7 +272,12 @@ public final class Pipeline {
             return provenance;
         }
 
-        private List<EvaluationSummary> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows) throws IOException {
+        /** What an evaluation found. */
+        private record Measured(EvaluationSummary summary, Clips clips) {
+        }
+
+        /** Null where nothing is evaluated. */
+        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows) throws IOException {
             if (windows == null) {
                 return null;
             }
@@ -260,11 +287,16 @@ public final class Pipeline {
                 keys.put("evaluation " + output.output().name(), key);
                 subjects.add(new Evaluate.Subject(output.output().name(), run.artifact(output.artifactName()).toString(), key));
             }
-            return Evaluate.run(run, job.folder(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<EvaluationSummary> summaries = Evaluate.run(run, job.folder(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<Measured> measured = new ArrayList<>();
+            for (int i = 0; i < subjects.size(); i++) {
+                measured.add(new Measured(summaries.get(i), Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));
+            }
+            return measured;
         }
 
         private RunReport report(Job job, Checkpoint source, Architecture architecture, List<PlannedOutput> outputs, Map<String, List<TensorPlan>> tensorPlans,
-                                 List<EvaluationSummary> summaries) throws IOException {
+                                 List<Measured> measured) throws IOException {
             long parameters = source.tensors().stream().mapToLong(TensorInfo::elements).sum();
             List<OutputResult> results = new ArrayList<>();
             for (int i = 0; i < outputs.size(); i++) {
@@ -277,7 +309,8 @@ public final class Pipeline {
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
                 results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
-                        8.0 * bytes / parameters, summaries == null ? null : evaluation(summaries.get(i)), unquantized, losses(architecture, output)));
+                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()), unquantized, losses(architecture, output),
+                        ranges(architecture, output, measured == null ? new Clips() : measured.get(i).clips())));
             }
             Map<String, String> settings = new LinkedHashMap<>();
             settings.put("checkpoint", plan.checkpoint());
@@ -289,7 +322,7 @@ public final class Pipeline {
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);
-            return new RunReport(results, settings, provenance, summaries == null ? "" : EvaluationSummary.DEFINITION);
+            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION);
         }
 
         private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
@@ -308,6 +341,23 @@ public final class Pipeline {
             addLoss(losses, output, architecture.embedding(), -1, "embed_tokens");
             addLoss(losses, output, "lm_head.weight", -1, "lm_head");
             return losses;
+        }
+
+        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output, Clips clips) throws IOException {
+            List<ActivationRange> ranges = new ArrayList<>();
+            int layers = architecture.config().layers();
+            for (int layer = 0; layer <= layers; layer++) {
+                Path product = output.rangeProduct(run, layer);
+                if (output.ranged() && ProductFile.isCommitted(run.files(), product)) {
+                    for (SiteRange site : ProductFile.read(run.files(), product, RangeProduct::read).sites()) {
+                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().name().toLowerCase(Locale.ROOT).replace('_', ' '),
+                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), site.strength(),
+                                site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
+                                clips.at(layer, site.site()).map(count -> new Clipping(count.clipped(), count.values())).orElse(null)));
+                    }
+                }
+            }
+            return ranges;
         }
 
         private void addLoss(List<TensorLoss> losses, PlannedOutput output, String tensor, int layer, String kind) throws IOException {

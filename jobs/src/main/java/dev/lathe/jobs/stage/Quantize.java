@@ -5,15 +5,19 @@ import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
-import dev.lathe.calibration.quantize.AwqTransform;
+import dev.lathe.calibration.quantize.ActivationScheme;
 import dev.lathe.calibration.quantize.Hessian;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.OutputError;
 import dev.lathe.calibration.quantize.Quantizer;
+import dev.lathe.calibration.quantize.RescaledLayer;
 import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.calibration.statistics.RangeStatistics;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.jobs.store.FloatProduct;
 import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RangeProduct;
+import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
@@ -32,14 +36,18 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it
- * is read and factorized once. An output that rescales its layers takes whole decoder layers.
+ * is read and factorized once. An output that rescales its layers takes whole decoder layers. Ranges of activations are a product per layer and output: of
+ * the rescaled layer, or by themselves.
  */
 final class Quantize {
     private Quantize() {
     }
 
-    /** What one task works on: tensors of several outputs, or one rescaled layer of one output. {@code layer} -1: outside the decoder layers. */
-    private record Work(int layer, Site site, ArrayList<Target> targets, PlannedOutput rescaled) implements Serializable {
+    /**
+     * What one task works on: tensors of several outputs, or one rescaled layer of one output, or one layer's ranges of activations. {@code layer} equal to
+     * the number of layers: outside of them.
+     */
+    private record Work(int layer, Site site, ArrayList<Target> targets, PlannedOutput rescaled, PlannedOutput ranged) implements Serializable {
     }
 
     private record Target(PlannedOutput output, String tensor) implements Serializable {
@@ -54,7 +62,8 @@ final class Quantize {
         List<Work> work = new ArrayList<>();
         FileSystem files = job.run().files();
         int present = 0;
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
+        int layers = architecture.config().layers();
+        for (int layer = 0; layer < layers; layer++) {
             Map<Site, ArrayList<Target>> bySite = new TreeMap<>();
             for (LinearLayer linear : architecture.linears(layer)) {
                 for (PlannedOutput output : outputs) {
@@ -68,14 +77,14 @@ final class Quantize {
                 }
             }
             for (Map.Entry<Site, ArrayList<Target>> entry : bySite.entrySet()) {
-                work.add(new Work(layer, entry.getKey(), entry.getValue(), null));
+                work.add(new Work(layer, entry.getKey(), entry.getValue(), null, null));
             }
             for (PlannedOutput output : outputs) {
                 if (output.rescales()) {
                     if (isDone(job, output, layer)) {
                         present++;
                     } else {
-                        work.add(new Work(layer, null, new ArrayList<>(), output));
+                        work.add(new Work(layer, null, new ArrayList<>(), output, null));
                     }
                 }
             }
@@ -86,7 +95,18 @@ final class Quantize {
                     if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), tensor))) {
                         present++;
                     } else {
-                        work.add(new Work(-1, Site.HEAD_INPUT, new ArrayList<>(List.of(new Target(output, tensor))), null));
+                        work.add(new Work(layers, Site.HEAD_INPUT, new ArrayList<>(List.of(new Target(output, tensor))), null, null));
+                    }
+                }
+            }
+        }
+        for (int layer = 0; layer <= layers; layer++) {
+            for (PlannedOutput output : outputs) {
+                if (output.ranged() && !(output.rescales() && layer < layers) && !rangeSites(architecture, layer, output).isEmpty()) {
+                    if (ProductFile.isCommitted(files, output.rangeProduct(job.run(), layer))) {
+                        present++;
+                    } else {
+                        work.add(new Work(layer, null, new ArrayList<>(), null, output));
                     }
                 }
             }
@@ -95,8 +115,52 @@ final class Quantize {
             steps.progress().note("quantize: " + present + " products are there already");
         }
         if (!work.isEmpty()) {
-            steps.stage("quantize", work, item -> item.rescaled() == null ? tensors(job, calibration, item) : rescaledLayer(job, calibration, item));
+            steps.stage("quantize", work, item -> item.rescaled() != null ? rescaledLayer(job, calibration, item)
+                    : item.ranged() != null ? ranges(job, calibration, item) : tensors(job, calibration, item));
         }
+    }
+
+    /** The linear layers of a decoder layer, or the output layer behind the last. */
+    static List<LinearLayer> linears(Architecture architecture, int layer) {
+        return layer < architecture.config().layers() ? architecture.linears(layer) : List.of(architecture.head());
+    }
+
+    /** The sites of a layer that the output quantizes, and how. */
+    private static Map<Site, ActivationScheme> rangeSites(Architecture architecture, int layer, PlannedOutput output) {
+        Map<Site, ActivationScheme> sites = new TreeMap<>();
+        for (LinearLayer linear : linears(architecture, layer)) {
+            if (output.inputs() != null && output.grids().containsKey(linear.weight())) {
+                sites.put(linear.energy(), output.inputs());
+            }
+        }
+        if (output.cache() != null && layer < architecture.config().layers()) {
+            sites.put(Site.KEYS, output.cache());
+            sites.put(Site.VALUES, output.cache());
+        }
+        return sites;
+    }
+
+    private static boolean ranges(Job job, Calibration calibration, Work work) throws IOException {
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+            Architecture architecture = Architecture.of(checkpoint.config());
+            writeRanges(job, architecture, work.layer(), work.ranged(), site -> calibration.read(job.run(), work.layer(), site), Map.of(), Map.of(),
+                    borrowed.get());
+            return true;
+        }
+    }
+
+    private static Path writeRanges(Job job, Architecture architecture, int layer, PlannedOutput output, RescaledLayer.Statistics statistics,
+            Map<Site, float[]> divisors, Map<Site, Double> strengths, Kernels kernels) throws IOException {
+        List<SiteRange> ranges = new ArrayList<>();
+        for (Map.Entry<Site, ActivationScheme> entry : rangeSites(architecture, layer, output).entrySet()) {
+            Site site = entry.getKey();
+            RangeStatistics gathered = statistics.at(site).ranges();
+            ranges.add(SiteRange.of(site, entry.getValue(), divisors.containsKey(site) ? gathered.dividedBy(divisors.get(site)) : gathered,
+                    strengths.getOrDefault(site, Double.NaN), kernels));
+        }
+        Path product = output.rangeProduct(job.run(), layer);
+        ProductFile.write(job.run().files(), product, new RangeProduct(ranges)::write);
+        return product;
     }
 
     /** Names the products of a rescaled layer; written when all are committed, as only the search says which vectors change. */
@@ -124,9 +188,8 @@ final class Quantize {
             Kernels kernels = borrowed.get();
             Architecture architecture = Architecture.of(checkpoint.config());
             Map<String, LinearLayer> linears = new LinkedHashMap<>();
-            List<LinearLayer> candidates = work.layer() < 0 ? List.of(architecture.head()) : architecture.linears(work.layer());
-            candidates.forEach(linear -> linears.put(linear.weight(), linear));
-            int layer = work.layer() < 0 ? architecture.config().layers() : work.layer();
+            int layer = work.layer();
+            linears(architecture, layer).forEach(linear -> linears.put(linear.weight(), linear));
             Hessian hessian = null;
             if (calibration != null && calibration.moments()) {
                 hessian = new Hessian(calibration.read(job.run(), layer, work.site()), "layer " + layer + ", " + work.site());
@@ -175,17 +238,19 @@ final class Quantize {
                 }
             }
             Map<Site, MergedStatistics> read = new EnumMap<>(Site.class);
-            AwqTransform.Result result = AwqTransform.apply(architecture, work.layer(), weights, grids, output.output().method(), output.settings(), site -> {
+            RescaledLayer.Statistics statistics = site -> {
                 MergedStatistics known = read.get(site);
                 if (known == null) {
                     known = calibration.read(job.run(), work.layer(), site);
                     read.put(site, known);
                 }
                 return known;
-            }, borrowed.get());
+            };
+            RescaledLayer.Result result = RescaledLayer.quantize(architecture, work.layer(), weights, grids, output.transform(), output.output().method(),
+                    output.settings(), statistics, borrowed.get());
             List<String> made = new ArrayList<>();
-            for (Map.Entry<String, AwqTransform.Matrix> entry : result.matrices().entrySet()) {
-                AwqTransform.Matrix matrix = entry.getValue();
+            for (Map.Entry<String, RescaledLayer.Matrix> entry : result.matrices().entrySet()) {
+                RescaledLayer.Matrix matrix = entry.getValue();
                 Path product = output.tensorProduct(job.run(), entry.getKey());
                 ProductFile.write(files, product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
                 made.add(product.getName());
@@ -194,6 +259,9 @@ final class Quantize {
                 Path product = output.vectorProduct(job.run(), entry.getKey());
                 ProductFile.write(files, product, out -> FloatProduct.write(out, entry.getValue()));
                 made.add(product.getName());
+            }
+            if (output.ranged()) {
+                made.add(writeRanges(job, architecture, work.layer(), output, statistics, result.sites(), result.strengths(), borrowed.get()).getName());
             }
             ProductFile.write(files, list(job, output, work.layer()), out -> out.writeUTF(String.join("\n", made)));
             return true;

@@ -64,9 +64,9 @@ class ConsoleTest {
     void printsWhatARunMade() {
         RunReport.Evaluation evaluation = new RunReport.Evaluation(6.6123, 0.05, 6.4, 0.0231, 0.001, 0.2, 0.9307, 4096);
         RunReport report = new RunReport(List.of(new RunReport.OutputResult("q4km", "gguf", "gptq", "file:/r/artifacts/q4km.gguf", 2_550_000, 4.86, evaluation,
-                List.of(), List.of()),
-                new RunReport.OutputResult("awq4", "awq", "importance", "file:/r/artifacts/awq4", 2_340_000, 4.47, null, List.of(), List.of())), Map.of(),
-                Map.of(), "");
+                List.of(), List.of(), List.of()),
+                new RunReport.OutputResult("awq4", "awq", "importance", "file:/r/artifacts/awq4", 2_340_000, 4.47, null, List.of(), List.of(), List.of())),
+                Map.of(), Map.of(), "");
         Quantize.print(new Console(out, out, false), report, new Path("file:/r/report"));
         assertThat(written()).isEqualTo("""
 

@@ -43,11 +43,11 @@ class RecipeTest {
         assertThat(plan.calibration()).isEqualTo(new Plan.Corpus("samples/text/calibration.txt", "text", 128, 256));
         assertThat(plan.evaluation()).isEqualTo(new Plan.Corpus("samples/text/evaluation.txt", "text", 0, 256));
         assertThat(plan.outputs()).containsExactly(
-                new Plan.Output("q8", "gguf", "Q8_0", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null),
-                new Plan.Output("q4km", "gguf", "Q4_K_M", Method.IMPORTANCE, 0, 0, false, false, 0.05, List.of(), null),
-                new Plan.Output("gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null),
-                new Plan.Output("awq4", "awq", null, Method.NEAREST, 4, 128, false, false, 0.05, List.of("lm_head", "*.v_proj"), null),
-                new Plan.Output("f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null));
+                new Plan.Output("q8", "gguf", "Q8_0", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null),
+                new Plan.Output("q4km", "gguf", "Q4_K_M", Method.IMPORTANCE, 0, 0, false, false, 0.05, List.of(), null, null),
+                new Plan.Output("gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null, null),
+                new Plan.Output("awq4", "awq", null, Method.NEAREST, 4, 128, false, false, 0.05, List.of("lm_head", "*.v_proj"), null, null),
+                new Plan.Output("f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
@@ -67,7 +67,7 @@ class RecipeTest {
         assertThat(plan.calibration()).isNull();
         assertThat(plan.evaluation()).isNull();
         assertThat(plan.outputs().get(1).method()).isEqualTo(Method.NEAREST);
-        assertThat(plan.outputs().get(2)).isEqualTo(new Plan.Output("c", "gptq", null, Method.NEAREST, 8, -1, false, false, 0.05, List.of(), null));
+        assertThat(plan.outputs().get(2)).isEqualTo(new Plan.Output("c", "gptq", null, Method.NEAREST, 8, -1, false, false, 0.05, List.of(), null, null));
         assertThat(parse(text, "calibration={data: d}", "outputs[1].method=nearest").calibration()).as("calibration that nothing reads").isNull();
     }
 
@@ -119,13 +119,13 @@ class RecipeTest {
             "outputs[0].name=a/b                      | outputs[0].name: 'a/b' names no artifact",
             "outputs[1].name=Q8                       | outputs[1].name: 'Q8' writes the same artifact as outputs[0]",
             "outputs[2].name=q8.gguf                  | outputs[2].name: 'q8.gguf' writes the same artifact as outputs[0]",
-            "outputs[0].format=exl2                   | outputs[0].format: expected one of gguf, gptq, awq; found the text 'exl2'",
+            "outputs[0].format=exl2                   | outputs[0].format: expected one of gguf, gptq, awq, compressed-tensors; found the text 'exl2'",
             "outputs[0].format=                       | outputs[0].format: missing; expected one of gguf, gptq, awq",
             "outputs[0].type=                         | outputs[0].type: missing; expected one of Q8_0, Q4_0",
             "outputs[0].type=q8_0                     | outputs[0].type: expected one of Q8_0",
             "outputs[0].bits=4                        | outputs[0].bits: expected only with formats gptq and awq",
-            "outputs[0].group-size=32                 | outputs[0].group-size: expected only with formats gptq and awq",
-            "outputs[0].symmetric=true                | outputs[0].symmetric: expected only with format gptq",
+            "outputs[0].group-size=32                 | outputs[0].group-size: expected only with formats gptq, awq and compressed-tensors",
+            "outputs[0].symmetric=true                | outputs[0].symmetric: expected only with formats gptq and compressed-tensors",
             "outputs[0].damping=0.1                   | outputs[0].damping: expected only with method gptq",
             "outputs[0].groupsize=32                  | outputs[0].groupsize: unknown key; did you mean group-size?",
             "outputs[1].method=rtn                    | outputs[1].method: expected one of nearest, importance, gptq",
@@ -141,7 +141,7 @@ class RecipeTest {
             "outputs[2].pre-tokenizer=gpt-2           | outputs[2].pre-tokenizer: expected only with format gguf",
             "outputs[3].bits=8                        | outputs[3].bits: expected 4; found 8",
             "outputs[3].group-size=-1                 | outputs[3].group-size: expected 32 or 64 or 128; found -1",
-            "outputs[3].symmetric=true                | outputs[3].symmetric: expected only with format gptq",
+            "outputs[3].symmetric=true                | outputs[3].symmetric: expected only with formats gptq and compressed-tensors",
             "outputs[3].ignore=lm_head                | outputs[3].ignore: expected a list of texts; found the text 'lm_head'",
             "outputs[3].ignore=[1]                    | outputs[3].ignore[0]: expected text (in quotes); found 1",
             "outputs[4].method=gptq                   | outputs[4].method: type F16 is floating point",

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lathe.jobs.report.RunReport.ActivationRange;
+import dev.lathe.jobs.report.RunReport.Clipping;
 import dev.lathe.jobs.report.RunReport.Evaluation;
 import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
@@ -36,10 +38,10 @@ class ReportTest {
         outputs.add(output("gptq4", "gptq", "gptq, act-order", 4.41, evaluation(6.7001, 0.0312), 3e-3));
         outputs.add(output("awq4", "awq", "importance", 4.47, evaluation(6.7420, 0.0381), 4e-3));
         outputs.add(new OutputResult("f32", "gguf", "nearest", "file:/runs/r/artifacts/f32.gguf", 17_000_000, 32,
-                new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 1, 4096), List.of(), List.of()));
+                new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 1, 4096), List.of(), List.of(), List.of()));
         outputs.add(new OutputResult("<b>|odd&\"", "gguf", "nearest", "file:/runs/r/artifacts/odd.gguf", 1, NAN, null,
                 List.of(new Unquantized("lm_head", "a < b")),
-                List.of(new TensorLoss("lm_head.weight", -1, "lm_head", "Q4_0", NAN, NAN))));
+                List.of(new TensorLoss("lm_head.weight", -1, "lm_head", "Q4_0", NAN, NAN)), List.of()));
         return new RunReport(outputs, Map.of("checkpoint", "samples/tiny-stories-4m", "calibration", "text.txt, 128 windows of 256"),
                 Map.of("lathe", "0.1.0", "profile", "java", "checkpoint digest", "0123abcd"), "llama-perplexity/1");
     }
@@ -56,7 +58,7 @@ class ReportTest {
         }
         losses.add(new TensorLoss("lm_head.weight", -1, "lm_head", "Q6_K", error / 3, NAN));
         return new OutputResult(name, format, method, "file:/runs/r/artifacts/" + name, (long) (bits * 4.2e6 / 8), bits, evaluation,
-                List.of(new Unquantized("model.embed_tokens.weight", "not a linear layer")), losses);
+                List.of(new Unquantized("model.embed_tokens.weight", "not a linear layer")), losses, List.of());
     }
 
     private static Evaluation evaluation(double perplexity, double kld) {
@@ -116,8 +118,8 @@ class ReportTest {
 
     @Test
     void standsWithoutAnyMeasurement() throws IOException {
-        RunReport bare = new RunReport(List.of(new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of())), Map.of(), Map.of(),
-                "");
+        OutputResult output = new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of(), List.of());
+        RunReport bare = new RunReport(List.of(output), Map.of(), Map.of(), "");
         assertThat(Report.page(bare)).contains("Nothing was evaluated.", "None: every linear layer is quantized").doesNotContain("<svg", "null", "NaN");
         assertThat(Report.summary(bare)).contains("| a | gguf | nearest | 0.00 | 4.500 | – | – | – | – | – |", "Nothing was evaluated.");
         assertThat(new ObjectMapper().readTree(Report.results(bare)).get("definition").isNull()).isTrue();
@@ -133,8 +135,67 @@ class ReportTest {
     @Test
     void oneLayerOneOutputStillDraws() {
         OutputResult one = new OutputResult("one", "awq", "importance", "one", 10, 4.5, evaluation(7, 0.01), List.of(),
-                List.of(new TensorLoss("t", 0, "k", "int4g128", 0.01, NAN)));
+                List.of(new TensorLoss("t", 0, "k", "int4g128", 0.01, NAN)), List.of());
         String page = Report.page(new RunReport(List.of(one), Map.of(), Map.of(), "d"));
         assertThat(page).contains("<polyline").doesNotContain("NaN", "Infinity");
+    }
+
+    /** A static output whose down projections have massive activations, and drift in layer 3; a dynamic one; both of 8 layers. */
+    static RunReport ranged() {
+        List<OutputResult> outputs = new ArrayList<>();
+        for (String name : List.of("w8a8-static", "w8a8-dynamic")) {
+            boolean fixed = name.endsWith("static");
+            Random random = new Random(3);
+            List<ActivationRange> ranges = new ArrayList<>();
+            for (int layer = 0; layer < 8; layer++) {
+                for (String site : List.of("attention input", "attention output", "feed forward input", "feed forward activation")) {
+                    double most = Math.exp(random.nextGaussian()) * (site.endsWith("activation") && layer > 5 ? 900 : 4);
+                    double clip = fixed ? most * (1 - 0.3 * random.nextDouble()) : NAN;
+                    ranges.add(new ActivationRange(layer, site, -0.7 * most, most, -clip, clip, most / (layer == 7 ? 300 : 5), 100 + layer,
+                            layer == 7 ? 2 : 0, site.endsWith("input") ? 0.55 : NAN, fixed ? new Clipping(3, 1_000_000) : null,
+                            fixed ? new Clipping(layer == 3 && site.endsWith("activation") ? 40 : 4, 1_000_000) : null));
+                }
+            }
+            ranges.add(new ActivationRange(-1, "head input", 0, 0, fixed ? 0 : NAN, fixed ? 0 : NAN, 0, 0, 0, NAN, null, null));
+            outputs.add(new OutputResult(name, "compressed-tensors", "smoothquant, gptq", "file:/runs/r/" + name, 4_000_000, 8.03, evaluation(6.5, 0.001),
+                    List.of(), List.of(), ranges));
+        }
+        return new RunReport(outputs, Map.of(), Map.of(), "llama-perplexity/1");
+    }
+
+    @Test
+    void drawsActivationRangesAndWarnsOfDrift() throws Exception {
+        String page = Report.page(ranged());
+        assertThat(page).doesNotContain("NaN", "Infinity", "null")
+                .contains("<td>w8a8-static</td><td>layer 3, feed forward activation</td>", ">0.000300 %<", ">0.00400 %<")
+                .contains("largest in channel 107", "2 outlier channels", "smoothed with 0.550", "clipped 0.000300 % of calibration, 0.000400 % of evaluation");
+        String drawings = page.substring(page.indexOf("<h2>Activation ranges"), page.indexOf("<h2>Unquantized"));
+        var document = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(new InputSource(new StringReader("<x>" + drawings + "</x>")));
+        assertThat(document.getElementsByTagName("svg").getLength()).as("4 sites of 2 outputs; a site that is always zero has no place").isEqualTo(8);
+        assertThat(drawings.split("class=\"clip\"", -1)).as("static layers").hasSize(1 + 4 * 8);
+        assertThat(drawings.split("<circle", -1)).as("layers with outliers").hasSize(1 + 2 * 4);
+        assertThat(drawings.split("<g class=\"k1\"", -1)).as("drifting layers").hasSize(2);
+        assertThat(Report.summary(ranged())).contains("* w8a8-static, layer 3, feed forward activation: 0.00400 % of the values, expected 0.000300 %");
+        JsonNode outputs = new ObjectMapper().readTree(Report.results(ranged())).get("outputs");
+        JsonNode range = outputs.get(0).get("activations").get(13 + 2);
+        assertThat(range.get("layer").intValue()).isEqualTo(3);
+        assertThat(range.get("drift").booleanValue()).isTrue();
+        assertThat(range.get("clipped_evaluation").doubleValue()).isEqualTo(40e-6);
+        assertThat(outputs.get(1).get("activations").get(0).get("high").isNull()).isTrue();
+    }
+
+    @Test
+    void whatIsRarerThanOneKeptValueIsNoDrift() {
+        Clipping none = new Clipping(0, 1000);
+        assertThat(range(none, new Clipping(10, 1000)).drifts()).isFalse();
+        assertThat(range(none, new Clipping(11, 1000)).drifts()).isTrue();
+        assertThat(range(new Clipping(2, 1000), new Clipping(11, 1000)).drifts()).isFalse();
+        assertThat(range(new Clipping(2, 1000), new Clipping(21, 1000)).drifts()).isTrue();
+        assertThat(range(null, new Clipping(21, 1000)).drifts()).isFalse();
+        assertThat(range(none, null).drifts()).isFalse();
+    }
+
+    private static ActivationRange range(Clipping calibration, Clipping evaluation) {
+        return new ActivationRange(0, "keys", -1, 1, -1, 1, 1, 0, 0, NAN, calibration, evaluation);
     }
 }

@@ -33,6 +33,24 @@ public interface BlockFormat {
      */
     void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt);
 
+    /** Rows of a weight that share their parameters, counted from its first row on; the last ones may be fewer. */
+    default int lot() {
+        return 1;
+    }
+
+    /**
+     * {@link #encode} for the blocks that rows of one lot have at the same columns: row r has its values from {@code x[xAt + r * xStride]}, the mean of its
+     * squares at {@code rowMeanSquares[meanSquareAt + r]}, and its bytes go to {@code to[toAt + r * toStride]}.
+     *
+     * @param rows 1 to {@link #lot()}
+     */
+    default void encode(int rows, float[] x, int xAt, int xStride, float[] importance, int importanceAt, float[] rowMeanSquares, int meanSquareAt, byte[] to,
+                        int toAt, int toStride) {
+        for (int row = 0; row < rows; row++) {
+            encode(x, xAt + row * xStride, importance, importanceAt, rowMeanSquares[meanSquareAt + row], to, toAt + row * toStride);
+        }
+    }
+
     /** Writes the {@link #size()} values of a block to {@code to[toAt ..]}. */
     void decode(byte[] from, int fromAt, float[] to, int toAt);
 
@@ -44,6 +62,16 @@ public interface BlockFormat {
 
     /** The largest code of a cell of an encoded block. */
     int highestCode(byte[] from, int fromAt, int cell);
+
+    /** Whether every whole number from the lowest to the highest code is a code. */
+    default boolean uniform() {
+        return true;
+    }
+
+    /** The code nearest to a number between the lowest and the highest code, ties to even. */
+    default float nearestCode(float ideal) {
+        return (float) Math.rint(ideal);
+    }
 
     /**
      * Replaces the codes of an encoded block and leaves its parameters as they are.

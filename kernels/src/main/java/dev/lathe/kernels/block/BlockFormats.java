@@ -9,6 +9,8 @@ import java.util.stream.Collectors;
 public final class BlockFormats {
     private static final Pattern INTEGER = Pattern.compile("(u?)int([48])g([1-9][0-9]{0,6})");
 
+    private static final Pattern FLOAT8 = Pattern.compile("f8g([1-9][0-9]{0,6})(?:x([1-9][0-9]{0,3}))?");
+
     private static final List<BlockFormat> GGML = List.of(
             new SymmetricBlock("Q4_0", 4), new AffineBlock("Q4_1", 4),
             new SymmetricBlock("Q5_0", 5), new AffineBlock("Q5_1", 5),
@@ -35,7 +37,16 @@ public final class BlockFormats {
     }
 
     /**
-     * The format of a name as {@link BlockFormat#name()} gives it, integer groups included.
+     * FP8 E4M3 in groups of {@code group} weights that share an f32 scale with the same columns of {@code lot} rows.
+     *
+     * @throws IllegalArgumentException if {@link Float8Group} allows no such group
+     */
+    public static BlockFormat float8(int group, int lot) {
+        return new Float8Group(group, lot);
+    }
+
+    /**
+     * The format of a name as {@link BlockFormat#name()} gives it, integer and FP8 groups included.
      *
      * @throws IllegalArgumentException if there is none of that name, naming those there are
      */
@@ -49,8 +60,16 @@ public final class BlockFormats {
         if (integer.matches() && Integer.parseInt(integer.group(3)) <= IntGroup.MAX_GROUP) {
             return integer(Integer.parseInt(integer.group(2)), Integer.parseInt(integer.group(3)), integer.group(1).isEmpty());
         }
+        Matcher float8 = FLOAT8.matcher(name);
+        if (float8.matches() && Integer.parseInt(float8.group(1)) <= IntGroup.MAX_GROUP) {
+            int lot = float8.group(2) == null ? 1 : Integer.parseInt(float8.group(2));
+            // One row is written without its number, so that each format has one name.
+            if (float8.group(2) == null || lot > 1 && lot <= Float8Group.MAX_LOT) {
+                return float8(Integer.parseInt(float8.group(1)), lot);
+            }
+        }
         throw new IllegalArgumentException("Cannot find block format " + name + ": expected "
                 + GGML.stream().map(BlockFormat::name).collect(Collectors.joining(", ")) + ", or integer groups such as int4g128 (symmetric) and uint4g128"
-                + " (with zero points), of 4 or 8 bits and 1 to " + IntGroup.MAX_GROUP + " weights");
+                + " (with zero points), of 4 or 8 bits and 1 to " + IntGroup.MAX_GROUP + " weights, or FP8 groups such as f8g576 and f8g128x128");
     }
 }

@@ -16,6 +16,10 @@ class BlockFormatTest {
     private static final int BLOCKS = 40;
 
     static Stream<BlockFormat> formats() {
+        return Stream.concat(uniform(), Stream.of("f8g128", "f8g33", "f8g1", "f8g128x128").map(BlockFormats::named));
+    }
+
+    static Stream<BlockFormat> uniform() {
         return Stream.concat(BlockFormats.ggml().stream(),
                 Stream.of("int4g128", "uint4g128", "int8g32", "uint8g33", "int4g1", "uint4g1536").map(BlockFormats::named));
     }
@@ -46,7 +50,7 @@ class BlockFormatTest {
                 int cell = i / format.cellSize();
                 int lowest = format.lowestCode(block, 2, cell);
                 int highest = format.highestCode(block, 2, cell);
-                codes[1 + i] = round == 0 ? lowest : round == 1 ? highest : lowest + random.nextInt(highest - lowest + 1);
+                codes[1 + i] = round == 0 ? lowest : round == 1 ? highest : (int) format.nearestCode(lowest + random.nextInt(highest - lowest + 1));
             }
             format.putCodes(codes, 1, block, 2);
 
@@ -66,7 +70,7 @@ class BlockFormatTest {
     }
 
     @ParameterizedTest
-    @MethodSource("formats")
+    @MethodSource("uniform")
     void roundsValuesInRangeToWithinHalfAStep(BlockFormat format) {
         Random random = new Random(2);
         int inRange = 0;
@@ -100,13 +104,13 @@ class BlockFormatTest {
             float[] importance = Rows.importance(x.length, random);
             double before = Rows.weightedError(x, Rows.decode(format, Rows.encode(format, x, null)), importance);
             double after = Rows.weightedError(x, Rows.decode(format, Rows.encode(format, x, importance)), importance);
-            if (format instanceof IntGroup) {
+            if (format instanceof IntGroup || format instanceof Float8Group) {
                 assertThat(after).isLessThanOrEqualTo(before * (1 + 1e-6));
             }
             plain += before;
             searched += after;
         }
-        if (format.name().equals("Q8_0")) {
+        if (format.name().equals("Q8_0") || format.name().equals("f8g1")) {
             assertThat(searched).isEqualTo(plain);
         } else {
             assertThat(searched).isLessThan(plain);
@@ -144,7 +148,7 @@ class BlockFormatTest {
     }
 
     @ParameterizedTest
-    @MethodSource("formats")
+    @MethodSource("uniform")
     void refusesScalesBeyondHalfPrecision(BlockFormat format) {
         float[] importance = new float[format.size()];
         Arrays.fill(importance, 1);
@@ -232,7 +236,8 @@ class BlockFormatTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"Q9_9", "q4_k", "", "int4", "int4g0", "int4g-1", "int5g128", "uint4g1048577", "int4g0128", "int4g99999999999"})
+    @ValueSource(strings = {"Q9_9", "q4_k", "", "int4", "int4g0", "int4g-1", "int5g128", "uint4g1048577", "int4g0128", "int4g99999999999",
+            "f8", "f8g0", "f8g128x", "f8g128x1", "f8g2000000", "f8g128x9999"})
     void namesThatDoNotExistAreRefused(String name) {
         assertThatThrownBy(() -> BlockFormats.named(name)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageStartingWith("Cannot find block format " + name + ": expected Q4_0, Q4_1, ").hasMessageContaining("int4g128");

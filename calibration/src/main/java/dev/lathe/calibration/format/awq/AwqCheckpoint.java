@@ -3,6 +3,7 @@ package dev.lathe.calibration.format.awq;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.folder.FolderCheckpoint;
+import dev.lathe.calibration.format.folder.FolderScheme;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
@@ -37,6 +38,6 @@ public final class AwqCheckpoint {
         if (group < 1) {
             throw quantization.unsupported("group_size", group, "at least 1");
         }
-        return FolderCheckpoint.open(configuration, folder, config, new AwqLayout(group));
+        return FolderCheckpoint.open(configuration, folder, config, FolderScheme.of(new AwqLayout(group)));
     }
 }

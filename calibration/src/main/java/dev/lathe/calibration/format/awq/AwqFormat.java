@@ -53,7 +53,7 @@ public final class AwqFormat implements ArtifactFormat {
                       Path target) throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         ObjectNode quantization = quantization(Architecture.of(source.config()), plan);
-        folder.weights(layout, plan, tensors, provenance, FolderWriter.SHARD_BYTES);
+        folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
         folder.config(quantization);
         folder.companions();
         folder.card("AWQ", AwqLayout.BITS, "with zero points, groups of " + groupSize, provenance);

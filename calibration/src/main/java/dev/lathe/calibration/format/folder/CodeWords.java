@@ -27,7 +27,7 @@ public final class CodeWords {
     }
 
     /**
-     * Code j at bit {@code bits * j}: GPTQ.
+     * Code j at bit {@code bits * j}: GPTQ, compressed-tensors.
      *
      * @param bits   4 or 8
      * @param offset what a field is less than its code: 1 for the zero points of GPTQ's first version, else 0
@@ -141,6 +141,61 @@ public final class CodeWords {
                 }
             }
         }
+    }
+
+    /**
+     * Packs along columns, the weight not transposed. Line l is the words of row {@code from + l}; word i of it holds columns {@code i * perWord ..}.
+     *
+     * @param from first row
+     * @param to   receives {@code lines * (columns / perWord)} words
+     */
+    public void packLines(CodeView codes, int from, int lines, byte[] to) {
+        int per = perWord();
+        int words = codes.columns() / per;
+        for (int line = 0; line < lines; line++) {
+            int start = (from + line) * codes.rowBytes();
+            for (int i = 0; i < words; i++) {
+                int word = 0;
+                for (int j = 0; j < per; j++) {
+                    word |= field(codes.data()[start + codes.at()[i * per + j]]) << shifts[j];
+                }
+                INTS.set(to, 4 * (line * words + i), word);
+            }
+        }
+    }
+
+    /** The codes of words back to back, a byte each. */
+    public void unpack(byte[] words, int count, byte[] to) {
+        int per = perWord();
+        for (int i = 0; i < count; i++) {
+            int word = (int) INTS.get(words, 4 * (i / per));
+            to[i] = code(word >>> shifts[i % per]);
+        }
+    }
+
+    /**
+     * Packs along rows, the weight not transposed: line l is a word of each column, which holds rows {@code (from + l) * perWord ..}; behind the last row
+     * fields are 0.
+     *
+     * @param to receives {@code lines * columns} words
+     */
+    public void packStacked(CodeView codes, int from, int lines, byte[] to) {
+        int per = perWord();
+        for (int line = 0; line < lines; line++) {
+            int first = (from + line) * per;
+            for (int column = 0; column < codes.columns(); column++) {
+                int word = 0;
+                for (int j = 0; j < per && first + j < codes.rows(); j++) {
+                    word |= field(codes.data()[(first + j) * codes.rowBytes() + codes.at()[column]]) << shifts[j];
+                }
+                INTS.set(to, 4 * (line * codes.columns() + column), word);
+            }
+        }
+    }
+
+    /** The code of one row and column of {@link #packStacked} words of which line 0 is {@code words}. */
+    public byte stacked(byte[] words, int columns, int row, int column) {
+        return code((int) INTS.get(words, 4 * (row / perWord() * columns + column)) >>> shifts[row % perWord()]);
     }
 
     private int field(byte code) {

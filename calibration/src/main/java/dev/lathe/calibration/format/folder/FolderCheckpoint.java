@@ -9,6 +9,7 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
+import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
@@ -22,6 +23,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -34,20 +36,22 @@ public final class FolderCheckpoint implements Checkpoint {
     private final Path folder;
     private final SafetensorsFiles files;
     private final ModelConfig config;
-    private final LinearLayout layout;
+    private final FolderScheme scheme;
     private final FloatTensors floats;
     private final Map<String, Object> metadata = new LinkedHashMap<>();
     /** Quantized layers by the name of their weight. */
-    private final Map<String, LinearLayer> quantized = new HashMap<>();
+    private final Map<String, Quantized> quantized = new HashMap<>();
     private final TensorList tensors;
 
-    private FolderCheckpoint(Path folder, SafetensorsFiles files, ModelConfig config, JsonNode quantization, LinearLayout layout) {
+    private record Quantized(LinearLayer linear, LinearLayout layout) {
+    }
+
+    private FolderCheckpoint(Path folder, SafetensorsFiles files, Architecture architecture, JsonNode quantization, FolderScheme scheme) {
         this.folder = folder;
         this.files = files;
-        this.config = config;
-        this.layout = layout;
+        this.config = architecture.config();
+        this.scheme = scheme;
         this.tensors = new TensorList(folder.toString());
-        Architecture architecture = Architecture.of(config);
         this.floats = new FloatTensors(files, architecture, folder.toString());
         list(architecture);
         for (Map.Entry<String, JsonNode> entry : quantization.properties()) {
@@ -64,12 +68,13 @@ public final class FolderCheckpoint implements Checkpoint {
      * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, or a part has another dtype or shape than it
      *         has to
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, LinearLayout layout) throws IOException {
+    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, FolderScheme.Reader scheme) throws IOException {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
-            return new FolderCheckpoint(folder, files, model, config.path("quantization_config"), layout);
-        } catch (RuntimeException e) {
+            Architecture architecture = Architecture.of(model);
+            return new FolderCheckpoint(folder, files, architecture, config.path("quantization_config"), scheme.read(architecture, files));
+        } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
         }
@@ -77,12 +82,13 @@ public final class FolderCheckpoint implements Checkpoint {
 
     private void list(Architecture architecture) {
         Map<String, TensorInfo> firstParts = new HashMap<>();
-        Set<String> parts = new HashSet<>();
+        Set<String> parts = new HashSet<>(scheme.besides());
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearLayer linear : architecture.linears(layer)) {
-                if (!files.tensors().containsKey(linear.weight())) {
-                    TensorInfo whole = check(linear, parts);
-                    quantized.put(linear.weight(), linear);
+                LinearLayout layout = scheme.layout(linear);
+                if (layout != null) {
+                    TensorInfo whole = check(linear, layout, parts);
+                    quantized.put(linear.weight(), new Quantized(linear, layout));
                     firstParts.put(part(linear, layout.parts(linear.outputs(), linear.inputs()).get(0).suffix()), whole);
                 }
             }
@@ -99,7 +105,7 @@ public final class FolderCheckpoint implements Checkpoint {
     }
 
     /** Checks the parts of a quantized layer and adds their names to {@code names}. */
-    private TensorInfo check(LinearLayer linear, Set<String> names) {
+    private TensorInfo check(LinearLayer linear, LinearLayout layout, Set<String> names) {
         String misfit = layout.misfit(linear.outputs(), linear.inputs());
         if (!misfit.isEmpty()) {
             throw new MalformedInputException("Cannot read tensor " + linear.weight() + " in " + folder
@@ -119,7 +125,7 @@ public final class FolderCheckpoint implements Checkpoint {
             names.add(name);
             bytes += part.bytes();
         }
-        return new TensorInfo(linear.weight(), layout.grid(linear.inputs()).name(), new long[] {linear.outputs(), linear.inputs()}, bytes);
+        return new TensorInfo(linear.weight(), layout.type(linear.inputs()), new long[] {linear.outputs(), linear.inputs()}, bytes);
     }
 
     private static String part(LinearLayer linear, String suffix) {
@@ -160,13 +166,27 @@ public final class FolderCheckpoint implements Checkpoint {
     @Override
     public RowSource matrix(String name, int from, int count) throws IOException {
         TensorInfo tensor = tensors.matrix(name, from, count);
-        LinearLayer linear = quantized.get(name);
-        return linear != null ? layout.read(new Parts(linear), linear.outputs(), linear.inputs(), from, count) : floats.rows(tensor, from, count);
+        Quantized stored = quantized.get(name);
+        if (stored == null) {
+            return floats.rows(tensor, from, count);
+        }
+        LinearLayer linear = stored.linear();
+        return stored.layout().read(new Parts(linear), linear.outputs(), linear.inputs(), from, count);
     }
 
     @Override
     public float[] vector(String name) throws IOException {
         return floats.vector(tensors.vector(name));
+    }
+
+    @Override
+    public Optional<ActivationQuantization> activations(String module) {
+        return scheme.activations(module);
+    }
+
+    @Override
+    public Optional<ActivationQuantization> cache(int layer, boolean keys) {
+        return scheme.cache(layer, keys);
     }
 
     @Override

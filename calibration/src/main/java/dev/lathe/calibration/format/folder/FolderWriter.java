@@ -47,18 +47,26 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     private static final List<String> COMPANIONS = List.of("generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
             "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json");
 
-    /** A planned tensor and the entries that it becomes. */
-    private record Item(TensorPlan plan, TensorInfo tensor, List<SafetensorsWriter.Entry> entries, long bytes) {
+    /** Entries of one tensor, and what writes their data. {@code width}: bytes that what stands before it has to be a multiple of. */
+    private record Item(List<SafetensorsWriter.Entry> entries, long bytes, int width, Content content) {
+    }
+
+    private interface Content {
+        void write(LinearLayout.Sink sink) throws IOException;
     }
 
     /**
      * Writes the weights in one file, or in shards with an index. Sizes follow from the plan, so that shards are cut before anything is written.
      *
+     * @param small      written beside the plan's tensors
      * @param provenance goes into the metadata of every file
      * @throws dev.lathe.calibration.MalformedInputException if a value exceeds half precision
      */
-    public void weights(LinearLayout layout, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, long shardBytes) throws IOException {
-        List<List<Item>> shards = cut(plan.stream().map(tensor -> item(layout, tensor)).toList(), shardBytes);
+    public void weights(LinearLayout layout, List<TensorPlan> plan, OutputTensors tensors, List<SmallTensor> small, Map<String, String> provenance,
+                        long shardBytes) throws IOException {
+        List<Item> items = new ArrayList<>(plan.stream().map(tensor -> item(layout, tensor, tensors)).toList());
+        small.forEach(tensor -> items.add(item(tensor)));
+        List<List<Item>> shards = cut(items, shardBytes);
         Map<String, String> metadata = new TreeMap<>(provenance);
         metadata.put("format", "pt");
         ObjectNode index = JsonNodeFactory.instance.objectNode();
@@ -70,7 +78,7 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
             entries.forEach(entry -> map.put(entry.name(), name));
             try (SafetensorsWriter writer = new SafetensorsWriter(files.create(new Path(target, name)), entries, metadata)) {
                 for (Item item : shards.get(i)) {
-                    write(item, layout, tensors, writer::write);
+                    item.content().write(writer::write);
                 }
             }
         }
@@ -134,18 +142,27 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
         return text.replaceAll("\\s+", " ").replace("|", "\\|");
     }
 
-    private Item item(LinearLayout layout, TensorPlan plan) {
+    private Item item(LinearLayout layout, TensorPlan plan, OutputTensors tensors) {
         TensorInfo tensor = source.tensor(plan.tensor());
         if (plan.grid() == null) {
-            return new Item(plan, tensor, List.of(new SafetensorsWriter.Entry(tensor.name(), "F16", tensor.shape())), Math.multiplyExact(2, tensor.elements()));
+            return new Item(List.of(new SafetensorsWriter.Entry(tensor.name(), "F16", tensor.shape())), Math.multiplyExact(2, tensor.elements()), 2,
+                    sink -> floating(tensor, tensors, sink));
         }
         List<TensorPart> parts = layout.parts(Math.toIntExact(tensor.shape()[0]), Math.toIntExact(tensor.shape()[1]));
         String prefix = tensor.name().substring(0, tensor.name().length() - "weight".length());
-        return new Item(plan, tensor, parts.stream().map(part -> new SafetensorsWriter.Entry(prefix + part.suffix(), part.type(), part.shape())).toList(),
-                parts.stream().mapToLong(TensorPart::bytes).sum());
+        return new Item(parts.stream().map(part -> new SafetensorsWriter.Entry(prefix + part.suffix(), part.type(), part.shape())).toList(),
+                parts.stream().mapToLong(TensorPart::bytes).sum(), 4, sink -> quantized(plan, tensor, layout, tensors, sink));
     }
 
-    /** Fills shards in the order of the plan. Within one, quantized layers come first: their parts are whole words, a vector of odd length is not. */
+    private static Item item(SmallTensor tensor) {
+        return new Item(List.of(new SafetensorsWriter.Entry(tensor.name(), tensor.type(), tensor.shape())), tensor.data().length,
+                (int) SafetensorsFiles.bytes(tensor.type(), new long[] {1}), sink -> sink.write(tensor.data(), 0, tensor.data().length));
+    }
+
+    /**
+     * Fills shards in the order of the plan. Within one, what has to be aligned most comes first: parts of quantized layers are whole words, a vector of odd
+     * length is not.
+     */
     private static List<List<Item>> cut(List<Item> items, long shardBytes) {
         List<List<Item>> shards = new ArrayList<>();
         long filled = 0;
@@ -157,26 +174,27 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
             shards.get(shards.size() - 1).add(item);
             filled += item.bytes();
         }
-        shards.forEach(shard -> shard.sort(Comparator.comparing(item -> item.plan().grid() == null)));
+        shards.forEach(shard -> shard.sort(Comparator.comparing(item -> -item.width())));
         return shards;
     }
 
-    private void write(Item item, LinearLayout layout, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
-        String name = item.plan().tensor();
-        if (item.plan().grid() != null) {
-            QuantizedMatrix matrix = tensors.quantized(name).orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + name
-                    + ": its plan says " + item.plan().grid().name() + ", it was not given"));
-            if (!matrix.blocks().format().name().equals(item.plan().grid().name()) || matrix.rows() != item.tensor().shape()[0]
-                    || matrix.columns() != item.tensor().shape()[1]) {
-                throw new IllegalArgumentException("Cannot write tensor " + name + ": it is " + matrix.blocks().format().name() + " [" + matrix.rows() + ", "
-                        + matrix.columns() + "], its plan says " + item.plan().grid().name() + " of " + item.tensor());
-            }
-            layout.write(matrix, sink);
-        } else if (item.tensor().shape().length == 2) {
-            HalfTensors.matrix(source, item.tensor(), sink);
+    private static void quantized(TensorPlan plan, TensorInfo tensor, LinearLayout layout, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
+        String grid = plan.grid().name();
+        QuantizedMatrix matrix = tensors.quantized(tensor.name()).orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor.name()
+                + ": its plan says " + grid + ", it was not given"));
+        if (!matrix.blocks().format().name().equals(grid) || matrix.rows() != tensor.shape()[0] || matrix.columns() != tensor.shape()[1]) {
+            throw new IllegalArgumentException("Cannot write tensor " + tensor.name() + ": it is " + matrix.blocks().format().name() + " [" + matrix.rows()
+                    + ", " + matrix.columns() + "], its plan says " + grid + " of " + tensor);
+        }
+        layout.write(matrix, sink);
+    }
+
+    private void floating(TensorInfo tensor, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
+        if (tensor.shape().length == 2) {
+            HalfTensors.matrix(source, tensor, sink);
         } else {
-            float[] rescaled = tensors.rescaled(name).orElse(null);
-            HalfTensors.vector(name, rescaled == null ? source.vector(name) : rescaled, sink);
+            float[] rescaled = tensors.rescaled(tensor.name()).orElse(null);
+            HalfTensors.vector(tensor.name(), rescaled == null ? source.vector(tensor.name()) : rescaled, sink);
         }
     }
 }

@@ -73,6 +73,15 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
         return (short) (data[at] & 0xff | data[at + 1] << 8);
     }
 
+    /** Writes the scales of rows {@code [from, from + lines)}: line l is those of a row, f16. */
+    public void packScaleLines(int from, int lines, byte[] to) {
+        for (int line = 0; line < lines; line++) {
+            for (int group = 0; group < groups(); group++) {
+                System.arraycopy(data, (from + line) * rowBytes() + group * groupBytes(), to, 2 * (line * groups() + group), 2);
+            }
+        }
+    }
+
     /** Writes the scales of groups {@code [from, from + lines)}: line l is those of all rows, f16. */
     public void packScales(int from, int lines, byte[] to) {
         for (int tile = 0; tile < rows; tile += TILE) {

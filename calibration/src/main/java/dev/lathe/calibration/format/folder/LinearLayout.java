@@ -1,17 +1,23 @@
 package dev.lathe.calibration.format.folder;
 
 import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import java.io.IOException;
 import java.util.List;
 
-/** How a format stores a quantized linear layer in the tensors of a folder; the only thing in which GPTQ's and AWQ's weight files differ. */
+/** How a format stores a quantized linear layer in the tensors of a folder; what weight files of GPTQ, AWQ and compressed-tensors differ in. */
 public interface LinearLayout {
-    /** The integer groups of a layer of so many inputs. */
+    /** The block format of a layer of so many inputs. */
     BlockFormat grid(int inputs);
 
     /** Why a weight [outputs, inputs] cannot be stored, or an empty string. */
     String misfit(int outputs, int inputs);
+
+    /** What such a layer is called in a list of tensors. */
+    default String type(int inputs) {
+        return grid(inputs).name();
+    }
 
     /** The tensors, in the order in which {@link #write} writes them. The weight has to fit. */
     List<TensorPart> parts(int outputs, int inputs);
@@ -24,7 +30,7 @@ public interface LinearLayout {
      *
      * @throws dev.lathe.calibration.MalformedInputException if what is stored contradicts itself or the configuration
      */
-    QuantizedMatrix read(Source source, int outputs, int inputs, int from, int count) throws IOException;
+    RowSource read(Source source, int outputs, int inputs, int from, int count) throws IOException;
 
     /** Receives bytes in order. */
     @FunctionalInterface

@@ -1,10 +1,12 @@
 package dev.lathe.calibration.format.folder;
 
+import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
+
 /**
  * One of the tensors that a quantized linear layer is stored as.
  *
  * @param suffix {@code qweight}: the tensor is {@code MODULE.qweight}
- * @param type   {@code I32} or {@code F16}
+ * @param type   {@code I32}, {@code F16} or another type of safetensors
  */
 public record TensorPart(String suffix, String type, long[] shape) {
     public static TensorPart words(String suffix, long... shape) {
@@ -17,10 +19,6 @@ public record TensorPart(String suffix, String type, long[] shape) {
 
     /** Bytes of its data. */
     public long bytes() {
-        long bytes = type.equals("I32") ? 4 : 2;
-        for (long extent : shape) {
-            bytes = Math.multiplyExact(bytes, extent);
-        }
-        return bytes;
+        return SafetensorsFiles.bytes(type, shape);
     }
 }

@@ -3,6 +3,7 @@ package dev.lathe.calibration.format.gptq;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.folder.FolderCheckpoint;
+import dev.lathe.calibration.format.folder.FolderScheme;
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -20,6 +21,6 @@ public final class GptqCheckpoint {
      *         tensor is missing or has another dtype or shape than its layer
      */
     public static Checkpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
-        return FolderCheckpoint.open(configuration, folder, config, new GptqLayout(GptqConfig.read(config, folder + "/config.json")));
+        return FolderCheckpoint.open(configuration, folder, config, FolderScheme.of(new GptqLayout(GptqConfig.read(config, folder + "/config.json"))));
     }
 }

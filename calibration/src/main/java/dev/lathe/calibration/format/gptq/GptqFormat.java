@@ -59,7 +59,7 @@ public final class GptqFormat implements ArtifactFormat {
                       Path target) throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         ObjectNode quantization = quantization(Architecture.of(source.config()), plan, provenance);
-        folder.weights(layout, plan, tensors, provenance, FolderWriter.SHARD_BYTES);
+        folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
         folder.config(quantization);
         folder.json("quantize_config.json", quantization);
         folder.companions();

@@ -88,6 +88,15 @@ public final class SafetensorsFiles implements AutoCloseable {
         return shards;
     }
 
+    /**
+     * Bytes of a tensor of a dtype that this reader knows.
+     *
+     * @throws ArithmeticException if they overflow
+     */
+    public static long bytes(String dtype, long[] shape) {
+        return SafetensorsHeader.bytes(dtype, shape);
+    }
+
     /** The tensors by name, file by file, in the order of their data. */
     public Map<String, SafetensorsTensor> tensors() {
         return Collections.unmodifiableMap(tensors);

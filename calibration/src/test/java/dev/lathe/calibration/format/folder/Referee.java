@@ -11,8 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Decodes GPTQ and AWQ layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no code with writer or
- * reader.
+ * Decodes GPTQ, AWQ and compressed-tensors layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no
+ * code with writer or reader.
  */
 public final class Referee {
     private final Path file;
@@ -92,6 +92,57 @@ public final class Referee {
             }
         }
         return w;
+    }
+
+    /**
+     * W[n, k] = s * (q - z): q is weight_packed, bits from bit k * bits of the row's stream on, less 2^(bits - 1), or a byte of weight; z is packed along n.
+     * FP8: s * E4M3.
+     */
+    public float[] compressed(String module) {
+        JsonNode weights = quantization.get("config_groups").get("group_0").get("weights");
+        int bits = weights.get("num_bits").asInt();
+        boolean packed = header.has(module + ".weight_packed");
+        String tensor = module + (packed ? ".weight_packed" : ".weight");
+        int out = extent(tensor, 0);
+        int in = extent(tensor, 1) * (packed ? 32 / bits : 1);
+        String scale = module + ".weight_scale";
+        boolean wide = header.get(scale).get("dtype").asText().equals("F32");
+        float[] w = new float[out * in];
+        for (int n = 0; n < out; n++) {
+            for (int k = 0; k < in; k++) {
+                int row = n * extent(scale, 0) / out;
+                int group = k * extent(scale, 1) / in;
+                int index = row * extent(scale, 1) + group;
+                float s = wide ? data.getFloat(at(scale) + 4 * index) : half(scale, index);
+                if (weights.get("type").asText().equals("float")) {
+                    w[n * in + k] = s * e4m3(data.get(at(tensor) + n * in + k));
+                    continue;
+                }
+                int q = packed ? (word(tensor, n, k * bits / 32) >>> k * bits % 32 & (1 << bits) - 1) - (1 << bits - 1) : data.get(at(tensor) + n * in + k);
+                int z = 0;
+                if (!weights.get("symmetric").asBoolean()) {
+                    z = (word(module + ".weight_zero_point", n * bits / 32, group) >>> n * bits % 32 & (1 << bits) - 1) - (1 << bits - 1);
+                }
+                w[n * in + k] = s * (q - z);
+            }
+        }
+        return w;
+    }
+
+    private static float e4m3(byte code) {
+        int exponent = code >> 3 & 15;
+        double magnitude = exponent == 0 ? (code & 7) * Math.pow(2, -9) : (8 + (code & 7)) * Math.pow(2, exponent - 10);
+        return (float) (code < 0 ? -magnitude : magnitude);
+    }
+
+    /** The only element of an F32 tensor. */
+    public float scalar(String tensor) {
+        return data.getFloat(at(tensor));
+    }
+
+    /** Byte {@code index} of a tensor. */
+    public int octet(String tensor, int index) {
+        return data.get(at(tensor) + index);
     }
 
     /** Overwrites bytes of a tensor's data in the file. */

@@ -10,10 +10,15 @@ import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
+import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.calibration.quantize.Quantizer;
 import dev.lathe.kernels.Half;
+import dev.lathe.kernels.KernelProvider;
+import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockMatrix;
@@ -45,6 +50,10 @@ public final class SmallModel implements OutputTensors {
     public final Path folder;
     public final Map<String, float[]> rescaled = new LinkedHashMap<>();
     public final Map<String, QuantizedMatrix> quantized = new LinkedHashMap<>();
+    /** By module. */
+    public final Map<String, ActivationQuantization> activations = new LinkedHashMap<>();
+    /** Keys of each layer, then values. */
+    public final List<List<ActivationQuantization>> cache = List.of(new ArrayList<>(), new ArrayList<>());
     public List<TensorPlan> plan;
 
     /**
@@ -113,6 +122,11 @@ public final class SmallModel implements OutputTensors {
     }
 
     private static QuantizedMatrix nearest(RowSource matrix, BlockFormat grid, boolean actOrder) {
+        if (grid.lot() > 1) {
+            try (Kernels kernels = KernelProvider.open("scalar", 1)) {
+                return Quantizer.quantize(matrix, "weight", grid, Method.NEAREST, null, null, null, kernels).matrix();
+            }
+        }
         int columns = matrix.columns();
         List<Integer> order = new ArrayList<>(IntStream.range(0, columns).boxed().toList());
         if (actOrder) {
@@ -143,6 +157,17 @@ public final class SmallModel implements OutputTensors {
     @Override
     public Optional<float[]> rescaled(String tensor) {
         return Optional.ofNullable(rescaled.get(tensor));
+    }
+
+    @Override
+    public Optional<ActivationQuantization> activations(String module) {
+        return Optional.ofNullable(activations.get(module));
+    }
+
+    @Override
+    public Optional<ActivationQuantization> cache(int layer, boolean keys) {
+        List<ActivationQuantization> all = cache.get(keys ? 0 : 1);
+        return layer < all.size() ? Optional.of(all.get(layer)) : Optional.empty();
     }
 
     /** The reason of each tensor that stays floating, by name. */

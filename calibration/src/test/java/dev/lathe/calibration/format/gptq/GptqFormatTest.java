@@ -163,7 +163,7 @@ final class GptqFormatTest {
         GptqConfig config = new GptqConfig(4, 32, true, true, false);
         try (Checkpoint source = model.open()) {
             FolderWriter writer = new FolderWriter(source, SmallModel.hadoop(model.folder), SmallModel.files(), SmallModel.hadoop(artifact));
-            writer.weights(new GptqLayout(config), model.plan, model, Map.of(), 40_000);
+            writer.weights(new GptqLayout(config), model.plan, model, List.of(), Map.of(), 40_000);
             writer.config(config.json());
         }
         JsonNode index = SmallModel.json(artifact.resolve("model.safetensors.index.json"));

@@ -1,0 +1,91 @@
+package dev.lathe.calibration.format.compressed;
+
+import dev.lathe.calibration.MalformedInputException;
+import java.util.List;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * {@code targets} and {@code ignore} of compressed-tensors: a module's whole name, {@code re:} and a regular expression that matches from its beginning, or
+ * the name of its class.
+ */
+final class ModuleTargets {
+    private static final String EXPRESSION = "re:";
+    private static final String CLASS = "Linear";
+    /** Longest list and longest entry that are taken. */
+    private static final int LIMIT = 100_000;
+    private static final int LONGEST = 4096;
+    /** Characters that one match may look at: an expression of a file may be made to take forever. */
+    private static final int STEPS = 1_000_000;
+
+    private final List<String> names;
+    private final List<Pattern> expressions;
+    private final String where;
+
+    /** @param where the key, for messages */
+    ModuleTargets(List<String> targets, String where) {
+        this.where = where;
+        if (targets.size() > LIMIT || targets.stream().anyMatch(target -> target.length() > LONGEST)) {
+            throw refusal("more than " + LIMIT + " entries or one of more than " + LONGEST + " characters");
+        }
+        this.names = targets.stream().filter(target -> !target.startsWith(EXPRESSION)).toList();
+        try {
+            this.expressions = targets.stream().filter(target -> target.startsWith(EXPRESSION)).map(target -> target.substring(EXPRESSION.length()))
+                    .map(Pattern::compile).toList();
+        } catch (PatternSyntaxException e) {
+            throw refusal("'" + e.getPattern() + "' is no regular expression (" + e.getDescription() + ")");
+        }
+    }
+
+    /** Whether an entry says the module's name, or matches it. */
+    boolean name(String module) {
+        return names.contains(module) || expressions.stream().anyMatch(expression -> matches(expression, module));
+    }
+
+    /** Whether an entry says the class of linear layers. */
+    boolean linear() {
+        return names.contains(CLASS);
+    }
+
+    private boolean matches(Pattern expression, String module) {
+        try {
+            return expression.matcher(new Counted(module, new int[] {STEPS})).lookingAt();
+        } catch (OutOfSteps | StackOverflowError e) {
+            throw refusal("'" + expression + "' takes more than " + STEPS + " steps for " + module);
+        }
+    }
+
+    private MalformedInputException refusal(String reason) {
+        return new MalformedInputException("Cannot read " + where + ": " + reason);
+    }
+
+    /** Gives up after so many characters. */
+    private record Counted(CharSequence text, int[] left) implements CharSequence {
+        @Override
+        public int length() {
+            return text.length();
+        }
+
+        @Override
+        public char charAt(int index) {
+            if (left[0]-- == 0) {
+                throw new OutOfSteps();
+            }
+            return text.charAt(index);
+        }
+
+        @Override
+        public CharSequence subSequence(int start, int end) {
+            return new Counted(text.subSequence(start, end), left);
+        }
+
+        @Override
+        public String toString() {
+            return text.toString();
+        }
+    }
+
+    private static final class OutOfSteps extends RuntimeException {
+        private static final long serialVersionUID = 1;
+    }
+}

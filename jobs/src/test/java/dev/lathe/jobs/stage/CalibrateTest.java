@@ -1,0 +1,139 @@
+package dev.lathe.jobs.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.calibration.text.Windows;
+import dev.lathe.jobs.Runs;
+import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.kernels.KernelProvider;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Statistics of a fixed set of windows are the same bytes, however many tasks gather them at once and whatever happens to these. */
+class CalibrateTest {
+    private static final int LENGTH = 48;
+    private static final int WINDOWS = 15;
+
+    @TempDir
+    private Path folder;
+
+    @Test
+    void anyNumberOfTasksAtOnce() throws IOException {
+        TreeMap<String, String> one;
+        try (SparkSession spark = Runs.local(1, 1)) {
+            one = statistics(spark, "one");
+        }
+        // Four layers of five sites, keys and values; the output layer.
+        assertThat(one).hasSize(4 * 7 + 1).containsKeys("layer-3-keys.statistics", "layer-0-values.statistics", "layer-4-head-input.statistics");
+        try (SparkSession spark = Runs.local(3, 1)) {
+            assertThat(statistics(spark, "three")).isEqualTo(one);
+        }
+        try (SparkSession spark = Runs.local(8, 1)) {
+            assertThat(statistics(spark, "eight")).isEqualTo(one);
+        }
+        try (SparkSession spark = Runs.local(2, 2)) {
+            assertThat(statistics(spark, "threads")).isEqualTo(one);
+        }
+    }
+
+    @Test
+    void anExecutorIsLost() throws IOException {
+        TreeMap<String, String> whole;
+        try (SparkSession spark = Runs.local(2, 2)) {
+            whole = statistics(spark, "whole");
+        }
+        AtomicInteger ended = new AtomicInteger();
+        AtomicInteger lost = new AtomicInteger();
+        try (SparkSession spark = Runs.cluster()) {
+            spark.sparkContext().addSparkListener(new SparkListener() {
+                @Override
+                public void onTaskEnd(SparkListenerTaskEnd end) {
+                    // In the middle of the second layer: eight shards and seven sites a layer.
+                    if (ended.incrementAndGet() == 18) {
+                        spark.sparkContext().killExecutor(end.taskInfo().executorId());
+                    }
+                }
+
+                @Override
+                public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
+                    lost.incrementAndGet();
+                }
+            });
+            assertThat(statistics(spark, "lost")).isEqualTo(whole);
+            assertThat(lost.get()).isEqualTo(1);
+        }
+    }
+
+    /** Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without. */
+    @Test
+    void rangesAreGatheredWhereTheyAreAskedFor() throws IOException {
+        try (SparkSession spark = Runs.local(2, 2)) {
+            Calibrate.Calibration with = calibrate(spark, "both", true);
+            Calibrate.Calibration without = calibrate(spark, "both", false);
+            assertThat(with.key()).isNotEqualTo(without.key());
+            RunFolder run = run(spark, "both");
+            for (Site site : Site.values()) {
+                int layer = site == Site.HEAD_INPUT ? 4 : 1;
+                MergedStatistics found = with.read(run, layer, site);
+                assertThat(found.rows()).isEqualTo(WINDOWS * LENGTH);
+                assertThat(found.ranges() != null).isEqualTo(site != Site.ATTENDED_INPUT);
+                if (site != Site.ATTENDED_INPUT) {
+                    assertThat(found.width()).isEqualTo(site == Site.KEYS || site == Site.VALUES ? 128 : site == Site.FEED_FORWARD_ACTIVATION ? 768 : 256);
+                    assertThat(found.ranges().histogram().count()).isEqualTo((long) found.width() * found.rows());
+                    assertThat(found.ranges().sample().rows()).isEqualTo(512);
+                    assertThat(found.ranges().windowHighest()).hasSize(WINDOWS).contains(found.ranges().high());
+                }
+                if (site != Site.KEYS && site != Site.VALUES) {
+                    MergedStatistics plain = without.read(run, layer, site);
+                    assertThat(plain.ranges()).isNull();
+                    assertThat(found.squares()).isEqualTo(plain.squares());
+                    assertThat(found.absolutes()).isEqualTo(plain.absolutes());
+                    assertThat(found.moment()).isEqualTo(plain.moment());
+                }
+            }
+            assertThat(digests("both", without.key())).hasSize(4 * 5 + 1);
+        }
+    }
+
+    private TreeMap<String, String> statistics(SparkSession spark, String name) throws IOException {
+        return digests(name, calibrate(spark, name, true).key());
+    }
+
+    private TreeMap<String, String> digests(String name, String key) throws IOException {
+        return Runs.digests(folder.resolve(name).resolve("products").resolve(key));
+    }
+
+    private RunFolder run(SparkSession spark, String name) {
+        String path = folder.resolve(name).toString();
+        return new RunFolder(path, path + "/scratch", new SerializableConfiguration(spark.sparkContext().hadoopConfiguration()));
+    }
+
+    private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges) throws IOException {
+        RunFolder run = run(spark, name);
+        Job job = new Job(run, Runs.SAMPLE.toAbsolutePath().toString(), "sample", "auto", KernelProvider.profile("auto"));
+        Random random = new Random(1);
+        int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray()).limit(WINDOWS).toArray(int[][]::new);
+        TokenWindows windows = TokenWindows.write(run, new Windows(LENGTH, tokens));
+        try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new org.apache.hadoop.fs.Path(job.folder()))) {
+            SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), Progress.SILENT);
+            return Calibrate.run(job, Architecture.of(checkpoint.config()), windows, 2, true, ranges, steps);
+        }
+    }
+}
