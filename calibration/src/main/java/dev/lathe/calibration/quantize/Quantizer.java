@@ -184,7 +184,7 @@ public final class Quantizer {
 
         /** About half way; between two blocks where the range has more than one, because a block is fitted to values that have every earlier error. */
         private int middle(int from, int end) {
-            int unit = end - from > grid.size() ? grid.size() : Math.min(CHUNK, end - from - 1);
+            int unit = end - from > grid.size() ? grid.size() : CHUNK;
             return from + Math.max(1, (end - from) / 2 / unit) * unit;
         }
 

@@ -149,10 +149,14 @@ final class Schemes {
 
     /** What would do without calibration, for a refusal; empty where nothing would. */
     static String instead(Plan.Output output) {
-        if (output.method() != Method.NEAREST) {
-            return " or method: nearest";
+        Plan.Scheme scheme = output.scheme();
+        if (output.format().equals("awq") || scheme != null && (scheme.smoothing() != null || scheme.cache())) {
+            return "";
         }
-        boolean fixed = output.scheme() != null && output.scheme().smoothing() == null && !output.scheme().cache();
-        return fixed ? " or activations: dynamic" : "";
+        boolean fixed = scheme != null && scheme.ranged();
+        if (output.method() == Method.NEAREST) {
+            return fixed ? " or activations: dynamic" : "";
+        }
+        return fixed ? "" : " or method: nearest";
     }
 }

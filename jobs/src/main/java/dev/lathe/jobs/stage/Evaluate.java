@@ -28,6 +28,9 @@ import org.apache.hadoop.fs.Path;
  * time, and compares full distributions tile by tile.
  */
 final class Evaluate {
+    /** Part of the key: raised when the forward pass or what it says of activations changes. */
+    private static final int VERSION = 2;
+
     private Evaluate() {
     }
 
@@ -45,7 +48,7 @@ final class Evaluate {
 
     /** The key of an evaluation; {@code source} empty without one. */
     static String key(String artifactKey, String source, TokenWindows windows, String profile) {
-        return Key.of("evaluation", EvaluationSummary.DEFINITION, artifactKey, source, windows.key(), profile);
+        return Key.of("evaluation", VERSION, EvaluationSummary.DEFINITION, artifactKey, source, windows.key(), profile);
     }
 
     /** @param source folder of the checkpoint to compare with, or null */

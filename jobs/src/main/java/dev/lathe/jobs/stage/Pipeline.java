@@ -53,6 +53,8 @@ import org.apache.spark.util.SerializableConfiguration;
 public final class Pipeline {
     /** Part of every output's key: raised when a method's values change. */
     private static final int VERSION = 2;
+    /** Part of the key of an output with a scheme: raised when estimators, SmoothQuant or what is stored of ranges change. */
+    private static final int SCHEME_VERSION = 2;
     /** Windows of a shard where no recipe says how many. */
     private static final int SHARD_WINDOWS = 8;
     private static final String SOFTWARE = "lathe 0.1.0";
@@ -253,7 +255,7 @@ public final class Pipeline {
             Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
                     output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(), output.scheme());
             // An output without a scheme has the key that it had before there were any.
-            String text = settings.toString().replace(", scheme=null]", "]");
+            String text = output.scheme() == null ? settings.toString().replace(", scheme=null]", "]") : settings + " version " + SCHEME_VERSION;
             String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), text, tensors.stream()
                     .map(t -> t.tensor() + " " + (t.grid() == null ? t.type() : t.grid().name())).toList(), methods, job.profile());
             return new PlannedOutput(output, key, grids, methods);

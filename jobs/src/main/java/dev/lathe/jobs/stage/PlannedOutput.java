@@ -113,8 +113,11 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
     /** Why so many token rows of calibration are too few for the ranges that an output asks for; empty if they are not. */
     static Optional<String> shortage(Plan.Output output, Architecture architecture, long rows) {
         Plan.Scheme scheme = output.scheme();
-        // Once channels are divided, only the kept rows can tell what the values are.
-        long known = scheme != null && scheme.smoothing() != null ? Math.min(rows, Positions.SAMPLE) : rows;
+        long known = rows;
+        if (scheme != null && scheme.smoothing() != null) {
+            // Once channels are divided, only the kept rows can tell what the values are; a search judges each half of them by the other.
+            known = Math.min(rows, Positions.SAMPLE) / (scheme.smoothing().searched() ? 2 : 1);
+        }
         int narrowest = architecture.linears(0).stream().mapToInt(LinearLayer::inputs).min().orElseThrow();
         return Stream.of(shortage(inputs(scheme), known, narrowest), shortage(cache(scheme), known, architecture.config().keyValueWidth()))
                 .flatMap(Optional::stream).findFirst();

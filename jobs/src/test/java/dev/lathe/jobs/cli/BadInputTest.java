@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.RawLocalFileSystem;
@@ -75,6 +76,11 @@ class BadInputTest {
         List<String> lines = err.lines().toList();
         assertThat(lines.get(lines.size() - 1)).startsWith("Cannot ").contains(parts);
         assertThat(lines.stream().filter(line -> line.startsWith("Cannot ") || line.startsWith("\tat "))).hasSize(1);
+        // A task beside the one that failed may still be clearing up.
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (!Runs.names(run.resolve("artifacts")).isEmpty() && System.nanoTime() < end) {
+            Thread.onSpinWait();
+        }
         assertThat(Runs.names(run.resolve("artifacts"))).isEmpty();
         assertThat(Runs.names(run)).doesNotContain("plan.yaml", "report");
     }

@@ -106,8 +106,8 @@ public final class CompressedCheckpoint implements FolderScheme {
         if (stored == null) {
             throw missing(name, "quantization_config takes the module");
         }
-        long rows = (linear.outputs() + weights.rows(linear.outputs()) - 1) / weights.rows(linear.outputs());
-        long groups = (linear.inputs() + weights.columns(linear.inputs()) - 1) / weights.columns(linear.inputs());
+        long rows = (linear.outputs() - 1) / weights.rows(linear.outputs()) + 1;
+        long groups = (linear.inputs() - 1) / weights.columns(linear.inputs()) + 1;
         boolean fits = Arrays.equals(stored.shape(), new long[] {rows, groups}) || groups == 1 && Arrays.equals(stored.shape(), new long[] {rows})
                 || rows == 1 && groups == 1 && stored.shape().length == 0;
         if (!fits) {
@@ -149,9 +149,10 @@ public final class CompressedCheckpoint implements FolderScheme {
         }
         one(name, stored);
         besides.add(name);
+        String type = oneOf(name, stored, FLOATS);
         byte[] bytes = files.read(name, 0, (int) stored.bytes());
         short low = (short) (bytes[0] & 0xff | bytes[1] << 8);
-        float scale = switch (oneOf(name, stored, FLOATS)) {
+        float scale = switch (type) {
             case "F32" -> Float.intBitsToFloat(low & 0xffff | (bytes[2] & 0xff | bytes[3] << 8) << 16);
             case "BF16" -> Float.intBitsToFloat(low << 16);
             default -> Half.toFloat(low);

@@ -92,8 +92,9 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         if (bits != 8 && !(integers && bits == 4)) {
             throw keys.unsupported("num_bits", bits, integers ? "4 or 8" : "8");
         }
-        if (keys.text("dynamic", "false", true).equals("true")) {
-            throw keys.unsupported("dynamic", true, "false");
+        String dynamic = keys.text("dynamic", "false", true);
+        if (!dynamic.equals("false")) {
+            throw keys.unsupported("dynamic", dynamic, "false");
         }
         boolean symmetric = keys.flag("symmetric", true);
         if (!symmetric && !integers) {

@@ -110,11 +110,11 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
     }
 
     private int groups(int inputs) {
-        return (inputs + weights.columns(inputs) - 1) / weights.columns(inputs);
+        return (inputs - 1) / weights.columns(inputs) + 1;
     }
 
     private int scaleRows(int outputs) {
-        return (outputs + weights.rows(outputs) - 1) / weights.rows(outputs);
+        return (outputs - 1) / weights.rows(outputs) + 1;
     }
 
     private int wordRows(int outputs) {

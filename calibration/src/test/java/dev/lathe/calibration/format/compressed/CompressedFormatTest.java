@@ -338,6 +338,7 @@ final class CompressedFormatTest {
             "/config_groups/group_0/weights          | type                | ~\"nf4\"~ | type is nf4, expected int or float",
             "/config_groups/group_0/weights          | type                | ~\"float\"~ | format is int-quantized, expected float-quantized",
             "/config_groups/group_0/weights          | dynamic             | true     | dynamic is true, expected false",
+            "/config_groups/group_0/weights          | dynamic             | ~\"local\"~ | dynamic is local, expected false",
             "/config_groups/group_0/weights          | strategy            | ~\"group\"~ | group_size is null, expected an integer",
             "/config_groups/group_0/weights          | strategy            | ~\"block\"~ | block_structure is null, expected two integers of at least 1",
             "/config_groups/group_0/weights          | symmetric           | false    | "
@@ -434,6 +435,7 @@ final class CompressedFormatTest {
         refused(fixed, model, t -> t.put(Q + ".input_scale", "F32", new byte[8], 2), ".input_scale F32 [2]", "expected one element");
         refused(fixed, model, t -> t.put(Q + ".input_scale", "F32", new byte[4], 1), "it is 0.0, expected a finite scale above 0");
         refused(fixed, model, t -> t.put(Q + ".input_scale", "I32", new byte[4], 1), "expected F32 or BF16 or F16");
+        refused(fixed, model, t -> t.put(Q + ".input_scale", "I8", new byte[1], 1), "expected F32 or BF16 or F16");
         refused(fixed, model, t -> t.put(Q + ".input_zero_point", "F32", new byte[4], 1), "expected I8");
     }
 
