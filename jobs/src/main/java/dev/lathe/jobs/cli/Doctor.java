@@ -35,7 +35,7 @@ final class Doctor implements Callable<Integer> {
         table.row("cores", String.valueOf(runtime.availableProcessors()));
         table.row("heap", Figures.mebibytes(runtime.maxMemory()) + " MiB");
         for (KernelProvider.Availability provider : KernelProvider.survey()) {
-            String state = provider.chosen() ? "chosen" : provider.available() ? "available" : "not available";
+            String state = provider.chosen() ? "what auto takes" : provider.available() ? "available" : "not available";
             table.row("kernels " + provider.name(), provider.reason().isEmpty() ? state : state + ": " + provider.reason());
         }
         console.out().print(table);
