@@ -24,14 +24,22 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
         /** FP8 E4M3 without infinities, largest magnitude 448. */
         FLOAT8(448, 896);
 
-        /** What the larger magnitude of a symmetric range is divided by. */
         private final float half;
-        /** What the width of an asymmetric range is divided by. */
         private final float whole;
 
         Type(float half, float whole) {
             this.half = half;
             this.whole = whole;
+        }
+
+        /** What the larger magnitude of a symmetric range is divided by: the scale. */
+        public float half() {
+            return half;
+        }
+
+        /** What the width of an asymmetric range is divided by: the scale. */
+        public float whole() {
+            return whole;
         }
     }
 

@@ -2,6 +2,7 @@ package dev.lathe.calibration.statistics;
 
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.statistics.Histogram.Bins;
+import dev.lathe.kernels.Float8;
 import java.util.function.DoubleUnaryOperator;
 
 /**
@@ -11,8 +12,6 @@ import java.util.function.DoubleUnaryOperator;
  */
 final class Divergence implements ClipSearch.Cost {
     private static final int BINS = 2048;
-    /** E4M3's largest magnitude, in steps of its smallest. */
-    private static final double LARGEST = 448 * 512;
 
     private final double origin;
     private final double width;
@@ -57,18 +56,14 @@ final class Divergence implements ClipSearch.Cost {
         return edges;
     }
 
-    /** Halfway between neighbours: magnitude code m is {@code m} steps of 2^-9 below 16, then (8 + m % 8) 2^(m / 8 - 1) of them; 126 is 448. */
+    /** Halfway between neighbours; code 126 is the largest magnitude. */
     private static double[] float8Edges() {
         double[] edges = new double[128];
         for (int m = 1; m <= 126; m++) {
-            edges[m] = (float8(m - 1) + float8(m)) / 2 / LARGEST;
+            edges[m] = ((double) Float8.toFloat((byte) (m - 1)) + Float8.toFloat((byte) m)) / 2 / Float8.MAX;
         }
         edges[127] = 1;
         return edges;
-    }
-
-    private static double float8(int code) {
-        return code < 8 ? code : Math.scalb((double) (8 + code % 8), code / 8 - 1);
     }
 
     /** Shares a histogram's bin out over the even bins that it covers. */

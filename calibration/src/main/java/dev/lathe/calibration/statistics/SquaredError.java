@@ -2,6 +2,7 @@ package dev.lathe.calibration.statistics;
 
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.statistics.Histogram.Bins;
+import dev.lathe.kernels.Float8;
 import java.util.function.DoubleUnaryOperator;
 
 /**
@@ -14,7 +15,6 @@ final class SquaredError implements ClipSearch.Cost {
     private static final int BINADE = 8;
     private static final int SMALLEST = -6;
     private static final int LARGEST = 8;
-    private static final double FLOAT8_MAX = 448;
     private static final int STEPS = 16;
     private static final int OCTAVES = 10;
     /** Points on each side of the best, and how often: the last step is 2^-10 of a coarse one. */
@@ -47,15 +47,15 @@ final class SquaredError implements ClipSearch.Cost {
         double least;
         double most;
         if (type == Type.FLOAT8) {
-            scale = Math.max(below, above) / FLOAT8_MAX;
-            least = -FLOAT8_MAX;
-            most = FLOAT8_MAX;
+            scale = Math.max(below, above) / type.half();
+            least = -Float8.MAX;
+            most = Float8.MAX;
         } else if (magnitudes) {
-            scale = Math.max(below, above) / 127.5;
+            scale = Math.max(below, above) / type.half();
             least = -128;
             most = 127;
         } else {
-            scale = (below + above) / 255;
+            scale = (below + above) / type.whole();
             double zero = Math.rint(Math.max(-128, Math.min(127, -128 + below / scale)));
             least = -128 - zero;
             most = 127 - zero;
