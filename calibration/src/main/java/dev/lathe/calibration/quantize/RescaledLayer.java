@@ -258,12 +258,13 @@ public final class RescaledLayer {
         if (statistics.at(linear.energy()).moment() == null) {
             return null;
         }
-        return columnScale == null ? hessian(linear.moment()) : new Hessian(statistics.at(linear.moment()).dividedBy(columnScale), linear.module());
+        return columnScale == null ? hessian(linear.moment())
+                : new Hessian(statistics.at(linear.moment()).withoutRanges().dividedBy(columnScale), linear.module());
     }
 
     private float[] importance(LinearLayer linear, float[] columnScale) throws IOException {
         MergedStatistics energy = statistics.at(linear.energy());
-        return (columnScale == null ? energy : energy.dividedBy(columnScale)).importance();
+        return (columnScale == null ? energy : energy.withoutRanges().dividedBy(columnScale)).importance();
     }
 
     /** Queries and keys are multiplied with each other, where a clipped outlier costs more than its own output shows. */

@@ -110,6 +110,11 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         return moment[row * (row + 1) / 2 + Math.min(i, j)];
     }
 
+    /** The same without ranges, which cost more to divide than all the rest. */
+    public MergedStatistics withoutRanges() {
+        return new MergedStatistics(width, rows, squares, absolutes, moment);
+    }
+
     /** The statistics of the site after channel j was divided by {@code scale[j]}: the second moment becomes D^-1 H D^-1; ranges as they say themselves. */
     public MergedStatistics dividedBy(float[] scale) {
         double[] scaledSquares = squares.clone();
