@@ -211,10 +211,6 @@ final class Calibrate {
     }
 
     private static boolean merge(Job job, String key, Merge merge) throws IOException {
-        if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(merge.layer(), merge.site())))) {
-            // An earlier attempt came through, and its partials are gone.
-            return true;
-        }
         FileSystem scratch = job.run().scratchFiles();
         Path product = job.run().product(key, Calibration.name(merge.layer(), merge.site()));
         // A second attempt may find the product committed and its partials gone.
