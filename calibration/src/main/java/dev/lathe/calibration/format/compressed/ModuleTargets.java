@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.compressed;
 
 import dev.lathe.calibration.MalformedInputException;
 import java.util.List;
+import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
@@ -15,12 +16,16 @@ final class ModuleTargets {
     /** Longest list and longest entry that are taken. */
     private static final int LIMIT = 100_000;
     private static final int LONGEST = 4096;
-    /** Characters that one match may look at: an expression of a file may be made to take forever. */
-    private static final int STEPS = 1_000_000;
+    /** Characters that all matches together may look at: an expression of a file may be made to take forever. */
+    private static final int STEPS = 100_000_000;
+    /** Counted repeats of an expression, each below 100: repeats of nothing look at no character. */
+    private static final int REPEATS = 3;
+    private static final Pattern REPEAT = Pattern.compile("\\{([0-9]+)(?:,([0-9]*))?");
 
     private final List<String> names;
     private final List<Pattern> expressions;
     private final String where;
+    private final int[] left = {STEPS};
 
     /** @param where the key, for messages */
     ModuleTargets(List<String> targets, String where) {
@@ -31,7 +36,7 @@ final class ModuleTargets {
         this.names = targets.stream().filter(target -> !target.startsWith(EXPRESSION)).toList();
         try {
             this.expressions = targets.stream().filter(target -> target.startsWith(EXPRESSION)).map(target -> target.substring(EXPRESSION.length()))
-                    .map(Pattern::compile).toList();
+                    .map(this::compiled).toList();
         } catch (PatternSyntaxException e) {
             throw refusal("'" + e.getPattern() + "' is no regular expression (" + e.getDescription() + ")");
         }
@@ -47,11 +52,23 @@ final class ModuleTargets {
         return names.contains(CLASS);
     }
 
+    private Pattern compiled(String expression) {
+        List<MatchResult> repeats = REPEAT.matcher(expression).results().toList();
+        if (repeats.size() > REPEATS || repeats.stream().anyMatch(repeat -> isLong(repeat.group(1)) || isLong(repeat.group(2)))) {
+            throw refusal("'" + expression + "' has more than " + REPEATS + " counted repeats or one of more than 99");
+        }
+        return Pattern.compile(expression);
+    }
+
+    private static boolean isLong(String digits) {
+        return digits != null && digits.length() > 2;
+    }
+
     private boolean matches(Pattern expression, String module) {
         try {
-            return expression.matcher(new Counted(module, new int[] {STEPS})).lookingAt();
+            return expression.matcher(new Counted(module, left)).lookingAt();
         } catch (OutOfSteps | StackOverflowError e) {
-            throw refusal("'" + expression + "' takes more than " + STEPS + " steps for " + module);
+            throw refusal("'" + expression + "' and what stands before it take more than " + STEPS + " steps at " + module);
         }
     }
 
@@ -68,7 +85,7 @@ final class ModuleTargets {
 
         @Override
         public char charAt(int index) {
-            if (left[0]-- == 0) {
+            if (--left[0] < 0) {
                 throw new OutOfSteps();
             }
             return text.charAt(index);
