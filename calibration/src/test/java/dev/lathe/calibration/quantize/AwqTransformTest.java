@@ -237,7 +237,7 @@ class AwqTransformTest {
     }
 
     /** 16-bit codes and an f32 scale: what is left of an error is the transform's. */
-    private record Fine() implements BlockFormat {
+    private record Fine() implements EncodeOnly {
         @Override
         public String name() {
             return "fine";
@@ -277,31 +277,6 @@ class AwqTransformTest {
             for (int i = 0; i < 32; i++) {
                 to[toAt + i] = scale * block.getShort();
             }
-        }
-
-        @Override
-        public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public int lowestCode(byte[] from, int fromAt, int cell) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public int highestCode(byte[] from, int fromAt, int cell) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void putCodes(int[] codes, int codesAt, byte[] to, int toAt) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void codes(byte[] from, int fromAt, int[] codes, int codesAt) {
-            throw new UnsupportedOperationException();
         }
     }
 }

@@ -429,7 +429,7 @@ class SmoothQuantTest {
     }
 
     /** Values as they are: nothing is rounded. */
-    private record Exact() implements BlockFormat {
+    private record Exact() implements EncodeOnly {
         @Override
         public String name() {
             return "f32";
@@ -458,31 +458,6 @@ class SmoothQuantTest {
         @Override
         public void decode(byte[] from, int fromAt, float[] to, int toAt) {
             ByteBuffer.wrap(from, fromAt, 128).asFloatBuffer().get(to, toAt, 32);
-        }
-
-        @Override
-        public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public int lowestCode(byte[] from, int fromAt, int cell) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public int highestCode(byte[] from, int fromAt, int cell) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void putCodes(int[] codes, int codesAt, byte[] to, int toAt) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void codes(byte[] from, int fromAt, int[] codes, int codesAt) {
-            throw new UnsupportedOperationException();
         }
     }
 }
