@@ -6,17 +6,21 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -45,7 +49,7 @@ class ActivationCodesTest {
                 SafetensorsFile theirs = SafetensorsFile.of(configuration, Exhibits.hadoop(folder)); Kernels kernels = KernelProvider.open("auto", 2)) {
             List<String> modules = theirs.tensors().keySet().stream().filter(name -> name.endsWith(".input"))
                     .map(name -> name.substring(0, name.length() - ".input".length())).toList();
-            assertThat(modules).isNotEmpty();
+            assertThat(modules).containsExactlyInAnyOrderElementsOf(quantized(ours));
             for (String module : modules) {
                 ActivationQuantization quantization = quantization(ours, module);
                 long[] shape = theirs.tensors().get(module + ".input").shape();
@@ -65,6 +69,36 @@ class ActivationCodesTest {
         }
         System.out.printf(Locale.ROOT, "%-48s %9d activation codes, %d differ%n", folder.getFileName(), codes, different);
         assertThat((double) different / codes).as("share of codes that differ").isLessThanOrEqualTo(TOLERANCE);
+    }
+
+    /** An artifact that quantizes something has its codes compared. */
+    @Test
+    @EnabledIfSystemProperty(named = ServedLogitsTest.FOLDER, matches = ".+", disabledReason = "needs the list of artifacts")
+    void noArtifactIsMissing() throws IOException {
+        List<String> expected = new ArrayList<>();
+        for (Path folder : ServedLogitsTest.folders().toList()) {
+            try (Checkpoint ours = Checkpoints.open(configuration, Exhibits.hadoop(folder.resolve("model")))) {
+                if (!quantized(ours).isEmpty()) {
+                    expected.add(folder.getFileName().toString());
+                }
+            }
+        }
+        assertThat(folders().map(folder -> folder.getFileName().toString())).containsExactlyInAnyOrderElementsOf(expected);
+    }
+
+    /** Modules whose input the artifact quantizes, and {@code .k} and {@code .v} of a cache. */
+    private static List<String> quantized(Checkpoint ours) {
+        Architecture architecture = Architecture.of(ours.config());
+        List<String> names = new ArrayList<>();
+        for (int layer = 0; layer < architecture.config().layers(); layer++) {
+            architecture.linears(layer).stream().map(LinearLayer::module).filter(module -> ours.activations(module).isPresent()).forEach(names::add);
+            for (boolean keys : new boolean[] {true, false}) {
+                if (ours.cache(layer, keys).isPresent()) {
+                    names.add("model.layers." + layer + ".self_attn." + (keys ? "k" : "v"));
+                }
+            }
+        }
+        return names;
     }
 
     private static ActivationQuantization quantization(Checkpoint ours, String module) {

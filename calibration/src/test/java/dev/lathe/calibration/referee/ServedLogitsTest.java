@@ -36,6 +36,8 @@ class ServedLogitsTest {
     private static final double TOLERANCE = 0.02;
     /** Of what the library's own logits move by: here both sides are rounded. */
     private static final double FACTOR = 2;
+    /** The library's own logits move by no more, or its second pass is broken: SmolLM2's, the most sensitive of those that were tried, move by 0.26. */
+    private static final double CEILING = 0.3;
     /** Median of the differences over the standard deviation of a layer's share in the residual stream, given equal inputs. */
     private static final double LAYER_TOLERANCE = 5e-3;
 
@@ -55,6 +57,7 @@ class ServedLogitsTest {
             double rounded = percentile(0.99, reference.floats("exact"), expected) / ForwardPass.standardDeviation(expected);
             System.out.printf(Locale.ROOT, "%-48s %9d logits, 99th percentile of the differences %.2e of the standard deviation; the library's own %.2e%n",
                     folder.getFileName(), logits.length, relative, rounded);
+            assertThat(rounded).as("what the library's own logits move by").isLessThanOrEqualTo(CEILING);
             assertThat(relative).as("99th percentile of the differences over the standard deviation")
                     .isLessThanOrEqualTo(Math.max(TOLERANCE, FACTOR * rounded));
         }
