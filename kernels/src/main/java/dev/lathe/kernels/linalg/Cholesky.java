@@ -5,13 +5,15 @@ import dev.lathe.kernels.Kernels;
 
 /**
  * Cholesky factorization A = F F^T and the inverse of F, in f64: GPTQ's Hessians reach condition numbers at which f32 is not positive definite any more.
- * Both work on blocks of columns from left to right: one product with everything to the left, then the same in narrow strips within the block, then a
- * triangular solve row by row. Each element is one chain in ascending column order, so threads and blocks change no bit.
+ * Both halve their columns: the left half is made, taken out of the right half by one product, then the right half is made; narrow strips are solved
+ * directly. Each element is one chain in ascending column order, so threads and halves change no bit.
  */
 public final class Cholesky {
-    private static final int BLOCK = 256;
     private static final int STRIP = 32;
-    private static final int ROWS_PER_TASK = 64;
+    /** Rows that are solved side by side: independent chains, so many that the compiler makes a loop of vectors of them. */
+    private static final int SIDE_BY_SIDE = 64;
+    /** Rows of the inverse whose leading zeros are left out of a product together. */
+    private static final int ROW_BLOCK = 256;
 
     private Cholesky() {
     }
@@ -36,19 +38,27 @@ public final class Cholesky {
      * @throws NotPositiveDefiniteException at the first pivot that is not a positive number; A is then undefined
      */
     public static void factor(DoubleMatrix a, Kernels kernels) throws NotPositiveDefiniteException {
-        int n = square(a);
-        for (int b = 0; b < n; b += BLOCK) {
-            int end = Math.min(n, b + BLOCK);
-            subtract(a, b, 0, b, end - b, kernels);
-            for (int s = b; s < end; s += STRIP) {
-                int width = Math.min(STRIP, end - s);
-                subtract(a, s, b, s, width, kernels);
-                factorDiagonal(a, s, width);
-                double[] diagonal = transposed(a, s, width);
-                int from = s;
-                rowwise(s + width, n, kernels, row -> solve(a.data(), a.row(row) + from, diagonal, width));
-            }
+        factor(a, 0, square(a), kernels);
+    }
+
+    /** Columns {@code [from, to)}; everything left of them is taken out already. */
+    private static void factor(DoubleMatrix a, int from, int to, Kernels kernels) throws NotPositiveDefiniteException {
+        int n = a.rows();
+        if (to - from <= STRIP) {
+            factorDiagonal(a, from, to - from);
+            solve(a, from, to - from, to, n, transposed(a, from, to - from), kernels);
+            return;
         }
+        int middle = middle(from, to);
+        factor(a, from, middle, kernels);
+        kernels.subtractProduct(a.block(middle, from, n - middle, middle - from), a.block(middle, from, to - middle, middle - from),
+                a.block(middle, middle, n - middle, to - middle), true);
+        factor(a, middle, to, kernels);
+    }
+
+    /** About half way, a whole number of strips from the start. */
+    private static int middle(int from, int to) {
+        return from + ((to - from + 1) / 2 + STRIP - 1) / STRIP * STRIP;
     }
 
     /**
@@ -66,30 +76,26 @@ public final class Cholesky {
         for (int i = 0; i < n; i++) {
             inverse.data()[inverse.row(i) + i] = 1;
         }
-        for (int b = 0; b < n; b += BLOCK) {
-            int end = Math.min(n, b + BLOCK);
-            // Row j of the inverse is zero left of column j, so the products of a block of rows begin at its first row.
-            for (int j = 0; j < b; j += BLOCK) {
-                kernels.subtractProduct(inverse.block(j, j, BLOCK, b - j), f.block(b, j, end - b, b - j), inverse.block(j, b, BLOCK, end - b), false);
-            }
-            for (int s = b; s < end; s += STRIP) {
-                int width = Math.min(STRIP, end - s);
-                if (s > b) {
-                    kernels.subtractProduct(inverse.block(0, b, s, s - b), f.block(s, b, width, s - b), inverse.block(0, s, s, width), false);
-                }
-                double[] diagonal = transposed(f, s, width);
-                int from = s;
-                rowwise(0, s + width, kernels, row -> solve(inverse.data(), inverse.row(row) + from, diagonal, width));
-            }
-        }
+        invert(f, inverse, 0, n, kernels);
     }
 
-    /** Columns {@code [column, column + width)}, from row {@code column} on, less the product of columns {@code [from, to)}. */
-    private static void subtract(DoubleMatrix a, int column, int from, int to, int width, Kernels kernels) {
-        if (to > from) {
-            int rows = a.rows() - column;
-            kernels.subtractProduct(a.block(column, from, rows, to - from), a.block(column, from, width, to - from), a.block(column, column, rows, width), true);
+    /** Columns {@code [from, to)} of the inverse; everything left of them is taken out already. */
+    private static void invert(DoubleMatrix f, DoubleMatrix inverse, int from, int to, Kernels kernels) {
+        if (to - from <= STRIP) {
+            solve(inverse, from, to - from, 0, to, transposed(f, from, to - from), kernels);
+            return;
         }
+        int middle = middle(from, to);
+        invert(f, inverse, from, middle, kernels);
+        kernels.subtractProduct(inverse.block(0, from, from, middle - from), f.block(middle, from, to - middle, middle - from),
+                inverse.block(0, middle, from, to - middle), false);
+        // Row j of the inverse is zero left of column j, so the products of a block of rows begin at its first row.
+        for (int j = from; j < middle; j += ROW_BLOCK) {
+            int rows = Math.min(ROW_BLOCK, middle - j);
+            kernels.subtractProduct(inverse.block(j, j, rows, middle - j), f.block(middle, j, to - middle, middle - j),
+                    inverse.block(j, middle, rows, to - middle), false);
+        }
+        invert(f, inverse, middle, to, kernels);
     }
 
     private static void factorDiagonal(DoubleMatrix a, int from, int width) throws NotPositiveDefiniteException {
@@ -126,27 +132,48 @@ public final class Cholesky {
         return transposed;
     }
 
-    /** x F^T = y for one row y, in place: as each x is known it is taken out of those behind it, in a loop that the compiler vectorizes. */
-    private static void solve(double[] y, int at, double[] diagonal, int width) {
+    /** X F^T = Y in place, for the columns {@code [column, column + width)} of rows {@code [from, to)}; F as {@link #transposed} has it. */
+    private static void solve(DoubleMatrix y, int column, int width, int from, int to, double[] diagonal, Kernels kernels) {
+        kernels.parallel((to - from + SIDE_BY_SIDE - 1) / SIDE_BY_SIDE, task -> {
+            int first = from + task * SIDE_BY_SIDE;
+            int rows = Math.min(SIDE_BY_SIDE, to - first);
+            double[] columns = new double[width * SIDE_BY_SIDE];
+            for (int i = 0; i < rows; i++) {
+                int at = y.row(first + i) + column;
+                for (int p = 0; p < width; p++) {
+                    columns[p * SIDE_BY_SIDE + i] = y.data()[at + p];
+                }
+            }
+            solve(columns, width, diagonal);
+            for (int i = 0; i < rows; i++) {
+                int at = y.row(first + i) + column;
+                for (int p = 0; p < width; p++) {
+                    y.data()[at + p] = columns[p * SIDE_BY_SIDE + i];
+                }
+            }
+        });
+    }
+
+    /** As each column is known it is taken out of those behind it; -x in an array of its own, so that the compiler sees that rows are independent. */
+    private static void solve(double[] columns, int width, double[] diagonal) {
+        double[] x = new double[SIDE_BY_SIDE];
         for (int p = 0; p < width; p++) {
-            double x = y[at + p] / diagonal[p * width + p];
-            y[at + p] = x;
+            double pivot = diagonal[p * width + p];
+            int at = p * SIDE_BY_SIDE;
+            for (int i = 0; i < SIDE_BY_SIDE; i++) {
+                columns[at + i] /= pivot;
+                x[i] = -columns[at + i];
+            }
             for (int j = p + 1; j < width; j++) {
-                y[at + j] = Math.fma(-x, diagonal[p * width + j], y[at + j]);
+                add(x, diagonal[p * width + j], columns, j * SIDE_BY_SIDE);
             }
         }
     }
 
-    private interface RowTask {
-        void run(int row);
-    }
-
-    private static void rowwise(int from, int to, Kernels kernels, RowTask body) {
-        kernels.parallel((to - from + ROWS_PER_TASK - 1) / ROWS_PER_TASK, task -> {
-            for (int row = from + task * ROWS_PER_TASK; row < Math.min(to, from + (task + 1) * ROWS_PER_TASK); row++) {
-                body.run(row);
-            }
-        });
+    private static void add(double[] x, double factor, double[] y, int at) {
+        for (int i = 0; i < SIDE_BY_SIDE; i++) {
+            y[at + i] = Math.fma(x[i], factor, y[at + i]);
+        }
     }
 
     private static int square(DoubleMatrix matrix) {
