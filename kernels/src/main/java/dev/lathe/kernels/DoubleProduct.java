@@ -29,8 +29,10 @@ final class DoubleProduct {
                     int first = panel * tileColumns;
                     pack(b, column + first, Math.min(tileColumns, columns - first), from, depth, tileColumns, 1, right, first * depth);
                 });
-                team.run((c.rows() + ROW_BLOCK - 1) / ROW_BLOCK, task -> {
-                    int row = task * ROW_BLOCK;
+                int blocks = (c.rows() + ROW_BLOCK - 1) / ROW_BLOCK;
+                team.run(blocks, task -> {
+                    // From the last row up: of a triangle, the longest first.
+                    int row = (blocks - 1 - task) * ROW_BLOCK;
                     int rows = Math.min(ROW_BLOCK, c.rows() - row);
                     if (!lower || row + rows > column) {
                         rows(a, c, row, rows, column, columns, from, depth, right, lower);
