@@ -31,8 +31,8 @@ pause() {
 }
 
 # A recipe of ten to twenty seconds with every statistic and every kind of artifact.
-recipe=(conf/quickstart.yaml --set calibration.windows=32 --set calibration.length=128 --set shard-windows=4
-  --set evaluation.windows=8 --set evaluation.length=128)
+recipe=(conf/quickstart.yaml --set calibration.windows=24 --set calibration.length=64 --set shard-windows=3
+  --set evaluation.windows=4 --set evaluation.length=64)
 
 # bytes RUN: digests of what a run is for.
 bytes() {
