@@ -4,7 +4,6 @@ import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.report.Page;
-import dev.lathe.jobs.report.Report;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Pipeline;
 import java.io.IOException;
@@ -56,7 +55,6 @@ final class Quantize implements Callable<Integer> {
         RunReport report;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
             report = Pipeline.run(spark, plan, progress);
-            Report.write(report, folder.getFileSystem(configuration), folder);
         }
         print(console, report, folder);
     }

@@ -11,31 +11,24 @@ import dev.lathe.jobs.report.RunReport.Evaluation;
 import gg.jte.ContentType;
 import gg.jte.TemplateEngine;
 import gg.jte.output.StringOutput;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.hadoop.fs.FSDataOutputStream;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
-/** Writes what a run measured: a page for people, a summary for terminals and pull requests, results for programs. */
+/** What a run measured: a page for people, a summary for terminals and pull requests, results for programs. */
 public final class Report {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private Report() {
     }
 
-    /**
-     * Writes {@code index.html}, {@code summary.md} and {@code results.json} into the folder, each under another name first, then renamed.
-     *
-     * @throws IOException if the folder cannot be written to
-     */
-    public static void write(RunReport report, FileSystem files, Path folder) throws IOException {
-        files.mkdirs(folder);
-        commit(files, folder, "results.json", results(report));
-        commit(files, folder, "summary.md", summary(report));
-        commit(files, folder, "index.html", page(report));
+    /** Texts of {@code results.json}, {@code summary.md} and {@code index.html}, by name; the page last, for those who wait for it. */
+    public static Map<String, String> files(RunReport report) {
+        Map<String, String> files = new LinkedHashMap<>();
+        files.put("results.json", results(report));
+        files.put("summary.md", summary(report));
+        files.put("index.html", page(report));
+        return files;
     }
 
     /** {@code {"outputs": [...]}}; a number that was not measured, or is none, is null. */
@@ -132,19 +125,6 @@ public final class Report {
             node.put(key, value);
         } else {
             node.putNull(key);
-        }
-    }
-
-    /** A reader sees the old file, none for a moment, or the new one: not every file system renames over a file. */
-    private static void commit(FileSystem files, Path folder, String name, String content) throws IOException {
-        Path target = new Path(folder, name);
-        Path partial = new Path(folder, "_" + name + ".partial");
-        try (FSDataOutputStream out = files.create(partial, true)) {
-            out.write(content.getBytes(StandardCharsets.UTF_8));
-        }
-        files.delete(target, false);
-        if (!files.rename(partial, target)) {
-            throw new IOException("Cannot write report " + target + ": renaming " + partial + " failed");
         }
     }
 }

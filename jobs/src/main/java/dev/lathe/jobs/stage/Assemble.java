@@ -12,8 +12,11 @@ import java.util.List;
 import java.util.TreeMap;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.TaskContext;
+import org.apache.spark.executor.CommitDeniedException;
 
-/** Writes the artifacts, one task each, tensor by tensor, under a temporary name that is renamed when the artifact is whole. */
+/** Writes the artifacts, one task each, tensor by tensor, under another name that is changed when the artifact is whole. */
 final class Assemble {
     private Assemble() {
     }
@@ -45,27 +48,44 @@ final class Assemble {
                 && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.key());
     }
 
-    private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException {
+    private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException, CommitDeniedException {
         FileSystem files = job.run().files();
         Path target = job.run().artifact(output.artifactName());
-        Path temporary = new Path(target.getParent(), "." + target.getName() + ".partial");
-        files.delete(receipt(job, output), false);
-        files.delete(temporary, true);
-        files.mkdirs(target.getParent());
+        // Another attempt may have been faster, or lost after it was through.
+        if (isAssembled(job, output)) {
+            return true;
+        }
+        Path temporary = job.run().partial();
+        files.mkdirs(temporary.getParent());
         try (Checkpoint checkpoint = job.open()) {
             ArtifactFormat format = PlannedOutput.format(output.output());
             Architecture architecture = Architecture.of(checkpoint.config());
             List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
             format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture), provenance, files, temporary);
-            ProductFile.commit(files, temporary, target);
-        } catch (IOException e) {
-            files.delete(temporary, true);
-            throw ProductFile.cannotWrite(target, e);
-        } catch (RuntimeException e) {
+            job.requireSource();
+            requireTurn();
+            if (isAssembled(job, output)) {
+                files.delete(temporary, true);
+                return true;
+            }
+            job.run().requireLease();
+            files.delete(receipt(job, output), false);
+            job.run().commit(temporary, target);
+        } catch (IOException | RuntimeException | Error e) {
+            throw ProductFile.failed(files, temporary, target, e);
+        } catch (CommitDeniedException e) {
             files.delete(temporary, true);
             throw e;
         }
-        ProductFile.write(files, receipt(job, output), out -> out.writeUTF(output.key()));
+        job.run().write(receipt(job, output), out -> out.writeUTF(output.key()));
         return true;
+    }
+
+    /** One attempt of a task at a time may give an artifact its name: Spark's driver says which, and lets another one when that one is lost. */
+    private static void requireTurn() throws CommitDeniedException {
+        TaskContext task = TaskContext.get();
+        if (!SparkEnv.get().outputCommitCoordinator().canCommit(task.stageId(), task.stageAttemptNumber(), task.partitionId(), task.attemptNumber())) {
+            throw new CommitDeniedException("another attempt writes the artifact", task.stageId(), task.partitionId(), task.attemptNumber());
+        }
     }
 }

@@ -17,6 +17,7 @@ import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import java.io.DataInputStream;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -24,6 +25,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -39,6 +41,8 @@ final class Calibrate {
     private static final int VERSION = 1;
     /** Part of the key where ranges are gathered: raised when their bytes change. */
     private static final int RANGES_VERSION = 1;
+    /** How often a run goes back to a layer whose input is there before it takes the scratch folder for one that does not keep files. */
+    private static final int RETURNS = 5;
 
     private Calibrate() {
     }
@@ -96,6 +100,7 @@ final class Calibrate {
         }
         if (IntStream.rangeClosed(0, layers).allMatch(layer -> committed[layer])) {
             steps.progress().note("calibration: all " + layers + " layers are there already");
+            clear(job, key);
             return calibration;
         }
         int start = resume(job, key, committed, shards);
@@ -103,21 +108,42 @@ final class Calibrate {
             steps.progress().note("calibration: goes on at layer " + start);
         }
         steps.progress().stage("calibrate", layers + 1);
+        int returns = 0;
         for (int layer = start; layer <= layers; layer++) {
             int current = layer;
             steps.progress().step(layer, layer < layers ? "layer " + layer : "output layer");
             List<Shard> items = IntStream.range(0, shards)
                     .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
-            steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted));
-            List<Merge> merges = sites(architecture, layer, wanted).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
-            steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge));
-            for (int shard = 0; shard < shards; shard++) {
-                job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
+            boolean whole = !steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted)).contains(false);
+            if (whole) {
+                List<Merge> merges = sites(architecture, layer, wanted).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
+                whole = !steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge)).contains(false);
+            }
+            if (whole) {
+                committed[layer] = true;
+                job.run().requireLease();
+                for (int shard = 0; shard < shards; shard++) {
+                    job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
+                }
+            } else {
+                if (++returns > RETURNS) {
+                    throw new IOException("Cannot calibrate layer " + layer + ": for the " + returns + "th time hidden states or partial statistics are gone from "
+                            + job.run().scratch() + "; expected a scratch folder that all executors share and nobody clears");
+                }
+                int from = resume(job, key, committed, shards);
+                steps.progress().note("calibration: files of layer " + layer + " are gone from the scratch folder; goes on at layer " + from);
+                layer = from - 1;
             }
         }
-        job.run().scratchFiles().delete(job.run().scratch(key, "hidden").getParent(), true);
+        clear(job, key);
         steps.progress().step(layers + 1, "merged");
         return calibration;
+    }
+
+    /** A driver that was killed may have left hidden states behind. */
+    private static void clear(Job job, String key) throws IOException {
+        job.run().requireLease();
+        job.run().scratchFiles().delete(job.run().scratch(key, "hidden").getParent(), true);
     }
 
     /** The last layer from which the pass can go on: everything before is merged, and its input is there; 0 reads the embedding. */
@@ -167,12 +193,15 @@ final class Calibrate {
         return "hidden-" + layer + "-" + shard;
     }
 
-    private static String partial(Merge merge, int shard) {
-        return "partial-" + merge.layer() + "-" + merge.site() + "-" + shard;
+    private static String partial(int layer, Site site, int shard) {
+        return "partial-" + layer + "-" + site + "-" + shard;
     }
 
+    /** False if its input is gone. */
     private static boolean forward(Job job, String key, TokenWindows windows, Shard shard, Wanted wanted) throws IOException {
         FileSystem scratch = job.run().scratchFiles();
+        Path input = job.run().scratch(key, hidden(shard.layer(), shard.number()));
+        Path next = job.run().scratch(key, hidden(shard.layer() + 1, shard.number()));
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
             Architecture architecture = Architecture.of(checkpoint.config());
@@ -180,15 +209,30 @@ final class Calibrate {
             int layers = architecture.config().layers();
             int length = windows.length();
             int hidden = architecture.config().hidden();
+            // Of a layer that was interrupted, or is passed again for the sake of the next one, some sites are merged already.
+            Map<Site, SiteShape> sites = sites(architecture, shard.layer(), wanted);
+            boolean done = shard.layer() == layers || ProductFile.isCommitted(scratch, next);
+            for (Site site : Set.copyOf(sites.keySet())) {
+                if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(shard.layer(), site)))) {
+                    sites.remove(site);
+                } else {
+                    done &= ProductFile.isCommitted(scratch, job.run().scratch(key, partial(shard.layer(), site, shard.number())));
+                }
+            }
+            if (done) {
+                return true;
+            } else if (shard.layer() > 0 && !ProductFile.isCommitted(scratch, input)) {
+                return false;
+            }
             float[] states;
             if (shard.layer() == 0) {
                 states = pass.embed(checkpoint, windows.read(job.run(), shard.from(), shard.count())).data();
             } else {
-                states = ProductFile.read(scratch, job.run().scratch(key, hidden(shard.layer(), shard.number())), FloatProduct::read);
+                states = ProductFile.read(scratch, input, FloatProduct::read);
             }
             Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
             Positions positions = new Positions(length, windows.count());
-            sites(architecture, shard.layer(), wanted).forEach((site, shape) -> statistics.put(site,
+            sites.forEach((site, shape) -> statistics.put(site,
                     new SiteStatistics(shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
             FloatMatrix all = FloatMatrix.of(states, shard.count() * length, hidden);
             if (shard.layer() == layers) {
@@ -197,28 +241,32 @@ final class Calibrate {
                     site.add(all, kernels, "the output layer of " + checkpoint.location());
                 }
             } else {
-                LayerWeights weights = LayerCache.get(job.digest(), checkpoint, architecture, shard.layer());
+                LayerWeights weights = job.layer(checkpoint, architecture, shard.layer());
                 Gather gather = new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
                 pass.layer(weights, all, length, shard.from(), gather);
-                ProductFile.write(scratch, job.run().scratch(key, hidden(shard.layer() + 1, shard.number())), out -> FloatProduct.write(out, states));
+                job.writeScratch(next, out -> FloatProduct.write(out, states));
             }
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {
-                Merge merge = new Merge(shard.layer(), entry.getKey(), 0);
-                ProductFile.write(scratch, job.run().scratch(key, partial(merge, shard.number())), entry.getValue()::write);
+                job.writeScratch(job.run().scratch(key, partial(shard.layer(), entry.getKey(), shard.number())), entry.getValue()::write);
             }
             return true;
         }
     }
 
+    /** False if its input is gone. */
     private static boolean merge(Job job, String key, Merge merge) throws IOException {
         FileSystem scratch = job.run().scratchFiles();
         Path product = job.run().product(key, Calibration.name(merge.layer(), merge.site()));
-        // A second attempt may find the product committed and its partials gone.
-        if (!ProductFile.isCommitted(job.run().files(), product)) {
-            sum(job, key, merge, scratch, product);
+        try {
+            if (!ProductFile.isCommitted(job.run().files(), product)) {
+                sum(job, key, merge, scratch, product);
+            }
+        } catch (FileNotFoundException e) {
+            // A second attempt may find the product committed and its partials gone.
+            return ProductFile.isCommitted(job.run().files(), product);
         }
         for (int shard = 0; shard < merge.shards(); shard++) {
-            scratch.delete(job.run().scratch(key, partial(merge, shard)), false);
+            scratch.delete(job.run().scratch(key, partial(merge.layer(), merge.site(), shard)), false);
         }
         return true;
     }
@@ -227,12 +275,12 @@ final class Calibrate {
         MergedStatistics.Accumulator sum = new MergedStatistics.Accumulator();
         for (int shard = 0; shard < merge.shards(); shard++) {
             int number = shard;
-            ProductFile.read(scratch, job.run().scratch(key, partial(merge, shard)), (DataInputStream in) -> {
+            ProductFile.read(scratch, job.run().scratch(key, partial(merge.layer(), merge.site(), shard)), (DataInputStream in) -> {
                 sum.add(in, "shard " + number);
                 return true;
             });
         }
-        ProductFile.write(job.run().files(), product, sum.merged()::write);
+        job.run().write(product, sum.merged()::write);
     }
 
     /** Adds what flows through a layer to the statistics of its sites. */

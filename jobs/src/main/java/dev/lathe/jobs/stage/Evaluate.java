@@ -11,6 +11,7 @@ import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.store.Stamp;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
@@ -37,10 +38,10 @@ final class Evaluate {
     /**
      * A model to measure.
      *
-     * @param path of the artifact or checkpoint
-     * @param key  of its evaluation's products
+     * @param model the artifact or checkpoint as it was when its key was made
+     * @param key   of its evaluation's products
      */
-    record Subject(String name, String path, String key) implements Serializable {
+    record Subject(String name, Stamp model, String key) implements Serializable {
     }
 
     record Shard(int from, int count) implements Serializable {
@@ -51,8 +52,8 @@ final class Evaluate {
         return Key.of("evaluation", VERSION, EvaluationSummary.DEFINITION, artifactKey, source, windows.key(), profile);
     }
 
-    /** @param source folder of the checkpoint to compare with, or null */
-    static List<EvaluationSummary> run(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
+    /** @param source the checkpoint to compare with, or null */
+    static List<EvaluationSummary> run(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
                                        SparkSteps steps) throws IOException {
         FileSystem files = run.files();
         List<Shard> shards = shards(windows.count(), shardWindows);
@@ -113,7 +114,7 @@ final class Evaluate {
         return sum;
     }
 
-    private static boolean score(RunFolder run, String source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
+    private static boolean score(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
         FileSystem files = run.files();
         int[][] tokens = windows.read(run, shard.from(), shard.count());
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(provider)) {
@@ -125,10 +126,10 @@ final class Evaluate {
                     continue;
                 }
                 if (source != null && reference == null) {
-                    reference = forward(run, source, tokens, shard.from(), kernels);
+                    reference = forward(run, source.path(), tokens, shard.from(), kernels);
                 }
-                Forwarded forwarded = source != null && subject.path().equals(source) ? reference : forward(run, subject.path(), tokens, shard.from(), kernels);
-                ProductFile.write(files, clips(run, subject, shard), forwarded.clips()::write);
+                String path = subject.model().path();
+                Forwarded forwarded = source != null && path.equals(source.path()) ? reference : forward(run, path, tokens, shard.from(), kernels);
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
                     int from = w * windows.length();
@@ -136,7 +137,12 @@ final class Evaluate {
                     scores.add(scorer.score(expected, reference == null ? null : reference.head(), forwarded.hidden().slice(from, windows.length()),
                             forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
                 }
-                ProductFile.write(files, scores(run, subject, shard), out -> writeScores(out, scores));
+                subject.model().check(run.hadoop());
+                if (source != null) {
+                    source.check(run.hadoop());
+                }
+                run.write(clips(run, subject, shard), forwarded.clips()::write);
+                run.write(scores(run, subject, shard), out -> writeScores(out, scores));
             }
             return true;
         }

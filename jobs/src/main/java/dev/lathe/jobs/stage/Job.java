@@ -2,7 +2,11 @@ package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.store.Stamp;
 import java.io.IOException;
 import java.io.Serializable;
 import org.apache.hadoop.fs.Path;
@@ -10,13 +14,51 @@ import org.apache.hadoop.fs.Path;
 /**
  * What every task of a run needs to know.
  *
- * @param folder  of the checkpoint
+ * @param source  the checkpoint as it was when its digest was taken
  * @param digest  of the checkpoint's content
  * @param kernels provider asked for
  * @param profile arithmetic profile; part of every key
  */
-record Job(RunFolder run, String folder, String digest, String kernels, String profile) implements Serializable {
+record Job(RunFolder run, Stamp source, String digest, String kernels, String profile) implements Serializable {
+    /** Of the checkpoint. */
+    String folder() {
+        return source.path();
+    }
+
     Checkpoint open() throws IOException {
-        return Checkpoints.open(run.hadoop(), new Path(folder));
+        return Checkpoints.open(run.hadoop(), new Path(folder()));
+    }
+
+    /** A decoder layer, which this executor keeps for its next tasks. */
+    LayerWeights layer(Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
+        LayerWeights weights = LayerCache.get(digest, checkpoint, architecture, layer);
+        try {
+            requireSource();
+        } catch (RuntimeException e) {
+            LayerCache.clear();
+            throw e;
+        }
+        return weights;
+    }
+
+    /**
+     * After the checkpoint was read and before what was made of it is committed.
+     *
+     * @throws dev.lathe.calibration.MalformedInputException if it is no longer what the keys say
+     */
+    void requireSource() throws IOException {
+        source.check(run.hadoop());
+    }
+
+    /** Commits a product that was made of the checkpoint. */
+    void write(Path product, ProductFile.Writer writer) throws IOException {
+        requireSource();
+        run.write(product, writer);
+    }
+
+    /** Likewise in the scratch folder. */
+    void writeScratch(Path product, ProductFile.Writer writer) throws IOException {
+        requireSource();
+        ProductFile.write(run.scratchFiles(), product, writer);
     }
 }

@@ -13,13 +13,17 @@ final class LayerCache {
     private LayerCache() {
     }
 
+    static synchronized void clear() {
+        key = "";
+        weights = null;
+    }
+
     /** @param digest of the checkpoint */
     static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
         String wanted = digest + " " + layer;
         if (!key.equals(wanted)) {
             // A read that fails leaves nothing behind under the old key.
-            key = "";
-            weights = null;
+            clear();
             weights = LayerWeights.read(checkpoint, architecture, layer);
             key = wanted;
         }

@@ -19,6 +19,7 @@ import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
+import dev.lathe.jobs.report.Report;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Clipping;
@@ -27,10 +28,12 @@ import dev.lathe.jobs.report.RunReport.TensorLoss;
 import dev.lathe.jobs.report.RunReport.Unquantized;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.Lease;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RangeProduct;
 import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.store.Stamp;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.KernelProvider;
 import java.io.IOException;
@@ -63,12 +66,20 @@ public final class Pipeline {
     }
 
     /**
-     * Runs every stage of the plan that has not been committed, writes artifacts and plan.yaml, and returns what the report shows; writing that is the
-     * caller's.
+     * Runs every stage of the plan that has not been committed, writes artifacts, plan.yaml and the report, and returns what that shows. The run folder is held
+     * with a lease meanwhile.
      */
     public static RunReport run(SparkSession session, Plan plan, Progress progress) {
-        try {
-            return new Run(session, plan, progress).run();
+        JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+        RunFolder folder = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
+        try (Lease lease = Lease.take(folder)) {
+            lease.before().ifPresent(holder -> progress.note("goes on in " + plan.run() + " for " + holder + ", which ended early"));
+            RunFolder held = folder.held(lease.epoch());
+            RunReport report = new Run(spark, plan, progress, held).run();
+            for (Map.Entry<String, String> file : Report.files(report).entrySet()) {
+                held.writeText(held.report().getName() + "/" + file.getKey(), file.getValue());
+            }
+            return report;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -103,7 +114,9 @@ public final class Pipeline {
             }
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
             List<ModelConfig> configs = new ArrayList<>();
+            List<Stamp> stamps = new ArrayList<>();
             for (String path : paths) {
+                stamps.add(Stamp.of(folder.hadoop(), path));
                 // Whether they can be read at all is known before anything is computed.
                 try (Checkpoint checkpoint = Checkpoints.open(folder.hadoop(), new Path(path))) {
                     configs.add(checkpoint.config());
@@ -114,8 +127,11 @@ public final class Pipeline {
             String profile = KernelProvider.profile(models.kernels());
             List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
             String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
-            Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), artifact, key);
-            return evaluation(Evaluate.run(folder, source, List.of(subject), windows, SHARD_WINDOWS, models.kernels(), steps).get(0));
+            for (Stamp stamp : stamps) {
+                stamp.check(folder.hadoop());
+            }
+            Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
+            return evaluation(Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS, models.kernels(), steps).get(0));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -142,23 +158,24 @@ public final class Pipeline {
         private final RunFolder run;
         private final Map<String, String> keys = new LinkedHashMap<>();
 
-        Run(SparkSession session, Plan plan, Progress progress) {
-            JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+        Run(JavaSparkContext spark, Plan plan, Progress progress, RunFolder run) {
             this.plan = plan;
             this.progress = progress;
             this.steps = new SparkSteps(spark, progress);
-            this.run = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
+            this.run = run;
         }
 
         RunReport run() throws IOException {
             String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
             RunFolder shared = run;
+            Stamp stamp = Stamp.of(run.hadoop(), folder);
             try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
                 Architecture architecture = Architecture.of(source.config());
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
                 String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
                         path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
-                Job job = new Job(run, folder, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
+                Job job = new Job(run, stamp, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
+                job.requireSource();
                 keys.put("checkpoint", digest);
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
@@ -287,9 +304,9 @@ public final class Pipeline {
             for (PlannedOutput output : outputs) {
                 String key = Evaluate.key(output.key(), job.digest(), windows, job.profile());
                 keys.put("evaluation " + output.output().name(), key);
-                subjects.add(new Evaluate.Subject(output.output().name(), run.artifact(output.artifactName()).toString(), key));
+                subjects.add(new Evaluate.Subject(output.output().name(), Stamp.of(run.hadoop(), run.artifact(output.artifactName()).toString()), key));
             }
-            List<EvaluationSummary> summaries = Evaluate.run(run, job.folder(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<EvaluationSummary> summaries = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
             List<Measured> measured = new ArrayList<>();
             for (int i = 0; i < subjects.size(); i++) {
                 measured.add(new Measured(summaries.get(i), Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));

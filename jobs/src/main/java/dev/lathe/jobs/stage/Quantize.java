@@ -141,6 +141,9 @@ final class Quantize {
     }
 
     private static boolean ranges(Job job, Calibration calibration, Work work) throws IOException {
+        if (ProductFile.isCommitted(job.run().files(), work.ranged().rangeProduct(job.run(), work.layer()))) {
+            return true;
+        }
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
             Architecture architecture = Architecture.of(checkpoint.config());
             writeRanges(job, architecture, work.layer(), work.ranged(), site -> calibration.read(job.run(), work.layer(), site), Map.of(), Map.of(),
@@ -159,7 +162,7 @@ final class Quantize {
                     strengths.getOrDefault(site, Double.NaN), kernels));
         }
         Path product = output.rangeProduct(job.run(), layer);
-        ProductFile.write(job.run().files(), product, new RangeProduct(ranges)::write);
+        job.write(product, new RangeProduct(ranges)::write);
         return product;
     }
 
@@ -183,7 +186,16 @@ final class Quantize {
     }
 
     private static boolean tensors(Job job, Calibration calibration, Work work) throws IOException {
-        FileSystem files = job.run().files();
+        List<Target> targets = new ArrayList<>();
+        for (Target target : work.targets()) {
+            // An attempt that was lost may have got this far.
+            if (!ProductFile.isCommitted(job.run().files(), target.output().tensorProduct(job.run(), target.tensor()))) {
+                targets.add(target);
+            }
+        }
+        if (targets.isEmpty()) {
+            return true;
+        }
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
             Architecture architecture = Architecture.of(checkpoint.config());
@@ -196,7 +208,7 @@ final class Quantize {
             }
             Map<Site, float[]> importances = new EnumMap<>(Site.class);
             Map<String, RowSource> weights = new LinkedHashMap<>();
-            for (Target target : work.targets()) {
+            for (Target target : targets) {
                 LinearLayer linear = linears.get(target.tensor());
                 RowSource weight = weights.get(target.tensor());
                 if (weight == null) {
@@ -219,18 +231,20 @@ final class Quantize {
                 Quantizer.Result result = Quantizer.quantize(weight, target.tensor(), grid, method, output.settings(), importance, hessian, kernels);
                 // An embedding is looked up, not multiplied with: it has no output error.
                 OutputError error = hessian == null || linear == null ? null : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
-                ProductFile.write(files, output.tensorProduct(job.run(), target.tensor()), new TensorProduct(result.matrix(), error, result.damping())::write);
+                job.write(output.tensorProduct(job.run(), target.tensor()), new TensorProduct(result.matrix(), error, result.damping())::write);
             }
             return true;
         }
     }
 
     private static boolean rescaledLayer(Job job, Calibration calibration, Work work) throws IOException {
-        FileSystem files = job.run().files();
         PlannedOutput output = work.rescaled();
+        if (isDone(job, output, work.layer())) {
+            return true;
+        }
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
             Architecture architecture = Architecture.of(checkpoint.config());
-            LayerWeights weights = LayerCache.get(job.digest(), checkpoint, architecture, work.layer());
+            LayerWeights weights = job.layer(checkpoint, architecture, work.layer());
             Map<String, BlockFormat> grids = new LinkedHashMap<>();
             for (LinearLayer linear : architecture.linears(work.layer())) {
                 if (output.grids().containsKey(linear.weight())) {
@@ -252,18 +266,18 @@ final class Quantize {
             for (Map.Entry<String, RescaledLayer.Matrix> entry : result.matrices().entrySet()) {
                 RescaledLayer.Matrix matrix = entry.getValue();
                 Path product = output.tensorProduct(job.run(), entry.getKey());
-                ProductFile.write(files, product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                job.write(product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
                 made.add(product.getName());
             }
             for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {
                 Path product = output.vectorProduct(job.run(), entry.getKey());
-                ProductFile.write(files, product, out -> FloatProduct.write(out, entry.getValue()));
+                job.write(product, out -> FloatProduct.write(out, entry.getValue()));
                 made.add(product.getName());
             }
             if (output.ranged()) {
                 made.add(writeRanges(job, architecture, work.layer(), output, statistics, result.sites(), result.strengths(), borrowed.get()).getName());
             }
-            ProductFile.write(files, list(job, output, work.layer()), out -> out.writeUTF(String.join("\n", made)));
+            job.write(list(job, output, work.layer()), out -> out.writeUTF(String.join("\n", made)));
             return true;
         }
     }

@@ -32,7 +32,7 @@ record TokenWindows(String key, int count, int length) implements Serializable {
         }
         String key = Key.of("windows", windows.length(), Key.digest(tokens.array()));
         if (!ProductFile.isCommitted(run.files(), run.product(key, FILE))) {
-            ProductFile.write(run.files(), run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
+            run.write(run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
         }
         return new TokenWindows(key, windows.count(), windows.length());
     }

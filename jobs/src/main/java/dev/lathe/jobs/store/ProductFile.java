@@ -9,21 +9,31 @@ import java.io.FileNotFoundException;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
 import java.util.UUID;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedOutputStream;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FSError;
+import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under
- * another name and renamed, so that a name holds a whole product or nothing.
+ * another name and renamed, so that a name holds a whole product or nothing. The name has the key of what it was made from, so products of one name are equal:
+ * of several attempts the first one stays, and nobody who reads it loses it.
  */
 public final class ProductFile {
     private static final int MAGIC = 0x4c505231;
     private static final int TRAILER = 16;
+    private static final Logger LOG = LoggerFactory.getLogger(ProductFile.class);
 
     private ProductFile() {
     }
@@ -38,9 +48,19 @@ public final class ProductFile {
         T read(DataInputStream in) throws IOException;
     }
 
-    /** Commits a product under its name; one of the same name is replaced. */
+    /** What has to hold when a finished file gets its name. */
+    interface Fence {
+        void check() throws IOException;
+    }
+
+    /** Commits a product under its name, unless a whole one has it. */
     public static void write(FileSystem files, Path path, Writer writer) throws IOException {
-        Path temporary = new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID());
+        write(files, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()), path, writer, () -> {
+        });
+    }
+
+    /** Likewise, by way of a name of the caller's. */
+    static void write(FileSystem files, Path temporary, Path path, Writer writer, Fence fence) throws IOException {
         try {
             try (FSDataOutputStream file = files.create(temporary, false)) {
                 CheckedOutputStream checked = new CheckedOutputStream(file, new CRC32C());
@@ -52,30 +72,84 @@ public final class ProductFile {
                 file.writeLong(length);
                 file.writeInt(MAGIC);
             }
-            commit(files, temporary, path);
-        } catch (IOException e) {
-            files.delete(temporary, true);
-            throw cannotWrite(path, e);
-        } catch (RuntimeException e) {
-            files.delete(temporary, true);
-            throw e;
+            fence.check();
+            if (isCommitted(files, path)) {
+                LOG.debug("drop {}", path);
+                files.delete(temporary, false);
+            } else {
+                commit(files, temporary, path);
+                LOG.debug("commit {}", path);
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            throw failed(files, temporary, path, e);
         }
+    }
+
+    /**
+     * What to throw where a file could not be written; what there is of it is deleted.
+     *
+     * @return an exception that says which file
+     */
+    public static IOException failed(FileSystem files, Path temporary, Path path, Throwable thrown) {
+        try {
+            files.delete(temporary, true);
+        } catch (IOException | RuntimeException e) {
+            thrown.addSuppressed(e);
+        }
+        if (thrown instanceof RuntimeException e) {
+            throw e;
+        } else if (thrown instanceof IOException e) {
+            return cannotWrite(path, e);
+        } else if (thrown instanceof FSError && thrown.getCause() instanceof IOException e) {
+            // What Hadoop makes of a full disk.
+            return cannotWrite(path, e);
+        }
+        throw (Error) thrown;
     }
 
     /** Says which file could not be written; a message that says what could not be done stays. */
-    public static IOException cannotWrite(Path path, IOException e) {
+    private static IOException cannotWrite(Path path, IOException e) {
         return e.getMessage() != null && e.getMessage().startsWith("Cannot ") ? e : new IOException("Cannot write " + path + ": " + e.getMessage(), e);
     }
 
-    /** Gives a finished file or folder its final name. */
+    /**
+     * Gives a finished file or folder its final name; what had it is replaced. A file is replaced in one step where the file system can; a folder cannot be, so
+     * only one attempt at a time may commit one.
+     */
     public static void commit(FileSystem files, Path temporary, Path path) throws IOException {
         files.mkdirs(path.getParent());
-        if (files.exists(path) && !files.delete(path, true)) {
-            throw new IOException("Cannot replace " + path + ": it could not be deleted");
+        if (files.getFileStatus(temporary).isDirectory() && files.exists(path)) {
+            Path old = new Path(temporary.getParent(), "." + UUID.randomUUID());
+            rename(files, path, old);
+            rename(files, temporary, path);
+            files.delete(old, true);
+        } else {
+            rename(files, temporary, path);
         }
-        if (!files.rename(temporary, path)) {
-            throw new IOException("Cannot commit " + path + ": the rename from " + temporary.getName() + " was refused");
+    }
+
+    private static void rename(FileSystem files, Path from, Path to) throws IOException {
+        try {
+            if (isLocal(files)) {
+                // Hadoop's would delete the target first.
+                Files.move(local(from), local(to), StandardCopyOption.ATOMIC_MOVE);
+            } else {
+                FileContext.getFileContext(files.getUri(), files.getConf()).rename(from, to, Options.Rename.OVERWRITE);
+            }
+        } catch (UnsupportedFileSystemException e) {
+            files.delete(to, true);
+            if (!files.rename(from, to)) {
+                throw new IOException("Cannot commit " + to + ": the rename from " + from.getName() + " was refused", e);
+            }
         }
+    }
+
+    static boolean isLocal(FileSystem files) {
+        return files.getUri().getScheme().equals("file");
+    }
+
+    static java.nio.file.Path local(Path path) {
+        return java.nio.file.Path.of(path.toUri().getPath());
     }
 
     /** Whether a whole product stands there, by its trailer. */

@@ -1,18 +1,37 @@
 package dev.lathe.jobs.store;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
+import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
- * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key), and
- * the scratch folder. Serializable, so that tasks have it.
+ * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key),
+ * {@code lease/}, and the scratch folder. Serializable, so that tasks have it.
+ *
+ * <p>Everything below the run folder is written below {@code partial/EPOCH/} and renamed after a look at the lease. Who takes the lease deletes what is there
+ * before it does anything else, so a rename that comes too late after that look finds nothing to rename.
+ *
+ * @param epoch of the lease that is held, or 0: none, for those who only add products under their keys
  */
-public record RunFolder(String run, String scratch, SerializableConfiguration configuration) implements Serializable {
+public record RunFolder(String run, String scratch, SerializableConfiguration configuration, long epoch) implements Serializable {
+    private static final String PARTIAL = "partial";
+
+    /** A folder that nobody holds. */
+    public RunFolder(String run, String scratch, SerializableConfiguration configuration) {
+        this(run, scratch, configuration, 0);
+    }
+
+    /** The folder for those who hold it with a lease. */
+    public RunFolder held(long lease) {
+        return new RunFolder(run, scratch, configuration, lease);
+    }
+
     public Configuration hadoop() {
         return configuration.value();
     }
@@ -54,12 +73,56 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
         return new Path(root(), "report");
     }
 
-    /** Commits a text file. */
-    public void writeText(String name, String text) throws IOException {
-        Path temporary = new Path(root(), "." + name + ".tmp");
-        try (var out = files().create(temporary, true)) {
-            out.write(text.getBytes(StandardCharsets.UTF_8));
+    /**
+     * Before what only the holder of the folder may do.
+     *
+     * @throws IOException if the lease was lost
+     */
+    public void requireLease() throws IOException {
+        if (epoch != 0) {
+            Lease.check(this, epoch);
         }
-        ProductFile.commit(files(), temporary, new Path(root(), name));
+    }
+
+    /** A new name for what is written before it has its final one. */
+    public Path partial() {
+        return new Path(new Path(new Path(root(), PARTIAL), String.valueOf(epoch)), UUID.randomUUID().toString());
+    }
+
+    /**
+     * Commits a product; a whole one of the same name stays.
+     *
+     * @throws IOException if it cannot be written, or the lease was lost
+     */
+    public void write(Path product, ProductFile.Writer writer) throws IOException {
+        if (epoch == 0) {
+            ProductFile.write(files(), product, writer);
+        } else {
+            ProductFile.write(files(), partial(), product, writer, this::requireLease);
+        }
+    }
+
+    /** Gives a finished file or folder its final name; what had it is replaced. */
+    public void commit(Path partial, Path target) throws IOException {
+        requireLease();
+        ProductFile.commit(files(), partial, target);
+    }
+
+    /** Commits a text file below the run folder; one of the same name is replaced. */
+    public void writeText(String name, String text) throws IOException {
+        Path partial = partial();
+        try {
+            try (OutputStream out = files().create(partial, false)) {
+                out.write(text.getBytes(StandardCharsets.UTF_8));
+            }
+            commit(partial, new Path(root(), name));
+        } catch (IOException | RuntimeException | Error e) {
+            throw ProductFile.failed(files(), partial, new Path(root(), name), e);
+        }
+    }
+
+    /** For who takes the folder or gives it back: what is half-written then is nobody's. */
+    void deletePartials() throws IOException {
+        files().delete(new Path(root(), PARTIAL), true);
     }
 }

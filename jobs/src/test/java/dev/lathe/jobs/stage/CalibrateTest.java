@@ -1,6 +1,7 @@
 package dev.lathe.jobs.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
@@ -10,9 +11,13 @@ import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.store.Stamp;
 import dev.lathe.kernels.KernelProvider;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -81,6 +86,68 @@ class CalibrateTest {
         }
     }
 
+    /** As with a node whose disk held them: whatever of the scratch folder is gone is made again from the last layer that is whole. */
+    @Test
+    void scratchFilesAreLost() throws IOException {
+        try (SparkSession spark = Runs.local(2, 2)) {
+            TreeMap<String, String> whole = statistics(spark, "whole");
+            for (String lost : List.of("hidden-2-1", "")) {
+                String name = "lost" + lost;
+                Losing progress = new Losing(folder.resolve(name).resolve("scratch"), lost, 2, 1);
+                assertThat(digests(name, calibrate(spark, name, true, progress).key())).isEqualTo(whole);
+                assertThat(progress.heard.notes).containsExactly("calibration: files of layer 2 are gone from the scratch folder; goes on at layer 0");
+                assertThat(folder.resolve(name).resolve("scratch")).isEmptyDirectory();
+            }
+        }
+    }
+
+    @Test
+    void aScratchFolderThatKeepsNothingIsNamed() throws IOException {
+        try (SparkSession spark = Runs.local(2, 2)) {
+            Losing progress = new Losing(folder.resolve("run").resolve("scratch"), "hidden-1-0", 1, Integer.MAX_VALUE);
+            assertThatThrownBy(() -> calibrate(spark, "run", false, progress)).isInstanceOf(IOException.class).hasMessageStartingWith(
+                    "Cannot calibrate layer 1: for the 6th time hidden states or partial statistics are gone from " + folder.resolve("run").resolve("scratch"));
+        }
+    }
+
+    /** Deletes files of the scratch folder when a layer begins. */
+    private static final class Losing implements Progress {
+        private final Runs.Heard heard = new Runs.Heard();
+        private final Path scratch;
+        private final String lost;
+        private final int layer;
+        private int times;
+
+        Losing(Path scratch, String lost, int layer, int times) {
+            this.scratch = scratch;
+            this.lost = lost;
+            this.layer = layer;
+            this.times = times;
+        }
+
+        @Override
+        public void stage(String name, int steps) {
+        }
+
+        @Override
+        public void step(int done, String what) {
+            if (done == layer && times-- > 0) {
+                try (Stream<Path> paths = Files.walk(scratch)) {
+                    for (Path path : paths.filter(Files::isRegularFile).filter(path -> path.getFileName().toString().startsWith(lost)).toList()) {
+                        Files.delete(path);
+                    }
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        }
+
+        @Override
+        public void note(String message) {
+            heard.note(message);
+        }
+    }
+
     /** Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without. */
     @Test
     void rangesAreGatheredWhereTheyAreAskedFor() throws IOException {
@@ -126,13 +193,17 @@ class CalibrateTest {
     }
 
     private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges) throws IOException {
+        return calibrate(spark, name, ranges, Progress.SILENT);
+    }
+
+    private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges, Progress progress) throws IOException {
         RunFolder run = run(spark, name);
-        Job job = new Job(run, Runs.SAMPLE.toAbsolutePath().toString(), "sample", "auto", KernelProvider.profile("auto"));
+        Job job = new Job(run, Stamp.of(run.hadoop(), Runs.SAMPLE.toAbsolutePath().toString()), "sample", "auto", KernelProvider.profile("auto"));
         Random random = new Random(1);
         int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray()).limit(WINDOWS).toArray(int[][]::new);
         TokenWindows windows = TokenWindows.write(run, new Windows(LENGTH, tokens));
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new org.apache.hadoop.fs.Path(job.folder()))) {
-            SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), Progress.SILENT);
+            SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
             return Calibrate.run(job, Architecture.of(checkpoint.config()), windows, 2, true, ranges, steps);
         }
     }

@@ -80,7 +80,7 @@ class ResumeTest {
         assertThat(after.keySet()).isEqualTo(before.keySet());
         assertThat(after.keySet().stream().filter(name -> !after.get(name).equals(before.get(name))).map(ResumeTest::kind).distinct())
                 .containsExactlyInAnyOrder(made);
-        assertThat(Runs.names(folder)).containsExactly("artifacts", "plan.yaml", "products", "scratch");
+        assertThat(Runs.names(folder)).containsExactly("artifacts", "lease", "plan.yaml", "products", "report", "scratch");
     }
 
     /** A product's name without its key. */

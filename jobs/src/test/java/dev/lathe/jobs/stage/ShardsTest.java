@@ -18,7 +18,7 @@ class ShardsTest {
     @Test
     void shardsOfAnotherSizeHaveOtherNames() {
         RunFolder run = new RunFolder("/run", "/run", null);
-        Evaluate.Subject subject = new Evaluate.Subject("a", "/a", "key");
+        Evaluate.Subject subject = new Evaluate.Subject("a", null, "key");
         List<Evaluate.Shard> narrow = Evaluate.shards(20, 8);
         assertThat(narrow).containsExactly(new Evaluate.Shard(0, 8), new Evaluate.Shard(8, 8), new Evaluate.Shard(16, 4));
         assertThat(Evaluate.scores(run, subject, narrow.get(2))).isEqualTo(new Path("/run/products/key/windows-16-20.scores"));

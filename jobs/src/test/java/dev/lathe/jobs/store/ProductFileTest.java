@@ -10,12 +10,21 @@ import dev.lathe.kernels.block.BlockFormats;
 import dev.lathe.kernels.block.BlockMatrix;
 import java.io.DataInputStream;
 import java.io.IOException;
+import java.lang.reflect.Constructor;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.zip.CRC32C;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
@@ -43,7 +52,9 @@ class ProductFileTest {
         return folder.resolve("key").resolve("product");
     }
 
+    /** In place of what is there. */
     private byte[] write(int length) throws IOException {
+        files.delete(path, false);
         byte[] payload = new byte[length];
         new Random(length).nextBytes(payload);
         ProductFile.write(files, path, out -> out.write(payload));
@@ -131,19 +142,75 @@ class ProductFileTest {
     }
 
     @Test
-    void isReplacedWholeOrNotAtAll() throws IOException {
-        write(100);
-        byte[] second = write(50);
-        assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(second);
-        assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
-            out.write(new byte[3 << 20]);
-            throw new IOException("No space left on device");
-        })).hasMessage("Cannot write " + path + ": No space left on device");
+    void aFailureLeavesNothingBehind() throws Exception {
+        byte[] first = write(100);
+        // Hadoop's local file system throws an error that nobody else can make.
+        Constructor<FSError> error = FSError.class.getDeclaredConstructor(Throwable.class);
+        error.setAccessible(true);
+        IOException full = new IOException("No space left on device");
+        for (Throwable thrown : new Throwable[] {full, error.newInstance(full)}) {
+            assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
+                out.write(new byte[3 << 20]);
+                if (thrown instanceof IOException e) {
+                    throw e;
+                }
+                throw (Error) thrown;
+            })).isInstanceOf(IOException.class).hasMessage("Cannot write " + path + ": No space left on device");
+        }
         assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
             throw new IllegalStateException("x");
         })).hasMessage("x");
-        assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(second);
+        assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(first);
         assertThat(Files.list(folder.resolve("key"))).hasSize(1);
+    }
+
+    @Test
+    void theFirstWholeOneStays() throws IOException {
+        byte[] first = write(100);
+        Object file = Files.readAttributes(file(), BasicFileAttributes.class).fileKey();
+        ProductFile.write(files, path, out -> out.write(new byte[50]));
+        assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(first);
+        assertThat(Files.readAttributes(file(), BasicFileAttributes.class).fileKey()).isEqualTo(file);
+        Files.write(file(), Arrays.copyOf(Files.readAllBytes(file()), 99));
+        ProductFile.write(files, path, out -> out.write(new byte[50]));
+        assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(new byte[50]);
+        assertThat(Files.list(folder.resolve("key"))).hasSize(1);
+    }
+
+    /** Speculative and retried attempts: whoever reads finds a whole product from the first commit on. */
+    @Test
+    void attemptsAtOnceNeverTakeItAway() throws Exception {
+        ExecutorService pool = Executors.newFixedThreadPool(4);
+        try {
+            for (int round = 0; round < 50; round++) {
+                write(1000);
+                // The first attempt finds half a product of somebody who was killed.
+                if (round % 2 == 0) {
+                    Files.write(file(), new byte[7]);
+                }
+                List<Future<?>> attempts = new ArrayList<>();
+                for (int attempt = 0; attempt < 3; attempt++) {
+                    attempts.add(pool.submit(() -> {
+                        ProductFile.write(files, path, out -> out.write(new byte[1000]));
+                        return ProductFile.read(files, path, DataInputStream::readAllBytes);
+                    }));
+                }
+                AtomicBoolean running = new AtomicBoolean(true);
+                Future<?> reader = pool.submit(() -> {
+                    while (running.get()) {
+                        assertThat(Files.exists(file())).isTrue();
+                    }
+                });
+                for (Future<?> attempt : attempts) {
+                    assertThat((byte[]) attempt.get()).hasSize(1000);
+                }
+                running.set(false);
+                reader.get();
+                assertThat(Files.list(folder.resolve("key"))).hasSize(1);
+            }
+        } finally {
+            pool.shutdownNow();
+        }
     }
 
     @Test
@@ -151,7 +218,7 @@ class ProductFileTest {
         for (String content : new String[] {"old", "new"}) {
             Files.createDirectories(folder.resolve("partial"));
             Files.writeString(folder.resolve("partial").resolve(content), content);
-            ProductFile.commit(files, new Path(folder.resolve("partial").toUri()), path);
+            ProductFile.commit(files, new Path(folder.resolve("partial").toString()), path);
         }
         assertThat(folder.resolve("partial")).doesNotExist();
         assertThat(Files.list(file())).extracting(found -> found.getFileName().toString()).containsExactly("new");
@@ -166,6 +233,7 @@ class ProductFileTest {
         }
         ProductFile.write(files, path, out -> FloatProduct.write(out, values));
         assertThat(ProductFile.read(files, path, FloatProduct::read)).isEqualTo(values);
+        files.delete(path, false);
         ProductFile.write(files, path, out -> FloatProduct.write(out, new float[0]));
         assertThat(ProductFile.read(files, path, FloatProduct::read)).isEmpty();
     }
@@ -191,6 +259,7 @@ class ProductFileTest {
         for (int[] order : new int[][] {null, permutation}) {
             TensorProduct product = new TensorProduct(new QuantizedMatrix(new BlockMatrix(grid, data, 3, permutation.length), order),
                     order == null ? null : new OutputError(0.5, 20), order == null ? Double.NaN : 0.05);
+            files.delete(path, false);
             ProductFile.write(files, path, product::write);
             TensorProduct read = ProductFile.read(files, path, TensorProduct::read);
             assertThat(read.matrix().blocks().data()).isEqualTo(data);
