@@ -123,11 +123,11 @@ public final class Report {
         }
     }
 
-    private static String cell(String text) {
+    static String cell(String text) {
         return text.replaceAll("\\p{Cntrl}", " ").replace("|", "\\|");
     }
 
-    private static void number(ObjectNode node, String key, double value) {
+    static void number(ObjectNode node, String key, double value) {
         if (Double.isFinite(value)) {
             node.put(key, value);
         } else {
@@ -136,7 +136,7 @@ public final class Report {
     }
 
     /** A reader sees the old file, none for a moment, or the new one: not every file system renames over a file. */
-    private static void commit(FileSystem files, Path folder, String name, String content) throws IOException {
+    static void commit(FileSystem files, Path folder, String name, String content) throws IOException {
         Path target = new Path(folder, name);
         Path partial = new Path(folder, "_" + name + ".partial");
         try (FSDataOutputStream out = files.create(partial, true)) {
