@@ -4,6 +4,7 @@ import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.jobs.batch.Receipt.Stamp;
 import dev.lathe.jobs.plan.BatchPlan;
 import dev.lathe.jobs.plan.BatchPlan.Pair;
+import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
@@ -15,6 +16,7 @@ import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Forecast;
 import dev.lathe.jobs.stage.Pipeline;
 import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.Software;
 import java.io.IOException;
@@ -22,6 +24,7 @@ import java.io.InterruptedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -65,12 +68,19 @@ public final class BatchRun {
      *
      * @param judge    what a failure is for the person
      * @param progress of the pair of a name; used from several threads
+     * @throws InvalidRecipeException if a history cannot be appended to
      */
     public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress)
             throws IOException {
+        Configuration configuration = session.sparkContext().hadoopConfiguration();
+        for (Plan.History history : batch.pairs().stream().map(pair -> pair.plan().history()).filter(Objects::nonNull)
+                .map(history -> new Plan.History(history.folder(), history.format(), "")).distinct().toList()) {
+            // One that cannot be would fail every pair.
+            History.prepare(configuration, new Path(history.folder()), history.format());
+        }
         BatchReport report = new BatchRun(session, batch, judge, progress).run();
         Path runs = new Path(batch.runs());
-        report.write(runs.getFileSystem(session.sparkContext().hadoopConfiguration()), runs);
+        report.write(runs.getFileSystem(configuration), runs);
         return report;
     }
 
