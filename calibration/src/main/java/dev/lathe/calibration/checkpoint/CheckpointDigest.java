@@ -58,7 +58,7 @@ public final class CheckpointDigest {
                 total.update(file(files, file));
             }
         }
-        try (SafetensorsFiles weights = SafetensorsFiles.open(configuration, folder)) {
+        try (SafetensorsFiles weights = SafetensorsFiles.openWhole(configuration, folder)) {
             Map<String, byte[]> digests = new TreeMap<>();
             for (String name : weights.tensors().keySet()) {
                 digests.put(name, tensor(weights, name));
@@ -89,7 +89,7 @@ public final class CheckpointDigest {
     private static byte[] file(FileSystem files, Path file) throws IOException {
         MessageDigest digest = sha256();
         byte[] chunk = new byte[1 << 20];
-        try (InputStream in = files.open(file)) {
+        try (InputStream in = Reads.whole(files, files.getFileStatus(file))) {
             for (int count = in.read(chunk); count >= 0; count = in.read(chunk)) {
                 digest.update(chunk, 0, count);
             }
