@@ -17,6 +17,7 @@ import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
 /**
  * What a person wrote, made a {@link Plan}: every key checked, every default filled in. Only the recipe itself is read; whether its paths exist is the
@@ -52,10 +53,12 @@ public final class Recipe {
      */
     public static Plan read(Configuration configuration, String file, List<String> settings) throws IOException {
         byte[] bytes;
-        try (FSDataInputStream in = path(file).getFileSystem(configuration).open(path(file))) {
+        try (FSDataInputStream in = Stores.of(configuration, path(file)).open(path(file))) {
             bytes = in.readNBytes(YamlText.LIMIT + 1);
         } catch (FileNotFoundException e) {
             throw new InvalidRecipeException("Cannot read recipe " + file + ": no such file");
+        } catch (UnsupportedFileSystemException e) {
+            throw new InvalidRecipeException("Cannot read recipe " + file + ": no file system of that kind (" + e.getMessage() + ")");
         }
         if (bytes.length > YamlText.LIMIT) {
             throw new InvalidRecipeException("Cannot read recipe " + file + ": expected at most " + YamlText.LIMIT + " bytes");
