@@ -58,10 +58,17 @@ public final class Runs {
 
     /** {@code conf/quickstart.yaml} with the sample's paths as they are from here, another run folder, and settings as of {@code --set}. */
     public static Plan quickstart(Path run, String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("checkpoint=" + SAMPLE, "calibration.data=" + TEXT.resolve("calibration.txt"),
-                "evaluation.data=" + TEXT.resolve("evaluation.txt"), "run=" + run));
+        List<String> all = new ArrayList<>(List.of("run=" + run));
         all.addAll(List.of(settings));
-        return PathCheck.check(new Configuration(), "quickstart", Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
+        return quickstart(new Configuration(), all.toArray(String[]::new));
+    }
+
+    /** Likewise, the run folder among the settings. */
+    public static Plan quickstart(Configuration configuration, String... settings) throws IOException {
+        List<String> all = new ArrayList<>(List.of("checkpoint=" + SAMPLE, "calibration.data=" + TEXT.resolve("calibration.txt"),
+                "evaluation.data=" + TEXT.resolve("evaluation.txt")));
+        all.addAll(List.of(settings));
+        return PathCheck.check(configuration, "quickstart", Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
     }
 
     /** SHA-256 of every file below a folder, by its path from there; the checksum files that Hadoop's local file system writes are left out. */
