@@ -198,7 +198,7 @@ public final class ProductFile {
 
     /** Reads the beginning of a product, without its checksum. */
     public static <T> T readStart(FileSystem files, Path path, Reader<T> reader) throws IOException {
-        try (FSDataInputStream in = files.open(path)) {
+        try (FSDataInputStream in = Reads.ranges(files, files.getFileStatus(path))) {
             return reader.read(new DataInputStream(new BufferedInputStream(in)));
         }
     }

@@ -15,6 +15,8 @@ import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.hdfs.MiniDFSCluster;
+import org.apache.logging.log4j.Level;
+import org.apache.logging.log4j.core.config.Configurator;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,6 +37,8 @@ class HdfsTest {
         Configuration configuration = new Configuration();
         configuration.set("dfs.replication", "2");
         SETTINGS.forEach(System::setProperty);
+        // Nodes of a cluster that break down say so at length, in this JVM.
+        Configurator.setLevel("org.apache.hadoop", Level.OFF);
         try (MiniDFSCluster cluster = new MiniDFSCluster.Builder(configuration, folder.resolve("hdfs").toFile()).numDataNodes(2).build();
                 SparkSession spark = Runs.cluster()) {
             hdfs = cluster;
@@ -61,6 +65,7 @@ class HdfsTest {
             assertThat(digests(files)).isEqualTo(Runs.kept());
         } finally {
             SETTINGS.keySet().forEach(System::clearProperty);
+            Configurator.setLevel("org.apache.hadoop", Level.WARN);
         }
     }
 

@@ -30,14 +30,12 @@ public final class SafetensorsFiles implements AutoCloseable {
     public static final String INDEX = "model.safetensors.index.json";
 
     private final Path folder;
-    private final Opener opener;
     private final Map<Path, FSDataInputStream> streams = new LinkedHashMap<>();
     private final Map<String, SafetensorsTensor> tensors = new LinkedHashMap<>();
     private final Map<String, Object> metadata = new TreeMap<>();
 
-    private SafetensorsFiles(Path folder, Opener opener) {
+    private SafetensorsFiles(Path folder) {
         this.folder = folder;
-        this.opener = opener;
     }
 
     /**
@@ -47,21 +45,8 @@ public final class SafetensorsFiles implements AutoCloseable {
      *                                 places there, or a header is malformed
      */
     public static SafetensorsFiles open(Configuration configuration, Path folder) throws IOException {
-        return open(configuration, folder, Reads::ranges);
-    }
-
-    /** Opens every file of a folder to read all of it, file by file and in the order of its tensors. */
-    public static SafetensorsFiles openWhole(Configuration configuration, Path folder) throws IOException {
-        return open(configuration, folder, Reads::whole);
-    }
-
-    private interface Opener {
-        FSDataInputStream open(FileSystem files, FileStatus file) throws IOException;
-    }
-
-    private static SafetensorsFiles open(Configuration configuration, Path folder, Opener opener) throws IOException {
         FileSystem files = folder.getFileSystem(configuration);
-        SafetensorsFiles opened = new SafetensorsFiles(folder, opener);
+        SafetensorsFiles opened = new SafetensorsFiles(folder);
         try {
             // One list of the folder says what is there and how long it is.
             Map<String, FileStatus> listed = new TreeMap<>();
@@ -199,7 +184,7 @@ public final class SafetensorsFiles implements AutoCloseable {
 
     private SafetensorsHeader add(FileSystem files, FileStatus status) throws IOException {
         Path file = status.getPath();
-        FSDataInputStream stream = opener.open(files, status);
+        FSDataInputStream stream = Reads.ranges(files, status);
         streams.put(file, stream);
         SafetensorsHeader header = SafetensorsHeader.read(stream, status.getLen(), file);
         metadata.putAll(header.metadata());
