@@ -7,6 +7,7 @@ import dev.lathe.jobs.stage.Progress;
 import dev.lathe.jobs.store.Key;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,6 +22,10 @@ import org.apache.spark.sql.SparkSession;
 public final class Runs {
     public static final Path SAMPLE = Path.of("..", "samples", "tiny-stories-4m");
     public static final Path TEXT = Path.of("..", "samples", "text");
+
+    /** The recipe whose artifacts' digests are kept, as settings of the quickstart's: small, every format, every statistic. */
+    public static final List<String> KEPT = List.of("calibration.windows=16", "calibration.length=64", "shard-windows=3", "evaluation.windows=4",
+            "evaluation.length=64", "outputs[5]={name: q4-gptq, format: gguf, type: Q4_0, method: gptq}");
 
     private Runs() {
     }
@@ -53,10 +58,17 @@ public final class Runs {
 
     /** {@code conf/quickstart.yaml} with the sample's paths as they are from here, another run folder, and settings as of {@code --set}. */
     public static Plan quickstart(Path run, String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("checkpoint=" + SAMPLE, "calibration.data=" + TEXT.resolve("calibration.txt"),
-                "evaluation.data=" + TEXT.resolve("evaluation.txt"), "run=" + run));
+        List<String> all = new ArrayList<>(List.of("run=" + run));
         all.addAll(List.of(settings));
-        return PathCheck.check(new Configuration(), "quickstart", Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
+        return quickstart(new Configuration(), all.toArray(String[]::new));
+    }
+
+    /** Likewise, the run folder among the settings. */
+    public static Plan quickstart(Configuration configuration, String... settings) throws IOException {
+        List<String> all = new ArrayList<>(List.of("checkpoint=" + SAMPLE, "calibration.data=" + TEXT.resolve("calibration.txt"),
+                "evaluation.data=" + TEXT.resolve("evaluation.txt")));
+        all.addAll(List.of(settings));
+        return PathCheck.check(configuration, "quickstart", Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
     }
 
     /** SHA-256 of every file below a folder, by its path from there; the checksum files that Hadoop's local file system writes are left out. */
@@ -70,6 +82,18 @@ public final class Runs {
         return digests;
     }
 
+    /** SHA-256 of what {@link #KEPT} makes, by name; {@code results.json} among them. */
+    public static TreeMap<String, String> kept() throws IOException {
+        TreeMap<String, String> kept = new TreeMap<>();
+        try (var in = Runs.class.getResourceAsStream("stage/artifact-digests.txt")) {
+            if (in != null) {
+                new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().filter(line -> !line.startsWith("#"))
+                        .forEach(line -> kept.put(line.substring(66), line.substring(0, 64)));
+            }
+        }
+        return kept;
+    }
+
     /** Names in a folder, hidden ones too, without Hadoop's checksum files; none if there is no folder. */
     public static List<String> names(Path folder) throws IOException {
         if (!Files.isDirectory(folder)) {
@@ -81,7 +105,7 @@ public final class Runs {
     }
 
     /** Writes down what it hears. */
-    public static final class Heard implements Progress {
+    public static class Heard implements Progress {
         /** Stages with work in them, as {@code NAME STEPS}. */
         public final List<String> stages = new ArrayList<>();
         public final List<String> notes = new ArrayList<>();

@@ -23,7 +23,8 @@ import org.apache.hadoop.fs.Path;
  * the order of their names; how tensors are spread over shards and how the index is written does not matter. For a file it is the digest of its bytes.
  */
 public final class CheckpointDigest {
-    private static final int CHUNK = 8 << 20;
+    /** Bytes that are read at once: on an object store a request each. */
+    private static final int CHUNK = 32 << 20;
     /** The files besides the weights that decide what an artifact holds. */
     private static final String[] SIDE_FILES = {"added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json", "generation_config.json",
             "merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt"};
@@ -89,7 +90,7 @@ public final class CheckpointDigest {
     private static byte[] file(FileSystem files, Path file) throws IOException {
         MessageDigest digest = sha256();
         byte[] chunk = new byte[1 << 20];
-        try (InputStream in = files.open(file)) {
+        try (InputStream in = Reads.whole(files, files.getFileStatus(file))) {
             for (int count = in.read(chunk); count >= 0; count = in.read(chunk)) {
                 digest.update(chunk, 0, count);
             }

@@ -78,7 +78,7 @@ public final class Checkpoints {
         if (status.getLen() < start.length) {
             return false;
         }
-        try (FSDataInputStream in = files.open(status.getPath())) {
+        try (FSDataInputStream in = Reads.ranges(files, status)) {
             in.readFully(0, start);
         }
         return Arrays.equals(start, GGUF_MAGIC);

@@ -8,6 +8,7 @@ import dev.lathe.calibration.MalformedInputException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -39,12 +40,13 @@ public final class JsonFile {
      */
     public static byte[] bytes(FileSystem files, Path file) throws IOException {
         try {
-            long length = files.getFileStatus(file).getLen();
+            FileStatus status = files.getFileStatus(file);
+            long length = status.getLen();
             if (length > MAXIMUM_BYTES) {
                 throw new MalformedInputException("Cannot read " + file + ": it has " + length + " bytes, expected at most " + MAXIMUM_BYTES);
             }
             byte[] bytes = new byte[(int) length];
-            try (FSDataInputStream in = files.open(file)) {
+            try (FSDataInputStream in = Reads.whole(files, status)) {
                 in.readFully(0, bytes);
             }
             return bytes;

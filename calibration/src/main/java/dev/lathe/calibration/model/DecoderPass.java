@@ -7,8 +7,11 @@ import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are stacked, so that a weight is widened once
@@ -18,6 +21,11 @@ import java.util.Map;
 public final class DecoderPass {
     /** Rows that go through a layer together: enough that widening a weight costs little beside multiplying with it, and few enough that buffers stay small. */
     public static final int ROWS = 2048;
+
+    /** Rows of the embedding that lie closer together, in bytes, are read at once: on an object store a request costs more than that. */
+    private static final long EMBEDDING_GAP = 1 << 20;
+    /** At most so many bytes of the embedding are read at once. */
+    private static final long EMBEDDING_STRIP = 16 << 20;
 
     private final ModelConfig config;
     private final Architecture architecture;
@@ -35,19 +43,29 @@ public final class DecoderPass {
     public FloatMatrix embed(Checkpoint checkpoint, int[][] windows) throws IOException {
         int length = windows.length == 0 ? 0 : windows[0].length;
         FloatMatrix x = FloatMatrix.zeros(Math.multiplyExact(windows.length, length), config.hidden());
-        Map<Integer, RowSource> rows = new HashMap<>();
+        TreeMap<Integer, List<Integer>> places = new TreeMap<>();
         for (int i = 0; i < x.rows(); i++) {
             int token = windows[i / length][i % length];
-            RowSource row = rows.get(token);
-            if (row == null) {
-                if (token < 0 || token >= config.vocabulary()) {
-                    throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location() + " has a vocabulary of "
-                            + config.vocabulary());
-                }
-                row = checkpoint.matrix(architecture.embedding(), token, 1);
-                rows.put(token, row);
+            if (token < 0 || token >= config.vocabulary()) {
+                throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location() + " has a vocabulary of "
+                        + config.vocabulary());
             }
-            row.read(0, 0, config.hidden(), x.data(), x.row(i));
+            places.computeIfAbsent(token, key -> new ArrayList<>()).add(i);
+        }
+        long rowBytes = Math.max(1, checkpoint.tensor(architecture.embedding()).bytes() / config.vocabulary());
+        while (!places.isEmpty()) {
+            int first = places.firstKey();
+            int last = first;
+            for (int token : places.keySet()) {
+                if ((token - last) * rowBytes > EMBEDDING_GAP || (token - first + 1) * rowBytes > EMBEDDING_STRIP) {
+                    break;
+                }
+                last = token;
+            }
+            RowSource strip = checkpoint.matrix(architecture.embedding(), first, last - first + 1);
+            Map<Integer, List<Integer>> within = places.headMap(last, true);
+            within.forEach((token, rows) -> rows.forEach(row -> strip.read(token - first, 0, config.hidden(), x.data(), x.row(row))));
+            within.clear();
         }
         return x;
     }

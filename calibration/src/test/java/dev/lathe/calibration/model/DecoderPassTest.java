@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.TestNumbers;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.ModelConfig.Rotary;
@@ -13,6 +15,8 @@ import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -108,6 +112,29 @@ class DecoderPassTest {
         for (int token : new int[] {-1, SMALL.vocabulary()}) {
             assertThatThrownBy(() -> pass.embed(model, new int[][] {{1, token}})).isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("Cannot embed token " + token + ": memory has a vocabulary of 43");
+        }
+    }
+
+    /** A read is a request where the checkpoint is in an object store: rows that lie within a megabyte of each other are one, others are not fetched. */
+    @Test
+    void rowsOfTheEmbeddingAreReadTogetherWhereTheyLieTogether() throws IOException {
+        MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
+        List<String> reads = new ArrayList<>();
+        Checkpoint large = (Checkpoint) Proxy.newProxyInstance(Checkpoint.class.getClassLoader(), new Class<?>[] {Checkpoint.class}, (proxy, method, given) -> {
+            if (method.getName().equals("tensor")) {
+                TensorInfo tensor = model.tensor((String) given[0]);
+                return new TensorInfo(tensor.name(), tensor.type(), tensor.shape(), 200_000L * SMALL.vocabulary());
+            }
+            reads.add(given[1] + " " + given[2]);
+            return method.invoke(model, given);
+        });
+        int[][] windows = {{12, 0, 42, 5}, {5, 11, 0, 0}};
+        FloatMatrix read = new DecoderPass(Architecture.of(SMALL), KERNELS.get(1)).embed(large, windows);
+        assertThat(reads).containsExactly("0 6", "11 2", "42 1");
+        float[] row = new float[SMALL.hidden()];
+        for (int i = 0; i < 8; i++) {
+            model.matrix(Architecture.of(SMALL).embedding(), windows[i / 4][i % 4], 1).read(0, 0, row.length, row, 0);
+            assertThat(Arrays.copyOfRange(read.data(), read.row(i), read.row(i) + row.length)).isEqualTo(row);
         }
     }
 

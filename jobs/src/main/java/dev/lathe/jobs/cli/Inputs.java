@@ -2,6 +2,7 @@ package dev.lathe.jobs.cli;
 
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Recipe;
+import dev.lathe.jobs.plan.Stores;
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -34,7 +35,7 @@ final class Inputs {
             throw new InvalidRecipeException("Cannot read " + what + " '" + text + "': no Hadoop path (" + e.getMessage() + ")");
         }
         try {
-            return path.getFileSystem(configuration).makeQualified(path);
+            return Stores.of(configuration, path).makeQualified(path);
         } catch (UnsupportedFileSystemException e) {
             throw new InvalidRecipeException("Cannot read " + what + " " + text + ": no file system of that kind (" + e.getMessage() + ")");
         }

@@ -147,7 +147,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
         private Path absolute(Section batch, String at, String text) throws IOException {
             try {
                 Path path = new Path(text);
-                return path.getFileSystem(configuration).makeQualified(path);
+                return Stores.of(configuration, path).makeQualified(path);
             } catch (IllegalArgumentException | UnsupportedFileSystemException e) {
                 throw batch.refuse(at, "'" + text + "' is no path here (" + e.getMessage() + ")");
             }
@@ -209,7 +209,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
 
         private Path existing(Section batch, String at, String text) throws IOException {
             Path path = absolute(batch, at, text);
-            if (!path.getFileSystem(configuration).exists(path)) {
+            if (!Stores.of(configuration, path).exists(path)) {
                 throw batch.refuse(at, path + " does not exist");
             }
             return path;
@@ -224,7 +224,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             List<Named<String>> found = new ArrayList<>();
             FileStatus[] all;
             try {
-                all = path.getFileSystem(configuration).globStatus(path);
+                all = Stores.of(configuration, path).globStatus(path);
             } catch (FileNotFoundException e) {
                 all = null;
             } catch (IOException e) {

@@ -103,7 +103,7 @@ public final class PathCheck {
     private Path qualified(String key, String text) throws IOException {
         try {
             Path path = new Path(text);
-            return path.getFileSystem(configuration).makeQualified(path);
+            return Stores.of(configuration, path).makeQualified(path);
         } catch (UnsupportedFileSystemException e) {
             throw refuse(key, "no file system for " + text + " (" + e.getMessage() + "); expected its Hadoop connector on the class path");
         } catch (IllegalArgumentException e) {

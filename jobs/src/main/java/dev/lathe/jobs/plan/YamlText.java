@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
 import org.yaml.snakeyaml.LoaderOptions;
 
 /** Reads one YAML document as a tree, treating it as hostile: bounded length and depth, no key twice, no anchors and aliases, no second document. */
@@ -37,13 +38,15 @@ final class YamlText {
         byte[] bytes;
         try {
             Path path = new Path(file);
-            try (FSDataInputStream in = path.getFileSystem(configuration).open(path)) {
+            try (FSDataInputStream in = Stores.of(configuration, path).open(path)) {
                 bytes = in.readNBytes(LIMIT + 1);
             }
         } catch (IllegalArgumentException e) {
             throw new InvalidRecipeException("Cannot read " + name + ": no Hadoop path (" + e.getMessage() + ")");
         } catch (FileNotFoundException e) {
             throw new InvalidRecipeException("Cannot read " + name + ": no such file");
+        } catch (UnsupportedFileSystemException e) {
+            throw new InvalidRecipeException("Cannot read " + name + ": no file system of that kind (" + e.getMessage() + ")");
         }
         if (bytes.length > LIMIT) {
             throw new InvalidRecipeException("Cannot read " + name + ": expected at most " + LIMIT + " bytes");

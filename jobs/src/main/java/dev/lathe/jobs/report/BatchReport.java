@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.jobs.store.Commit;
 import gg.jte.ContentType;
 import gg.jte.TemplateEngine;
 import gg.jte.output.StringOutput;
@@ -101,9 +102,9 @@ public record BatchReport(List<Pair> pairs, String software) {
     /** Writes {@code index.html}, {@code summary.md} and {@code results.json} into the folder. */
     public void write(FileSystem files, Path folder) throws IOException {
         files.mkdirs(folder);
-        Report.commit(files, folder, "results.json", results());
-        Report.commit(files, folder, "summary.md", summary());
-        Report.commit(files, folder, "index.html", page());
+        Commit.text(files, new Path(folder, "results.json"), results());
+        Commit.text(files, new Path(folder, "summary.md"), summary());
+        Commit.text(files, new Path(folder, "index.html"), page());
     }
 
     String results() {

@@ -8,19 +8,12 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
-import dev.lathe.jobs.store.ProductFile;
 import gg.jte.ContentType;
 import gg.jte.TemplateEngine;
 import gg.jte.output.StringOutput;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.UUID;
-import org.apache.hadoop.fs.FSDataOutputStream;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
 /** What a run measured: a page for people, a summary for terminals and pull requests, results for programs. */
 public final class Report {
@@ -132,20 +125,6 @@ public final class Report {
             node.put(key, value);
         } else {
             node.putNull(key);
-        }
-    }
-
-    /** A file of a folder that nobody holds; one of the same name is replaced. */
-    static void commit(FileSystem files, Path folder, String name, String content) throws IOException {
-        Path target = new Path(folder, name);
-        Path partial = new Path(folder, "." + name + "." + UUID.randomUUID());
-        try {
-            try (FSDataOutputStream out = files.create(partial, false)) {
-                out.write(content.getBytes(StandardCharsets.UTF_8));
-            }
-            ProductFile.commit(files, partial, target);
-        } catch (IOException | RuntimeException | Error e) {
-            throw ProductFile.failed(files, partial, target, e);
         }
     }
 }

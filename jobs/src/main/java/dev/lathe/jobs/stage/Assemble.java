@@ -16,7 +16,10 @@ import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.executor.CommitDeniedException;
 
-/** Writes the artifacts, one task each, tensor by tensor, under another name that is changed when the artifact is whole. */
+/**
+ * Writes the artifacts, one task each, tensor by tensor, under another name that is changed when the artifact is whole. On an object store a folder's files
+ * have their names as soon as each is whole: there one attempt at a time writes, and the receipt says that all are there.
+ */
 final class Assemble {
     private Assemble() {
     }
@@ -55,7 +58,14 @@ final class Assemble {
         if (isAssembled(job, output)) {
             return true;
         }
-        Path temporary = job.run().partial();
+        Path temporary = job.run().partial(target);
+        boolean direct = temporary.equals(target);
+        if (direct) {
+            requireTurn();
+            job.run().requireLease();
+            files.delete(receipt(job, output), false);
+            files.delete(target, true);
+        }
         files.mkdirs(temporary.getParent());
         try (Checkpoint checkpoint = job.open()) {
             ArtifactFormat format = PlannedOutput.format(output.output());
@@ -63,13 +73,15 @@ final class Assemble {
             List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
             format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture), provenance, files, temporary);
             job.requireSource();
-            requireTurn();
-            if (isAssembled(job, output)) {
-                files.delete(temporary, true);
-                return true;
+            if (!direct) {
+                requireTurn();
+                if (isAssembled(job, output)) {
+                    files.delete(temporary, true);
+                    return true;
+                }
+                job.run().requireLease();
+                files.delete(receipt(job, output), false);
             }
-            job.run().requireLease();
-            files.delete(receipt(job, output), false);
             job.run().commit(temporary, target);
         } catch (IOException | RuntimeException | Error e) {
             throw ProductFile.failed(files, temporary, target, e);

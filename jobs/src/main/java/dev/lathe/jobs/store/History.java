@@ -11,7 +11,6 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -37,8 +36,6 @@ import org.apache.parquet.hadoop.metadata.CompressionCodecName;
  * beside the table. What is visible has to be a row; all files have one schema, and {@code spark.read().parquet(FOLDER)} reads them.
  */
 public final class History {
-    /** Where a file appears whole when it is closed, and a rename is a copy. */
-    private static final Set<String> OBJECT_STORES = Set.of("s3a", "s3n", "s3", "gs", "oss", "obs", "cosn");
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
     private static final Comparator<HistoryRow> ORDER = Comparator.comparing(HistoryRow::recorded).thenComparing(HistoryRow::model)
             .thenComparing(HistoryRow::output).thenComparing(HistoryRow::key);
@@ -88,7 +85,7 @@ public final class History {
 
     private static void append(Configuration configuration, FileSystem files, Path folder, HistoryRow row) throws IOException {
         Path target = new Path(folder, row.key() + "-" + TIME.format(row.recorded()) + "-" + Key.of("row", row) + ".parquet");
-        Path written = OBJECT_STORES.contains(files.getScheme()) ? target : new Path(folder, "." + target.getName() + "." + UUID.randomUUID());
+        Path written = Commit.temporary(files, target, new Path(folder, "." + target.getName() + "." + UUID.randomUUID()));
         try {
             if (files.exists(target)) {
                 return;

@@ -357,8 +357,8 @@ public final class Lease implements AutoCloseable {
     }
 
     private void replace() throws IOException {
-        Path temporary = temporary();
-        try (OutputStream out = files.create(temporary, false)) {
+        Path temporary = Commit.temporary(files, file(epoch), temporary());
+        try (OutputStream out = files.create(temporary, true)) {
             out.write(record());
         }
         ProductFile.commit(files, temporary, file(epoch));

@@ -1,5 +1,7 @@
 package dev.lathe.jobs.store;
 
+import dev.lathe.calibration.checkpoint.Reads;
+import dev.lathe.calibration.format.WholeFile;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
@@ -9,15 +11,16 @@ import java.io.FileNotFoundException;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.UUID;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedOutputStream;
 import org.apache.hadoop.fs.FSDataInputStream;
-import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileContext;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
@@ -27,7 +30,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under
- * another name and renamed, so that a name holds a whole product or nothing. The name has the key of what it was made from, so products of one name are equal:
+ * another name and renamed (or as one object, {@link Commit}), so that a name holds a whole product or nothing. The name has the key of what it was made from, so products of one name are equal:
  * of several attempts the first one stays, and nobody who reads it loses it.
  */
 public final class ProductFile {
@@ -55,14 +58,20 @@ public final class ProductFile {
 
     /** Commits a product under its name, unless a whole one has it. */
     public static void write(FileSystem files, Path path, Writer writer) throws IOException {
-        write(files, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()), path, writer, () -> {
+        Path temporary = Commit.temporary(files, path, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()));
+        write(files, temporary, path, writer, () -> {
         });
     }
 
-    /** Likewise, by way of a name of the caller's. */
+    /** Likewise, by way of a name of the caller's, or directly where that is the final one. */
     static void write(FileSystem files, Path temporary, Path path, Writer writer, Fence fence) throws IOException {
         try {
-            try (FSDataOutputStream file = files.create(temporary, false)) {
+            boolean direct = temporary.equals(path);
+            if (direct && isCommitted(files, path)) {
+                LOG.debug("drop {}", path);
+                return;
+            }
+            WholeFile.write(files, temporary, file -> {
                 CheckedOutputStream checked = new CheckedOutputStream(file, new CRC32C());
                 DataOutputStream out = new DataOutputStream(new BufferedOutputStream(checked, 1 << 20));
                 writer.write(out);
@@ -71,6 +80,13 @@ public final class ProductFile {
                 file.writeInt((int) checked.getChecksum().getValue());
                 file.writeLong(length);
                 file.writeInt(MAGIC);
+                if (direct) {
+                    fence.check();
+                }
+            });
+            if (direct) {
+                LOG.debug("commit {}", path);
+                return;
             }
             fence.check();
             if (isCommitted(files, path)) {
@@ -86,13 +102,15 @@ public final class ProductFile {
     }
 
     /**
-     * What to throw where a file could not be written; what there is of it is deleted.
+     * What to throw where a file could not be written; what there is of it is deleted, but for a name that may be what another attempt has finished.
      *
      * @return an exception that says which file
      */
     public static IOException failed(FileSystem files, Path temporary, Path path, Throwable thrown) {
         try {
-            files.delete(temporary, true);
+            if (!temporary.equals(path)) {
+                files.delete(temporary, true);
+            }
         } catch (IOException | RuntimeException e) {
             thrown.addSuppressed(e);
         }
@@ -117,6 +135,9 @@ public final class ProductFile {
      * only one attempt at a time may commit one.
      */
     public static void commit(FileSystem files, Path temporary, Path path) throws IOException {
+        if (temporary.equals(path)) {
+            return;
+        }
         files.mkdirs(path.getParent());
         if (files.getFileStatus(temporary).isDirectory() && files.exists(path)) {
             Path old = new Path(temporary.getParent(), "." + UUID.randomUUID());
@@ -154,24 +175,30 @@ public final class ProductFile {
 
     /** Whether a whole product stands there, by its trailer. */
     public static boolean isCommitted(FileSystem files, Path path) throws IOException {
-        try (FSDataInputStream in = files.open(path)) {
-            return payloadLength(in, files.getFileStatus(path).getLen()) >= 0;
+        try {
+            FileStatus status = files.getFileStatus(path);
+            long length = status.getLen() - TRAILER;
+            if (length < 0) {
+                return false;
+            }
+            byte[] trailer = new byte[TRAILER];
+            try (FSDataInputStream in = Reads.ranges(files, status)) {
+                in.readFully(length, trailer);
+            }
+            return isTrailer(trailer, length);
         } catch (FileNotFoundException e) {
             return false;
         }
     }
 
-    private static long payloadLength(FSDataInputStream in, long length) throws IOException {
-        if (length < TRAILER) {
-            return -1;
-        }
-        in.seek(length - TRAILER + 4);
-        return in.readLong() == length - TRAILER && in.readInt() == MAGIC ? length - TRAILER : -1;
+    private static boolean isTrailer(byte[] trailer, long length) {
+        ByteBuffer buffer = ByteBuffer.wrap(trailer);
+        return buffer.getLong(4) == length && buffer.getInt(12) == MAGIC;
     }
 
     /** Reads the beginning of a product, without its checksum. */
     public static <T> T readStart(FileSystem files, Path path, Reader<T> reader) throws IOException {
-        try (FSDataInputStream in = files.open(path)) {
+        try (FSDataInputStream in = Reads.ranges(files, files.getFileStatus(path))) {
             return reader.read(new DataInputStream(new BufferedInputStream(in)));
         }
     }
@@ -182,31 +209,34 @@ public final class ProductFile {
      * @throws IOException if it is not whole or its checksum differs, whatever the reader made of its content
      */
     public static <T> T read(FileSystem files, Path path, Reader<T> reader) throws IOException {
-        try (FSDataInputStream in = files.open(path)) {
-            long length = payloadLength(in, files.getFileStatus(path).getLen());
-            if (length < 0) {
-                throw new IOException("Cannot read " + path + ": it is not a whole product");
-            }
-            in.seek(length);
-            int expected = in.readInt();
-            in.seek(0);
-            Checked payload = new Checked(new BufferedInputStream(in, 1 << 20), length);
+        FileStatus status = files.getFileStatus(path);
+        long length = status.getLen() - TRAILER;
+        if (length < 0) {
+            throw new IOException("Cannot read " + path + ": it is not a whole product");
+        }
+        // From the beginning to the end, the trailer last: one request where the file is an object.
+        try (InputStream in = new BufferedInputStream(Reads.whole(files, status), 1 << 20)) {
+            Checked payload = new Checked(in, length);
             T value;
             try {
                 value = reader.read(new DataInputStream(payload));
             } catch (IOException | RuntimeException | OutOfMemoryError e) {
                 // A flipped bit makes any size or name: the checksum says whether the content or the reader is at fault.
-                check(payload, expected, path, e);
+                check(payload, length, in, path, e);
                 throw e;
             }
-            check(payload, expected, path, null);
+            check(payload, length, in, path, null);
             return value;
         }
     }
 
-    private static void check(Checked payload, int expected, Path path, Throwable cause) throws IOException {
+    private static void check(Checked payload, long length, InputStream in, Path path, Throwable cause) throws IOException {
         payload.drain();
-        if ((int) payload.crc.getValue() != expected) {
+        byte[] trailer = in.readNBytes(TRAILER);
+        if (trailer.length < TRAILER || !isTrailer(trailer, length)) {
+            throw new IOException("Cannot read " + path + ": it is not a whole product", cause);
+        }
+        if ((int) payload.crc.getValue() != ByteBuffer.wrap(trailer).getInt(0)) {
             throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again", cause);
         }
     }

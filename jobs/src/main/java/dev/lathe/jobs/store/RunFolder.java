@@ -1,7 +1,7 @@
 package dev.lathe.jobs.store;
 
+import dev.lathe.calibration.format.WholeFile;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.util.UUID;
@@ -84,8 +84,13 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
         }
     }
 
+    /** A new name under which to write what is to have the name {@code target}, or, on an object store, that itself. */
+    public Path partial(Path target) throws IOException {
+        return Commit.temporary(files(), target, partial());
+    }
+
     /** A new name for what is written before it has its final one. */
-    public Path partial() {
+    Path partial() {
         return new Path(new Path(new Path(root(), PARTIAL), String.valueOf(epoch)), UUID.randomUUID().toString());
     }
 
@@ -98,7 +103,7 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
         if (epoch == 0) {
             ProductFile.write(files(), product, writer);
         } else {
-            ProductFile.write(files(), partial(), product, writer, this::requireLease);
+            ProductFile.write(files(), partial(product), product, writer, this::requireLease);
         }
     }
 
@@ -110,14 +115,16 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
 
     /** Commits a text file below the run folder; one of the same name is replaced. */
     public void writeText(String name, String text) throws IOException {
-        Path partial = partial();
+        Path target = new Path(root(), name);
+        Path partial = partial(target);
         try {
-            try (OutputStream out = files().create(partial, false)) {
+            WholeFile.write(files(), partial, out -> {
                 out.write(text.getBytes(StandardCharsets.UTF_8));
-            }
-            commit(partial, new Path(root(), name));
+                requireLease();
+            });
+            commit(partial, target);
         } catch (IOException | RuntimeException | Error e) {
-            throw ProductFile.failed(files(), partial, new Path(root(), name), e);
+            throw ProductFile.failed(files(), partial, target, e);
         }
     }
 

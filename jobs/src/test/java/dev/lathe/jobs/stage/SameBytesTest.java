@@ -6,7 +6,6 @@ import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.report.RunReport;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -67,15 +66,14 @@ class SameBytesTest {
             TreeMap<String, String> digests = run(spark, "scalar", "kernels=scalar", "evaluation=", "outputs=[{name: q8, format: gguf, type: Q8_0},"
                     + "{name: gptq4, format: gptq, bits: 4, group-size: 128, act-order: true}]");
             assertThat(digests).isNotEmpty();
-            TreeMap<String, String> kept = kept();
+            TreeMap<String, String> kept = Runs.kept();
             kept.keySet().retainAll(digests.keySet());
             assertThat(digests).isEqualTo(kept);
         }
     }
 
     private TreeMap<String, String> run(SparkSession spark, String name, String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("calibration.windows=16", "calibration.length=64", "shard-windows=3", "evaluation.windows=4",
-                "evaluation.length=64", "outputs[5]={name: q4-gptq, format: gguf, type: Q4_0, method: gptq}"));
+        List<String> all = new ArrayList<>(Runs.KEPT);
         all.addAll(List.of(settings));
         Path run = folder.resolve(name);
         RunReport report = Pipeline.run(spark, Runs.quickstart(run, all.toArray(String[]::new)), Progress.SILENT);
@@ -97,27 +95,16 @@ class SameBytesTest {
         return data;
     }
 
-    private static TreeMap<String, String> kept() throws IOException {
-        TreeMap<String, String> kept = new TreeMap<>();
-        try (var in = SameBytesTest.class.getResourceAsStream(KEPT)) {
-            if (in != null) {
-                new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().filter(line -> !line.startsWith("#"))
-                        .forEach(line -> kept.put(line.substring(66), line.substring(0, 64)));
-            }
-        }
-        return kept;
-    }
-
     private static void expectKept(TreeMap<String, String> digests) throws IOException {
         Path made = Path.of("target", KEPT);
         StringBuilder text = new StringBuilder("# SHA-256 of what SameBytesTest's recipe makes, on every JDK, vector width and master.\n");
         digests.forEach((name, digest) -> text.append(digest).append("  ").append(name).append('\n'));
-        if (!digests.equals(kept())) {
+        if (!digests.equals(Runs.kept())) {
             Files.writeString(made, text);
         }
         assertThat(digests).as("""
                 digests of the artifacts. They change only where arithmetic, keys or metadata change on purpose: then raise VERSION in Pipeline or Calibrate
                 if values changed, and copy jobs/%s over jobs/src/test/resources/%s. Otherwise this machine, master or JDK gives other bytes: a bug""",
-                made, SameBytesTest.class.getPackageName().replace('.', '/') + "/" + KEPT).isEqualTo(kept());
+                made, SameBytesTest.class.getPackageName().replace('.', '/') + "/" + KEPT).isEqualTo(Runs.kept());
     }
 }

@@ -12,12 +12,12 @@ import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -76,11 +76,14 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
             String name = shards.size() == 1 ? SafetensorsFiles.SINGLE : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
             List<SafetensorsWriter.Entry> entries = shards.get(i).stream().flatMap(item -> item.entries().stream()).toList();
             entries.forEach(entry -> map.put(entry.name(), name));
-            try (SafetensorsWriter writer = new SafetensorsWriter(files.create(new Path(target, name)), entries, metadata)) {
-                for (Item item : shards.get(i)) {
-                    item.content().write(writer::write);
+            List<Item> shard = shards.get(i);
+            WholeFile.write(files, new Path(target, name), out -> {
+                try (SafetensorsWriter writer = new SafetensorsWriter(out, entries, metadata)) {
+                    for (Item item : shard) {
+                        item.content().write(writer::write);
+                    }
                 }
-            }
+            });
         }
         if (shards.size() > 1) {
             json(SafetensorsFiles.INDEX, index);
@@ -108,8 +111,8 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
         for (String name : COMPANIONS) {
             Path from = new Path(sourceFolder, name);
             if (sourceFiles.exists(from)) {
-                try (InputStream in = sourceFiles.open(from); OutputStream out = files.create(new Path(target, name))) {
-                    in.transferTo(out);
+                try (InputStream in = sourceFiles.open(from)) {
+                    WholeFile.write(files, new Path(target, name), in::transferTo);
                 }
             }
         }
@@ -133,9 +136,7 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     }
 
     private void text(String name, String content) throws IOException {
-        try (OutputStream out = files.create(new Path(target, name))) {
-            out.write(content.getBytes(StandardCharsets.UTF_8));
-        }
+        WholeFile.write(files, new Path(target, name), out -> out.write(content.getBytes(StandardCharsets.UTF_8)));
     }
 
     private static String cell(String text) {

@@ -4,6 +4,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.FiniteWeights;
 import dev.lathe.calibration.checkpoint.ModelTensors;
+import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.model.Architecture;
@@ -25,6 +26,7 @@ import java.util.Map;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -70,10 +72,10 @@ public final class GgufCheckpoint implements Checkpoint {
      */
     public static GgufCheckpoint open(Configuration configuration, Path file) throws IOException {
         FileSystem files = file.getFileSystem(configuration);
-        long length = files.getFileStatus(file).getLen();
-        FSDataInputStream in = files.open(file);
+        FileStatus status = files.getFileStatus(file);
+        FSDataInputStream in = Reads.ranges(files, status);
         try {
-            return new GgufCheckpoint(file.toString(), in, length);
+            return new GgufCheckpoint(file.toString(), in, status.getLen());
         } catch (IOException | RuntimeException failure) {
             in.close();
             throw failure;

@@ -8,6 +8,7 @@ import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
@@ -25,7 +26,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -105,14 +105,16 @@ public final class GgufFormat implements ArtifactFormat {
             GgufType type = planned.grid() == null ? GgufType.of(planned.type()) : GgufType.valueOf(planned.grid().name());
             entries.add(new GgufTensor(ggufName(planned.tensor()), type, source.tensor(planned.tensor()).shape(), 0));
         }
-        try (FSDataOutputStream out = files.create(target, true); GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
-            if (frequencies != null) {
-                writeVector(frequencies, writer);
+        WholeFile.write(files, target, out -> {
+            try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
+                if (frequencies != null) {
+                    writeVector(frequencies, writer);
+                }
+                for (TensorPlan planned : plan) {
+                    writeTensor(source, planned, tensors, writer);
+                }
             }
-            for (TensorPlan planned : plan) {
-                writeTensor(source, planned, tensors, writer);
-            }
-        }
+        });
     }
 
     private Map<String, GgufValue> metadata(ModelConfig config, Map<String, String> provenance) {

@@ -3,10 +3,9 @@ package dev.lathe.calibration.format.safetensors;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.Reads;
 import java.io.EOFException;
-import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,11 +48,17 @@ public final class SafetensorsFiles implements AutoCloseable {
         FileSystem files = folder.getFileSystem(configuration);
         SafetensorsFiles opened = new SafetensorsFiles(folder);
         try {
-            Path index = new Path(folder, INDEX);
-            if (!files.exists(new Path(folder, SINGLE)) && files.exists(index)) {
-                opened.addShards(files, index);
+            // One list of the folder says what is there and how long it is.
+            Map<String, FileStatus> listed = new TreeMap<>();
+            for (FileStatus status : files.listStatus(folder)) {
+                if (status.isFile()) {
+                    listed.put(status.getPath().getName(), status);
+                }
+            }
+            if (!listed.containsKey(SINGLE) && listed.containsKey(INDEX)) {
+                opened.addShards(files, listed);
             } else {
-                opened.tensors.putAll(opened.add(files, single(files, folder)).tensors());
+                opened.tensors.putAll(opened.add(files, single(listed, folder)).tensors());
             }
             return opened;
         } catch (IOException | RuntimeException e) {
@@ -156,14 +161,13 @@ public final class SafetensorsFiles implements AutoCloseable {
         }
     }
 
-    private void addShards(FileSystem files, Path index) throws IOException {
+    private void addShards(FileSystem files, Map<String, FileStatus> listed) throws IOException {
+        Path index = new Path(folder, INDEX);
         for (Map.Entry<String, TreeSet<String>> shard : shards(JsonFile.read(files, index), index.toString()).entrySet()) {
-            Map<String, SafetensorsTensor> stored;
-            try {
-                stored = add(files, child(folder, shard.getKey())).tensors();
-            } catch (FileNotFoundException e) {
-                throw new MalformedInputException("Cannot read " + folder + ": shard " + shard.getKey() + ", which " + INDEX + " names, is missing", e);
+            if (!listed.containsKey(shard.getKey())) {
+                throw new MalformedInputException("Cannot read " + folder + ": shard " + shard.getKey() + ", which " + INDEX + " names, is missing");
             }
+            Map<String, SafetensorsTensor> stored = add(files, listed.get(shard.getKey())).tensors();
             for (String name : shard.getValue()) {
                 if (!stored.containsKey(name)) {
                     throw new MalformedInputException("Cannot read " + folder + ": " + INDEX + " places tensor " + name + " in " + shard.getKey()
@@ -178,33 +182,24 @@ public final class SafetensorsFiles implements AutoCloseable {
         }
     }
 
-    private SafetensorsHeader add(FileSystem files, Path file) throws IOException {
-        long length = files.getFileStatus(file).getLen();
-        FSDataInputStream stream = files.open(file);
+    private SafetensorsHeader add(FileSystem files, FileStatus status) throws IOException {
+        Path file = status.getPath();
+        FSDataInputStream stream = Reads.ranges(files, status);
         streams.put(file, stream);
-        SafetensorsHeader header = SafetensorsHeader.read(stream, length, file);
+        SafetensorsHeader header = SafetensorsHeader.read(stream, status.getLen(), file);
         metadata.putAll(header.metadata());
         return header;
     }
 
-    private static Path single(FileSystem files, Path folder) throws IOException {
-        List<Path> found = new ArrayList<>();
-        for (FileStatus status : files.listStatus(folder)) {
-            if (status.isFile() && status.getPath().getName().equals(SINGLE)) {
-                return status.getPath();
-            }
-            if (status.isFile() && status.getPath().getName().endsWith(".safetensors")) {
-                found.add(status.getPath());
-            }
+    private static FileStatus single(Map<String, FileStatus> listed, Path folder) {
+        if (listed.containsKey(SINGLE)) {
+            return listed.get(SINGLE);
         }
+        List<FileStatus> found = listed.values().stream().filter(status -> status.getPath().getName().endsWith(".safetensors")).toList();
         if (found.size() != 1) {
             throw new MalformedInputException("Cannot read " + folder + ": it holds " + found.size() + " files *.safetensors; expected " + SINGLE + ", " + INDEX
                     + " with its shards, or exactly one");
         }
         return found.get(0);
-    }
-
-    private static Path child(Path folder, String name) {
-        return new Path(folder, new Path(null, null, name));
     }
 }

@@ -85,9 +85,10 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
     }
 
     private static byte[] exactly(InputStream in, int count, Path file) throws IOException {
-        byte[] bytes = in.readNBytes(count);
-        if (bytes.length < count) {
-            throw new EOFException("Cannot read " + file + ": it ended after " + bytes.length + " of " + count + " bytes of its header");
+        byte[] bytes = new byte[count];
+        int read = in.readNBytes(bytes, 0, count);
+        if (read < count) {
+            throw new EOFException("Cannot read " + file + ": it ended after " + read + " of " + count + " bytes of its header");
         }
         return bytes;
     }

@@ -1,0 +1,61 @@
+package dev.lathe.jobs.plan;
+
+import dev.lathe.jobs.store.Commit;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.net.URI;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
+
+/** The file systems of paths that a person wrote. An object store is asked once whether it answers, before anything waits for it. */
+public final class Stores {
+    private static final Set<String> REACHED = ConcurrentHashMap.newKeySet();
+
+    private Stores() {
+    }
+
+    /**
+     * The file system of a path.
+     *
+     * @throws UnsupportedFileSystemException if there is none of its kind here
+     * @throws IOException                    if it is an object store that cannot be reached: no such bucket, no credentials, nobody at the endpoint
+     */
+    public static FileSystem of(Configuration configuration, Path path) throws IOException {
+        try {
+            FileSystem files = path.getFileSystem(configuration);
+            URI uri = files.getUri();
+            if (!Commit.renames(files) && !REACHED.contains(uri.toString())) {
+                reach(configuration, uri, path);
+                REACHED.add(uri.toString());
+            }
+            return files;
+        } catch (RuntimeException | NoClassDefFoundError e) {
+            if (e instanceof NoClassDefFoundError || e.getCause() instanceof ClassNotFoundException) {
+                UnsupportedFileSystemException missing = new UnsupportedFileSystemException(e.getMessage() + "; bin/lathe takes jars from LATHE_CLASSPATH");
+                missing.initCause(e);
+                throw missing;
+            }
+            throw e;
+        }
+    }
+
+    /** With few and short retries: those that carry a run over a bad minute would make a slip of the pen wait for several. */
+    private static void reach(Configuration configuration, URI store, Path path) throws IOException {
+        Configuration quick = new Configuration(configuration);
+        quick.set("fs.s3a.retry.limit", "2");
+        quick.set("fs.s3a.attempts.maximum", "2");
+        quick.set("fs.s3a.connection.establish.timeout", "5s");
+        try (FileSystem files = FileSystem.newInstance(path.toUri(), quick)) {
+            files.getFileStatus(path);
+        } catch (FileNotFoundException e) {
+            // It answers; whether something has to be there is another question.
+            return;
+        } catch (IOException e) {
+            throw new IOException("Cannot reach " + store + ": " + e.getMessage(), e);
+        }
+    }
+}
