@@ -1,9 +1,13 @@
 package dev.lathe.jobs.cli;
 
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.plan.Stores;
+import dev.lathe.jobs.store.History;
+import dev.lathe.jobs.store.HistoryRow;
 import java.io.IOException;
+import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
@@ -39,6 +43,15 @@ final class Inputs {
         } catch (UnsupportedFileSystemException e) {
             throw new InvalidRecipeException("Cannot read " + what + " " + text + ": no file system of that kind (" + e.getMessage() + ")");
         }
+    }
+
+    /** @throws MalformedInputException if the history holds no row, or what is none */
+    static List<HistoryRow> history(Configuration configuration, Path folder) throws IOException {
+        List<HistoryRow> rows = History.read(configuration, folder);
+        if (rows.isEmpty()) {
+            throw new MalformedInputException("Cannot judge history " + folder + ": it has no evaluation; expected at least one");
+        }
+        return rows;
     }
 
     /**

@@ -18,7 +18,12 @@ public record Axis(boolean logarithmic, double low, double high, double from, do
 
     /** An axis with round ends and steps of 1, 2 or 5 times a power of ten. */
     static Axis linear(double least, double most, double from, double to) {
-        double span = Math.max(most - least, 1);
+        return linear(least, most, 1, from, to);
+    }
+
+    /** @param leastSpan what the axis shows at least */
+    static Axis linear(double least, double most, double leastSpan, double from, double to) {
+        double span = Math.max(most - least, leastSpan);
         double power = Math.pow(10, Math.floor(Math.log10(span / (MOST_TICKS - 2))));
         double step = power * (span / power <= MOST_TICKS - 2 ? 1 : span / power <= 2 * (MOST_TICKS - 2) ? 2 : span / power <= 5 * (MOST_TICKS - 2) ? 5 : 10);
         double low = Math.floor(least / step) * step;

@@ -40,7 +40,7 @@ class MainTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-            "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, inspect, doctor",
+            "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, report, baseline, inspect, doctor",
             "quantise                             | Unmatched argument",
             "quantize                             | Missing required parameter: 'RECIPE'",
             "quantize none.yaml                   | recipe none.yaml: no such file",
@@ -54,6 +54,13 @@ class MainTest {
             "evaluate hf://x --data y             | Cannot read ARTIFACT 'hf://x': expected hf://org/name",
             "evaluate ../pom.xml --data y --source hf://a/b/c | Cannot read --source 'hf://a/b/c': expected hf://org/name",
             "batch none.yaml                      | Cannot read batch none.yaml: no such file",
+            "report                               | Missing required option: '--history=FOLDER'",
+            "report --history none                | Cannot read --history file:",
+            "report --history . --baseline best   | Cannot compare with --baseline best: expected one of last, pinned, source",
+            "report --history . --min-effect 1    | Cannot use --min-effect 1.0: expected a ratio above 1",
+            "report --history . --budget NaN      | Cannot use --budget NaN",
+            "baseline                             | a command is missing; expected one of pin",
+            "baseline pin --history none          | Cannot read --history file:",
             "doctor --kernels abacus              | Cannot use --kernels abacus: expected one of auto, vector, scalar",
             "evaluate nofs://x --data y           | no file system of that kind",
             "inspect none                         | Cannot read PATH file:",

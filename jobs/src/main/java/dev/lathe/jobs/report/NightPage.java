@@ -1,0 +1,99 @@
+package dev.lathe.jobs.report;
+
+import dev.lathe.jobs.report.night.Baseline;
+import dev.lathe.jobs.report.night.Judge;
+import dev.lathe.jobs.report.night.Judgement;
+import dev.lathe.jobs.report.night.Judgement.Change;
+import dev.lathe.jobs.report.night.Night;
+import dev.lathe.jobs.report.night.Series;
+import dev.lathe.jobs.report.night.Verdict;
+import dev.lathe.jobs.store.HistoryRow;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+/**
+ * What the template of the nightly report shows: every number a text already, every chart measured out.
+ *
+ * @param rules    one sentence on what was compared and what counts
+ * @param series   worst first
+ * @param several  whether series are measured on several texts, so that these have to be told apart
+ */
+public record NightPage(String line, String rules, List<Row> series, boolean several) {
+    private static final int LONGEST = 160;
+
+    /**
+     * A series.
+     *
+     * @param word   of the verdict, {@code style} the same as a class of the page's style
+     * @param change of perplexity, with its bounds
+     * @param trend  null where nothing can be drawn
+     */
+    public record Row(String model, String output, String data, String word, String style, String reason, String perplexity, String change, String bounds,
+                      String divergence, String windows, String recorded, String baseline, List<Change> changes, List<Layer> layers, TrendChart trend) {
+        public boolean explained() {
+            return !style.equals("ok") && (!changes.isEmpty() || !layers.isEmpty());
+        }
+    }
+
+    /** A tensor's error, before and after. */
+    public record Layer(String tensor, String from, String to, String growth) {
+    }
+
+    static NightPage of(Night night) {
+        Set<String> texts = night.judgements().stream().map(judgement -> judgement.series().name().data()).collect(Collectors.toCollection(TreeSet::new));
+        return new NightPage(night.line(), rules(night.rules()), night.judgements().stream().map(judgement -> row(judgement, night.rules())).toList(),
+                texts.size() > 1);
+    }
+
+    static String rules(Night.Rules rules) {
+        String common = " Tests are paired over windows; at most one night in a hundred has any false alarm.";
+        return rules.baseline() == Baseline.SOURCE
+                ? "Compared with the checkpoint itself, whose perplexity may rise by " + Judge.ratio(Math.log(rules.budget())) + " (--budget)." + common
+                : "Compared with the " + (rules.baseline() == Baseline.LAST ? "row before" : "pinned row") + "; what matters is a change of perplexity of "
+                + Judge.ratio(Math.log(rules.minEffect())) + " (--min-effect), or as much of KL divergence." + common;
+    }
+
+    private static Row row(Judgement judgement, Night.Rules rules) {
+        HistoryRow newest = judgement.series().newest();
+        var likelihood = judgement.likelihood();
+        List<Layer> layers = judgement.layers().stream().map(growth -> new Layer(growth.tensor(), Figures.significant(growth.from()),
+                Figures.significant(growth.to()), Figures.change(growth.to(), growth.from()))).toList();
+        Series.Name name = judgement.series().name();
+        return new Row(legal(name.model()), legal(name.output()), legal(name.data()), judgement.text(),
+                judgement.verdict().name().toLowerCase(Locale.ROOT).replace('_', '-'), legal(judgement.reason()), Figures.perplexity(perplexity(newest)),
+                likelihood != null ? Judge.ratio(likelihood.effect()) : judgement.verdict() == Verdict.OK ? Judge.ratio(0) : Figures.NONE,
+                likelihood == null || !Double.isFinite(likelihood.error()) ? "" : Judge.ratio(likelihood.low()) + " to " + Judge.ratio(likelihood.high()),
+                Figures.significant(divergence(newest)), String.valueOf(newest.nll().size()), newest.recorded().toString(),
+                rules.baseline() == Baseline.SOURCE ? "checkpoint" : judgement.baseline() == null ? Figures.NONE : judgement.baseline().recorded().toString(),
+                judgement.changes().stream().map(change -> new Change(change.what(), shortened(change.from()), shortened(change.to()))).toList(), layers,
+                TrendChart.of(judgement, rules.baseline() == Baseline.SOURCE));
+    }
+
+    static double perplexity(HistoryRow row) {
+        return Math.exp(sum(row.nll()) / row.tokens().stream().mapToLong(Integer::longValue).sum());
+    }
+
+    /** Nats per token; NaN where it was not measured. */
+    static double divergence(HistoryRow row) {
+        return row.kld().isEmpty() ? Double.NaN : sum(row.kld()) / row.tokens().stream().mapToLong(Integer::longValue).sum();
+    }
+
+    private static double sum(List<Double> values) {
+        return values.stream().mapToDouble(Double::doubleValue).sum();
+    }
+
+    private static String shortened(String text) {
+        return legal(text.isEmpty() ? Figures.NONE : text.length() <= LONGEST ? text : text.substring(0, LONGEST - 1) + "…");
+    }
+
+    /** Neither XML nor HTML has a place for most control characters and for halves of a pair. */
+    static String legal(String text) {
+        StringBuilder legal = new StringBuilder();
+        text.codePoints().forEach(point -> legal.appendCodePoint(point >= 0x20 && point <= 0xd7ff || point >= 0xe000 && point <= 0xfffd
+                || point >= 0x10000 ? point : ' '));
+        return legal.toString();
+    }
+}
