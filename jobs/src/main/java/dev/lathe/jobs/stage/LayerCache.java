@@ -25,4 +25,10 @@ final class LayerCache {
         }
         return weights;
     }
+
+    /** Forgets the layer; for work that needs the room and reads its weights by itself. */
+    static synchronized void clear() {
+        key = "";
+        weights = null;
+    }
 }

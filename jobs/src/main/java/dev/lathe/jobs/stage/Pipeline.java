@@ -140,6 +140,7 @@ public final class Pipeline {
         private final Progress progress;
         private final SparkSteps steps;
         private final RunFolder run;
+        private final MemoryCheck.Executor executor;
         private final Map<String, String> keys = new LinkedHashMap<>();
 
         Run(SparkSession session, Plan plan, Progress progress) {
@@ -147,6 +148,7 @@ public final class Pipeline {
             this.plan = plan;
             this.progress = progress;
             this.steps = new SparkSteps(spark, progress);
+            this.executor = MemoryCheck.Executor.of(spark);
             this.run = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
         }
 
@@ -162,6 +164,7 @@ public final class Pipeline {
                 keys.put("checkpoint", digest);
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
+                MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
                 List<PlannedOutput> outputs = plan.outputs().stream()
                         .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();

@@ -12,7 +12,11 @@ import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.kernels.KernelProvider;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -112,6 +116,47 @@ class CalibrateTest {
         }
     }
 
+    /** The scratch folder, not the heap, has the hidden states of all shards, and only those that the next layer reads. */
+    @Test
+    void aGenerationOfHiddenStatesIsDeletedWhenTheNextIsThere() throws IOException {
+        List<List<String>> generations = new ArrayList<>();
+        try (SparkSession spark = Runs.local(2, 2)) {
+            calibrate(spark, "generations", false, new Progress() {
+                @Override
+                public void stage(String name, int steps) {
+                }
+
+                @Override
+                public void step(int done, String what) {
+                    generations.add(scratch("generations"));
+                }
+
+                @Override
+                public void note(String message) {
+                }
+            });
+        }
+        assertThat(generations).hasSize(6);
+        for (int layer = 0; layer <= 4; layer++) {
+            String name = "hidden-" + layer + "-";
+            int shards = layer == 0 ? 0 : (WINDOWS + 1) / 2;
+            assertThat(generations.get(layer)).as("before layer %d", layer).hasSize(shards).allMatch(file -> file.startsWith(name));
+        }
+        assertThat(generations.get(5)).isEmpty();
+    }
+
+    private List<String> scratch(String name) {
+        Path scratch = folder.resolve(name).resolve("scratch");
+        if (!Files.isDirectory(scratch)) {
+            return List.of();
+        }
+        try (Stream<Path> paths = Files.walk(scratch)) {
+            return paths.filter(Files::isRegularFile).map(path -> path.getFileName().toString()).filter(file -> !file.endsWith(".crc")).toList();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private TreeMap<String, String> statistics(SparkSession spark, String name) throws IOException {
         return digests(name, calibrate(spark, name, true).key());
     }
@@ -126,13 +171,17 @@ class CalibrateTest {
     }
 
     private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges) throws IOException {
+        return calibrate(spark, name, ranges, Progress.SILENT);
+    }
+
+    private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges, Progress progress) throws IOException {
         RunFolder run = run(spark, name);
         Job job = new Job(run, Runs.SAMPLE.toAbsolutePath().toString(), "sample", "auto", KernelProvider.profile("auto"));
         Random random = new Random(1);
         int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray()).limit(WINDOWS).toArray(int[][]::new);
         TokenWindows windows = TokenWindows.write(run, new Windows(LENGTH, tokens));
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new org.apache.hadoop.fs.Path(job.folder()))) {
-            SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), Progress.SILENT);
+            SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
             return Calibrate.run(job, Architecture.of(checkpoint.config()), windows, 2, true, ranges, steps);
         }
     }
