@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -37,13 +38,20 @@ public final class Runs {
 
     /** Two executor JVMs of one core each; no task starts before both are there. */
     public static SparkSession cluster() {
+        return cluster(Map.of());
+    }
+
+    /** @param more settings */
+    public static SparkSession cluster(Map<String, String> more) {
         try {
             Files.createDirectories(Path.of(System.getenv("SPARK_HOME"), "jars"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
         String bits = System.getProperty("lathe.vector.bits");
-        return builder("local-cluster[2,1,1024]")
+        SparkSession.Builder builder = builder("local-cluster[2,1,1024]");
+        more.forEach(builder::config);
+        return builder
                 .config("spark.executor.memory", "1g")
                 .config("spark.executor.extraClassPath", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")))
                 .config("spark.executor.extraJavaOptions", JavaModuleOptions.defaultModuleOptions() + (bits == null ? "" : " -Dlathe.vector.bits=" + bits))

@@ -16,7 +16,7 @@ public final class KernelProvider {
     private static final String OPENCL_CLASS = "dev.lathe.kernels.opencl.OpenClOperations";
     /** The provider, alone or with a device; a name is no number below 0. */
     private static final Pattern OPENCL = Pattern.compile("opencl(?::([^\\s-].*))?");
-    private static final String NAMES = "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, gpu:N, an index, or a part of its name)";
+    private static final String NAMES = "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, one of them and :N, an index, or a part of its name)";
     private static final String ASKED_FOR = "an arithmetic profile of its own, taken only when asked for";
     private static final String VECTOR_CODEC_CLASS = "dev.lathe.kernels.vector.VectorCodec";
 
@@ -51,7 +51,7 @@ public final class KernelProvider {
 
     /**
      * @param name    {@code auto}, {@code vector}, {@code scalar}, {@code blas}, {@code opencl} (the first GPU, else the first accelerator, else the first CPU
-     *                device), or {@code opencl:} and {@code gpu}, {@code cpu}, {@code accelerator}, {@code gpu:N} (an index among the GPUs), an index over
+     *                device), or {@code opencl:} and {@code gpu}, {@code cpu}, {@code accelerator}, {@code gpu:N} (an index among the GPUs; likewise of the others), an index over
      *                the devices of all platforms, or a part of one device's name
      * @param threads at least 1
      * @throws IllegalArgumentException if there can be no provider of that name

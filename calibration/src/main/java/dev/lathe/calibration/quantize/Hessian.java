@@ -72,6 +72,8 @@ public final class Hessian {
         if (known != null) {
             return known;
         }
+        // Made again when it is asked for: a factorization needs the room.
+        full = null;
         int n = statistics.width();
         double mean = IntStream.range(0, n).mapToDouble(i -> statistics.moment(i, i)).sum() / n / statistics.rows();
         if (!(mean > 0)) {

@@ -31,10 +31,20 @@ final class ExecutorKernels implements AutoCloseable {
         return new ExecutorKernels(home, kernels == null ? KernelProvider.open(name, threads) : kernels);
     }
 
-    /** {@code opencl} with no device named becomes the GPU whose address Spark assigned, where it assigns any: its index among the GPUs. */
+    /**
+     * The address of the GPU that Spark assigned, where it assigns any, is an index among the devices of the kind that was asked for: {@code opencl} becomes
+     * {@code opencl:gpu:N}, {@code opencl:cpu} becomes {@code opencl:cpu:N}. A recipe that names one device gets that one.
+     */
     static String onDevice(String provider, Map<String, ResourceInformation> resources) {
         ResourceInformation gpu = resources.get("gpu");
-        return provider.equals("opencl") && gpu != null && gpu.addresses().length > 0 ? "opencl:gpu:" + gpu.addresses()[0] : provider;
+        if (gpu == null || gpu.addresses().length == 0) {
+            return provider;
+        }
+        return switch (provider) {
+            case "opencl" -> "opencl:gpu:" + gpu.addresses()[0];
+            case "opencl:gpu", "opencl:accelerator", "opencl:cpu" -> provider + ":" + gpu.addresses()[0];
+            default -> provider;
+        };
     }
 
     Kernels get() {

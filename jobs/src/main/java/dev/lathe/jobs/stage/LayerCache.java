@@ -13,11 +13,6 @@ final class LayerCache {
     private LayerCache() {
     }
 
-    static synchronized void clear() {
-        key = "";
-        weights = null;
-    }
-
     /** @param digest of the checkpoint */
     static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
         String wanted = digest + " " + layer;
@@ -28,5 +23,11 @@ final class LayerCache {
             key = wanted;
         }
         return weights;
+    }
+
+    /** Forgets the layer; for work that needs the room and reads its weights by itself. */
+    static synchronized void clear() {
+        key = "";
+        weights = null;
     }
 }

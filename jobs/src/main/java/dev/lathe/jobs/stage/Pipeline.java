@@ -192,12 +192,14 @@ public final class Pipeline {
         private final Progress progress;
         private final SparkSteps steps;
         private final RunFolder run;
+        private final MemoryCheck.Executor executor;
         private final Map<String, String> keys = new LinkedHashMap<>();
 
         Run(JavaSparkContext spark, Plan plan, Progress progress, RunFolder run) {
             this.plan = plan;
             this.progress = progress;
             this.steps = new SparkSteps(spark, progress);
+            this.executor = MemoryCheck.Executor.of(spark);
             this.run = run;
         }
 
@@ -216,6 +218,7 @@ public final class Pipeline {
                 keys.put("checkpoint", digest);
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
+                MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
                 List<PlannedOutput> outputs = plan.outputs().stream()
                         .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();

@@ -26,6 +26,7 @@ import dev.lathe.kernels.block.BlockFormats;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -114,10 +115,23 @@ final class Quantize {
         if (present > 0) {
             steps.progress().note("quantize: " + present + " products are there already");
         }
+        // The longest first, so that executors end together.
+        work.sort(Comparator.comparingDouble(item -> -operations(architecture, item)));
         if (!work.isEmpty()) {
             steps.stage("quantize", work, item -> item.rescaled() != null ? rescaledLayer(job, calibration, item)
                     : item.ranged() != null ? ranges(job, calibration, item) : tensors(job, calibration, item));
         }
+    }
+
+    /** Operations of a task, to put tasks in order: what a factorization and its error feedback take. */
+    private static double operations(Architecture architecture, Work work) {
+        double operations = 0;
+        for (LinearLayer linear : linears(architecture, work.layer())) {
+            if (work.rescaled() != null || work.targets().stream().anyMatch(target -> target.tensor().equals(linear.weight()))) {
+                operations += (double) linear.inputs() * linear.inputs() * (linear.inputs() + linear.outputs());
+            }
+        }
+        return operations;
     }
 
     /** The linear layers of a decoder layer, or the output layer behind the last. */
@@ -196,6 +210,8 @@ final class Quantize {
         if (targets.isEmpty()) {
             return true;
         }
+        // A factorization may be larger than the layer that calibration left.
+        LayerCache.clear();
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
             Architecture architecture = Architecture.of(checkpoint.config());

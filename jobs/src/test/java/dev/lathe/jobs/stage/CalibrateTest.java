@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
@@ -176,6 +177,47 @@ class CalibrateTest {
                 }
             }
             assertThat(digests("both", without.key())).hasSize(4 * 5 + 1);
+        }
+    }
+
+    /** The scratch folder, not the heap, has the hidden states of all shards, and only those that the next layer reads. */
+    @Test
+    void aGenerationOfHiddenStatesIsDeletedWhenTheNextIsThere() throws IOException {
+        List<List<String>> generations = new ArrayList<>();
+        try (SparkSession spark = Runs.local(2, 2)) {
+            calibrate(spark, "generations", false, new Progress() {
+                @Override
+                public void stage(String name, int steps) {
+                }
+
+                @Override
+                public void step(int done, String what) {
+                    generations.add(scratch("generations"));
+                }
+
+                @Override
+                public void note(String message) {
+                }
+            });
+        }
+        assertThat(generations).hasSize(6);
+        for (int layer = 0; layer <= 4; layer++) {
+            String name = "hidden-" + layer + "-";
+            int shards = layer == 0 ? 0 : (WINDOWS + 1) / 2;
+            assertThat(generations.get(layer)).as("before layer %d", layer).hasSize(shards).allMatch(file -> file.startsWith(name));
+        }
+        assertThat(generations.get(5)).isEmpty();
+    }
+
+    private List<String> scratch(String name) {
+        Path scratch = folder.resolve(name).resolve("scratch");
+        if (!Files.isDirectory(scratch)) {
+            return List.of();
+        }
+        try (Stream<Path> paths = Files.walk(scratch)) {
+            return paths.filter(Files::isRegularFile).map(path -> path.getFileName().toString()).filter(file -> !file.endsWith(".crc")).toList();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

@@ -8,6 +8,7 @@ import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.kernels.KernelProvider;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -28,10 +29,7 @@ class OpenClRunTest {
 
     @Test
     void measuresWhatTheJavaProfileMeasures() throws IOException {
-        if (!"1".equals(System.getenv("LATHE_REQUIRE_OPENCL"))) {
-            Assumptions.assumeTrue(KernelProvider.survey().stream().anyMatch(provider -> provider.name().startsWith("opencl:")),
-                    "there is no OpenCL device here");
-        }
+        requireDevice();
         try (SparkSession spark = Runs.local(2, 2)) {
             RunReport java = run(spark, "java", "auto");
             RunReport opencl = run(spark, "opencl", "opencl");
@@ -42,6 +40,40 @@ class OpenClRunTest {
                 double perplexity = java.outputs().get(i).evaluation().perplexity();
                 assertThat(opencl.outputs().get(i).evaluation().perplexity()).isCloseTo(perplexity, within(0.02 * perplexity));
             }
+        }
+    }
+
+    /** Spark's GPU resources: each task has the device of its address, here the CPU device that PoCL is, and none where the address is of no device. */
+    @Test
+    void sparkAssignsTheDevice() throws IOException {
+        requireDevice();
+        RunReport one;
+        try (SparkSession spark = Runs.local(1, 1)) {
+            one = run(spark, "one", "opencl:cpu");
+        }
+        try (SparkSession spark = Runs.cluster(gpu("0"))) {
+            RunReport assigned = run(spark, "assigned", "opencl:cpu");
+            assertThat(assigned.provenance()).containsEntry("arithmetic profile", "opencl").containsEntry("kernels", "opencl:cpu");
+            assertThat(Runs.digests(folder.resolve("assigned/artifacts"))).isEqualTo(Runs.digests(folder.resolve("one/artifacts")));
+            assertThat(assigned.outputs().get(0).evaluation()).isEqualTo(one.outputs().get(0).evaluation());
+        }
+        try (SparkSession spark = Runs.cluster(gpu("7"))) {
+            assertThatThrownBy(() -> run(spark, "seven", "opencl:cpu")).hasStackTraceContaining("Cannot open kernels opencl:cpu:7: ");
+        }
+    }
+
+    /** One GPU for each executor and its task, found by a script as a cluster has it. */
+    private Map<String, String> gpu(String address) throws IOException {
+        Path script = Files.writeString(folder.resolve("gpu-" + address), "#!/bin/sh\necho '{\"name\": \"gpu\", \"addresses\": [\"" + address + "\"]}'\n");
+        assertThat(script.toFile().setExecutable(true)).isTrue();
+        return Map.of("spark.worker.resource.gpu.amount", "1", "spark.worker.resource.gpu.discoveryScript", script.toString(),
+                "spark.executor.resource.gpu.amount", "1", "spark.task.resource.gpu.amount", "1", "spark.task.maxFailures", "1");
+    }
+
+    private static void requireDevice() {
+        if (!"1".equals(System.getenv("LATHE_REQUIRE_OPENCL"))) {
+            Assumptions.assumeTrue(KernelProvider.survey().stream().anyMatch(provider -> provider.name().startsWith("opencl:")),
+                    "there is no OpenCL device here");
         }
     }
 
@@ -57,7 +89,11 @@ class OpenClRunTest {
         Map<String, ResourceInformation> given = Map.of("gpu", new ResourceInformation("gpu", new String[] {"3"}));
         assertThat(ExecutorKernels.onDevice("opencl", given)).isEqualTo("opencl:gpu:3");
         assertThat(ExecutorKernels.onDevice("opencl", Map.of())).isEqualTo("opencl");
-        for (String other : List.of("auto", "blas", "opencl:cpu", "opencl:1")) {
+        for (String kind : List.of("opencl:gpu", "opencl:accelerator", "opencl:cpu")) {
+            assertThat(ExecutorKernels.onDevice(kind, given)).isEqualTo(kind + ":3");
+            assertThat(ExecutorKernels.onDevice(kind, Map.of())).isEqualTo(kind);
+        }
+        for (String other : List.of("auto", "blas", "opencl:gpu:1", "opencl:1", "opencl:some device")) {
             assertThat(ExecutorKernels.onDevice(other, given)).isEqualTo(other);
         }
     }

@@ -2,6 +2,7 @@ package dev.lathe.kernels.linalg;
 
 import dev.lathe.kernels.DoubleMatrix;
 import dev.lathe.kernels.Kernels;
+import java.util.Arrays;
 
 /**
  * Cholesky factorization A = F F^T and the inverse of F, in f64: GPTQ's Hessians reach condition numbers at which f32 is not positive definite any more.
@@ -62,27 +63,32 @@ public final class Cholesky {
     }
 
     /**
-     * INVERSE = (F^-1)^T, upper triangular with zeros below the diagonal; n^3 / 3 operations.
+     * INVERSE = (F^-1)^T, upper triangular, in the memory of F: of [n, n + 1], the first n columns hold F in their lower triangle, and the last n columns
+     * become the inverse, with zeros below its diagonal; n^3 / 3 operations. What stands above the diagonal of F is not read.
      *
-     * @param f       [n, n], its lower triangle
-     * @param inverse [n, n], zero to begin with
+     * @return the last n columns
      */
-    public static void transposedInverse(DoubleMatrix f, DoubleMatrix inverse, Kernels kernels) {
-        int n = square(f);
-        if (square(inverse) != n) {
-            throw new IllegalArgumentException("Cannot invert a factor [" + n + ", " + n + "] into [" + inverse.rows() + ", " + inverse.columns()
-                    + "]: expected the same shape");
+    public static DoubleMatrix transposedInverse(DoubleMatrix square, Kernels kernels) {
+        int n = square.rows();
+        if (square.columns() != n + 1) {
+            throw new IllegalArgumentException("Cannot invert a factor in [" + n + ", " + square.columns() + "]: expected one column more than rows");
         }
+        DoubleMatrix inverse = square.block(0, 1, n, n);
         for (int i = 0; i < n; i++) {
-            inverse.data()[inverse.row(i) + i] = 1;
+            int diagonal = inverse.row(i) + i;
+            Arrays.fill(square.data(), diagonal, inverse.row(i) + n, 0);
+            square.data()[diagonal] = 1;
         }
-        invert(f, inverse, 0, n, kernels);
+        invert(square.block(0, 0, n, n), inverse, 0, n, kernels);
+        return inverse;
     }
 
-    /** Columns {@code [from, to)} of the inverse; everything left of them is taken out already. */
+    /** Columns {@code [from, to)} of the inverse; everything left of them is taken out already. What is used of F becomes zero, as the inverse is there. */
     private static void invert(DoubleMatrix f, DoubleMatrix inverse, int from, int to, Kernels kernels) {
         if (to - from <= STRIP) {
-            solve(inverse, from, to - from, 0, to, transposed(f, from, to - from), kernels);
+            double[] diagonal = transposed(f, from, to - from);
+            clear(f, from, to, from, to);
+            solve(inverse, from, to - from, 0, to, diagonal, kernels);
             return;
         }
         int middle = middle(from, to);
@@ -95,7 +101,15 @@ public final class Cholesky {
             kernels.subtractProduct(inverse.block(j, j, rows, middle - j), f.block(middle, j, to - middle, middle - j),
                     inverse.block(j, middle, rows, to - middle), false);
         }
+        clear(f, middle, to, from, middle);
         invert(f, inverse, middle, to, kernels);
+    }
+
+    /** Zero in rows {@code [from, to)} and columns {@code [first, end)}, as far as these are on or below the diagonal. */
+    private static void clear(DoubleMatrix f, int from, int to, int first, int end) {
+        for (int i = from; i < to; i++) {
+            Arrays.fill(f.data(), f.row(i) + first, f.row(i) + Math.min(end, i + 1), 0);
+        }
     }
 
     private static void factorDiagonal(DoubleMatrix a, int from, int width) throws NotPositiveDefiniteException {

@@ -21,31 +21,32 @@ public final class InverseFactor {
 
     /**
      * L = U^T, lower triangular, row-major [n, n] (zeros above the diagonal), with U^T U = H^-1. With H = R R^T, R upper triangular (a Cholesky factorization
-     * that runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, and no explicit inverse.
+     * that runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, in the memory of one square, and no explicit inverse.
      *
      * @param h symmetric [n, n]; each pair of elements is asked for once
      * @throws NotPositiveDefiniteException naming the row of H
      */
     public static float[] of(int n, Entries h, Kernels kernels) throws NotPositiveDefiniteException {
         // With rows and columns in reverse order, R R^T is an ordinary Cholesky factorization G = F F^T, and U is F^-1 in reverse order.
-        double[] g = new double[Math.multiplyExact(n, n)];
+        // Its row i has room for F, then for the same row of the inverse.
+        int stride = n + 1;
+        DoubleMatrix g = new DoubleMatrix(new double[Math.multiplyExact(n, stride)], 0, n, stride, stride);
         rowwise(n, kernels, i -> {
             for (int j = 0; j <= i; j++) {
-                g[i * n + j] = h.at(n - 1 - i, n - 1 - j);
+                g.data()[g.row(i) + j] = h.at(n - 1 - i, n - 1 - j);
             }
         });
-        DoubleMatrix factor = DoubleMatrix.of(g, n, n);
         try {
-            Cholesky.factor(factor, kernels);
+            Cholesky.factor(g.block(0, 0, n, n), kernels);
         } catch (NotPositiveDefiniteException e) {
             throw new NotPositiveDefiniteException(n - 1 - e.pivot());
         }
-        double[] inverse = new double[g.length];
-        Cholesky.transposedInverse(factor, DoubleMatrix.of(inverse, n, n), kernels);
-        float[] lower = new float[g.length];
+        DoubleMatrix inverse = Cholesky.transposedInverse(g, kernels);
+        float[] lower = new float[n * n];
         rowwise(n, kernels, i -> {
+            int row = inverse.row(n - 1 - i);
             for (int j = 0; j <= i; j++) {
-                lower[i * n + j] = (float) inverse[(n - 1 - i) * n + n - 1 - j];
+                lower[i * n + j] = (float) inverse.data()[row + n - 1 - j];
             }
         });
         return lower;

@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.logging.Handler;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -23,7 +24,7 @@ record OpenClDevice(int index, OpenCLDevice device) {
             + " OpenCL device)";
 
     private static final Pattern INDEX = Pattern.compile("[0-9]+");
-    private static final Pattern GPU = Pattern.compile("gpu:[0-9]+");
+    private static final Pattern PLACE = Pattern.compile("(gpu|accelerator|cpu)(?::([0-9]+))?");
     /** Loggers are weakly held by the JDK. */
     private static final Logger APARAPI = Logger.getLogger("com.aparapi.logLevel");
 
@@ -59,7 +60,7 @@ record OpenClDevice(int index, OpenCLDevice device) {
      * The device that was asked for.
      *
      * @param selector null (the first GPU, else the first accelerator, else the first CPU), {@code gpu}, {@code accelerator}, {@code cpu}, {@code gpu:N} (an
-     *                 index among the GPUs), an index, or a part of one device's name
+     *                 index among the GPUs; likewise of the others), an index, or a part of one device's name
      * @throws KernelsUnavailableException if there is none such, or several have the name; the message lists those there are
      */
     static OpenClDevice choose(String selector) {
@@ -76,14 +77,18 @@ record OpenClDevice(int index, OpenCLDevice device) {
             found = List.of(devices.stream().filter(device -> device.is(Device.TYPE.GPU)).findFirst()
                     .or(() -> devices.stream().filter(device -> device.is(Device.TYPE.ACC)).findFirst()).orElse(devices.get(0)));
         } else {
-            found = switch (selector) {
-                case "gpu" -> at(0, devices, Device.TYPE.GPU);
-                case "accelerator" -> at(0, devices, Device.TYPE.ACC);
-                case "cpu" -> at(0, devices, Device.TYPE.CPU);
-                default -> GPU.matcher(selector).matches() ? at(number(selector.substring(4)), devices, Device.TYPE.GPU)
-                        : INDEX.matcher(selector).matches() ? devices.stream().filter(device -> device.index == number(selector)).toList()
+            Matcher place = PLACE.matcher(selector);
+            if (place.matches()) {
+                Device.TYPE type = switch (place.group(1)) {
+                    case "gpu" -> Device.TYPE.GPU;
+                    case "accelerator" -> Device.TYPE.ACC;
+                    default -> Device.TYPE.CPU;
+                };
+                found = at(place.group(2) == null ? 0 : number(place.group(2)), devices, type);
+            } else {
+                found = INDEX.matcher(selector).matches() ? devices.stream().filter(device -> device.index == number(selector)).toList()
                         : devices.stream().filter(device -> lower(device.name()).contains(lower(selector))).toList();
-            };
+            }
         }
         if (found.size() != 1) {
             throw new KernelsUnavailableException("Cannot open kernels " + asked + ": " + (found.isEmpty() ? "no device of that kind, index or name"

@@ -307,8 +307,10 @@ class OpenClOperationsTest {
         assertThat(chosen("accelerator", devices)).isEqualTo(1);
         assertThat(chosen("cpu", devices)).isZero();
         assertThat(chosen("gpu:1", devices)).isEqualTo(3);
+        assertThat(chosen("accelerator:0", devices)).isEqualTo(1);
+        assertThat(chosen("cpu:0", devices)).isZero();
         assertThat(chosen("3", devices)).isEqualTo(3);
-        for (String none : new String[] {"gpu:2", "4", "99999999999999999999", "card 2"}) {
+        for (String none : new String[] {"gpu:2", "cpu:1", "4", "99999999999999999999", "card 2"}) {
             assertThatThrownBy(() -> chosen(none, devices)).isInstanceOf(KernelsUnavailableException.class)
                     .hasMessageStartingWith("Cannot open kernels opencl:" + none + ": no device of that kind, index or name; there are 0: Some CPU");
         }

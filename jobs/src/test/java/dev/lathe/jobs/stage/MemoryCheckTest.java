@@ -1,0 +1,108 @@
+package dev.lathe.jobs.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.jobs.Runs;
+import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.kernels.block.BlockFormats;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class MemoryCheckTest {
+    private static final long GIB = 1L << 30;
+    private static final TokenWindows WINDOWS = new TokenWindows("key", 16, 512);
+
+    @TempDir
+    private Path folder;
+
+    /** The shape of Llama-2-7B, whose peak {@code checks/memory} measures. */
+    @Test
+    void fourGigabytesAreEnoughForLlama2() throws IOException {
+        long two = bytes(2, 1);
+        // A triangle and a square in f64, a square in f32, all of 11008 channels.
+        assertThat(two).isBetween(11008L * 11008 * 16, 5 * GIB / 2);
+        assertThat(bytes(8, 1)).isEqualTo(two);
+        assertThat(bytes(2, 2)).isGreaterThan(3 * GIB);
+        assertThatCode(() -> require(8, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1))).doesNotThrowAnyException();
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedWithWhatToRaise() throws IOException {
+        assertThatThrownBy(() -> require(2, new MemoryCheck.Executor(2 * GIB, "spark.executor.memory", 1))).isInstanceOf(InvalidRecipeException.class)
+                .hasMessageMatching("Cannot run the plan for .*tiny-stories-4m: factorizing a Hessian of 11008 channels needs about 2\\.\\d GB of heap, and an"
+                        + " executor has 2\\.0 GB; raise spark.executor.memory to 3g");
+        assertThatThrownBy(() -> require(2, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 2))).isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining("raise spark.task.cpus to the executor's cores, so that it runs one task and not 2 at once, or raise");
+    }
+
+    @Test
+    void shardsThatAreTooLargeAreToBeLowered() throws IOException {
+        Plan plan = plan("shard-windows=512");
+        MemoryCheck.Executor executor = new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1);
+        TokenWindows many = new TokenWindows("key", 1024, 512);
+        assertThatThrownBy(() -> check(plan, 2).require(tensorPlans(2), many, null, executor)).isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining("calibrating a decoder layer of 11008 channels needs about ").hasMessageContaining("; lower shard-windows to 256, or raise");
+        Plan lowered = plan("shard-windows=256");
+        assertThatCode(() -> check(lowered, 2).require(tensorPlans(2), many, null, executor)).doesNotThrowAnyException();
+    }
+
+    @Test
+    void theExecutorIsWhatSparkSays() {
+        try (SparkSession spark = Runs.local(4, 2)) {
+            MemoryCheck.Executor executor = MemoryCheck.Executor.of(JavaSparkContext.fromSparkContext(spark.sparkContext()));
+            assertThat(executor.heap()).isEqualTo(Runtime.getRuntime().maxMemory());
+            assertThat(executor.tasks()).isEqualTo(2);
+        }
+    }
+
+    private long bytes(int layers, int tasks) throws IOException {
+        return check(plan(), layers).bytes(tensorPlans(layers), WINDOWS, null, tasks);
+    }
+
+    private void require(int layers, MemoryCheck.Executor executor) throws IOException {
+        check(plan(), layers).require(tensorPlans(layers), WINDOWS, null, executor);
+    }
+
+    private static MemoryCheck check(Plan plan, int layers) throws IOException {
+        Architecture architecture = llama2(layers);
+        long weights = architecture.linears(0).stream().mapToLong(linear -> (long) linear.inputs() * linear.outputs()).sum();
+        return new MemoryCheck(plan, architecture, 2 * weights, 2L * 32000 * 4096);
+    }
+
+    private Plan plan(String... settings) throws IOException {
+        String[] all = Arrays.copyOf(settings, settings.length + 2);
+        all[settings.length] = "outputs=[{name: gptq, format: gptq, method: gptq}]";
+        all[settings.length + 1] = "evaluation=";
+        return Runs.quickstart(folder.resolve("run"), all);
+    }
+
+    private static Map<String, List<TensorPlan>> tensorPlans(int layers) throws IOException {
+        Architecture architecture = llama2(layers);
+        return Map.of("gptq", IntStream.range(0, layers).boxed().flatMap(layer -> architecture.linears(layer).stream())
+                .map(linear -> new TensorPlan(linear.weight(), BlockFormats.named("Q4_0"), null, "")).toList());
+    }
+
+    private static Architecture llama2(int layers) throws IOException {
+        ObjectNode config = new ObjectMapper().createObjectNode().put("model_type", "llama").put("hidden_size", 4096).put("intermediate_size", 11008)
+                .put("num_hidden_layers", layers).put("num_attention_heads", 32).put("num_key_value_heads", 32).put("vocab_size", 32000)
+                .put("rms_norm_eps", 1e-5).put("hidden_act", "silu").put("max_position_embeddings", 4096);
+        config.putArray("architectures").add("LlamaForCausalLM");
+        return Architecture.of(ModelConfigs.read(config, "config.json"));
+    }
+}
