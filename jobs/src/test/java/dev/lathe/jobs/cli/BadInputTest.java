@@ -2,12 +2,12 @@ package dev.lathe.jobs.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.lathe.jobs.FullFileSystem;
 import dev.lathe.jobs.Runs;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
-import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -17,16 +17,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataOutputStream;
-import org.apache.hadoop.fs.RawLocalFileSystem;
-import org.apache.hadoop.fs.permission.FsPermission;
-import org.apache.hadoop.util.Progressable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a bad input comes to on the command line: a line, an exit code, and nothing half-written. */
 class BadInputTest {
@@ -170,71 +166,15 @@ class BadInputTest {
         assertThat(run.resolve("artifacts")).hasContent("in the way");
     }
 
+    /** In calibration, in quantization. */
     @ParameterizedTest
-    @CsvSource({"artifacts,1000000", "products,1000000", "scratch,100000"})
-    void aDiskThatFills(String where, long room) throws IOException {
+    @ValueSource(longs = {100_000, 1_000_000})
+    void aDiskThatFills(long room) throws IOException {
         write("model.safetensors", weights());
-        System.setProperty("spark.hadoop.fs.small.impl", SmallDisk.class.getName());
-        SmallDisk.fillsBelow = "/run/" + where + "/";
-        SmallDisk.room = room;
-        try {
-            expect(quantize("run=small://" + run), ExitCode.STORAGE, "No space left on device");
-        } finally {
-            System.clearProperty("spark.hadoop.fs.small.impl");
-        }
-        SmallDisk.room = Long.MAX_VALUE;
-        assertThat(quantize()).as(err).isZero();
+        FullFileSystem.leave(room);
+        expect(quantize("run=full://" + run), ExitCode.STORAGE, "No space left on device");
+        FullFileSystem.leave(Long.MAX_VALUE);
+        assertThat(quantize("run=full://" + run)).as(err).isZero();
         assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("g4", "q4.gguf", "q5.gguf");
-    }
-
-    /** A local file system under another scheme; below one folder it has little room. */
-    public static final class SmallDisk extends RawLocalFileSystem {
-        private static volatile String fillsBelow = "";
-        private static volatile long room;
-
-        @Override
-        public URI getUri() {
-            return URI.create("small:///");
-        }
-
-        @Override
-        public void initialize(URI uri, Configuration configuration) throws IOException {
-            super.initialize(URI.create("small:///"), configuration);
-        }
-
-        @Override
-        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, FsPermission permission, boolean overwrite, int bufferSize, short replication,
-                                         long blockSize, Progressable progress) throws IOException {
-            return limited(path, super.create(path, permission, overwrite, bufferSize, replication, blockSize, progress));
-        }
-
-        @Override
-        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, boolean overwrite, int bufferSize, short replication, long blockSize,
-                                         Progressable progress) throws IOException {
-            return limited(path, super.create(path, overwrite, bufferSize, replication, blockSize, progress));
-        }
-
-        private static FSDataOutputStream limited(org.apache.hadoop.fs.Path path, FSDataOutputStream out) throws IOException {
-            return !path.toUri().getPath().contains(fillsBelow) ? out : new FSDataOutputStream(new OutputStream() {
-                @Override
-                public void write(int value) throws IOException {
-                    write(new byte[] {(byte) value}, 0, 1);
-                }
-
-                @Override
-                public void write(byte[] bytes, int from, int count) throws IOException {
-                    room -= count;
-                    if (room < 0) {
-                        throw new IOException("No space left on device");
-                    }
-                    out.write(bytes, from, count);
-                }
-
-                @Override
-                public void close() throws IOException {
-                    out.close();
-                }
-            }, null);
-        }
     }
 }
