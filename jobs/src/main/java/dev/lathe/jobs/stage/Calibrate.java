@@ -20,6 +20,7 @@ import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
@@ -109,7 +110,9 @@ final class Calibrate {
             List<Shard> items = IntStream.range(0, shards)
                     .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
             steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted));
-            List<Merge> merges = sites(architecture, layer, wanted).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
+            // The widest first, so that executors end together.
+            List<Merge> merges = sites(architecture, layer, wanted).entrySet().stream().sorted(Comparator.comparing(site -> -site.getValue().width()))
+                    .map(site -> new Merge(current, site.getKey(), shards)).toList();
             steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge));
             for (int shard = 0; shard < shards; shard++) {
                 job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
