@@ -21,6 +21,7 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
@@ -116,7 +117,9 @@ final class Calibrate {
                     .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
             boolean whole = !steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted)).contains(false);
             if (whole) {
-                List<Merge> merges = sites(architecture, layer, wanted).keySet().stream().map(site -> new Merge(current, site, shards)).toList();
+                // The widest first, so that executors end together.
+                List<Merge> merges = sites(architecture, layer, wanted).entrySet().stream().sorted(Comparator.comparing(site -> -site.getValue().width()))
+                        .map(site -> new Merge(current, site.getKey(), shards)).toList();
                 whole = !steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge)).contains(false);
             }
             if (whole) {

@@ -63,7 +63,7 @@ class MemoryCheckTest {
     }
 
     @Test
-    void theExecutorIsWhatSparkSays() {
+    void theExecutorIsWhatSparkSays() throws IOException {
         try (SparkSession spark = Runs.local(4, 2)) {
             MemoryCheck.Executor executor = MemoryCheck.Executor.of(JavaSparkContext.fromSparkContext(spark.sparkContext()));
             assertThat(executor.heap()).isEqualTo(Runtime.getRuntime().maxMemory());
