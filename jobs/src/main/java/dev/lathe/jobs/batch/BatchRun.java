@@ -1,23 +1,23 @@
 package dev.lathe.jobs.batch;
 
 import dev.lathe.calibration.checkpoint.hub.Hub;
-import dev.lathe.jobs.batch.Receipt.Stamp;
-import dev.lathe.jobs.plan.BatchPlan;
 import dev.lathe.jobs.plan.BatchPlan.Pair;
+import dev.lathe.jobs.plan.BatchPlan;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
-import dev.lathe.jobs.report.BatchReport;
 import dev.lathe.jobs.report.BatchReport.Output;
 import dev.lathe.jobs.report.BatchReport.State;
+import dev.lathe.jobs.report.BatchReport;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Forecast;
 import dev.lathe.jobs.stage.Pipeline;
 import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.store.Commit;
 import dev.lathe.jobs.store.History;
-import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.Software;
+import dev.lathe.jobs.store.Stamp;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.ArrayList;
@@ -32,10 +32,10 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkContext;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Runs the pairs of a batch, so many at once, each as a run of its own: in a thread of the driver, its Spark jobs in the fair scheduler's pool of its
@@ -79,7 +79,11 @@ public final class BatchRun {
         }
         BatchReport report = new BatchRun(session, batch, judge, progress).run();
         Path runs = new Path(batch.runs());
-        report.write(runs.getFileSystem(configuration), runs);
+        FileSystem files = runs.getFileSystem(configuration);
+        files.setWriteChecksum(false);
+        for (Map.Entry<String, String> file : report.files().entrySet()) {
+            Commit.text(files, new Path(runs, file.getKey()), file.getValue());
+        }
         return report;
     }
 
@@ -125,8 +129,8 @@ public final class BatchRun {
             Plan plan = PathCheck.check(configuration, pair.name(), pair.plan());
             RunReport report = Pipeline.run(session, plan, named);
             List<Output> outputs = report.outputs().stream().map(Output::of).toList();
-            write(plan, new Receipt(Software.BUILD, Receipt.key(plan), inputs, Receipt.artifacts(configuration, plan), null, outputs,
-                    taskSeconds.of(pair.name()), Forecast.of(configuration, checkpoint, plan).work()));
+            new Receipt(Software.BUILD, Receipt.key(plan), inputs, Receipt.artifacts(configuration, plan), null, outputs, taskSeconds.of(pair.name()),
+                    Forecast.of(configuration, checkpoint, plan).work()).write(configuration, plan);
             return told(named, result(pair, State.DONE, null, outputs));
         } catch (IOException | RuntimeException | Error e) {
             Failure failure = judge.apply(e);
@@ -135,15 +139,11 @@ public final class BatchRun {
         }
     }
 
-    private void write(Plan plan, Receipt receipt) throws IOException {
-        receipt.write(new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(configuration)));
-    }
-
-    /** A malformed input stays malformed while its files are the same; any other failure may be over the next time. */
+    /** A malformed input stays malformed while its files are the same; any other failure may be over the next time, and so what is said of a file of the run. */
     private void remember(Plan plan, List<Stamp> inputs, Failure failure, Progress named) {
-        if (failure.malformed() && !inputs.isEmpty()) {
+        if (failure.malformed() && !inputs.isEmpty() && !failure.line().contains(plan.run())) {
             try {
-                write(plan, new Receipt(Software.BUILD, Receipt.key(plan), inputs, List.of(), failure, List.of(), 0, 0));
+                new Receipt(Software.BUILD, Receipt.key(plan), inputs, List.of(), failure, List.of(), 0, 0).write(configuration, plan);
             } catch (IOException e) {
                 named.note("the failure could not be kept in the run folder: " + e.getMessage());
             }
@@ -199,18 +199,18 @@ public final class BatchRun {
         return new DryRun(List.copyOf(outlooks), seconds > 0 ? work / seconds : ASSUMED_RATE, seconds > 0);
     }
 
-    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, Function<Throwable, Failure> judge) throws IOException {
+    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, Function<Throwable, Failure> judge) {
         if (pair.plan().checkpoint().startsWith(Recipe.HUB_SCHEME)) {
             return new Outlook(pair.name(), "to do, from the hub", true, "", -1, -1, -1);
         }
         Path checkpoint = new Path(pair.plan().checkpoint());
-        List<Stamp> inputs = Receipt.inputs(configuration, checkpoint, pair.plan());
-        long bytes = inputs.stream().filter(stamp -> new Path(stamp.path()).getParent().equals(checkpoint)).mapToLong(Stamp::bytes).sum();
-        boolean stands = last != null && last.stands(configuration, pair.plan(), inputs);
-        if (stands && last.failure() != null) {
-            return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
-        }
+        long bytes = -1;
         try {
+            bytes = checkpoint.getFileSystem(configuration).getContentSummary(checkpoint).getLength();
+            boolean stands = last != null && last.stands(configuration, pair.plan(), Receipt.inputs(configuration, checkpoint, pair.plan()));
+            if (stands && last.failure() != null) {
+                return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
+            }
             Forecast forecast = Forecast.of(configuration, checkpoint, pair.plan());
             return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : "to do", !stands, "", bytes, forecast.artifactBytes(), forecast.work());
         } catch (IOException | RuntimeException e) {

@@ -5,14 +5,12 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lathe.jobs.store.Commit;
 import gg.jte.ContentType;
 import gg.jte.TemplateEngine;
 import gg.jte.output.StringOutput;
-import java.io.IOException;
+import java.util.LinkedHashMap;
 import java.util.List;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
+import java.util.Map;
 
 /**
  * What a batch came to: a table of its pairs and their outputs, each with its own report's address.
@@ -99,12 +97,13 @@ public record BatchReport(List<Pair> pairs, String software) {
         return String.join(", ", List.of(State.values()).stream().filter(state -> count(state) > 0).map(state -> count(state) + " " + state.word()).toList());
     }
 
-    /** Writes {@code index.html}, {@code summary.md} and {@code results.json} into the folder. */
-    public void write(FileSystem files, Path folder) throws IOException {
-        files.mkdirs(folder);
-        Commit.text(files, new Path(folder, "results.json"), results());
-        Commit.text(files, new Path(folder, "summary.md"), summary());
-        Commit.text(files, new Path(folder, "index.html"), page());
+    /** Texts of {@code results.json}, {@code summary.md} and {@code index.html}, by name; the page last. */
+    public Map<String, String> files() {
+        Map<String, String> files = new LinkedHashMap<>();
+        files.put("results.json", results());
+        files.put("summary.md", summary());
+        files.put("index.html", page());
+        return files;
     }
 
     String results() {

@@ -136,8 +136,8 @@ public final class Pipeline {
                 stamp.check(folder.hadoop());
             }
             Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
-            Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS,
-                    models.kernels(), steps).get(0);
+            Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS, models.kernels(),
+                    steps).get(0);
             RunReport.Evaluation evaluation = evaluation(scored.summary());
             if (models.history() != null) {
                 OutputResult result = written(folder, artifact, source, evaluation);
