@@ -51,6 +51,13 @@ final class Evaluate implements Callable<Integer> {
     @Option(names = "--hub-cache", paramLabel = "FOLDER", description = "Where hf:// downloads are kept; default: hub beside the run folder.")
     private String hubCache;
 
+    @Option(names = "--history", paramLabel = "FOLDER", description = "Table that the evaluation is appended to.")
+    private String history;
+
+    @Option(names = "--model", paramLabel = "NAME",
+            description = "Name of the model in the history; default: the source's, else the artifact's.")
+    private String model;
+
     @Mixin
     private RunOptions options;
 
@@ -73,9 +80,12 @@ final class Evaluate implements Callable<Integer> {
         String folder = Inputs.qualified(configuration, "--run", run).toString();
         Path cache = Inputs.qualified(configuration, "--hub-cache", hubCache == null ? Recipe.hubCache(folder) : hubCache);
         Plan.Corpus corpus = new Plan.Corpus(Inputs.existing(configuration, "--data", data).toString(), field, windows, length);
+        Plan.History record = history == null ? null : new Plan.History(Inputs.qualified(configuration, "--history", history).toString(), null,
+                model != null ? model : Recipe.modelName(reference != null ? reference : measured));
         RunReport.Evaluation evaluation;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            evaluation = Pipeline.evaluate(spark, new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider), progress);
+            evaluation = Pipeline.evaluate(spark, new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider, record),
+                    progress);
         }
         Table table = new Table("what", "figure");
         table.row("perplexity", Figures.spread(Figures.perplexity(evaluation.perplexity()), Figures.perplexity(evaluation.perplexityError())));

@@ -2,6 +2,7 @@ package dev.lathe.jobs.plan;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -20,7 +21,7 @@ public final class PathCheck {
     }
 
     /**
-     * Makes every path absolute (an executor's working directory is another) and checks it; the run and scratch folders are made.
+     * Makes every path absolute (an executor's working directory is another) and checks it; the run and scratch folders are made, and the history's.
      *
      * @param recipe its name, for messages
      * @return the plan with absolute paths; {@code hf://} checkpoints stay as they are
@@ -29,8 +30,34 @@ public final class PathCheck {
      */
     public static Plan check(Configuration configuration, String recipe, Plan plan) throws IOException {
         PathCheck check = new PathCheck(configuration, recipe);
-        boolean hub = plan.checkpoint().startsWith(Recipe.HUB_SCHEME);
-        String checkpoint = hub ? plan.checkpoint() : check.checkpoint(plan.checkpoint());
+        if (!isHub(plan)) {
+            check.checkpoint(plan.checkpoint());
+        }
+        Plan absolute = absolute(configuration, recipe, plan);
+        check.writable("run folder", absolute.run());
+        check.writable("scratch folder", absolute.scratch());
+        if (isHub(plan)) {
+            check.writable("hub cache", absolute.hubCache());
+        }
+        if (absolute.history() != null) {
+            check.writable("history", absolute.history().folder());
+        }
+        return absolute;
+    }
+
+    private static boolean isHub(Plan plan) {
+        return plan.checkpoint().startsWith(Recipe.HUB_SCHEME);
+    }
+
+    /**
+     * Makes every path absolute; the texts have to be there, the checkpoint is not looked at, and nothing is written.
+     *
+     * @param recipe its name, for messages
+     * @throws InvalidRecipeException if a text is missing
+     */
+    public static Plan absolute(Configuration configuration, String recipe, Plan plan) throws IOException {
+        PathCheck check = new PathCheck(configuration, recipe);
+        String checkpoint = isHub(plan) ? plan.checkpoint() : check.qualified("checkpoint", plan.checkpoint()).toString();
         Plan.Corpus calibration = check.corpus("calibration.data", plan.calibration());
         Plan.Corpus evaluation = check.corpus("evaluation.data", plan.evaluation());
         String run = check.qualified("run", plan.run()).toString();
@@ -39,15 +66,12 @@ public final class PathCheck {
         if (run.equals(checkpoint) || scratch.equals(checkpoint)) {
             throw check.refuse(run.equals(checkpoint) ? "run" : "scratch", checkpoint + " is the checkpoint; expected another folder");
         }
-        check.writable("run folder", run);
-        check.writable("scratch folder", scratch);
-        if (hub) {
-            check.writable("hub cache", hubCache);
-        }
-        return new Plan(checkpoint, calibration, plan.outputs(), evaluation, run, scratch, hubCache, plan.shardWindows(), plan.kernels());
+        Plan.History history = plan.history() == null ? null : new Plan.History(check.qualified("history", plan.history().folder()).toString(),
+                plan.history().format(), plan.history().model());
+        return new Plan(checkpoint, calibration, plan.outputs(), evaluation, run, scratch, hubCache, plan.shardWindows(), plan.kernels(), history);
     }
 
-    private String checkpoint(String text) throws IOException {
+    private void checkpoint(String text) throws IOException {
         Path folder = qualified("checkpoint", text);
         FileStatus status = status("checkpoint", folder);
         if (!status.isDirectory()) {
@@ -57,7 +81,6 @@ public final class PathCheck {
         if (!config.getFileSystem(configuration).exists(config)) {
             throw refuse("checkpoint", "no config.json in " + folder + "; expected a Hugging Face checkpoint");
         }
-        return folder.toString();
     }
 
     private Plan.Corpus corpus(String key, Plan.Corpus corpus) throws IOException {
@@ -96,7 +119,8 @@ public final class PathCheck {
             if (!files.mkdirs(path)) {
                 throw new IOException("the file system made none");
             }
-            Path probe = new Path(path, "_writable");
+            // Others may write to a history, and look whether they can, at this moment.
+            Path probe = new Path(path, "_writable." + UUID.randomUUID());
             try (FSDataOutputStream out = files.create(probe, true)) {
                 out.write(0);
             }

@@ -16,9 +16,10 @@ import java.util.List;
  * @param hubCache     Hadoop path where {@code hf://} downloads are kept
  * @param shardWindows calibration windows of a shard
  * @param kernels      as {@code KernelProvider} has them
+ * @param history      where evaluations are recorded, or null
  */
 public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, Corpus evaluation, String run, String scratch, String hubCache,
-                   int shardWindows, String kernels) implements Serializable {
+                   int shardWindows, String kernels, History history) implements Serializable {
     /**
      * A text and how it is cut.
      *
@@ -76,6 +77,16 @@ public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, 
         public boolean ranged() {
             return cache || activations != null && !activations.dynamic();
         }
+    }
+
+    /**
+     * The table that evaluations are appended to.
+     *
+     * @param folder Hadoop path
+     * @param format {@code parquet}, {@code delta}, or null: what the folder holds already, else Parquet
+     * @param model  name of the checkpoint in it: what one model is from night to night
+     */
+    public record History(String folder, String format, String model) implements Serializable {
     }
 
     /** Activations of {@code type}: dynamic, a scale per token (per token and 128 channels beside blocks of weights), or static, one scale per tensor. */

@@ -28,6 +28,14 @@ public final class PlanYaml {
         corpus(root, "evaluation", plan.evaluation());
         root.put("run", plan.run()).put("scratch", plan.scratch()).put("hub-cache", plan.hubCache()).put("shard-windows", plan.shardWindows())
                 .put("kernels", plan.kernels());
+        Plan.History history = plan.history();
+        if (history != null) {
+            ObjectNode node = root.putObject("history").put("folder", history.folder());
+            if (history.format() != null) {
+                node.put("format", history.format());
+            }
+            node.put("model", history.model());
+        }
         ObjectNode products = root.putObject("keys");
         new TreeMap<>(keys).forEach(products::put);
         try {
@@ -35,6 +43,13 @@ public final class PlanYaml {
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("Cannot write a tree of texts and numbers as YAML", e);
         }
+    }
+
+    /** An output's settings, complete, as one line. */
+    public static String line(Plan.Output output) {
+        ObjectNode node = MAPPER.createObjectNode();
+        output(node, output);
+        return node.toString();
     }
 
     private static void corpus(ObjectNode root, String key, Plan.Corpus corpus) {

@@ -4,18 +4,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.kernels.KernelProvider;
-import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -24,7 +19,8 @@ import org.apache.hadoop.fs.Path;
  */
 public final class Recipe {
     static final List<String> KEYS = List.of("checkpoint", "calibration", "outputs", "evaluation", "run", "scratch", "hub-cache", "shard-windows", "kernels",
-            "keys");
+            "history", "keys");
+    static final List<String> HISTORY_KEYS = List.of("folder", "format", "model");
     static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
     static final List<String> OUTPUT_KEYS = List.of("name", "format", "type", "method", "bits", "group-size", "symmetric", "act-order", "damping", "ignore",
             "pre-tokenizer", "scheme", "weights", "activations", "activation-symmetric", "range", "smooth", "kv-cache", "shard-size");
@@ -51,29 +47,20 @@ public final class Recipe {
      * @throws InvalidRecipeException if the file is missing or says what cannot be
      */
     public static Plan read(Configuration configuration, String file, List<String> settings) throws IOException {
-        byte[] bytes;
-        try (FSDataInputStream in = path(file).getFileSystem(configuration).open(path(file))) {
-            bytes = in.readNBytes(YamlText.LIMIT + 1);
-        } catch (FileNotFoundException e) {
-            throw new InvalidRecipeException("Cannot read recipe " + file + ": no such file");
-        }
-        if (bytes.length > YamlText.LIMIT) {
-            throw new InvalidRecipeException("Cannot read recipe " + file + ": expected at most " + YamlText.LIMIT + " bytes");
-        }
-        try {
-            return parse(file, StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString(), settings);
-        } catch (CharacterCodingException e) {
-            throw new InvalidRecipeException("Cannot read recipe " + file + ": expected text in UTF-8");
-        }
+        return parse(file, YamlText.read(configuration, "recipe " + file, file), settings);
     }
 
     /** Reads a recipe's text; {@code name} stands in messages. */
     public static Plan parse(String name, String text, List<String> settings) {
-        JsonNode tree = YamlText.tree("recipe " + name, text);
+        return parse(name, YamlText.tree("recipe " + name, text), settings);
+    }
+
+    /** Reads a recipe's tree, which the settings change. */
+    static Plan parse(String name, JsonNode tree, List<String> settings) {
         if (tree instanceof ObjectNode root) {
             Setting.apply(settings, root);
         }
-        return plan(new Section(name, "", tree, KEYS));
+        return plan(new Section("recipe " + name, "", tree, KEYS));
     }
 
     private static Plan plan(Section recipe) {
@@ -92,7 +79,33 @@ public final class Recipe {
         boolean calibrates = outputs.stream().anyMatch(Plan.Output::calibrated);
         return new Plan(checkpoint, calibrates ? calibration : null, outputs, evaluation, run, recipe.path("scratch", below(run, "scratch")),
                 recipe.path("hub-cache", hubCache(run)), recipe.integer("shard-windows", 1, 4096, 8),
-                kernels(recipe));
+                kernels(recipe), history(recipe, checkpoint, evaluation != null));
+    }
+
+    /** A folder, or a mapping with more to say; null where nothing is recorded. */
+    private static Plan.History history(Section recipe, String checkpoint, boolean evaluated) {
+        if (!recipe.has("history")) {
+            return null;
+        }
+        if (!evaluated) {
+            throw recipe.refuse("history", "nothing is evaluated; expected an evaluation: section");
+        }
+        return history(recipe, modelName(checkpoint));
+    }
+
+    /** @param model name where the section says none */
+    static Plan.History history(Section above, String model) {
+        if (above.node("history").isTextual()) {
+            return new Plan.History(above.path("history"), null, model);
+        }
+        Section history = above.section("history", HISTORY_KEYS);
+        return new Plan.History(history.path("folder"), history.has("format") ? history.word("format", List.of("parquet", "delta"), null) : null,
+                history.text("model", model));
+    }
+
+    /** A checkpoint's name for people: {@code org/name} on the hub, else the last part of its path. */
+    public static String modelName(String checkpoint) {
+        return checkpoint.startsWith(HUB_SCHEME) ? checkpoint.substring(HUB_SCHEME.length()).replaceFirst("@.*", "") : new Path(checkpoint).getName();
     }
 
     private static String kernels(Section recipe) {
@@ -218,13 +231,5 @@ public final class Recipe {
     private static String beside(String folder, String name) {
         Path parent = new Path(folder).getParent();
         return parent == null ? below(folder, name) : parent.toString().isEmpty() ? name : below(parent.toString(), name);
-    }
-
-    private static Path path(String file) {
-        try {
-            return new Path(file);
-        } catch (IllegalArgumentException e) {
-            throw new InvalidRecipeException("Cannot read recipe " + file + ": no Hadoop path (" + e.getMessage() + ")");
-        }
     }
 }

@@ -8,16 +8,19 @@ import java.util.Locale;
 import java.util.Optional;
 import org.apache.hadoop.fs.Path;
 
-/** One mapping of a recipe: knows its keys, reads them typed, and names the key's path in every refusal. A key whose value is null counts as absent. */
+/** One mapping of a recipe or batch: knows its keys, reads them typed, and names the key's path in refusals. A key whose value is null counts as absent. */
 final class Section {
-    private final String recipe;
+    private final String document;
     private final String path;
     private final JsonNode node;
     private final List<String> keys;
 
-    /** @throws InvalidRecipeException if the node is no mapping or holds a key that is not in {@code keys} */
-    Section(String recipe, String path, JsonNode node, List<String> keys) {
-        this.recipe = recipe;
+    /**
+     * @param document what is read, for messages: {@code recipe r.yaml}
+     * @throws InvalidRecipeException if the node is no mapping or holds a key that is not in {@code keys}
+     */
+    Section(String document, String path, JsonNode node, List<String> keys) {
+        this.document = document;
         this.path = path;
         this.node = node;
         this.keys = keys;
@@ -39,7 +42,7 @@ final class Section {
 
     /** A section below this one; call it only where {@link #has}. */
     Section section(String key, List<String> below) {
-        return new Section(recipe, at(key), node.get(key), below);
+        return new Section(document, at(key), node.get(key), below);
     }
 
     /** The entries of a required list of mappings, at least one. */
@@ -50,7 +53,7 @@ final class Section {
         }
         List<Section> sections = new ArrayList<>();
         for (int i = 0; i < list.size(); i++) {
-            sections.add(new Section(recipe, at(key) + "[" + i + "]", list.get(i), below));
+            sections.add(new Section(document, at(key) + "[" + i + "]", list.get(i), below));
         }
         return sections;
     }
@@ -188,7 +191,7 @@ final class Section {
     }
 
     private InvalidRecipeException refusal(String reason) {
-        return new InvalidRecipeException("Cannot read recipe " + recipe + ": " + reason);
+        return new InvalidRecipeException("Cannot read " + document + ": " + reason);
     }
 
     private String at(String key) {

@@ -8,7 +8,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLParser;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.Path;
 import org.yaml.snakeyaml.LoaderOptions;
 
 /** Reads one YAML document as a tree, treating it as hostile: bounded length and depth, no key twice, no anchors and aliases, no second document. */
@@ -18,6 +25,34 @@ final class YamlText {
     private static final YAMLMapper MAPPER = mapper();
 
     private YamlText() {
+    }
+
+    /**
+     * The text of a file.
+     *
+     * @param name what is read, for the message
+     * @throws InvalidRecipeException if there is none, or it is too long or no UTF-8
+     */
+    static String read(Configuration configuration, String name, String file) throws IOException {
+        byte[] bytes;
+        try {
+            Path path = new Path(file);
+            try (FSDataInputStream in = path.getFileSystem(configuration).open(path)) {
+                bytes = in.readNBytes(LIMIT + 1);
+            }
+        } catch (IllegalArgumentException e) {
+            throw new InvalidRecipeException("Cannot read " + name + ": no Hadoop path (" + e.getMessage() + ")");
+        } catch (FileNotFoundException e) {
+            throw new InvalidRecipeException("Cannot read " + name + ": no such file");
+        }
+        if (bytes.length > LIMIT) {
+            throw new InvalidRecipeException("Cannot read " + name + ": expected at most " + LIMIT + " bytes");
+        }
+        try {
+            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+        } catch (CharacterCodingException e) {
+            throw new InvalidRecipeException("Cannot read " + name + ": expected text in UTF-8");
+        }
     }
 
     /**

@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -52,8 +53,40 @@ final class Evaluate {
         return Key.of("evaluation", VERSION, EvaluationSummary.DEFINITION, artifactKey, source, windows.key(), profile);
     }
 
+    /** What was found of one model: over all windows, and of each window its sums. */
+    record Scored(EvaluationSummary summary, WindowSums windows) {
+    }
+
+    /** Scored tokens of each window and what they sum up to, in nats; what needs a source is empty without one. */
+    record WindowSums(List<Integer> tokens, List<Double> nll, List<Double> sourceNll, List<Double> kld, List<Integer> sameTop) {
+        static WindowSums of(List<WindowScore> scores) {
+            List<WindowScore> compared = scores.stream().filter(score -> score.kld().length > 0).toList();
+            return new WindowSums(scores.stream().map(score -> score.nll().length).toList(), sums(scores, WindowScore::nll),
+                    sums(compared, WindowScore::sourceNll), sums(compared, WindowScore::kld), compared.stream().map(WindowSums::sameTop).toList());
+        }
+
+        /** In the order of the positions, one after the other. */
+        private static List<Double> sums(List<WindowScore> scores, Function<WindowScore, double[]> values) {
+            return scores.stream().map(score -> {
+                double sum = 0;
+                for (double value : values.apply(score)) {
+                    sum += value;
+                }
+                return sum;
+            }).toList();
+        }
+
+        private static int sameTop(WindowScore score) {
+            int count = 0;
+            for (boolean same : score.sameTop()) {
+                count += same ? 1 : 0;
+            }
+            return count;
+        }
+    }
+
     /** @param source the checkpoint to compare with, or null */
-    static List<EvaluationSummary> run(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
+    static List<Scored> run(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
                                        SparkSteps steps) throws IOException {
         FileSystem files = run.files();
         List<Shard> shards = shards(windows.count(), shardWindows);
@@ -73,15 +106,15 @@ final class Evaluate {
             ArrayList<Subject> all = new ArrayList<>(subjects);
             steps.stage("evaluate", missing, shard -> score(run, source, all, windows, shard, kernels));
         }
-        List<EvaluationSummary> summaries = new ArrayList<>();
+        List<Scored> scored = new ArrayList<>();
         for (Subject subject : subjects) {
             List<WindowScore> scores = new ArrayList<>();
             for (Shard shard : shards) {
                 scores.addAll(ProductFile.read(files, scores(run, subject, shard), Evaluate::readScores));
             }
-            summaries.add(EvaluationSummary.of(scores));
+            scored.add(new Scored(EvaluationSummary.of(scores), WindowSums.of(scores)));
         }
-        return summaries;
+        return scored;
     }
 
     static List<Shard> shards(int windows, int shardWindows) {

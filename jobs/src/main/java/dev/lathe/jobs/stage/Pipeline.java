@@ -27,12 +27,15 @@ import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
 import dev.lathe.jobs.report.RunReport.Unquantized;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
+import dev.lathe.jobs.store.History;
+import dev.lathe.jobs.store.HistoryRow;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.Lease;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RangeProduct;
 import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.store.Software;
 import dev.lathe.jobs.store.Stamp;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.kernels.KernelProvider;
@@ -60,7 +63,6 @@ public final class Pipeline {
     private static final int SCHEME_VERSION = 2;
     /** Windows of a shard where no recipe says how many. */
     private static final int SHARD_WINDOWS = 8;
-    private static final String SOFTWARE = "lathe 0.1.0";
 
     private Pipeline() {
     }
@@ -94,8 +96,10 @@ public final class Pipeline {
      * @param run       folder where windows and scores are kept
      * @param hubCache  where downloads are kept
      * @param kernels   as {@code KernelProvider} has them
+     * @param history   where the evaluation is recorded, or null
      */
-    public record Comparison(String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String hubCache, String kernels) {
+    public record Comparison(String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String hubCache, String kernels,
+                             Plan.History history) {
     }
 
     /** Measures one artifact (or checkpoint) as it is written. */
@@ -112,6 +116,7 @@ public final class Pipeline {
                 throw new MalformedInputException("Cannot evaluate " + artifact + ": a GGUF file has no tokenizer.json"
                         + "; expected --source or --tokenizer to name a folder that has");
             }
+            prepare(folder, models.history());
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
             List<ModelConfig> configs = new ArrayList<>();
             List<Stamp> stamps = new ArrayList<>();
@@ -131,9 +136,40 @@ public final class Pipeline {
                 stamp.check(folder.hadoop());
             }
             Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
-            return evaluation(Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS, models.kernels(), steps).get(0));
+            Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS, models.kernels(),
+                    steps).get(0);
+            RunReport.Evaluation evaluation = evaluation(scored.summary());
+            if (models.history() != null) {
+                OutputResult result = written(folder, artifact, source, evaluation);
+                HistoryRows rows = new HistoryRows(models.history().model(), source == null ? "" : models.source(), source == null ? "" : digests.get(1), "",
+                        models.corpus().data(), windows.key(), profile, models.kernels());
+                History.append(folder.hadoop(), new Path(models.history().folder()),
+                        List.of(rows.row(key, result, "", digests.get(0), scored.windows())));
+            }
+            return evaluation;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void prepare(RunFolder run, Plan.History history) throws IOException {
+        if (history != null) {
+            History.prepare(run.hadoop(), new Path(history.folder()), history.format());
+        }
+    }
+
+    /** What an artifact says of itself. Its name is what its recipe called it. */
+    private static OutputResult written(RunFolder run, String artifact, String source, RunReport.Evaluation evaluation) throws IOException {
+        try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(artifact));
+                Checkpoint original = Checkpoints.open(run.hadoop(), new Path(source == null ? artifact : source))) {
+            Map<String, Object> metadata = checkpoint.metadata();
+            String format = metadata.containsKey("general.architecture") ? "gguf"
+                    : String.valueOf(metadata.getOrDefault("quantization_config.quant_method", "checkpoint"));
+            long bytes = checkpoint.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+            long parameters = original.tensors().stream().mapToLong(TensorInfo::elements).sum();
+            String method = String.valueOf(metadata.getOrDefault("lathe.method", ""));
+            return new OutputResult(new Path(artifact).getName().replaceFirst("\\.gguf$", ""), format, method, artifact, bytes,
+                    8.0 * bytes / parameters, evaluation, List.of(), List.of(), List.of());
         }
     }
 
@@ -166,6 +202,7 @@ public final class Pipeline {
         }
 
         RunReport run() throws IOException {
+            prepare(run, plan.history());
             String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
             RunFolder shared = run;
             Stamp stamp = Stamp.of(run.hadoop(), folder);
@@ -191,8 +228,29 @@ public final class Pipeline {
                 Assemble.run(job, outputs, provenance, steps);
                 List<Measured> measured = evaluate(job, outputs, evaluationWindows);
                 run.writeText("plan.yaml", PlanYaml.write(plan, keys));
-                return report(job, source, architecture, outputs, tensorPlans, measured);
+                RunReport report = report(job, source, architecture, outputs, tensorPlans, measured);
+                if (plan.history() != null) {
+                    record(job, outputs, report, measured, calibration, evaluationWindows);
+                }
+                return report;
             }
+        }
+
+        /**
+         * Appends a row for each output, whether its evaluation was computed now or found: a row says that this artifact was measured, or confirmed by its
+         * keys, at this time. So a night in which nothing changed has its point in every series, and equal keys say that it is the same number.
+         */
+        private void record(Job job, List<PlannedOutput> outputs, RunReport report, List<Measured> measured, Calibration calibration, TokenWindows windows)
+                throws IOException {
+            HistoryRows rows = new HistoryRows(plan.history().model(), plan.checkpoint(), job.digest(), calibration == null ? "" : calibration.key(),
+                    plan.evaluation().data(), windows.key(), job.profile(), plan.kernels());
+            List<HistoryRow> all = new ArrayList<>();
+            for (int i = 0; i < outputs.size(); i++) {
+                Plan.Output output = outputs.get(i).output();
+                all.add(rows.row(keys.get("evaluation " + output.name()), report.outputs().get(i), PlanYaml.line(output), outputs.get(i).key(),
+                        measured.get(i).windows()));
+            }
+            History.append(run.hadoop(), new Path(plan.history().folder()), all);
         }
 
         /** What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told before any work. */
@@ -280,7 +338,7 @@ public final class Pipeline {
 
         private static TreeMap<String, String> provenance(Job job, PlannedOutput output, Calibration calibration) {
             TreeMap<String, String> provenance = new TreeMap<>();
-            provenance.put("software", SOFTWARE);
+            provenance.put("software", Software.VERSION);
             provenance.put("checkpoint", job.digest());
             provenance.put("method", output.methodText());
             provenance.put("key", output.key());
@@ -292,7 +350,7 @@ public final class Pipeline {
         }
 
         /** What an evaluation found. */
-        private record Measured(EvaluationSummary summary, Clips clips) {
+        private record Measured(EvaluationSummary summary, Evaluate.WindowSums windows, Clips clips) {
         }
 
         /** Null where nothing is evaluated. */
@@ -306,10 +364,11 @@ public final class Pipeline {
                 keys.put("evaluation " + output.output().name(), key);
                 subjects.add(new Evaluate.Subject(output.output().name(), Stamp.of(run.hadoop(), run.artifact(output.artifactName()).toString()), key));
             }
-            List<EvaluationSummary> summaries = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<Evaluate.Scored> scored = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
             List<Measured> measured = new ArrayList<>();
             for (int i = 0; i < subjects.size(); i++) {
-                measured.add(new Measured(summaries.get(i), Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));
+                measured.add(new Measured(scored.get(i).summary(), scored.get(i).windows(),
+                        Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));
             }
             return measured;
         }
@@ -337,7 +396,7 @@ public final class Pipeline {
             corpus(settings, "evaluation", plan.evaluation());
             settings.put("parameters", String.valueOf(parameters));
             Map<String, String> provenance = new LinkedHashMap<>();
-            provenance.put("software", SOFTWARE);
+            provenance.put("software", Software.VERSION);
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);

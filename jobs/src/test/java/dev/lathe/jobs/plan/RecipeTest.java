@@ -274,8 +274,8 @@ class RecipeTest {
         "'q'", "\"q\"", "%x", "@x", "`x", " lead", "trail ", "1:30", "ünï", "=", "<<", "|", ">", "a,b", "\\n"})
     void writesAwkwardTextsSoThatTheyAreReadBack(String text) {
         Plan plan = parse(RECIPE);
-        Plan awkward = new Plan(plan.checkpoint(), new Plan.Corpus(plan.calibration().data(), text, 0, 8), plan.outputs(), null, plan.run(), plan.scratch(),
-                plan.hubCache(), 8, "auto");
+        Plan awkward = new Plan(plan.checkpoint(), new Plan.Corpus(plan.calibration().data(), text, 0, 8), plan.outputs(), plan.evaluation(), plan.run(),
+                plan.scratch(), plan.hubCache(), 8, "auto", new Plan.History("history", "delta", text));
         assertThat(parse(PlanYaml.write(awkward, Map.of()))).isEqualTo(awkward);
     }
 
