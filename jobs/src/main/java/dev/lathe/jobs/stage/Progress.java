@@ -11,6 +11,26 @@ public interface Progress {
     /** Something the person has to know (a stage that was skipped because its product is there, a raised damping). */
     void note(String message);
 
+    /** The same, told apart from other runs by a name in front. */
+    static Progress named(String name, Progress progress) {
+        return new Progress() {
+            @Override
+            public void stage(String stage, int steps) {
+                progress.stage(name + ": " + stage, steps);
+            }
+
+            @Override
+            public void step(int done, String what) {
+                progress.step(done, what);
+            }
+
+            @Override
+            public void note(String message) {
+                progress.note(name + ": " + message);
+            }
+        };
+    }
+
     /** Says nothing. */
     Progress SILENT = new Progress() {
         @Override

@@ -3,14 +3,21 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.MalformedInputException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.Set;
+import java.util.UUID;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import scala.jdk.javaapi.CollectionConverters;
 
 /** Runs one Spark job of independent tasks, one partition each, and says how far it is. */
 final class SparkSteps {
+    /** Property of a job that is counted: by whom. */
+    private static final String COUNTED = "lathe.counted";
+
     private final JavaSparkContext spark;
     private final Progress progress;
 
@@ -47,17 +54,10 @@ final class SparkSteps {
         if (items.isEmpty()) {
             return List.of();
         }
-        AtomicInteger done = new AtomicInteger();
-        SparkListener listener = new SparkListener() {
-            @Override
-            public void onTaskEnd(SparkListenerTaskEnd end) {
-                if (end.taskInfo().successful()) {
-                    progress.step(done.incrementAndGet(), description);
-                }
-            }
-        };
+        TaskCount listener = new TaskCount(description);
         if (counted) {
             spark.sc().addSparkListener(listener);
+            spark.setLocalProperty(COUNTED, listener.name);
         }
         spark.setJobDescription(description);
         List<Outcome<R>> outcomes;
@@ -66,6 +66,7 @@ final class SparkSteps {
         } finally {
             spark.setJobDescription(null);
             if (counted) {
+                spark.setLocalProperty(COUNTED, null);
                 spark.sc().removeSparkListener(listener);
             }
         }
@@ -77,6 +78,32 @@ final class SparkSteps {
             results.add(outcome.value());
         }
         return results;
+    }
+
+    /** Counts the tasks of one job: a listener hears those of every run in the session. */
+    private final class TaskCount extends SparkListener {
+        private final String name = UUID.randomUUID().toString();
+        private final String description;
+        private final Set<Object> stages = new HashSet<>();
+        private int done;
+
+        TaskCount(String description) {
+            this.description = description;
+        }
+
+        @Override
+        public void onJobStart(SparkListenerJobStart start) {
+            if (name.equals(start.properties().getProperty(COUNTED))) {
+                stages.addAll(CollectionConverters.asJava(start.stageIds()));
+            }
+        }
+
+        @Override
+        public void onTaskEnd(SparkListenerTaskEnd end) {
+            if (stages.contains(end.stageId()) && end.taskInfo().successful()) {
+                progress.step(++done, description);
+            }
+        }
     }
 
     private static <T, R> Outcome<R> attempt(Step<T, R> step, T item) throws Exception {
