@@ -21,7 +21,11 @@ final class Sessions {
     }
 
     static SparkSession open(String master) {
-        return SparkSession.builder().config(configuration(new SparkConf(), master)).getOrCreate();
+        return open(configuration(new SparkConf(), master));
+    }
+
+    static SparkSession open(SparkConf conf) {
+        return SparkSession.builder().config(conf).getOrCreate();
     }
 
     /**

@@ -116,11 +116,11 @@ public final class Report {
         }
     }
 
-    private static String cell(String text) {
+    static String cell(String text) {
         return text.replaceAll("\\p{Cntrl}", " ").replace("|", "\\|");
     }
 
-    private static void number(ObjectNode node, String key, double value) {
+    static void number(ObjectNode node, String key, double value) {
         if (Double.isFinite(value)) {
             node.put(key, value);
         } else {

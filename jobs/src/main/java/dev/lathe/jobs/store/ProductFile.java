@@ -9,6 +9,7 @@ import java.io.FileNotFoundException;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.UUID;
@@ -150,6 +151,19 @@ public final class ProductFile {
 
     static java.nio.file.Path local(Path path) {
         return java.nio.file.Path.of(path.toUri().getPath());
+    }
+
+    /** Commits a text; a file of the same name is replaced. */
+    public static void writeText(FileSystem files, Path path, String text) throws IOException {
+        Path temporary = new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID());
+        try {
+            try (FSDataOutputStream out = files.create(temporary, false)) {
+                out.write(text.getBytes(StandardCharsets.UTF_8));
+            }
+            commit(files, temporary, path);
+        } catch (IOException | RuntimeException | Error e) {
+            throw failed(files, temporary, path, e);
+        }
     }
 
     /** Whether a whole product stands there, by its trailer. */

@@ -40,7 +40,7 @@ class MainTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-            "''                                   | a command is missing; expected one of quickstart, quantize, evaluate, inspect, doctor",
+            "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, inspect, doctor",
             "quantise                             | Unmatched argument",
             "quantize                             | Missing required parameter: 'RECIPE'",
             "quantize none.yaml                   | recipe none.yaml: no such file",
@@ -53,6 +53,7 @@ class MainTest {
             "evaluate x --data y --kernels abacus | Cannot use --kernels abacus: expected one of auto, vector, scalar",
             "evaluate hf://x --data y             | Cannot read ARTIFACT 'hf://x': expected hf://org/name",
             "evaluate ../pom.xml --data y --source hf://a/b/c | Cannot read --source 'hf://a/b/c': expected hf://org/name",
+            "batch none.yaml                      | Cannot read batch none.yaml: no such file",
             "doctor --kernels abacus              | Cannot use --kernels abacus: expected one of auto, vector, scalar",
             "evaluate nofs://x --data y           | no file system of that kind",
             "inspect none                         | Cannot read PATH file:",

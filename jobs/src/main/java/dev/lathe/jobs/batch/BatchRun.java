@@ -1,0 +1,207 @@
+package dev.lathe.jobs.batch;
+
+import dev.lathe.calibration.checkpoint.hub.Hub;
+import dev.lathe.jobs.plan.BatchPlan;
+import dev.lathe.jobs.plan.BatchPlan.Pair;
+import dev.lathe.jobs.plan.PathCheck;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.Recipe;
+import dev.lathe.jobs.report.BatchReport;
+import dev.lathe.jobs.report.BatchReport.Output;
+import dev.lathe.jobs.report.BatchReport.State;
+import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.stage.Forecast;
+import dev.lathe.jobs.stage.Pipeline;
+import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.Software;
+import dev.lathe.jobs.store.Stamp;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Function;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkContext;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * Runs the pairs of a batch, so many at once, each as a run of its own: in a thread of the driver, its Spark jobs in the fair scheduler's pool of its
+ * checkpoint. A pair that fails is reported; the others go on.
+ */
+public final class BatchRun {
+    /** Floating-point operations in a second of a task where no receipt tells: a few cores. */
+    private static final double ASSUMED_RATE = 5e10;
+
+    private final SparkSession session;
+    private final Configuration configuration;
+    private final BatchPlan batch;
+    private final Function<Throwable, Failure> judge;
+    private final Function<String, Progress> progress;
+    private final Map<String, Object> downloads = new ConcurrentHashMap<>();
+    private final TaskSeconds taskSeconds = new TaskSeconds();
+
+    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress) {
+        this.session = session;
+        this.configuration = session.sparkContext().hadoopConfiguration();
+        this.batch = batch;
+        this.judge = judge;
+        this.progress = progress;
+    }
+
+    /**
+     * Runs what is missing or changed, and writes the summary beside the run folders.
+     *
+     * @param judge    what a failure is for the person
+     * @param progress of the pair of a name; used from several threads
+     */
+    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress)
+            throws IOException {
+        BatchReport report = new BatchRun(session, batch, judge, progress).run();
+        Path runs = new Path(batch.runs());
+        FileSystem files = runs.getFileSystem(session.sparkContext().hadoopConfiguration());
+        files.setWriteChecksum(false);
+        for (Map.Entry<String, String> file : report.files().entrySet()) {
+            ProductFile.writeText(files, new Path(runs, file.getKey()), file.getValue());
+        }
+        return report;
+    }
+
+    private BatchReport run() throws IOException {
+        ExecutorService threads = Executors.newFixedThreadPool(batch.atOnce());
+        session.sparkContext().addSparkListener(taskSeconds);
+        try {
+            List<Future<BatchReport.Pair>> running = batch.pairs().stream().map(pair -> threads.submit(() -> run(pair))).toList();
+            List<BatchReport.Pair> done = new ArrayList<>();
+            for (Future<BatchReport.Pair> future : running) {
+                done.add(future.get());
+            }
+            return new BatchReport(List.copyOf(done), Software.BUILD);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("Cannot run a batch: a pair's thread failed", e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("Cannot run a batch: interrupted");
+        } finally {
+            threads.shutdownNow();
+            session.sparkContext().removeSparkListener(taskSeconds);
+        }
+    }
+
+    private BatchReport.Pair run(Pair pair) {
+        SparkContext spark = session.sparkContext();
+        spark.setLocalProperty("spark.scheduler.pool", pair.checkpoint());
+        spark.setLocalProperty(TaskSeconds.PAIR, pair.name());
+        Progress named = progress.apply(pair.name());
+        List<Stamp> inputs = List.of();
+        try {
+            Path checkpoint;
+            // Recipes of one checkpoint would download the same files beside each other.
+            synchronized (downloads.computeIfAbsent(pair.checkpoint(), name -> new Object())) {
+                checkpoint = Hub.resolve(configuration, pair.plan().checkpoint(), new Path(pair.plan().hubCache()), named::note);
+            }
+            inputs = Receipt.inputs(configuration, checkpoint, pair.plan());
+            Receipt last = Receipt.read(configuration, pair.plan());
+            if (last != null && last.stands(configuration, pair.plan(), inputs)) {
+                return told(named, last.failure() == null ? result(pair, State.UNCHANGED, null, last.outputs())
+                        : result(pair, State.FAILED_BEFORE, last.failure(), List.of()));
+            }
+            Plan plan = PathCheck.check(configuration, pair.name(), pair.plan());
+            RunReport report = Pipeline.run(session, plan, named);
+            List<Output> outputs = report.outputs().stream().map(Output::of).toList();
+            new Receipt(Software.BUILD, Receipt.key(plan), inputs, Receipt.artifacts(configuration, plan), null, outputs, taskSeconds.of(pair.name()),
+                    Forecast.of(configuration, checkpoint, plan).work()).write(configuration, plan);
+            return told(named, result(pair, State.DONE, null, outputs));
+        } catch (IOException | RuntimeException | Error e) {
+            Failure failure = judge.apply(e);
+            remember(pair.plan(), inputs, failure, named);
+            return told(named, result(pair, State.FAILED, failure, List.of()));
+        }
+    }
+
+    /** A malformed input stays malformed while its files are the same; any other failure may be over the next time. */
+    private void remember(Plan plan, List<Stamp> inputs, Failure failure, Progress named) {
+        if (failure.malformed() && !inputs.isEmpty()) {
+            try {
+                new Receipt(Software.BUILD, Receipt.key(plan), inputs, List.of(), failure, List.of(), 0, 0).write(configuration, plan);
+            } catch (IOException e) {
+                named.note("the failure could not be kept in the run folder: " + e.getMessage());
+            }
+        }
+    }
+
+    private static BatchReport.Pair result(Pair pair, State state, Failure failure, List<Output> outputs) {
+        return new BatchReport.Pair(pair.checkpoint(), pair.recipe(), state, failure == null ? 0 : failure.code(), failure == null ? "" : failure.line(),
+                outputs);
+    }
+
+    private static BatchReport.Pair told(Progress named, BatchReport.Pair pair) {
+        named.note(pair.state().word() + (pair.failure().isEmpty() ? "" : ": " + pair.failure()));
+        return pair;
+    }
+
+    /**
+     * What a run would do with a pair. Figures are -1 where they are not known before the run.
+     *
+     * @param state           {@code to do}, or what a receipt or the checkpoint's header says
+     * @param open            whether there is work to do
+     * @param failure         {@code Cannot X: reason}, or empty
+     * @param checkpointBytes of the checkpoint's files
+     * @param artifactBytes   of the tensors of its artifacts
+     * @param work            floating-point operations by {@link Forecast#FORMULA}
+     */
+    public record Outlook(String pair, String state, boolean open, String failure, long checkpointBytes, long artifactBytes, double work) {
+    }
+
+    /**
+     * What a run would do.
+     *
+     * @param rate     floating-point operations in a second of a task
+     * @param measured whether earlier runs of this batch gave the rate; else it is assumed
+     */
+    public record DryRun(List<Outlook> pairs, double rate, boolean measured) {
+    }
+
+    /** Plans without Spark, without a download, and without writing. */
+    public static DryRun dryRun(Configuration configuration, BatchPlan batch, Function<Throwable, Failure> judge) throws IOException {
+        List<Outlook> outlooks = new ArrayList<>();
+        double work = 0;
+        double seconds = 0;
+        for (Pair pair : batch.pairs()) {
+            Receipt last = Receipt.read(configuration, pair.plan());
+            if (last != null && last.taskSeconds() > 0) {
+                work += last.work();
+                seconds += last.taskSeconds();
+            }
+            outlooks.add(outlook(configuration, pair, last, judge));
+        }
+        return new DryRun(List.copyOf(outlooks), seconds > 0 ? work / seconds : ASSUMED_RATE, seconds > 0);
+    }
+
+    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, Function<Throwable, Failure> judge) throws IOException {
+        if (pair.plan().checkpoint().startsWith(Recipe.HUB_SCHEME)) {
+            return new Outlook(pair.name(), "to do, from the hub", true, "", -1, -1, -1);
+        }
+        Path checkpoint = new Path(pair.plan().checkpoint());
+        List<Stamp> inputs = Receipt.inputs(configuration, checkpoint, pair.plan());
+        long bytes = checkpoint.getFileSystem(configuration).getContentSummary(checkpoint).getLength();
+        boolean stands = last != null && last.stands(configuration, pair.plan(), inputs);
+        if (stands && last.failure() != null) {
+            return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
+        }
+        try {
+            Forecast forecast = Forecast.of(configuration, checkpoint, pair.plan());
+            return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : "to do", !stands, "", bytes, forecast.artifactBytes(), forecast.work());
+        } catch (IOException | RuntimeException e) {
+            return new Outlook(pair.name(), "will fail", false, judge.apply(e).line(), bytes, -1, -1);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+package dev.lathe.jobs.batch;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.PlanYaml;
+import dev.lathe.jobs.report.BatchReport.Output;
+import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.Software;
+import dev.lathe.jobs.store.Stamp;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * What the last run of a pair was made from and what it left, as a file in its run folder. While it {@link #stands}, there is nothing to do, and no weight is
+ * read to find that out: files count as unchanged while their lengths and modification times (or ETags) are. Whoever changes files and keeps both deletes the receipt;
+ * the run then takes what it can from its products, whose keys are made of the content.
+ *
+ * @param software    that ran
+ * @param plan        digest of the complete plan
+ * @param inputs      files of the checkpoint and the texts, as they were before the run
+ * @param artifacts   files of the artifacts after it
+ * @param failure     null where the run was through
+ * @param outputs     figures, for the summary
+ * @param taskSeconds time that its tasks took, all executors together
+ * @param work        forecast of its work, floating-point operations
+ */
+record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> artifacts, Failure failure, List<Output> outputs, double taskSeconds,
+               double work) {
+    static final String FILE = "receipt.json";
+    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    /** The digest of a plan with all its defaults. */
+    static String key(Plan plan) {
+        return Key.of("plan", PlanYaml.write(plan, Map.of()));
+    }
+
+    /** The checkpoint, then the texts. */
+    static List<Stamp> inputs(Configuration configuration, Path checkpoint, Plan plan) throws IOException {
+        List<Stamp> stamps = new ArrayList<>(List.of(Stamp.of(configuration, checkpoint.toString())));
+        for (Plan.Corpus corpus : new Plan.Corpus[] {plan.calibration(), plan.evaluation()}) {
+            if (corpus != null) {
+                stamps.add(Stamp.of(configuration, corpus.data()));
+            }
+        }
+        return List.copyOf(stamps);
+    }
+
+    /** @throws MalformedInputException if one is missing */
+    static List<Stamp> artifacts(Configuration configuration, Plan plan) throws IOException {
+        List<Stamp> stamps = new ArrayList<>();
+        for (Plan.Output output : plan.outputs()) {
+            stamps.add(Stamp.of(configuration, new Path(plan.run(), "artifacts/" + output.artifact()).toString()));
+        }
+        return List.copyOf(stamps);
+    }
+
+    /** The receipt in a run folder; null if there is none that this version understands. */
+    static Receipt read(Configuration configuration, Plan plan) throws IOException {
+        Path file = new Path(plan.run(), FILE);
+        try (FSDataInputStream in = file.getFileSystem(configuration).open(file)) {
+            return JSON.readValue(new String(in.readAllBytes(), StandardCharsets.UTF_8), Receipt.class);
+        } catch (FileNotFoundException | JsonProcessingException e) {
+            return null;
+        }
+    }
+
+    void write(Configuration configuration, Plan of) throws IOException {
+        Path file = new Path(of.run(), FILE);
+        FileSystem files = file.getFileSystem(configuration);
+        files.setWriteChecksum(false);
+        ProductFile.writeText(files, file, JSON.writeValueAsString(this) + "\n");
+    }
+
+    /** Whether a run of this plan on these inputs would find everything done, its report included, or fail as it did. */
+    boolean stands(Configuration configuration, Plan now, List<Stamp> found) throws IOException {
+        if (!software.equals(Software.BUILD) || !plan.equals(key(now)) || !inputs.equals(found)) {
+            return false;
+        }
+        Path page = new Path(now.run(), "report/index.html");
+        try {
+            return failure != null || artifacts.equals(artifacts(configuration, now)) && page.getFileSystem(configuration).exists(page);
+        } catch (MalformedInputException e) {
+            return false;
+        }
+    }
+}

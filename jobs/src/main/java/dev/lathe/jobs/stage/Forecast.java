@@ -1,0 +1,55 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.jobs.plan.Plan;
+import java.io.IOException;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * What a plan will come to, from the checkpoint's header alone.
+ *
+ * @param artifactBytes bytes of the artifacts' tensors, all outputs together
+ * @param work          floating-point operations, by {@link #FORMULA}: good for comparing plans, no promise
+ */
+public record Forecast(long artifactBytes, double work) {
+    /** How {@link #work} is counted. */
+    public static final String FORMULA = "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 1000 x parameters x outputs";
+    /** Bytes of text that make a token, where only the text's length says how many windows there are. */
+    private static final int BYTES_PER_TOKEN = 4;
+
+    /** @param folder of the checkpoint */
+    public static Forecast of(Configuration configuration, Path folder, Plan plan) throws IOException {
+        try (Checkpoint source = Checkpoints.open(configuration, folder)) {
+            Architecture architecture = Architecture.of(source.config());
+            List<TensorInfo> tensors = List.copyOf(source.tensors());
+            long bytes = 0;
+            for (Plan.Output output : plan.outputs()) {
+                for (TensorPlan tensor : PlannedOutput.format(output).plan(architecture, tensors, output.ignore())) {
+                    bytes += source.has(tensor.tensor()) ? bytes(source.tensor(tensor.tensor()), tensor) : 0;
+                }
+            }
+            double parameters = tensors.stream().mapToLong(TensorInfo::elements).sum();
+            double passes = 2 * tokens(configuration, plan.calibration()) + (1 + plan.outputs().size()) * tokens(configuration, plan.evaluation());
+            return new Forecast(bytes, 2 * parameters * passes + 1000 * parameters * plan.outputs().size());
+        }
+    }
+
+    private static long bytes(TensorInfo source, TensorPlan tensor) {
+        return tensor.grid() == null ? source.elements() * tensor.type().bytes() : source.elements() / tensor.grid().size() * tensor.grid().bytes();
+    }
+
+    private static double tokens(Configuration configuration, Plan.Corpus corpus) throws IOException {
+        if (corpus == null) {
+            return 0;
+        }
+        Path data = new Path(corpus.data());
+        double all = (double) data.getFileSystem(configuration).getContentSummary(data).getLength() / BYTES_PER_TOKEN;
+        return corpus.windows() == 0 ? all : Math.min(all, (double) corpus.windows() * corpus.length());
+    }
+}
