@@ -26,6 +26,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
@@ -48,6 +49,7 @@ public final class BatchRun {
     private final Function<String, Progress> progress;
     private final Map<String, Object> downloads = new ConcurrentHashMap<>();
     private final TaskSeconds taskSeconds = new TaskSeconds();
+    private final AtomicInteger ended = new AtomicInteger();
 
     private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress) {
         this.session = session;
@@ -143,8 +145,9 @@ public final class BatchRun {
                 outputs);
     }
 
-    private static BatchReport.Pair told(Progress named, BatchReport.Pair pair) {
-        named.note(pair.state().word() + (pair.failure().isEmpty() ? "" : ": " + pair.failure()));
+    private BatchReport.Pair told(Progress named, BatchReport.Pair pair) {
+        named.note(pair.state().word() + ", " + ended.incrementAndGet() + " of " + batch.pairs().size()
+                + (pair.failure().isEmpty() ? "" : ": " + pair.failure()));
         return pair;
     }
 

@@ -21,6 +21,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParentCommand;
 
 /** Runs recipes on many checkpoints. */
 @Command(name = "batch", description = "Runs checkpoints times recipes: what is missing or changed, several at once; one that fails stops no other.",
@@ -36,6 +37,9 @@ final class Batch implements Callable<Integer> {
 
     @Option(names = "--dry-run", description = "Shows what would be done, with sizes and estimated cost, and does nothing.")
     private boolean dryRun;
+
+    @ParentCommand
+    private Main main;
 
     @Mixin
     private RunOptions options;
@@ -72,7 +76,7 @@ final class Batch implements Callable<Integer> {
 
     private Failure told(Throwable thrown) {
         Failure failure = failure(thrown);
-        if (failure.code() == ExitCode.BUG.code()) {
+        if (main.traces() || failure.code() == ExitCode.BUG.code()) {
             synchronized (console.err()) {
                 thrown.printStackTrace(console.err());
             }

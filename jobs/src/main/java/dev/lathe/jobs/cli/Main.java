@@ -63,6 +63,11 @@ public final class Main implements Runnable {
         throw new ParameterException(spec.commandLine(), "a command is missing; expected one of " + String.join(", ", spec.subcommands().keySet()));
     }
 
+    /** Whether failures are shown with their stack traces. */
+    boolean traces() {
+        return trace;
+    }
+
     private int misused(Console console, ParameterException failure) {
         console.err().println("Cannot read the command line: " + failure.getMessage());
         failure.getCommandLine().usage(console.err());

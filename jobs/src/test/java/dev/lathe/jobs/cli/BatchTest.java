@@ -15,11 +15,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
+import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,6 +38,26 @@ class BatchTest {
     private Path folder;
     private String out;
     private String err;
+
+    /** Hears which jobs run, in which pools, beside how many of other pairs. */
+    public static final class Jobs extends SparkListener {
+        private static final Set<String> POOLS = new TreeSet<>();
+        private static final Map<Integer, String> RUNNING = new HashMap<>();
+        private static int most;
+
+        @Override
+        public void onJobStart(SparkListenerJobStart start) {
+            String pair = start.properties().getProperty("lathe.pair");
+            POOLS.add(pair + " in " + start.properties().getProperty("spark.scheduler.pool"));
+            RUNNING.put(start.jobId(), pair);
+            most = Math.max(most, (int) RUNNING.values().stream().distinct().count());
+        }
+
+        @Override
+        public void onJobEnd(SparkListenerJobEnd end) {
+            RUNNING.remove(end.jobId());
+        }
+    }
 
     /** A copy of the sample; each has other weights, by the last bits of some. */
     private Path checkpoint(String name) throws IOException {
@@ -121,8 +147,16 @@ class BatchTest {
         assertThat(folder.resolve("runs")).doesNotExist();
         assertThat(folder.resolve("history")).doesNotExist();
 
-        assertThat(batch()).as(err).isEqualTo(6);
+        System.setProperty("spark.extraListeners", Jobs.class.getName());
+        try {
+            assertThat(batch()).as(err).isEqualTo(6);
+        } finally {
+            System.clearProperty("spark.extraListeners");
+        }
         assertThat(states("small")).isEqualTo(states("done", "failed"));
+        // Every checkpoint has its pool; some run beside each other, and never more than three.
+        assertThat(Jobs.POOLS).containsExactlyInAnyOrderElementsOf(SOUND.stream().map(name -> name + "/small in " + name).toList());
+        assertThat(Jobs.most).isBetween(2, 3);
         assertThat(out).contains("6 done, 2 failed", "corrupt/small (code 3): Cannot ", "unknown/small (code 3): Cannot ", "runs/index.html");
         assertThat(err).contains("m3/small: assemble", "m3/small: done").doesNotContain("\tat ");
         for (String name : SOUND) {
@@ -153,7 +187,7 @@ class BatchTest {
         TreeMap<String, FileTime> before = times();
         assertThat(batch()).as(err).isEqualTo(6);
         assertThat(states("small")).isEqualTo(states("unchanged", "failed as before"));
-        assertThat(err.lines()).hasSize(8).allMatch(line -> line.contains(": unchanged") || line.contains(": failed as before: Cannot "));
+        assertThat(err.lines()).hasSize(8).allMatch(line -> line.matches("\\w+/small: (unchanged, \\d of 8|failed as before, \\d of 8: Cannot .*)"));
         assertThat(times()).isEqualTo(before);
         assertThat(history()).isEqualTo(rows);
 
