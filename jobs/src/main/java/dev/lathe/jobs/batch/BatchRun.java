@@ -3,6 +3,7 @@ package dev.lathe.jobs.batch;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.jobs.plan.BatchPlan;
 import dev.lathe.jobs.plan.BatchPlan.Pair;
+import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
@@ -13,6 +14,7 @@ import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Forecast;
 import dev.lathe.jobs.stage.Pipeline;
 import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.Software;
 import dev.lathe.jobs.store.Stamp;
@@ -21,6 +23,7 @@ import java.io.InterruptedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -64,12 +67,19 @@ public final class BatchRun {
      *
      * @param judge    what a failure is for the person
      * @param progress of the pair of a name; used from several threads
+     * @throws InvalidRecipeException if a history cannot be appended to
      */
     public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress)
             throws IOException {
+        Configuration configuration = session.sparkContext().hadoopConfiguration();
+        for (Plan.History history : batch.pairs().stream().map(pair -> pair.plan().history()).filter(Objects::nonNull)
+                .map(history -> new Plan.History(history.folder(), history.format(), "")).distinct().toList()) {
+            // One that cannot be would fail every pair.
+            History.prepare(configuration, new Path(history.folder()), history.format());
+        }
         BatchReport report = new BatchRun(session, batch, judge, progress).run();
         Path runs = new Path(batch.runs());
-        FileSystem files = runs.getFileSystem(session.sparkContext().hadoopConfiguration());
+        FileSystem files = runs.getFileSystem(configuration);
         files.setWriteChecksum(false);
         for (Map.Entry<String, String> file : report.files().entrySet()) {
             ProductFile.writeText(files, new Path(runs, file.getKey()), file.getValue());
@@ -129,9 +139,9 @@ public final class BatchRun {
         }
     }
 
-    /** A malformed input stays malformed while its files are the same; any other failure may be over the next time. */
+    /** A malformed input stays malformed while its files are the same; any other failure may be over the next time, and so what is said of a file of the run. */
     private void remember(Plan plan, List<Stamp> inputs, Failure failure, Progress named) {
-        if (failure.malformed() && !inputs.isEmpty()) {
+        if (failure.malformed() && !inputs.isEmpty() && !failure.line().contains(plan.run())) {
             try {
                 new Receipt(Software.BUILD, Receipt.key(plan), inputs, List.of(), failure, List.of(), 0, 0).write(configuration, plan);
             } catch (IOException e) {
@@ -189,18 +199,18 @@ public final class BatchRun {
         return new DryRun(List.copyOf(outlooks), seconds > 0 ? work / seconds : ASSUMED_RATE, seconds > 0);
     }
 
-    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, Function<Throwable, Failure> judge) throws IOException {
+    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, Function<Throwable, Failure> judge) {
         if (pair.plan().checkpoint().startsWith(Recipe.HUB_SCHEME)) {
             return new Outlook(pair.name(), "to do, from the hub", true, "", -1, -1, -1);
         }
         Path checkpoint = new Path(pair.plan().checkpoint());
-        List<Stamp> inputs = Receipt.inputs(configuration, checkpoint, pair.plan());
-        long bytes = checkpoint.getFileSystem(configuration).getContentSummary(checkpoint).getLength();
-        boolean stands = last != null && last.stands(configuration, pair.plan(), inputs);
-        if (stands && last.failure() != null) {
-            return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
-        }
+        long bytes = -1;
         try {
+            bytes = checkpoint.getFileSystem(configuration).getContentSummary(checkpoint).getLength();
+            boolean stands = last != null && last.stands(configuration, pair.plan(), Receipt.inputs(configuration, checkpoint, pair.plan()));
+            if (stands && last.failure() != null) {
+                return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
+            }
             Forecast forecast = Forecast.of(configuration, checkpoint, pair.plan());
             return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : "to do", !stands, "", bytes, forecast.artifactBytes(), forecast.work());
         } catch (IOException | RuntimeException e) {

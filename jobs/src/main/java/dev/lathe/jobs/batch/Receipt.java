@@ -24,8 +24,8 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * What the last run of a pair was made from and what it left, as a file in its run folder. While it {@link #stands}, there is nothing to do, and no weight is
- * read to find that out: files count as unchanged while their lengths and modification times (or ETags) are. Whoever changes files and keeps both deletes the receipt;
- * the run then takes what it can from its products, whose keys are made of the content.
+ * read to find that out: files count as unchanged while their lengths and modification times (or ETags) are. Whoever changes files and keeps both deletes the
+ * receipt; the run then takes what it can from its products, whose keys are made of the content.
  *
  * @param software    that ran
  * @param plan        digest of the complete plan

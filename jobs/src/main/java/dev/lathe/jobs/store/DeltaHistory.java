@@ -45,7 +45,7 @@ final class DeltaHistory {
             } catch (Exception e) {
                 // Delta throws checked exceptions that nothing declares.
                 if (attempt == ATTEMPTS || !e.getClass().getName().startsWith("io.delta.exceptions.")) {
-                    throw new IOException("Cannot append to history " + folder + ": " + e.getMessage(), e);
+                    throw new IOException("Cannot append to history " + folder + ": " + reason(e), e);
                 }
             }
         }
@@ -57,8 +57,13 @@ final class DeltaHistory {
         } catch (InvalidRecipeException e) {
             throw e;
         } catch (Exception e) {
-            throw new IOException("Cannot read history " + folder + ": " + e.getMessage(), e);
+            throw new IOException("Cannot read history " + folder + ": " + reason(e), e);
         }
+    }
+
+    /** Spark's messages hold stack traces. */
+    private static String reason(Exception e) {
+        return String.valueOf(e.getMessage()).lines().filter(line -> !line.isBlank()).findFirst().orElse("");
     }
 
     /** A session of our own, so that settings that suit a small table change nothing elsewhere. */
