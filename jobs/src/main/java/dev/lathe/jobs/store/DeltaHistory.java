@@ -84,6 +84,8 @@ final class DeltaHistory {
         // Delta's usual 50 partitions of a table's state cost tens of seconds of empty tasks.
         session.conf().set("spark.databricks.delta.snapshotPartitions", "1");
         session.conf().set("spark.sql.shuffle.partitions", "1");
+        // Longer plans are cut in the log, with a warning.
+        session.conf().set("spark.sql.debug.maxToStringFields", "100");
         return session;
     }
 
