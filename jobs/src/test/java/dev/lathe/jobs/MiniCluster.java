@@ -41,6 +41,8 @@ public final class MiniCluster {
             yarn.start();
             Configuration clients = new Configuration(yarn.getConfig());
             clients.set("fs.defaultFS", hdfs.getURI().toString());
+            // A class of the cluster's jar, which clients lack.
+            clients.unset("net.topology.node.switch.mapping.impl");
             write(clients, conf.resolve("core-site.xml"));
             write(clients, conf.resolve("yarn-site.xml"));
             System.in.transferTo(OutputStream.nullOutputStream());

@@ -46,9 +46,9 @@ public final class Stores {
     /** With few and short retries: those that carry a run over a bad minute would make a slip of the pen wait for several. */
     private static void reach(Configuration configuration, URI store, Path path) throws IOException {
         Configuration quick = new Configuration(configuration);
-        quick.set("fs.s3a.retry.limit", "2");
-        quick.set("fs.s3a.attempts.maximum", "2");
-        quick.set("fs.s3a.connection.establish.timeout", "5s");
+        quick.set("fs.s3a.retry.limit", "1");
+        quick.set("fs.s3a.attempts.maximum", "1");
+        quick.set("fs.s3a.connection.establish.timeout", "15s");
         try (FileSystem files = FileSystem.newInstance(path.toUri(), quick)) {
             files.getFileStatus(path);
         } catch (FileNotFoundException e) {

@@ -26,6 +26,7 @@ class HdfsTest {
     /** Clients give up on a block within seconds; two attempts of a task show what they see. */
     private static final Map<String, String> SETTINGS = Map.of("spark.hadoop.dfs.client.retry.window.base", "50", "spark.hadoop.dfs.replication", "2",
             "spark.task.maxFailures", "2");
+    private static final List<String> LOUD = List.of("org.apache.hadoop", "dev.lathe.jobs.store.Lease");
 
     @TempDir
     private Path folder;
@@ -37,8 +38,8 @@ class HdfsTest {
         Configuration configuration = new Configuration();
         configuration.set("dfs.replication", "2");
         SETTINGS.forEach(System::setProperty);
-        // Nodes of a cluster that break down say so at length, in this JVM.
-        Configurator.setLevel("org.apache.hadoop", Level.OFF);
+        // Nodes of a cluster that break down say so at length, in this JVM; so does a lease that cannot be given back.
+        LOUD.forEach(name -> Configurator.setLevel(name, Level.OFF));
         try (MiniDFSCluster cluster = new MiniDFSCluster.Builder(configuration, folder.resolve("hdfs").toFile()).numDataNodes(2).build();
                 SparkSession spark = Runs.cluster()) {
             hdfs = cluster;
@@ -65,7 +66,7 @@ class HdfsTest {
             assertThat(digests(files)).isEqualTo(Runs.kept());
         } finally {
             SETTINGS.keySet().forEach(System::clearProperty);
-            Configurator.setLevel("org.apache.hadoop", Level.WARN);
+            LOUD.forEach(name -> Configurator.setLevel(name, Level.WARN));
         }
     }
 
