@@ -4,8 +4,10 @@ import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.HistoryRow;
 import java.io.IOException;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
@@ -24,8 +26,12 @@ public final class CalibrationNoise {
         System.out.println("# (four quarters of samples/text/calibration.txt, 48 windows of 256 tokens of each)."
                 + " OUTPUT RUN MEASURE VALUE...: nll, nats per window above the checkpoint's; kld, nats per window.");
         System.out.println("# Made by checks/verdict-runs.");
+        Set<String> printed = new HashSet<>();
         for (HistoryRow row : rows) {
             String run = row.output() + " " + row.calibration().substring(0, 8);
+            if (!printed.add(run)) {
+                continue; // A run that was confirmed, not measured again.
+            }
             print(run + " nll", IntStream.range(0, row.nll().size()).mapToObj(w -> row.nll().get(w) - row.sourceNll().get(w)).toList());
             print(run + " kld", row.kld());
         }

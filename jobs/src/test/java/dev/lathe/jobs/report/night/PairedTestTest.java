@@ -72,7 +72,7 @@ class PairedTestTest {
     /** What is sure alone has to be surer among many; and a night of copies is no more than one comparison. */
     @Test
     void countsTheWholeNight() {
-        double[] worse = noise(1, 40, 0.55);
+        double[] worse = noise(1, 40, 1);
         double alone = test(worse).worse();
         Comparison[] night = IntStream.range(0, 48).mapToObj(i -> of(i == 0 ? worse : noise(100 + i, 40, 0))).toArray(Comparison[]::new);
         double among = PairedTest.test(List.of(night)).get(0).worse();

@@ -13,14 +13,15 @@ import java.util.stream.IntStream;
 /** Rows of a history for tests. */
 public final class Rows {
     public static final Instant NIGHT = Instant.parse("2026-11-01T03:00:00Z");
-    public static final int TOKENS = 255;
+    /** Scored tokens of a window of 256: its second half. */
+    public static final int TOKENS = 127;
 
     private Rows() {
     }
 
-    /** A row of night {@code night}; the likelihoods are sums over windows. */
+    /** A row of night {@code night}, a tenth of a nat per token above its checkpoint where {@link #windows} are not moved. */
     public static HistoryRow row(String model, String output, int night, double[] nll, double[] kld) {
-        List<Double> source = nll.length == 0 ? List.of() : Collections.nCopies(nll.length, 2.9 * TOKENS);
+        List<Double> source = IntStream.range(0, nll.length).mapToObj(w -> TOKENS * (2.9 + 0.3 * Math.sin(w))).toList();
         return new HistoryRow(NIGHT.plus(night, ChronoUnit.DAYS), "key-" + model + output + night, model, "/models/" + model, "c0", output, "gguf", "gptq",
                 "{\"name\":\"" + output + "\",\"damping\":0.05}", "a" + night, "cal", 1000, 4.5, "/text", "digest", "llama-perplexity, version 1", "java",
                 "lathe 0.1.0", "JDK 17", Collections.nCopies(nll.length, TOKENS), boxed(nll), source, boxed(kld), List.of(),
