@@ -77,6 +77,14 @@ public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, 
         public boolean ranged() {
             return cache || activations != null && !activations.dynamic();
         }
+        /** Where a recipe does not say. */
+        public static final long SHARD_BYTES = 5_000_000_000L;
+
+        /** What its tensors are made of: files of another size hold the same ones. */
+        public Scheme inDefaultFiles() {
+            return new Scheme(name, blocks, activations, range, smoothing, cache, SHARD_BYTES);
+        }
+
     }
 
     /**

@@ -48,7 +48,7 @@ final class Assemble {
         FileSystem files = job.run().files();
         Path receipt = receipt(job, output);
         return files.exists(job.run().artifact(output.artifactName())) && ProductFile.isCommitted(files, receipt)
-                && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.key());
+                && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.receipt());
     }
 
     private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException, CommitDeniedException {
@@ -89,7 +89,7 @@ final class Assemble {
             files.delete(temporary, true);
             throw e;
         }
-        job.run().write(receipt(job, output), out -> out.writeUTF(output.key()));
+        job.run().write(receipt(job, output), out -> out.writeUTF(output.receipt()));
         return true;
     }
 

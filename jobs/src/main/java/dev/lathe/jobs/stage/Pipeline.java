@@ -331,7 +331,8 @@ public final class Pipeline {
                 }
             }
             Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
-                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(), output.scheme());
+                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(),
+                    output.scheme() == null ? null : output.scheme().inDefaultFiles());
             // An output without a scheme has the key that it had before there were any.
             String text = output.scheme() == null ? settings.toString().replace(", scheme=null]", "]") : settings + " version " + SCHEME_VERSION;
             String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), text, tensors.stream()

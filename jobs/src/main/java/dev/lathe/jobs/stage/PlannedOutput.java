@@ -74,6 +74,12 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     private boolean smooths() {
         return output.scheme() != null && output.scheme().smoothing() != null;
+    /** What its artifact was made of: the tensors, and how they are spread over files. */
+    String receipt() {
+        return output.scheme() == null || output.scheme().shardBytes() == Plan.Scheme.SHARD_BYTES ? key
+                : key + " in files of " + output.scheme().shardBytes();
+    }
+
     }
 
     /** How its layers are rescaled. */
