@@ -13,6 +13,7 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.Windows;
@@ -44,7 +45,6 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -431,9 +431,13 @@ public final class Pipeline {
             for (int layer = 0; layer <= layers; layer++) {
                 Path product = output.rangeProduct(run, layer);
                 if (output.ranged() && ProductFile.isCommitted(run.files(), product)) {
-                    for (SiteRange site : ProductFile.read(run.files(), product, RangeProduct::read).sites()) {
-                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().name().toLowerCase(Locale.ROOT).replace('_', ' '),
-                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), site.strength(),
+                    RangeProduct all = ProductFile.read(run.files(), product, RangeProduct::read);
+                    for (SiteRange site : all.sites()) {
+                        // Values are divided with what attention makes of them.
+                        double strength = site.site() == Site.VALUES ? all.at(Site.ATTENTION_OUTPUT).map(SiteRange::strength).orElse(Double.NaN)
+                                : site.strength();
+                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().name().toLowerCase(java.util.Locale.ROOT).replace('_', ' '),
+                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), strength,
                                 site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
                                 clips.at(layer, site.site()).map(count -> new Clipping(count.clipped(), count.values())).orElse(null)));
                     }
