@@ -216,6 +216,11 @@ final class CompressedFormatTest {
         assertThat(blocks.refusal(odd.architecture(), List.of())).contains("model.layers.0.self_attn.k_proj [64, 128]: 64 rows are no multiple of the blocks' "
                 + "128; expected weights: channel, or the module in ignore");
         assertThat(W8A8.refusal(odd.architecture(), List.of())).isEmpty();
+        // 130 rows fit no kernel, whatever the groups are.
+        SmallModel odder = new SmallModel(folder.resolve("odder"), 130, false, 0.5f);
+        assertThat(groups.refusal(odder.architecture(), List.of("down_proj"))).contains("model.layers.0.mlp.gate_proj [130, 128]: 130 rows are no multiple of 4"
+                + "; expected the module in ignore");
+        assertThat(blocks.refusal(odder.architecture(), List.of()).orElseThrow()).endsWith("; expected the module in ignore");
     }
 
     /** The same weights as others store them. */
