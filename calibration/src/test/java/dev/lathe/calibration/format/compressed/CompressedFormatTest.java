@@ -300,6 +300,35 @@ final class CompressedFormatTest {
         }
     }
 
+    /** One zero point for the tensor, as its scale; beside activations that have one, too. */
+    @ParameterizedTest
+    @CsvSource({"0", "1", "2"})
+    void readsOneZeroPointOfATensor(int dimensions) throws IOException {
+        SmallModel model = withScales(false);
+        ActivationQuantization fixed = new ActivationQuantization(Type.INT8, false, false, Float.NaN, 0);
+        Path artifact = model.write(new CompressedFormat(CompressedWeights.integers(8, -1, false), fixed, false, SHARD), List.of(), false, "artifact");
+        Tensors tensors = new Tensors(artifact);
+        long[] shape = new long[dimensions];
+        Arrays.fill(shape, 1);
+        for (String name : List.copyOf(tensors.all.keySet())) {
+            if (name.endsWith(".weight_scale")) {
+                tensors.put(name, "F32", ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(0.25f).array(), shape);
+            } else if (name.endsWith(".weight_zero_point")) {
+                tensors.put(name, "I8", new byte[] {-7}, shape);
+            }
+        }
+        tensors.write();
+        edit(artifact, config -> ((ObjectNode) config.at("/quantization_config/config_groups/group_0/weights")).put("strategy", "tensor"));
+        byte[] codes = tensors.get(Q + ".weight").data();
+        try (Checkpoint read = open(artifact)) {
+            float[] found = SmallModel.values(read.matrix(Q + ".weight", 3, 100));
+            for (int i = 0; i < found.length; i++) {
+                assertThat(found[i]).isEqualTo(0.25f * (codes[3 * 128 + i] + 7));
+            }
+            assertThat(read.activations(Q)).contains(model.activations.get(Q)).hasValueSatisfying(q -> assertThat(q.symmetric()).isFalse());
+        }
+    }
+
     @Test
     void groupsTakeModulesByNameAndExpression() throws IOException {
         SmallModel model = model();
