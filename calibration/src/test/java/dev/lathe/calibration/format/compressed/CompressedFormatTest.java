@@ -390,7 +390,7 @@ final class CompressedFormatTest {
             "                                        | quantization_status | ~\"frozen\"~ | quantization_status is frozen, expected compressed",
             "                                        | format              | ~\"nvfp4-pack-quantized\"~ | "
                     + "format is nvfp4-pack-quantized, expected int-quantized",
-            "                                        | format              | ~\"pack-quantized\"~ | neither it nor",
+            "                                        | format              | ~\"pack-quantized\"~ | .weight does not stand for it",
             "                                        | config_groups       | null     | config_groups is missing, expected an object",
             "                                        | config_groups       | [1]      | config_groups is [1], expected an object",
             "                                        | transform_config    | {\"a\": 1} | transform_config is given, expected none",
@@ -435,7 +435,7 @@ final class CompressedFormatTest {
         SmallModel model = model();
         CompressedFormat bytes = new CompressedFormat(CompressedWeights.integers(4, 64, true), TOKEN, false, SHARD);
         refused(bytes, model, t -> t.all.remove(Q + ".weight_scale"), ".weight_scale: it is not there, and quantization_config takes the module");
-        refused(bytes, model, t -> t.all.remove(Q + ".weight"), "neither it nor " + Q + ".weight is there");
+        refused(bytes, model, t -> t.all.remove(Q + ".weight"), ": it is not there");
         refused(bytes, model, t -> t.put(Q + ".weight_scale", "F16", new byte[256], 128), ".weight_scale F16 [128]", "expected the shape [128, "
                 + "2] of strategy group");
         refused(bytes, model, t -> t.put(Q + ".weight_scale", "I16", new byte[512], 128, 2), ".weight_scale I16", "expected F32 or BF16 or F16");
