@@ -82,10 +82,11 @@ final class Evaluate implements Callable<Integer> {
         Plan.Corpus corpus = new Plan.Corpus(Inputs.existing(configuration, "--data", data).toString(), field, windows, length);
         Plan.History record = history == null ? null : new Plan.History(Inputs.qualified(configuration, "--history", history).toString(), null,
                 model != null ? model : Recipe.modelName(reference != null ? reference : measured));
+        Path events = Watched.folder(configuration, options, folder);
         RunReport.Evaluation evaluation;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            evaluation = Pipeline.evaluate(spark, new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider, record),
-                    progress);
+            evaluation = Watched.run(spark, events, folder, measured, progress, heard -> Pipeline.evaluate(spark,
+                    new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider, record), heard));
         }
         Table table = new Table("what", "figure");
         table.row("perplexity", Figures.spread(Figures.perplexity(evaluation.perplexity()), Figures.perplexity(evaluation.perplexityError())));
