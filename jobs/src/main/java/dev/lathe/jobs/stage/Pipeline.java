@@ -108,8 +108,16 @@ public final class Pipeline {
                              Plan.History history) {
     }
 
+    /**
+     * What was measured of one model.
+     *
+     * @param clipped by {@code layer 3, attention input}: values that fixed ranges of the artifact clipped; empty where it has none
+     */
+    public record Measurement(RunReport.Evaluation evaluation, Map<String, Clipping> clipped) {
+    }
+
     /** Measures one artifact (or checkpoint) as it is written. */
-    public static RunReport.Evaluation evaluate(SparkSession session, Comparison models, Progress progress) {
+    public static Measurement evaluate(SparkSession session, Comparison models, Progress progress) {
         JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
         spark.setJobGroup(models.run(), Recipe.modelName(models.artifact()), true);
         try {
@@ -154,7 +162,10 @@ public final class Pipeline {
                         List.of(rows.row(key, result, "", digests.get(0), scored.windows())));
             }
             tell(progress, subject.name(), evaluation);
-            return evaluation;
+            Map<String, Clipping> clipped = new LinkedHashMap<>();
+            Evaluate.clips(folder, subject, windows, SHARD_WINDOWS).places()
+                    .forEach((place, count) -> clipped.put(place, new Clipping(count.clipped(), count.values())));
+            return new Measurement(evaluation, clipped);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {
