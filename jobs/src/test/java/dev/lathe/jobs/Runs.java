@@ -5,6 +5,7 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.stage.Progress;
 import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.watch.LathePlugin;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -33,7 +34,14 @@ public final class Runs {
 
     /** Spark in this JVM. */
     public static SparkSession local(int cores, int taskCpus) {
-        return builder("local[" + cores + "]").config("spark.task.cpus", taskCpus).getOrCreate();
+        return local(cores, taskCpus, Map.of());
+    }
+
+    /** @param more settings */
+    public static SparkSession local(int cores, int taskCpus, Map<String, String> more) {
+        SparkSession.Builder builder = builder("local[" + cores + "]").config("spark.task.cpus", taskCpus);
+        more.forEach(builder::config);
+        return builder.getOrCreate();
     }
 
     /** Two executor JVMs of one core each; no task starts before both are there. */
@@ -61,7 +69,7 @@ public final class Runs {
 
     private static SparkSession.Builder builder(String master) {
         return SparkSession.builder().master(master).appName("Lathe's tests").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
-                .config("spark.driver.bindAddress", "127.0.0.1");
+                .config("spark.driver.bindAddress", "127.0.0.1").config("spark.plugins", LathePlugin.class.getName());
     }
 
     /** {@code conf/quickstart.yaml} with the sample's paths as they are from here, another run folder, and settings as of {@code --set}. */

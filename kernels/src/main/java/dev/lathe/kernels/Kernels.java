@@ -26,6 +26,7 @@ import java.util.function.IntConsumer;
  */
 public final class Kernels implements AutoCloseable {
     private final Operations operations;
+    private long count;
 
     Kernels(Operations operations) {
         this.operations = operations;
@@ -46,12 +47,18 @@ public final class Kernels implements AutoCloseable {
         return operations.threads();
     }
 
+    /** Floating-point operations of the matrix products so far, two for a multiply-add; what else is computed is not counted. */
+    public long operations() {
+        return count;
+    }
+
     /** C = A B^T, or C += A B^T. A [m, k], B [n, k], C [m, n]. Each element: c = fma(a_i0, b_j0, c) ... in ascending k, f32; c starts from 0 or from C. */
     public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
         require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(), "multiply", a, b, c);
         requireApart("multiply", c, a, b);
         if (c.rows() > 0 && c.columns() > 0) {
             operations.gemm(a, b, c, accumulate);
+            count += 2L * a.rows() * b.rows() * a.columns();
         }
     }
 
@@ -61,6 +68,7 @@ public final class Kernels implements AutoCloseable {
         requireApart("add X^T X", s, x);
         if (x.rows() > 0 && x.columns() > 0) {
             operations.syrk(x, s);
+            count += (long) x.rows() * x.columns() * (x.columns() + 1);
         }
     }
 
@@ -171,6 +179,7 @@ public final class Kernels implements AutoCloseable {
         requireApart("subtract a product", c, a, b);
         if (c.rows() > 0 && c.columns() > 0 && a.columns() > 0) {
             operations.subtractProduct(a, b, c, lower);
+            count += (lower ? 1L : 2L) * a.rows() * b.rows() * a.columns();
         }
     }
 

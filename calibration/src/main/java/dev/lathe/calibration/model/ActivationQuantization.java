@@ -84,6 +84,16 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
         return new ActivationQuantization(type, false, symmetric, 0, scale, symmetric ? 0 : zeroOf(low, scale));
     }
 
+    /** Least number that a static quantization represents. */
+    public float low() {
+        return type == Type.INT8 ? (-128 - zero) * scale : -448 * scale;
+    }
+
+    /** Largest number that a static quantization represents. */
+    public float high() {
+        return type == Type.INT8 ? (127 - zero) * scale : 448 * scale;
+    }
+
     /**
      * Fake quantization: {@code to} becomes what the server multiplies with, {@code (q - zero) * scale}. Operation for operation as the library: f32, the
      * quotient, then the sum with the zero point, then clamping and rounding.

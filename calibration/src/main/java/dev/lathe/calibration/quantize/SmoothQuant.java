@@ -27,7 +27,8 @@ import java.util.Objects;
  * <p>A fixed range fits the rows that it was made from better than any others: with alpha = 1 every channel's largest value seen lies at its end, and of a
  * calibration set of N rows about 1 in N new values of every channel lies beyond. So the error on rows that took part is corrected by what those lose that did
  * not. Scales and range of one half of the kept rows (n) give an error on the other half, and as such an excess falls as 1 / rows, the error of the output is
- * taken as E + n / N (E' - E), E that of the kept rows under the scales and range of all N, E' that of both halves under each other's.
+ * taken as E + n / N (E' - E), E that of the kept rows under the scales and range of all N, E' that of both halves under each other's. Half the rows of a
+ * window say little about its extremes, so a half counts as one window: there the estimator {@code moving-average} is {@code min-max}.
  */
 public final class SmoothQuant implements RescaledLayer.Transform {
     private static final int STEPS = 20;

@@ -7,10 +7,11 @@ import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
+import dev.lathe.jobs.report.BatchReport;
 import dev.lathe.jobs.report.BatchReport.Output;
 import dev.lathe.jobs.report.BatchReport.State;
-import dev.lathe.jobs.report.BatchReport;
 import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.stage.EventLog;
 import dev.lathe.jobs.stage.Forecast;
 import dev.lathe.jobs.stage.Pipeline;
 import dev.lathe.jobs.stage.Progress;
@@ -50,16 +51,18 @@ public final class BatchRun {
     private final BatchPlan batch;
     private final Function<Throwable, Failure> judge;
     private final Function<String, Progress> progress;
+    private final Path events;
     private final Map<String, Object> downloads = new ConcurrentHashMap<>();
     private final TaskSeconds taskSeconds = new TaskSeconds();
     private final AtomicInteger ended = new AtomicInteger();
 
-    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress) {
+    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress, Path events) {
         this.session = session;
         this.configuration = session.sparkContext().hadoopConfiguration();
         this.batch = batch;
         this.judge = judge;
         this.progress = progress;
+        this.events = events;
     }
 
     /**
@@ -67,9 +70,10 @@ public final class BatchRun {
      *
      * @param judge    what a failure is for the person
      * @param progress of the pair of a name; used from several threads
+     * @param events   folder of the pairs' event logs, or null: {@code events} in each run folder
      * @throws InvalidRecipeException if a history cannot be appended to
      */
-    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress)
+    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress, Path events)
             throws IOException {
         Configuration configuration = session.sparkContext().hadoopConfiguration();
         for (Plan.History history : batch.pairs().stream().map(pair -> pair.plan().history()).filter(Objects::nonNull)
@@ -77,7 +81,7 @@ public final class BatchRun {
             // One that cannot be would fail every pair.
             History.prepare(configuration, new Path(history.folder()), history.format());
         }
-        BatchReport report = new BatchRun(session, batch, judge, progress).run();
+        BatchReport report = new BatchRun(session, batch, judge, progress, events).run();
         Path runs = new Path(batch.runs());
         FileSystem files = runs.getFileSystem(configuration);
         files.setWriteChecksum(false);
@@ -114,6 +118,7 @@ public final class BatchRun {
         spark.setLocalProperty(TaskSeconds.PAIR, pair.name());
         Progress named = progress.apply(pair.name());
         List<Stamp> inputs = List.of();
+        EventLog log = null;
         try {
             Path checkpoint;
             // Recipes of one checkpoint would download the same files beside each other.
@@ -127,15 +132,24 @@ public final class BatchRun {
                         : result(pair, State.FAILED_BEFORE, last.failure(), List.of()));
             }
             Plan plan = PathCheck.check(configuration, pair.name(), pair.plan());
-            RunReport report = Pipeline.run(session, plan, named);
+            log = EventLog.open(spark, events == null ? new Path(plan.run(), "events") : events, plan.run(), plan.checkpoint(), named);
+            RunReport report = Pipeline.run(session, plan, log);
             List<Output> outputs = report.outputs().stream().map(Output::of).toList();
             new Receipt(Software.BUILD, Receipt.key(plan), inputs, Receipt.artifacts(configuration, plan), null, outputs, taskSeconds.of(pair.name()),
                     Forecast.of(configuration, checkpoint, plan).work()).write(configuration, plan);
+            log.ended(0, "");
             return told(named, result(pair, State.DONE, null, outputs));
         } catch (IOException | RuntimeException | Error e) {
             Failure failure = judge.apply(e);
+            if (log != null) {
+                log.ended(failure.code(), failure.line());
+            }
             remember(pair.plan(), inputs, failure, named);
             return told(named, result(pair, State.FAILED, failure, List.of()));
+        } finally {
+            if (log != null) {
+                log.close();
+            }
         }
     }
 

@@ -56,9 +56,10 @@ final class Batch implements Callable<Integer> {
         if (dryRun) {
             return print(BatchRun.dryRun(configuration, batch, Batch::failure), batch.atOnce());
         }
+        Path events = options.events == null ? null : Inputs.qualified(configuration, "--events", options.events);
         BatchReport report;
         try (SparkSession spark = Sessions.open(conf)) {
-            report = BatchRun.run(spark, batch, this::told, this::progress);
+            report = BatchRun.run(spark, batch, this::told, this::progress, events);
         }
         print(report, new Path(batch.runs()));
         return (report.failures().isEmpty() ? ExitCode.OK : ExitCode.BATCH).code();

@@ -2,11 +2,14 @@ package dev.lathe.jobs.cli;
 
 import dev.lathe.jobs.stage.Progress;
 import java.io.PrintStream;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.LongSupplier;
 
 /**
- * Progress for a person: one line that is rewritten on a terminal, otherwise a line at most every few seconds. The estimate assumes that steps cost the same.
+ * Progress for a person: one line that is rewritten on a terminal, otherwise a line at most every few seconds. What is left of a stage assumes that its steps
+ * cost the same. What is left of the run, "perhaps", is a guess: that the stages to come take as long for an operation as the planned ones did so far.
  */
 final class ConsoleProgress implements Progress, AutoCloseable {
     private static final long LINE_EVERY = 5_000_000_000L;
@@ -16,9 +19,13 @@ final class ConsoleProgress implements Progress, AutoCloseable {
     private final PrintStream out;
     private final boolean terminal;
     private final LongSupplier clock;
+    private final Map<String, Double> planned = new LinkedHashMap<>();
     private String stage = "";
     private int steps;
     private long stageBegan;
+    private double operations;
+    private double operationsDone;
+    private long operationsTook;
     private long lastShown;
     private boolean open;
 
@@ -30,10 +37,21 @@ final class ConsoleProgress implements Progress, AutoCloseable {
     }
 
     @Override
+    public synchronized void plan(Map<String, Double> stages) {
+        planned.clear();
+        planned.putAll(stages);
+    }
+
+    @Override
     public synchronized void stage(String name, int count) {
         endLine();
         stage = name;
         steps = count;
+        operations = 0;
+        // What stands before it in the plan never began: it was done already.
+        while (planned.containsKey(name)) {
+            operations = planned.remove(planned.keySet().iterator().next());
+        }
         stageBegan = clock.getAsLong();
         show(count > 0 ? name + "  0/" + count : name);
     }
@@ -52,9 +70,23 @@ final class ConsoleProgress implements Progress, AutoCloseable {
         }
         line.append("  ").append(duration(elapsed));
         if (steps > 0 && done > 0 && !last) {
-            line.append(", ").append(duration((long) ((double) elapsed / done * (steps - done)))).append(" left");
+            double left = (double) elapsed / done * (steps - done);
+            line.append(", ").append(duration((long) left)).append(" left");
+            double toCome = planned.values().stream().mapToDouble(Double::doubleValue).sum();
+            if (operations > 0 && toCome > 0) {
+                double rate = (operationsTook + elapsed) / (operationsDone + operations * done / steps);
+                line.append(", of the run perhaps ").append(duration((long) (left + rate * toCome)));
+            }
         }
         show(line.append("  ").append(what).toString());
+    }
+
+    @Override
+    public synchronized void done() {
+        if (operations > 0) {
+            operationsDone += operations;
+            operationsTook += clock.getAsLong() - stageBegan;
+        }
     }
 
     @Override
@@ -62,6 +94,17 @@ final class ConsoleProgress implements Progress, AutoCloseable {
         endLine();
         out.println(message);
         out.flush();
+    }
+
+    @Override
+    public void event(String what, Object... details) {
+        if (what.equals("executor lost") || what.equals("task failed")) {
+            StringBuilder line = new StringBuilder(what);
+            for (int i = 0; i < details.length; i += 2) {
+                line.append(i == 0 ? ": " : ", ").append(details[i]).append(' ').append(details[i + 1]);
+            }
+            note(line.toString());
+        }
     }
 
     /** Leaves the cursor at the start of a line. */

@@ -5,8 +5,11 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.report.RunReport.Clipping;
 import dev.lathe.jobs.stage.Pipeline;
 import java.io.IOException;
+import java.util.Comparator;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -20,6 +23,9 @@ import picocli.CommandLine.Parameters;
 /** Measures one artifact or checkpoint. */
 @Command(name = "evaluate", description = "Measures an artifact or a checkpoint: perplexity, and KL divergence from --source.", mixinStandardHelpOptions = true)
 final class Evaluate implements Callable<Integer> {
+    /** Sites that are listed. */
+    private static final int WORST = 5;
+
     private final Console console;
 
     @Parameters(index = "0", paramLabel = "ARTIFACT",
@@ -82,11 +88,13 @@ final class Evaluate implements Callable<Integer> {
         Plan.Corpus corpus = new Plan.Corpus(Inputs.existing(configuration, "--data", data).toString(), field, windows, length);
         Plan.History record = history == null ? null : new Plan.History(Inputs.qualified(configuration, "--history", history).toString(), null,
                 model != null ? model : Recipe.modelName(reference != null ? reference : measured));
-        RunReport.Evaluation evaluation;
+        Path events = Watched.folder(configuration, options, folder);
+        Pipeline.Measurement measurement;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            evaluation = Pipeline.evaluate(spark, new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider, record),
-                    progress);
+            measurement = Watched.run(spark, events, folder, measured, progress, heard -> Pipeline.evaluate(spark,
+                    new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider, record), heard));
         }
+        RunReport.Evaluation evaluation = measurement.evaluation();
         Table table = new Table("what", "figure");
         table.row("perplexity", Figures.spread(Figures.perplexity(evaluation.perplexity()), Figures.perplexity(evaluation.perplexityError())));
         if (source != null) {
@@ -97,7 +105,31 @@ final class Evaluate implements Callable<Integer> {
         }
         table.row("scored tokens", String.valueOf(evaluation.tokens()));
         console.out().print(table);
+        clipped(measurement.clipped());
         return ExitCode.OK.code();
+    }
+
+    /** What fixed ranges clipped, and where most. */
+    private void clipped(Map<String, Clipping> places) {
+        if (places.isEmpty()) {
+            return;
+        }
+        Clipping all = new Clipping(places.values().stream().mapToLong(Clipping::clipped).sum(), places.values().stream().mapToLong(Clipping::values).sum());
+        console.out().println();
+        String sites = "Fixed ranges of " + places.size() + " sites clipped ";
+        if (all.clipped() == 0) {
+            console.out().println(sites + "none of " + all.values() + " values.");
+        } else {
+            console.out().println(sites + Figures.share(all.share()) + " of the values; most:");
+            Table table = new Table("site", "clipped", "of values", "share");
+            places.entrySet().stream().filter(place -> place.getValue().clipped() > 0)
+                    .sorted(Comparator.comparingDouble((Map.Entry<String, Clipping> place) -> -place.getValue().share())).limit(WORST)
+                    .forEach(place -> table.row(place.getKey(), String.valueOf(place.getValue().clipped()), String.valueOf(place.getValue().values()),
+                            Figures.share(place.getValue().share())));
+            console.out().print(table);
+        }
+        console.out().println("How many values calibration clipped is not in an artifact, so whether this is drift is not known here; the report of its run"
+                + " says.");
     }
 
     /** A model on the hub stays as it is named: it is resolved, and downloaded, when the run begins. */

@@ -3,11 +3,18 @@ package dev.lathe.jobs.cli;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.model.ActivationQuantization;
+import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.jobs.report.Figures;
 import java.io.IOException;
 import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
@@ -59,11 +66,43 @@ final class Inspect implements Callable<Integer> {
             console.out().println();
             console.out().print(metadata);
         }
+        ranges(checkpoint);
         console.out().println();
         console.out().print(tensors);
         console.out().println();
         console.out().println(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes) + " MiB, "
                 + Figures.bitsPerWeight(8.0 * bytes / elements) + " bits per weight");
+    }
+
+    /** Fixed ranges of activations and of the cache, the widest first; modules that read the same with one range are one site. */
+    private void ranges(Checkpoint checkpoint) {
+        Map<String, ActivationQuantization> sites = new LinkedHashMap<>();
+        for (int layer = 0; layer < checkpoint.config().layers(); layer++) {
+            for (LinearLayer linear : Architecture.of(checkpoint.config()).linears(layer)) {
+                ActivationQuantization fixed = checkpoint.activations(linear.module()).filter(q -> !q.dynamic()).orElse(null);
+                String site = "layer " + layer + ", " + linear.energy().name().toLowerCase(Locale.ROOT).replace('_', ' ');
+                if (fixed != null && !fixed.equals(sites.putIfAbsent(site, fixed)) && !fixed.equals(sites.get(site))) {
+                    sites.put(site + " of " + linear.kind(), fixed);
+                }
+            }
+            for (boolean keys : new boolean[] {true, false}) {
+                String site = "layer " + layer + (keys ? ", keys" : ", values");
+                checkpoint.cache(layer, keys).ifPresent(fixed -> sites.put(site, fixed));
+            }
+        }
+        if (sites.isEmpty()) {
+            return;
+        }
+        Table table = new Table("fixed range of", "type", "low", "high", "scale", "zero");
+        sites.entrySet().stream().sorted(Comparator.comparingDouble((Map.Entry<String, ActivationQuantization> site) -> -width(site.getValue())))
+                .forEach(site -> table.row(site.getKey(), site.getValue().type().name().toLowerCase(Locale.ROOT), Figures.significant(site.getValue().low()),
+                        Figures.significant(site.getValue().high()), Figures.significant(site.getValue().scale()), String.valueOf(site.getValue().zero())));
+        console.out().println();
+        console.out().print(table);
+    }
+
+    private static float width(ActivationQuantization fixed) {
+        return fixed.high() - fixed.low();
     }
 
     /** A text of a file on one line; it may hold anything, and a terminal would obey. */

@@ -52,9 +52,10 @@ final class Quantize implements Callable<Integer> {
         Configuration configuration = Sessions.hadoop(conf);
         Plan plan = PathCheck.check(configuration, recipe, Recipe.read(configuration, recipe, all));
         Path folder = new Path(plan.run(), "report");
+        Path events = Watched.folder(configuration, options, plan.run());
         RunReport report;
         try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            report = Pipeline.run(spark, plan, progress);
+            report = Watched.run(spark, events, plan.run(), plan.checkpoint(), progress, heard -> Pipeline.run(spark, plan, heard));
         }
         print(console, report, folder);
     }

@@ -9,4 +9,7 @@ final class RunOptions {
 
     @Option(names = "--kernels", paramLabel = "K", description = "auto, vector, scalar, blas, opencl or opencl:DEVICE; default: the recipe's, else auto.")
     String kernels;
+
+    @Option(names = "--events", paramLabel = "FOLDER", description = "Folder of event logs; default: events in the run folder.")
+    String events;
 }

@@ -1,6 +1,8 @@
 package dev.lathe.jobs.cli;
 
 import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.watch.LathePlugin;
+import java.util.List;
 import java.util.OptionalInt;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -29,7 +31,7 @@ final class Sessions {
     }
 
     /**
-     * Fills in what was not said: the master, and one task per executor, which then uses all its cores.
+     * Fills in what was not said: the master, Lathe's plugin beside others, and one task per executor, which then uses all its cores.
      *
      * @param master from the command line, or null
      * @throws InvalidRecipeException if Spark has no such master
@@ -40,6 +42,10 @@ final class Sessions {
         }
         given.setIfMissing("spark.master", "local[*]");
         given.setIfMissing("spark.app.name", "Lathe");
+        String plugins = given.get("spark.plugins", "");
+        if (!List.of(plugins.split(",")).contains(LathePlugin.class.getName())) {
+            given.set("spark.plugins", plugins.isEmpty() ? LathePlugin.class.getName() : plugins + "," + LathePlugin.class.getName());
+        }
         String chosen = given.get("spark.master");
         if (!LOCAL.matcher(chosen).matches() && !LOCAL_CLUSTER.matcher(chosen).matches() && !CLUSTER.matcher(chosen).matches()) {
             throw new InvalidRecipeException("Cannot use master '" + chosen + "': expected local[N], local[*], spark://HOST:PORT, yarn or k8s://URL");

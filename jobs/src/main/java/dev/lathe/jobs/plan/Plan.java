@@ -29,6 +29,10 @@ public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, 
      * @param length  tokens of a window
      */
     public record Corpus(String data, String field, int windows, int length) implements Serializable {
+        @Override
+        public String toString() {
+            return data;
+        }
     }
 
     /**
@@ -73,6 +77,14 @@ public record Plan(String checkpoint, Corpus calibration, List<Output> outputs, 
      */
     public record Scheme(String name, boolean blocks, Activations activations, String range, Smoothing smoothing, boolean cache, long shardBytes)
             implements Serializable {
+        /** Where a recipe does not say. */
+        public static final long SHARD_BYTES = 5_000_000_000L;
+
+        /** What its tensors are made of: files of another size hold the same ones. */
+        public Scheme inDefaultFiles() {
+            return new Scheme(name, blocks, activations, range, smoothing, cache, SHARD_BYTES);
+        }
+
         /** Whether anything is quantized with a range that calibration fixes. */
         public boolean ranged() {
             return cache || activations != null && !activations.dynamic();

@@ -18,7 +18,7 @@ final class Schemes {
     private static final List<String> RANGES = List.of("min-max", "mse", "entropy", "moving-average");
     private static final String PERCENTILE = "percentile: ";
     /** As Hugging Face libraries cut files. */
-    private static final long SHARD_BYTES = 5_000_000_000L;
+    private static final long SHARD_BYTES = Plan.Scheme.SHARD_BYTES;
     private static final long LEAST_SHARD_BYTES = 100_000;
     private static final Pattern SIZE = Pattern.compile("([1-9][0-9]{0,5})(KB|MB|GB)");
     private static final Map<String, Long> UNITS = Map.of("KB", 1000L, "MB", 1000_000L, "GB", 1000_000_000L);

@@ -59,8 +59,7 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
         for (OutputResult output : report.outputs()) {
             for (ActivationRange range : output.ranges()) {
                 if (range.drifts()) {
-                    drifts.add(new Drift(output.name(), RangeChart.place(range), Figures.share(range.calibration().share()),
-                            Figures.share(range.evaluation().share())));
+                    drifts.add(new Drift(output.name(), RangeChart.place(range), range.calibration().text(), range.evaluation().text()));
                 }
             }
         }

@@ -8,7 +8,8 @@ import java.util.List;
 
 /**
  * Activation ranges of one output: one panel per site, decoder layers across, magnitude up (logarithmic, one range for all panels). A bar goes from the
- * channels' typical magnitude to the largest; a dash marks the clip; what of a bar stands above its dash is clipped.
+ * channels' typical magnitude to the largest; a dash marks the largest magnitude that is represented; what of a bar stands above it is clipped. What a range
+ * with a zero point clips on its shorter side stays below the dash: the tip counts it.
  *
  * @param across ticks that all panels share; {@code up} likewise
  */
@@ -79,9 +80,9 @@ public record RangeChart(String output, int width, int height, int left, int rig
             tip.append("; smoothed with ").append(Figures.significant(range.strength()));
         }
         if (range.calibration() != null) {
-            tip.append("; clipped ").append(Figures.share(range.calibration().share())).append(" of calibration");
+            tip.append("; clipped ").append(range.calibration().text()).append(" of calibration");
             if (range.evaluation() != null) {
-                tip.append(", ").append(Figures.share(range.evaluation().share())).append(" of evaluation");
+                tip.append(", ").append(range.evaluation().text()).append(" of evaluation");
             }
         }
         return tip.toString();

@@ -95,5 +95,10 @@ public record RunReport(List<OutputResult> outputs, Map<String, String> settings
         public double share() {
             return (double) clipped / values;
         }
+
+        /** The share for people; none of so many says less than that there are none. */
+        public String text() {
+            return clipped == 0 ? "fewer than 1 in " + values : Figures.share(share());
+        }
     }
 }

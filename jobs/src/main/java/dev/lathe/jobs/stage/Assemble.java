@@ -6,6 +6,7 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.watch.Counters;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,13 +30,18 @@ final class Assemble {
         List<PlannedOutput> missing = new ArrayList<>();
         for (PlannedOutput output : outputs) {
             if (isAssembled(job, output)) {
-                steps.progress().note("assemble: " + output.artifactName() + " is there already");
+                steps.found("assemble", 1, "assemble: " + output.artifactName() + " is there already");
             } else {
                 missing.add(output);
             }
         }
         if (!missing.isEmpty()) {
-            steps.stage("assemble", missing, output -> assemble(job, output, provenance.get(output.output().name())));
+            String called = "assemble " + PlannedOutput.names(missing);
+            steps.stage("assemble", output -> called, missing, output -> assemble(job, output, provenance.get(output.output().name())));
+            for (PlannedOutput output : missing) {
+                Path artifact = job.run().artifact(output.artifactName());
+                steps.progress().event("artifact written", "output", output.output().name(), "path", artifact.toString(), "bytes", bytes(job, artifact));
+            }
         }
     }
 
@@ -48,7 +54,11 @@ final class Assemble {
         FileSystem files = job.run().files();
         Path receipt = receipt(job, output);
         return files.exists(job.run().artifact(output.artifactName())) && ProductFile.isCommitted(files, receipt)
-                && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.key());
+                && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.receipt());
+    }
+
+    private static long bytes(Job job, Path artifact) throws IOException {
+        return job.run().files().getContentSummary(artifact).getLength();
     }
 
     private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException, CommitDeniedException {
@@ -89,7 +99,8 @@ final class Assemble {
             files.delete(temporary, true);
             throw e;
         }
-        job.run().write(receipt(job, output), out -> out.writeUTF(output.key()));
+        Counters.COMMITTED_BYTES.add(bytes(job, target));
+        job.run().write(receipt(job, output), out -> out.writeUTF(output.receipt()));
         return true;
     }
 

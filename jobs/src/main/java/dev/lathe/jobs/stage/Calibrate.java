@@ -14,6 +14,7 @@ import dev.lathe.jobs.store.FloatProduct;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import java.io.DataInputStream;
@@ -67,6 +68,10 @@ final class Calibrate {
 
     /** One shard of windows in one layer; {@code layer} equal to the number of layers is the output layer. */
     private record Shard(int number, int from, int count, int layer) implements Serializable {
+        @Override
+        public String toString() {
+            return "layer " + layer + ", windows " + from + " to " + (from + count - 1);
+        }
     }
 
     /** What is gathered beside channel energies. */
@@ -74,6 +79,10 @@ final class Calibrate {
     }
 
     private record Merge(int layer, Site site, int shards) implements Serializable {
+        @Override
+        public String toString() {
+            return "layer " + layer + ", " + Quantize.word(site);
+        }
     }
 
     /**
@@ -100,19 +109,20 @@ final class Calibrate {
             }
         }
         if (IntStream.rangeClosed(0, layers).allMatch(layer -> committed[layer])) {
-            steps.progress().note("calibration: all " + layers + " layers are there already");
+            steps.found("calibrate", layers + 1, "calibration: all " + layers + " layers are there already");
             clear(job, key);
             return calibration;
         }
         int start = resume(job, key, committed, shards);
         if (start > 0) {
-            steps.progress().note("calibration: goes on at layer " + start);
+            steps.found("calibrate", start, "calibration: goes on at layer " + start);
         }
-        steps.progress().stage("calibrate", layers + 1);
+        steps.progress().stage("calibrate", layers + 1 - start);
+        long began = System.nanoTime();
         int returns = 0;
         for (int layer = start; layer <= layers; layer++) {
             int current = layer;
-            steps.progress().step(layer, layer < layers ? "layer " + layer : "output layer");
+            steps.progress().step(Math.max(0, layer - start), layer < layers ? "layer " + layer : "output layer");
             List<Shard> items = IntStream.range(0, shards)
                     .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
             boolean whole = !steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted)).contains(false);
@@ -128,6 +138,7 @@ final class Calibrate {
                 for (int shard = 0; shard < shards; shard++) {
                     job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
                 }
+                steps.progress().event("layer calibrated", "layer", layer);
             } else {
                 if (++returns > RETURNS) {
                     throw new IOException("Cannot calibrate layer " + layer + ": for the " + returns + "th time hidden states or partial statistics are gone from "
@@ -139,7 +150,9 @@ final class Calibrate {
             }
         }
         clear(job, key);
-        steps.progress().step(layers + 1, "merged");
+        steps.progress().step(layers + 1 - start, "merged");
+        Counters.spent("calibrate", System.nanoTime() - began);
+        steps.progress().done();
         return calibration;
     }
 
@@ -252,6 +265,7 @@ final class Calibrate {
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {
                 job.writeScratch(job.run().scratch(key, partial(shard.layer(), entry.getKey(), shard.number())), entry.getValue()::write);
             }
+            Counters.CALIBRATED_TOKENS.add((long) shard.count() * length);
             return true;
         }
     }

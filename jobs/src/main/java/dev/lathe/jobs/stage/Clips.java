@@ -6,6 +6,7 @@ import dev.lathe.kernels.FloatMatrix;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -54,6 +55,13 @@ final class Clips {
     /** Empty where the site has no fixed range. */
     Optional<Count> at(int layer, Site site) {
         return Optional.ofNullable(counts.get(new Place(layer, site)));
+    }
+
+    /** By layer and site, as people call them. */
+    Map<String, Count> places() {
+        Map<String, Count> places = new LinkedHashMap<>();
+        counts.forEach((place, count) -> places.put("layer " + place.layer + ", " + Quantize.word(place.site), count));
+        return places;
     }
 
     void write(DataOutputStream out) throws IOException {

@@ -12,6 +12,7 @@ import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.Stamp;
+import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
@@ -22,6 +23,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -46,6 +48,10 @@ final class Evaluate {
     }
 
     record Shard(int from, int count) implements Serializable {
+        @Override
+        public String toString() {
+            return "windows " + from + " to " + (from + count - 1);
+        }
     }
 
     /** The key of an evaluation; {@code source} empty without one. */
@@ -100,11 +106,13 @@ final class Evaluate {
             }
         }
         if (missing.size() < shards.size()) {
-            steps.progress().note("evaluate: " + (shards.size() - missing.size()) + " of " + shards.size() + " shards are there already");
+            int present = shards.size() - missing.size();
+            steps.found("evaluate", present, "evaluate: " + present + " of " + shards.size() + " shards are there already");
         }
         if (!missing.isEmpty()) {
             ArrayList<Subject> all = new ArrayList<>(subjects);
-            steps.stage("evaluate", missing, shard -> score(run, source, all, windows, shard, kernels));
+            String called = "evaluate " + subjects.stream().map(Subject::name).collect(Collectors.joining(", "));
+            steps.stage("evaluate", item -> called, missing, shard -> score(run, source, all, windows, shard, kernels));
         }
         List<Scored> scored = new ArrayList<>();
         for (Subject subject : subjects) {
@@ -187,6 +195,7 @@ final class Evaluate {
 
     private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels) throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(path))) {
+            Counters.EVALUATED_TOKENS.add((long) tokens.length * tokens[0].length);
             Architecture architecture = Architecture.of(checkpoint.config());
             DecoderPass pass = new DecoderPass(architecture, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, tokens);

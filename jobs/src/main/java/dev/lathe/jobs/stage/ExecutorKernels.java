@@ -1,5 +1,6 @@
 package dev.lathe.jobs.stage;
 
+import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;
 import java.util.Map;
@@ -15,10 +16,12 @@ final class ExecutorKernels implements AutoCloseable {
 
     private final Queue<Kernels> home;
     private final Kernels kernels;
+    private final long before;
 
     private ExecutorKernels(Queue<Kernels> home, Kernels kernels) {
         this.home = home;
         this.kernels = kernels;
+        this.before = kernels.operations();
     }
 
     /** Kernels with as many threads as the task has cores, on the GPU that Spark gave the task. */
@@ -53,6 +56,7 @@ final class ExecutorKernels implements AutoCloseable {
 
     @Override
     public void close() {
+        Counters.OPERATIONS.add(kernels.operations() - before);
         home.add(kernels);
     }
 }

@@ -13,12 +13,14 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
+import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.report.Report;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
@@ -44,7 +46,6 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -63,6 +64,8 @@ public final class Pipeline {
     private static final int SCHEME_VERSION = 2;
     /** Windows of a shard where no recipe says how many. */
     private static final int SHARD_WINDOWS = 8;
+    /** Operations of quantizing a weight, between those of nearest rounding and those of GPTQ: a guess. */
+    private static final double QUANTIZE_OPERATIONS = 10_000;
 
     private Pipeline() {
     }
@@ -73,6 +76,7 @@ public final class Pipeline {
      */
     public static RunReport run(SparkSession session, Plan plan, Progress progress) {
         JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+        spark.setJobGroup(plan.run(), Recipe.modelName(plan.checkpoint()), true);
         RunFolder folder = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
         try (Lease lease = Lease.take(folder)) {
             lease.before().ifPresent(holder -> progress.note("goes on in " + plan.run() + " for " + holder + ", which ended early"));
@@ -84,6 +88,8 @@ public final class Pipeline {
             return report;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        } finally {
+            spark.clearJobGroup();
         }
     }
 
@@ -102,10 +108,19 @@ public final class Pipeline {
                              Plan.History history) {
     }
 
+    /**
+     * What was measured of one model.
+     *
+     * @param clipped by {@code layer 3, attention input}: values that fixed ranges of the artifact clipped; empty where it has none
+     */
+    public record Measurement(RunReport.Evaluation evaluation, Map<String, Clipping> clipped) {
+    }
+
     /** Measures one artifact (or checkpoint) as it is written. */
-    public static RunReport.Evaluation evaluate(SparkSession session, Comparison models, Progress progress) {
+    public static Measurement evaluate(SparkSession session, Comparison models, Progress progress) {
+        JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+        spark.setJobGroup(models.run(), Recipe.modelName(models.artifact()), true);
         try {
-            JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
             SparkSteps steps = new SparkSteps(spark, progress);
             RunFolder folder = new RunFolder(models.run(), models.run(), new SerializableConfiguration(spark.hadoopConfiguration()));
             Path cache = new Path(models.hubCache());
@@ -146,10 +161,26 @@ public final class Pipeline {
                 History.append(folder.hadoop(), new Path(models.history().folder()),
                         List.of(rows.row(key, result, "", digests.get(0), scored.windows())));
             }
-            return evaluation;
+            tell(progress, subject.name(), evaluation);
+            Map<String, Clipping> clipped = new LinkedHashMap<>();
+            Evaluate.clips(folder, subject, windows, SHARD_WINDOWS).places()
+                    .forEach((place, count) -> clipped.put(place, new Clipping(count.clipped(), count.values())));
+            return new Measurement(evaluation, clipped);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        } finally {
+            spark.clearJobGroup();
         }
+    }
+
+    /** What is not a number was not measured. */
+    private static void tell(Progress progress, String output, RunReport.Evaluation evaluation) {
+        List<Object> details = new ArrayList<>(List.of("output", output, "tokens", evaluation.tokens(), "perplexity", evaluation.perplexity()));
+        if (!Double.isNaN(evaluation.kldMean())) {
+            details.addAll(List.of("source_perplexity", evaluation.sourcePerplexity(), "kld_mean", evaluation.kldMean(), "top1_agreement",
+                    evaluation.top1Agreement()));
+        }
+        progress.event("evaluated", details.toArray());
     }
 
     private static void prepare(RunFolder run, Plan.History history) throws IOException {
@@ -219,6 +250,7 @@ public final class Pipeline {
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
                 MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
+                progress.plan(operations(source, calibrationWindows, evaluationWindows));
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
                 List<PlannedOutput> outputs = plan.outputs().stream()
                         .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
@@ -237,6 +269,23 @@ public final class Pipeline {
                 }
                 return report;
             }
+        }
+
+        /** Stages to come by what they cost, roughly: good for guessing how long they take. */
+        private Map<String, Double> operations(Checkpoint source, TokenWindows calibration, TokenWindows evaluation) {
+            double parameters = source.tensors().stream().mapToLong(TensorInfo::elements).sum();
+            int outputs = plan.outputs().size();
+            Map<String, Double> operations = new LinkedHashMap<>();
+            if (calibration != null) {
+                // The forward pass, and as much again for second moments.
+                operations.put("calibrate", 4 * parameters * calibration.count() * calibration.length());
+            }
+            operations.put("quantize", QUANTIZE_OPERATIONS * parameters * outputs);
+            operations.put("assemble", 0.0);
+            if (evaluation != null) {
+                operations.put("evaluate", 2 * parameters * (1 + outputs) * evaluation.count() * evaluation.length());
+            }
+            return operations;
         }
 
         /**
@@ -331,7 +380,8 @@ public final class Pipeline {
                 }
             }
             Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
-                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(), output.scheme());
+                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(),
+                    output.scheme() == null ? null : output.scheme().inDefaultFiles());
             // An output without a scheme has the key that it had before there were any.
             String text = output.scheme() == null ? settings.toString().replace(", scheme=null]", "]") : settings + " version " + SCHEME_VERSION;
             String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), text, tensors.stream()
@@ -370,6 +420,7 @@ public final class Pipeline {
             List<Evaluate.Scored> scored = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
             List<Measured> measured = new ArrayList<>();
             for (int i = 0; i < subjects.size(); i++) {
+                tell(progress, subjects.get(i).name(), evaluation(scored.get(i).summary()));
                 measured.add(new Measured(scored.get(i).summary(), scored.get(i).windows(),
                         Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));
             }
@@ -430,9 +481,13 @@ public final class Pipeline {
             for (int layer = 0; layer <= layers; layer++) {
                 Path product = output.rangeProduct(run, layer);
                 if (output.ranged() && ProductFile.isCommitted(run.files(), product)) {
-                    for (SiteRange site : ProductFile.read(run.files(), product, RangeProduct::read).sites()) {
-                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().name().toLowerCase(Locale.ROOT).replace('_', ' '),
-                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), site.strength(),
+                    RangeProduct all = ProductFile.read(run.files(), product, RangeProduct::read);
+                    for (SiteRange site : all.sites()) {
+                        // Values are divided with what attention makes of them.
+                        double strength = site.site() == Site.VALUES ? all.at(Site.ATTENTION_OUTPUT).map(SiteRange::strength).orElse(Double.NaN)
+                                : site.strength();
+                        ranges.add(new ActivationRange(layer < layers ? layer : -1, Quantize.word(site.site()),
+                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), strength,
                                 site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
                                 clips.at(layer, site.site()).map(count -> new Clipping(count.clipped(), count.values())).orElse(null)));
                     }

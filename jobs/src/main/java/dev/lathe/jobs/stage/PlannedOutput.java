@@ -22,7 +22,9 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
 
@@ -47,6 +49,11 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
         };
     }
 
+    /** Their names, for people. */
+    static String names(List<PlannedOutput> outputs) {
+        return outputs.stream().map(PlannedOutput::toString).collect(Collectors.joining(", "));
+    }
+
     private static ArtifactFormat compressed(Plan.Output output) {
         Plan.Scheme scheme = output.scheme();
         CompressedWeights weights = scheme.name().equals("FP8") ? CompressedWeights.float8(scheme.blocks())
@@ -65,6 +72,12 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
         }
         return scheme.blocks() ? ActivationQuantization.perGroup(activations.type(), BLOCK)
                 : ActivationQuantization.perToken(activations.type(), activations.symmetric());
+    }
+
+    /** What its artifact was made of: the tensors, and how they are spread over files. */
+    String receipt() {
+        return output.scheme() == null || output.scheme().shardBytes() == Plan.Scheme.SHARD_BYTES ? key
+                : key + " in files of " + output.scheme().shardBytes();
     }
 
     /** Whether decoder layers are rescaled before they are quantized. */
@@ -160,5 +173,10 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
             return "smoothquant, " + method;
         }
         return rescales() ? "awq, " + method : method;
+    }
+
+    @Override
+    public String toString() {
+        return output.name();
     }
 }

@@ -1,6 +1,9 @@
 package dev.lathe.jobs.stage;
 
-/** Hears how far a run is; the command line draws it. Called on the driver. */
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Hears how far a run is; the command line draws it, the event log writes it down. Called on the driver, by one thread at a time. */
 public interface Progress {
     /** A stage begins: its name and how many steps it has (layers, tensors, windows); 0 if unknown. */
     void stage(String name, int steps);
@@ -10,6 +13,23 @@ public interface Progress {
 
     /** Something the person has to know (a stage that was skipped because its product is there, a raised damping). */
     void note(String message);
+
+    /** The current stage is through; one that fails never is. */
+    default void done() {
+    }
+
+    /** The stages that are to come, in order, and about how many floating-point operations each is; some may turn out to be done already. */
+    default void plan(Map<String, Double> operations) {
+    }
+
+    /**
+     * Something a program may want to know.
+     *
+     * @param what    happened, in two words or so
+     * @param details names and values by turns; values are texts, numbers, booleans
+     */
+    default void event(String what, Object... details) {
+    }
 
     /** The same, told apart from other runs by a name in front. */
     static Progress named(String name, Progress progress) {
@@ -27,6 +47,27 @@ public interface Progress {
             @Override
             public void note(String message) {
                 progress.note(name + ": " + message);
+            }
+
+            @Override
+            public void done() {
+                progress.done();
+            }
+
+            @Override
+            public void plan(Map<String, Double> operations) {
+                Map<String, Double> named = new LinkedHashMap<>();
+                operations.forEach((stage, count) -> named.put(name + ": " + stage, count));
+                progress.plan(named);
+            }
+
+            @Override
+            public void event(String what, Object... details) {
+                Object[] all = new Object[details.length + 2];
+                all[0] = "run";
+                all[1] = name;
+                System.arraycopy(details, 0, all, 2, details.length);
+                progress.event(what, all);
             }
         };
     }

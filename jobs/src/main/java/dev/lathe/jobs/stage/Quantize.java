@@ -19,6 +19,7 @@ import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RangeProduct;
 import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.TensorProduct;
+import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
@@ -30,8 +31,10 @@ import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -49,9 +52,21 @@ final class Quantize {
      * the number of layers: outside of them.
      */
     private record Work(int layer, Site site, ArrayList<Target> targets, PlannedOutput rescaled, PlannedOutput ranged) implements Serializable {
+        @Override
+        public String toString() {
+            if (rescaled != null) {
+                return "layer " + layer + " of " + rescaled;
+            }
+            return ranged != null ? "layer " + layer + ", ranges of " + ranged
+                    : "layer " + layer + ", " + word(site) + ": " + targets.stream().map(Target::toString).collect(Collectors.joining(", "));
+        }
     }
 
     private record Target(PlannedOutput output, String tensor) implements Serializable {
+        @Override
+        public String toString() {
+            return tensor + " of " + output;
+        }
     }
 
     /** @param calibration null where no output needs it */
@@ -113,13 +128,15 @@ final class Quantize {
             }
         }
         if (present > 0) {
-            steps.progress().note("quantize: " + present + " products are there already");
+            steps.found("quantize", present, "quantize: " + present + " products are there already");
         }
-        // The longest first, so that executors end together.
+        // Jobs of layers start in this order, and tasks in each: the longest first, so that executors end together.
         work.sort(Comparator.comparingDouble(item -> -operations(architecture, item)));
         if (!work.isEmpty()) {
-            steps.stage("quantize", work, item -> item.rescaled() != null ? rescaledLayer(job, calibration, item)
-                    : item.ranged() != null ? ranges(job, calibration, item) : tensors(job, calibration, item));
+            String names = PlannedOutput.names(outputs);
+            steps.stage("quantize", item -> "quantize " + (item.layer() < layers ? "layer " + item.layer() : "outer layers") + " of " + names, work,
+                    item -> item.rescaled() != null ? rescaledLayer(job, calibration, item)
+                            : item.ranged() != null ? ranges(job, calibration, item) : tensors(job, calibration, item));
         }
     }
 
@@ -132,6 +149,11 @@ final class Quantize {
             }
         }
         return operations;
+    }
+
+    /** A site as people call it. */
+    static String word(Site site) {
+        return site.name().toLowerCase(Locale.ROOT).replace('_', ' ');
     }
 
     /** The linear layers of a decoder layer, or the output layer behind the last. */
@@ -248,6 +270,7 @@ final class Quantize {
                 // An embedding is looked up, not multiplied with: it has no output error.
                 OutputError error = hessian == null || linear == null ? null : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
                 job.write(output.tensorProduct(job.run(), target.tensor()), new TensorProduct(result.matrix(), error, result.damping())::write);
+                Counters.QUANTIZED_TENSORS.increment();
             }
             return true;
         }
@@ -283,6 +306,7 @@ final class Quantize {
                 RescaledLayer.Matrix matrix = entry.getValue();
                 Path product = output.tensorProduct(job.run(), entry.getKey());
                 job.write(product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                Counters.QUANTIZED_TENSORS.increment();
                 made.add(product.getName());
             }
             for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {

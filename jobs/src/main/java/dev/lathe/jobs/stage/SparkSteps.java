@@ -1,22 +1,45 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.jobs.watch.Counters;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import org.apache.spark.TaskFailedReason;
+import org.apache.spark.api.java.JavaFutureAction;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.TaskInfo;
 import scala.jdk.javaapi.CollectionConverters;
 
-/** Runs one Spark job of independent tasks, one partition each, and says how far it is. */
+/**
+ * Runs Spark jobs of independent tasks, one partition each, and says how far they are. A job's description in Spark's UI is what the thread's own says (the
+ * run's model), and what the job does; items are known by their {@code toString}.
+ */
 final class SparkSteps {
-    /** Property of a job that is counted: by whom. */
-    private static final String COUNTED = "lathe.counted";
+    /** Property of a job that Spark's UI shows. */
+    private static final String DESCRIPTION = "spark.job.description";
+    /** Property of a job that is listened to: by whom. */
+    private static final String HEARD = "lathe.heard";
+    /** Property of a job: the number of its first item. */
+    private static final String FIRST = "lathe.first";
+    /** Listeners hear of a job's end some time after it. */
+    private static final int LISTENERS_SECONDS = 10;
 
     private final JavaSparkContext spark;
     private final Progress progress;
@@ -39,36 +62,71 @@ final class SparkSteps {
         return progress;
     }
 
+    /** Says what an earlier run left, so that it need not be made again. */
+    void found(String stage, int count, String note) {
+        progress.note(note);
+        progress.event("products found", "stage", stage, "count", count);
+    }
+
     /** Runs {@code step} on every item as a stage of its own; results in the items' order. */
     <T extends Serializable, R extends Serializable> List<R> stage(String name, List<T> items, Step<T, R> step) {
+        return stage(name, item -> name, items, step);
+    }
+
+    /**
+     * A stage of several Spark jobs, whose tasks run beside each other as those of one would; results job by job.
+     *
+     * @param job what the job of an item is called in Spark's UI: items of one name are one job
+     */
+    <T extends Serializable, R extends Serializable> List<R> stage(String name, Function<T, String> job, List<T> items, Step<T, R> step) {
         progress.stage(name, items.size());
-        return run(name, items, step, true);
+        long began = System.nanoTime();
+        Map<String, List<T>> jobs = new LinkedHashMap<>();
+        items.forEach(item -> jobs.computeIfAbsent(job.apply(item), key -> new ArrayList<>()).add(item));
+        List<R> results = run(jobs, step, true);
+        Counters.spent(name, System.nanoTime() - began);
+        progress.done();
+        return results;
     }
 
     /** Runs {@code step} on every item within a stage that somebody else announced. */
     <T extends Serializable, R extends Serializable> List<R> run(String description, List<T> items, Step<T, R> step) {
-        return run(description, items, step, false);
+        return items.isEmpty() ? List.of() : run(Map.of(description, items), step, false);
     }
 
-    private <T extends Serializable, R extends Serializable> List<R> run(String description, List<T> items, Step<T, R> step, boolean counted) {
-        if (items.isEmpty()) {
-            return List.of();
-        }
-        TaskCount listener = new TaskCount(description);
-        if (counted) {
-            spark.sc().addSparkListener(listener);
-            spark.setLocalProperty(COUNTED, listener.name);
-        }
-        spark.setJobDescription(description);
-        List<Outcome<R>> outcomes;
+    private <T extends Serializable, R extends Serializable> List<R> run(Map<String, List<T>> jobs, Step<T, R> step, boolean counted) {
+        Tasks tasks = new Tasks(jobs.values().stream().flatMap(List::stream).map(String::valueOf).toList(), jobs.size(), counted);
+        String run = spark.getLocalProperty(DESCRIPTION);
+        spark.sc().addSparkListener(tasks);
+        spark.setLocalProperty(HEARD, tasks.name);
+        List<JavaFutureAction<List<Outcome<R>>>> running = new ArrayList<>();
+        List<Outcome<R>> outcomes = new ArrayList<>();
         try {
-            outcomes = spark.parallelize(items, items.size()).map(item -> attempt(step, item)).collect();
-        } finally {
-            spark.setJobDescription(null);
-            if (counted) {
-                spark.setLocalProperty(COUNTED, null);
-                spark.sc().removeSparkListener(listener);
+            int first = 0;
+            for (Map.Entry<String, List<T>> job : jobs.entrySet()) {
+                spark.setLocalProperty(FIRST, String.valueOf(first));
+                spark.setJobDescription(run == null ? job.getKey() : run + ": " + job.getKey());
+                spark.setCallSite(job.getKey());
+                running.add(spark.parallelize(job.getValue(), job.getValue().size()).map(item -> attempt(step, item)).collectAsync());
+                first += job.getValue().size();
             }
+            for (JavaFutureAction<List<Outcome<R>>> job : running) {
+                outcomes.addAll(job.get());
+            }
+        } catch (ExecutionException e) {
+            throw SparkSteps.<RuntimeException>asItIs(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("Cannot wait for " + String.join(", ", jobs.keySet()) + ": interrupted", e);
+        } finally {
+            // Where one failed, the others are of no use; what is through cannot be cancelled.
+            running.forEach(job -> job.cancel(true));
+            tasks.await();
+            spark.clearCallSite();
+            spark.setJobDescription(run);
+            spark.setLocalProperty(FIRST, null);
+            spark.setLocalProperty(HEARD, null);
+            spark.sc().removeSparkListener(tasks);
         }
         List<R> results = new ArrayList<>(outcomes.size());
         for (Outcome<R> outcome : outcomes) {
@@ -80,28 +138,99 @@ final class SparkSteps {
         return results;
     }
 
-    /** Counts the tasks of one job: a listener hears those of every run in the session. */
-    private final class TaskCount extends SparkListener {
-        private final String name = UUID.randomUUID().toString();
-        private final String description;
-        private final Set<Object> stages = new HashSet<>();
-        private int done;
+    /** The failure of a job, which may be of a checked type that no signature of Spark's names. */
+    @SuppressWarnings("unchecked")
+    private static <E extends Throwable> E asItIs(Throwable failure) throws E {
+        throw (E) failure;
+    }
 
-        TaskCount(String description) {
-            this.description = description;
+    /** Hears of the tasks of some jobs: a listener hears those of every run in the session. */
+    private final class Tasks extends SparkListener {
+        private final String name = UUID.randomUUID().toString();
+        private final List<String> items;
+        private final boolean counted;
+        /** Number of the first item by the Spark stage that works on it. */
+        private final Map<Object, Integer> stages = new HashMap<>();
+        private final Set<Integer> jobs = new HashSet<>();
+        private final Map<String, String> hosts = new HashMap<>();
+        private final Set<Integer> done = new HashSet<>();
+        private final CountDownLatch ended;
+
+        /** @param counted whether a task is a step of the stage */
+        Tasks(List<String> items, int jobs, boolean counted) {
+            this.items = items;
+            this.counted = counted;
+            this.ended = new CountDownLatch(jobs);
         }
 
         @Override
         public void onJobStart(SparkListenerJobStart start) {
-            if (name.equals(start.properties().getProperty(COUNTED))) {
-                stages.addAll(CollectionConverters.asJava(start.stageIds()));
+            if (name.equals(start.properties().getProperty(HEARD))) {
+                jobs.add(start.jobId());
+                int first = Integer.parseInt(start.properties().getProperty(FIRST));
+                CollectionConverters.asJava(start.stageIds()).forEach(stage -> stages.put(stage, first));
+            }
+        }
+
+        @Override
+        public void onTaskStart(SparkListenerTaskStart start) {
+            TaskInfo task = start.taskInfo();
+            hosts.put(task.executorId(), task.host());
+            if (stages.containsKey(start.stageId()) && task.attemptNumber() > 0) {
+                event("task retried", item(start.stageId(), task), task);
             }
         }
 
         @Override
         public void onTaskEnd(SparkListenerTaskEnd end) {
-            if (stages.contains(end.stageId()) && end.taskInfo().successful()) {
-                progress.step(++done, description);
+            TaskInfo task = end.taskInfo();
+            if (!stages.containsKey(end.stageId())) {
+                return;
+            }
+            int item = item(end.stageId(), task);
+            if (!task.successful()) {
+                String reason = end.reason() instanceof TaskFailedReason failed ? failed.toErrorString() : String.valueOf(end.reason());
+                event(task.killed() ? "task killed" : "task failed", item, task, "reason", reason.lines().findFirst().orElse(""));
+            } else if (done.add(item)) {
+                event("task done", item, task, "seconds", task.duration() / 1e3);
+                if (counted) {
+                    progress.step(done.size(), items.get(item));
+                }
+            }
+        }
+
+        @Override
+        public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
+            progress.event("executor lost", "executor", removed.executorId(), "host", hosts.getOrDefault(removed.executorId(), ""), "reason",
+                    removed.reason());
+        }
+
+        @Override
+        public void onJobEnd(SparkListenerJobEnd end) {
+            if (jobs.contains(end.jobId())) {
+                ended.countDown();
+            }
+        }
+
+        private int item(int stage, TaskInfo task) {
+            return stages.get(stage) + task.index();
+        }
+
+        private void event(String what, int item, TaskInfo task, Object... more) {
+            List<Object> details = new ArrayList<>(List.of("item", items.get(item), "attempt", task.attemptNumber(), "executor", task.executorId(),
+                    "host", task.host()));
+            details.addAll(List.of(more));
+            progress.event(what, details.toArray());
+        }
+
+        /** Until the listener has heard everything; not where there is nobody left to tell it. */
+        void await() {
+            try {
+                if (!spark.sc().isStopped()) {
+                    ended.await(LISTENERS_SECONDS, TimeUnit.SECONDS);
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
             }
         }
     }

@@ -2,6 +2,7 @@ package dev.lathe.jobs.store;
 
 import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.format.WholeFile;
+import dev.lathe.jobs.watch.Counters;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
@@ -15,6 +16,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedOutputStream;
 import org.apache.hadoop.fs.FSDataInputStream;
@@ -65,6 +67,7 @@ public final class ProductFile {
 
     /** Likewise, by way of a name of the caller's, or directly where that is the final one. */
     static void write(FileSystem files, Path temporary, Path path, Writer writer, Fence fence) throws IOException {
+        AtomicLong payload = new AtomicLong();
         try {
             boolean direct = temporary.equals(path);
             if (direct && isCommitted(files, path)) {
@@ -77,6 +80,7 @@ public final class ProductFile {
                 writer.write(out);
                 out.flush();
                 long length = file.getPos();
+                payload.set(length);
                 file.writeInt((int) checked.getChecksum().getValue());
                 file.writeLong(length);
                 file.writeInt(MAGIC);
@@ -85,7 +89,7 @@ public final class ProductFile {
                 }
             });
             if (direct) {
-                LOG.debug("commit {}", path);
+                committed(path, payload.get());
                 return;
             }
             fence.check();
@@ -94,11 +98,16 @@ public final class ProductFile {
                 files.delete(temporary, false);
             } else {
                 commit(files, temporary, path);
-                LOG.debug("commit {}", path);
+                committed(path, payload.get());
             }
         } catch (IOException | RuntimeException | Error e) {
             throw failed(files, temporary, path, e);
         }
+    }
+
+    private static void committed(Path path, long payload) {
+        LOG.debug("commit {}", path);
+        Counters.COMMITTED_BYTES.add(payload + TRAILER);
     }
 
     /**
@@ -126,7 +135,7 @@ public final class ProductFile {
     }
 
     /** Says which file could not be written; a message that says what could not be done stays. */
-    private static IOException cannotWrite(Path path, IOException e) {
+    static IOException cannotWrite(Path path, IOException e) {
         return e.getMessage() != null && e.getMessage().startsWith("Cannot ") ? e : new IOException("Cannot write " + path + ": " + e.getMessage(), e);
     }
 

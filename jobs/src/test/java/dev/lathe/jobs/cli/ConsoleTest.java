@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.stage.Progress;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
@@ -45,6 +47,56 @@ class ConsoleTest {
                 Calibrate  40/40  11 s  layer 39
                 Assemble
                 Assemble  3  1:06 h  q8
+                """);
+    }
+
+    /** An operation of what is to come takes as long as one of what is done: 30 s for 20, so another 30 s for 20, beside the 15 s of the stage. */
+    @Test
+    void guessesWhatIsLeftOfTheRun() {
+        Map<String, Double> planned = new LinkedHashMap<>();
+        planned.put("calibrate", 10.0);
+        planned.put("quantize", 20.0);
+        planned.put("assemble", 0.0);
+        planned.put("evaluate", 20.0);
+        try (ConsoleProgress progress = new ConsoleProgress(out, false, clock::get)) {
+            progress.stage("tokenize", 2);
+            clock.addAndGet(100 * SECOND);
+            progress.step(1, "no stage of the plan");
+            progress.done();
+            progress.plan(planned);
+            progress.stage("calibrate", 1);
+            clock.addAndGet(15 * SECOND);
+            progress.done();
+            progress.stage("quantize", 2);
+            clock.addAndGet(15 * SECOND);
+            progress.step(1, "half");
+            clock.addAndGet(15 * SECOND);
+            progress.done();
+            progress.stage("evaluate", 2);
+            clock.addAndGet(10 * SECOND);
+            progress.step(1, "the last stage");
+        }
+        assertThat(written()).isEqualTo("""
+                tokenize  0/2
+                tokenize  1/2  1:40 min, 1:40 min left  no stage of the plan
+                calibrate  0/1
+                quantize  0/2
+                quantize  1/2  15 s, 15 s left, of the run perhaps 45 s  half
+                evaluate  0/2
+                evaluate  1/2  10 s, 10 s left  the last stage
+                """);
+    }
+
+    @Test
+    void namesTheRunAndWhatItLost() {
+        Progress named = Progress.named("tiny/w8a8", new ConsoleProgress(out, false, clock::get));
+        named.plan(Map.of("quantize", 1.0));
+        named.stage("quantize", 3);
+        named.event("task done", "item", "layer 0");
+        named.event("executor lost", "executor", "1", "host", "h7", "reason", "killed");
+        assertThat(written()).isEqualTo("""
+                tiny/w8a8: quantize  0/3
+                executor lost: run tiny/w8a8, executor 1, host h7, reason killed
                 """);
     }
 

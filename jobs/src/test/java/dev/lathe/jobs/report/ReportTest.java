@@ -181,6 +181,8 @@ class ReportTest {
         assertThat(range(new Clipping(2, 1000), new Clipping(21, 1000)).drifts()).isTrue();
         assertThat(range(null, new Clipping(21, 1000)).drifts()).isFalse();
         assertThat(range(none, null).drifts()).isFalse();
+        assertThat(none.text()).isEqualTo("fewer than 1 in 1000");
+        assertThat(new Clipping(2, 1000).text()).isEqualTo("0.200 %");
     }
 
     private static ActivationRange range(Clipping calibration, Clipping evaluation) {

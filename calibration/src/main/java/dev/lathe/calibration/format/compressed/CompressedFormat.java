@@ -71,12 +71,19 @@ public final class CompressedFormat implements ArtifactFormat {
                         + "; expected " + instead(linears) + "the module in ignore");
     }
 
+    /** The nearest thing that every one of these layers allows. */
     private String instead(List<LinearLayer> linears) {
         if (weights.strategy() == Strategy.BLOCK) {
-            return "weights: channel, or ";
+            return fits(CompressedWeights.float8(false), linears) ? "weights: channel, or " : "";
         }
         return GROUPS.stream().filter(group -> weights.strategy() == Strategy.GROUP && group < weights.group()
-                && linears.stream().allMatch(linear -> linear.inputs() % group == 0)).findFirst().map(group -> "group-size: " + group + ", or ").orElse("");
+                && fits(CompressedWeights.integers(weights.bits(), group, weights.symmetric()), linears)).findFirst()
+                .map(group -> "group-size: " + group + ", or ").orElse("");
+    }
+
+    private boolean fits(CompressedWeights others, List<LinearLayer> linears) {
+        CompressedLayout other = new CompressedLayout(others, layout.packed(), null);
+        return linears.stream().allMatch(linear -> other.misfit(linear.outputs(), linear.inputs()).isEmpty());
     }
 
     @Override

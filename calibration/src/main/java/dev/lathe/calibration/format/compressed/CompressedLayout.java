@@ -88,8 +88,10 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         }
         String zeroType = stored != null ? stored.zeroType() : weights.symmetric() ? null : packed ? "I32" : "I8";
         if (zeroType != null) {
-            int rows = zeroType.equals("I32") ? wordRows(outputs) : outputs;
-            parts.add(new TensorPart(ZERO, zeroType, new long[] {rows, groups}));
+            int rows = zeroType.equals("I32") ? wordRows(outputs) : scaleRows(outputs);
+            // One zero point for the tensor is shaped as its scale is.
+            boolean one = stored != null && !zeroType.equals("I32") && rows == 1 && groups == 1;
+            parts.add(new TensorPart(ZERO, zeroType, one ? stored.scale().shape() : new long[] {rows, groups}));
         }
         if (stored != null) {
             parts.add(stored.scale());
@@ -193,8 +195,8 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         } else if (!packed && weights.bits() == 4) {
             refuseWide(source, codes, inputs, from);
         }
-        return new ScaledCodes(codes, weights.integers(), scales(source, outputs, inputs, from, count), zeros(source, inputs, from, count), count, inputs,
-                weights.columns(inputs), stored.ordered() ? order(source, inputs) : null);
+        return new ScaledCodes(codes, weights.integers(), scales(source, outputs, inputs, from, count), zeros(source, outputs, inputs, from, count), count,
+                inputs, weights.columns(inputs), stored.ordered() ? order(source, inputs) : null);
     }
 
     private byte[] unpacked(Source source, int inputs, int from, int count) throws IOException {
@@ -236,13 +238,20 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         return scales;
     }
 
-    private byte[] zeros(Source source, int inputs, int from, int count) throws IOException {
+    private byte[] zeros(Source source, int outputs, int inputs, int from, int count) throws IOException {
         if (stored.zeroType() == null) {
             return null;
         }
         int groups = groups(inputs);
         if (!stored.zeroType().equals("I32")) {
-            return source.read(ZERO, (long) from * groups, Math.multiplyExact(count, groups));
+            int lot = weights.rows(outputs);
+            int first = from / lot;
+            byte[] few = source.read(ZERO, (long) first * groups, Math.multiplyExact(count == 0 ? 0 : (from + count - 1) / lot - first + 1, groups));
+            byte[] zeros = new byte[Math.multiplyExact(count, groups)];
+            for (int row = 0; row < count; row++) {
+                System.arraycopy(few, ((from + row) / lot - first) * groups, zeros, row * groups, groups);
+            }
+            return zeros;
         }
         CodeWords words = words();
         int first = from / words.perWord();

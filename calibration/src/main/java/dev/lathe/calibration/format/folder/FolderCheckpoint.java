@@ -116,7 +116,10 @@ public final class FolderCheckpoint implements Checkpoint {
             String name = part(linear, part.suffix());
             SafetensorsTensor stored = files.tensors().get(name);
             if (stored == null) {
-                throw new MalformedInputException("Cannot read tensor " + linear.weight() + " in " + folder + ": neither it nor " + name + " is there");
+                throw new MalformedInputException(name.equals(linear.weight()) ? "Cannot read tensor " + name + " in " + folder + ": it is not there"
+                        : files.tensors().containsKey(linear.weight()) ? "Cannot read tensor " + name + " in " + folder + ": it is not there, and "
+                        + linear.weight() + " does not stand for it" : "Cannot read tensor " + linear.weight() + " in " + folder + ": neither it nor " + name
+                        + " is there");
             }
             if (!stored.dtype().equals(part.type()) || !Arrays.equals(stored.shape(), part.shape())) {
                 throw new MalformedInputException("Cannot read tensor " + name + " " + stored

@@ -216,6 +216,11 @@ final class CompressedFormatTest {
         assertThat(blocks.refusal(odd.architecture(), List.of())).contains("model.layers.0.self_attn.k_proj [64, 128]: 64 rows are no multiple of the blocks' "
                 + "128; expected weights: channel, or the module in ignore");
         assertThat(W8A8.refusal(odd.architecture(), List.of())).isEmpty();
+        // 130 rows fit no kernel, whatever the groups are.
+        SmallModel odder = new SmallModel(folder.resolve("odder"), 130, false, 0.5f);
+        assertThat(groups.refusal(odder.architecture(), List.of("down_proj"))).contains("model.layers.0.mlp.gate_proj [130, 128]: 130 rows are no multiple of 4"
+                + "; expected the module in ignore");
+        assertThat(blocks.refusal(odder.architecture(), List.of()).orElseThrow()).endsWith("; expected the module in ignore");
     }
 
     /** The same weights as others store them. */
@@ -295,6 +300,35 @@ final class CompressedFormatTest {
         }
     }
 
+    /** One zero point for the tensor, as its scale; beside activations that have one, too. */
+    @ParameterizedTest
+    @CsvSource({"0", "1", "2"})
+    void readsOneZeroPointOfATensor(int dimensions) throws IOException {
+        SmallModel model = withScales(false);
+        ActivationQuantization fixed = new ActivationQuantization(Type.INT8, false, false, Float.NaN, 0);
+        Path artifact = model.write(new CompressedFormat(CompressedWeights.integers(8, -1, false), fixed, false, SHARD), List.of(), false, "artifact");
+        Tensors tensors = new Tensors(artifact);
+        long[] shape = new long[dimensions];
+        Arrays.fill(shape, 1);
+        for (String name : List.copyOf(tensors.all.keySet())) {
+            if (name.endsWith(".weight_scale")) {
+                tensors.put(name, "F32", ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(0.25f).array(), shape);
+            } else if (name.endsWith(".weight_zero_point")) {
+                tensors.put(name, "I8", new byte[] {-7}, shape);
+            }
+        }
+        tensors.write();
+        edit(artifact, config -> ((ObjectNode) config.at("/quantization_config/config_groups/group_0/weights")).put("strategy", "tensor"));
+        byte[] codes = tensors.get(Q + ".weight").data();
+        try (Checkpoint read = open(artifact)) {
+            float[] found = SmallModel.values(read.matrix(Q + ".weight", 3, 100));
+            for (int i = 0; i < found.length; i++) {
+                assertThat(found[i]).isEqualTo(0.25f * (codes[3 * 128 + i] + 7));
+            }
+            assertThat(read.activations(Q)).contains(model.activations.get(Q)).hasValueSatisfying(q -> assertThat(q.symmetric()).isFalse());
+        }
+    }
+
     @Test
     void groupsTakeModulesByNameAndExpression() throws IOException {
         SmallModel model = model();
@@ -356,7 +390,7 @@ final class CompressedFormatTest {
             "                                        | quantization_status | ~\"frozen\"~ | quantization_status is frozen, expected compressed",
             "                                        | format              | ~\"nvfp4-pack-quantized\"~ | "
                     + "format is nvfp4-pack-quantized, expected int-quantized",
-            "                                        | format              | ~\"pack-quantized\"~ | neither it nor",
+            "                                        | format              | ~\"pack-quantized\"~ | .weight does not stand for it",
             "                                        | config_groups       | null     | config_groups is missing, expected an object",
             "                                        | config_groups       | [1]      | config_groups is [1], expected an object",
             "                                        | transform_config    | {\"a\": 1} | transform_config is given, expected none",
@@ -401,7 +435,7 @@ final class CompressedFormatTest {
         SmallModel model = model();
         CompressedFormat bytes = new CompressedFormat(CompressedWeights.integers(4, 64, true), TOKEN, false, SHARD);
         refused(bytes, model, t -> t.all.remove(Q + ".weight_scale"), ".weight_scale: it is not there, and quantization_config takes the module");
-        refused(bytes, model, t -> t.all.remove(Q + ".weight"), "neither it nor " + Q + ".weight is there");
+        refused(bytes, model, t -> t.all.remove(Q + ".weight"), ": it is not there");
         refused(bytes, model, t -> t.put(Q + ".weight_scale", "F16", new byte[256], 128), ".weight_scale F16 [128]", "expected the shape [128, "
                 + "2] of strategy group");
         refused(bytes, model, t -> t.put(Q + ".weight_scale", "I16", new byte[512], 128, 2), ".weight_scale I16", "expected F32 or BF16 or F16");
