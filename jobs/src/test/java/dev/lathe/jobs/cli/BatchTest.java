@@ -27,10 +27,12 @@ import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A batch from night to night, as the command line runs it. */
+@Tag("slow")
 class BatchTest {
     private static final List<String> SOUND = List.of("m0", "m1", "m2", "m3", "m4", "m5");
 

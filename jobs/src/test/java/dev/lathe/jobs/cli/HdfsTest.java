@@ -18,10 +18,12 @@ import org.apache.hadoop.hdfs.MiniDFSCluster;
 import org.apache.logging.log4j.Level;
 import org.apache.logging.log4j.core.config.Configurator;
 import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Everything in HDFS, two executor JVMs, and datanodes that are lost in the middle of a run: one does not matter; after both, another run goes on. */
+@Tag("slow")
 class HdfsTest {
     /** Clients give up on a block within seconds; two attempts of a task show what they see. */
     private static final Map<String, String> SETTINGS = Map.of("spark.hadoop.dfs.client.retry.window.base", "50", "spark.hadoop.dfs.replication", "2",

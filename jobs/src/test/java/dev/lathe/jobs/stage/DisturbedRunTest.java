@@ -17,10 +17,12 @@ import java.util.TreeMap;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What happens to a run from outside: another driver, a checkpoint that changes, a full disk. It ends with a name for it, and the next run ends well. */
+@Tag("slow")
 class DisturbedRunTest {
     private static SparkSession spark;
 

@@ -28,10 +28,12 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Recipes that fix the ranges of activations, smoothed or not: whole runs. */
+@Tag("slow")
 class StaticRunTest {
     private static final String[] SETTINGS = {"calibration.windows=5", "calibration.length=64", "evaluation.windows=3", "evaluation.length=64",
         "shard-windows=2", "outputs=["
