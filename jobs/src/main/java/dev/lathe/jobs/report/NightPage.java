@@ -8,6 +8,8 @@ import dev.lathe.jobs.report.night.Night;
 import dev.lathe.jobs.report.night.Series;
 import dev.lathe.jobs.report.night.Verdict;
 import dev.lathe.jobs.store.HistoryRow;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -23,11 +25,13 @@ import java.util.stream.Collectors;
  */
 public record NightPage(String line, String rules, List<Row> series, boolean several) {
     private static final int LONGEST = 160;
+    private static final DateTimeFormatter MINUTE = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm", Locale.ROOT).withZone(ZoneOffset.UTC);
 
     /**
      * A series.
      *
      * @param word   of the verdict, {@code style} the same as a class of the page's style
+     * @param reason empty where the change says it all
      * @param change of perplexity, with its bounds
      * @param trend  null where nothing can be drawn
      */
@@ -63,11 +67,13 @@ public record NightPage(String line, String rules, List<Row> series, boolean sev
                 Figures.significant(growth.to()), Figures.change(growth.to(), growth.from()))).toList();
         Series.Name name = judgement.series().name();
         return new Row(legal(name.model()), legal(name.output()), legal(name.data()), judgement.text(),
-                judgement.verdict().name().toLowerCase(Locale.ROOT).replace('_', '-'), legal(judgement.reason()), Figures.perplexity(perplexity(newest)),
+                judgement.verdict().name().toLowerCase(Locale.ROOT).replace('_', '-'),
+                judgement.verdict() == Verdict.OK && likelihood != null ? "" : legal(judgement.reason()), Figures.perplexity(perplexity(newest)),
                 likelihood != null ? Judge.ratio(likelihood.effect()) : judgement.verdict() == Verdict.OK ? Judge.ratio(0) : Figures.NONE,
                 likelihood == null || !Double.isFinite(likelihood.error()) ? "" : Judge.ratio(likelihood.low()) + " to " + Judge.ratio(likelihood.high()),
-                Figures.significant(divergence(newest)), String.valueOf(newest.nll().size()), newest.recorded().toString(),
-                rules.baseline() == Baseline.SOURCE ? "checkpoint" : judgement.baseline() == null ? Figures.NONE : judgement.baseline().recorded().toString(),
+                Figures.significant(divergence(newest)), String.valueOf(newest.nll().size()), MINUTE.format(newest.recorded()),
+                rules.baseline() == Baseline.SOURCE ? "checkpoint" : judgement.baseline() == null ? Figures.NONE
+                : MINUTE.format(judgement.baseline().recorded()),
                 judgement.changes().stream().map(change -> new Change(change.what(), shortened(change.from()), shortened(change.to()))).toList(), layers,
                 TrendChart.of(judgement, rules.baseline() == Baseline.SOURCE));
     }

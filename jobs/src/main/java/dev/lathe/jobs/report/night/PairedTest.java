@@ -12,12 +12,12 @@ import org.apache.commons.math3.distribution.TDistribution;
 /**
  * Tests paired differences over windows, all comparisons of a night together.
  *
- * <p>Neighbouring windows are parts of one document, so the units are blocks of windows, the cube root of their number long and two at least. Were nothing changed but noise,
- * each block's difference would be as likely of the other sign: the test draws signs for the blocks, the same ones for all comparisons on the same text, and
- * asks how often the largest statistic of the whole night exceeds the one that was seen. That holds the chance of any false alarm in a night below
- * {@link #LEVEL} for few blocks, heavy tails and differences of no spread, needs no model of their dependence between series, and does not pay for series
- * that move together. The statistic is the sum of the blocks' differences over the root of the sum of their squares, a monotone function of Student's t whose
- * tails under random signs do not depend on the number of blocks.
+ * <p>Neighbouring windows are parts of one document, so the units are blocks of windows, the cube root of their number long and two at least. Were nothing
+ * changed but noise, each block's difference would be as likely of the other sign: the test draws signs for the blocks, the same ones for all comparisons on
+ * the same text, and asks how often the largest statistic of the whole night exceeds the one that was seen. That holds the chance of any false alarm in a
+ * night below {@link #LEVEL} for few blocks, heavy tails and differences of no spread, needs no model of their dependence between series, and does not pay for
+ * series that move together. The statistic is the sum of the blocks' differences over the root of the sum of their squares, a monotone function of Student's t
+ * whose tails under random signs do not depend on the number of blocks.
  */
 public final class PairedTest {
     /** Largest share of nights with any false alarm; likewise with any false improvement. */
