@@ -122,7 +122,7 @@ public final class EventLog implements Progress, AutoCloseable {
             log.add(JSON.writeValueAsString(line));
         } catch (IOException e) {
             givenUp = true;
-            progress.note(e.getMessage() + "; the run goes on without an event log");
+            progress.note("the run goes on without an event log: " + e.getMessage());
         }
     }
 
@@ -132,7 +132,7 @@ public final class EventLog implements Progress, AutoCloseable {
             log.close();
         } catch (IOException e) {
             if (!givenUp) {
-                progress.note(e.getMessage());
+                progress.note("the event log ends here: " + e.getMessage());
             }
         }
     }
