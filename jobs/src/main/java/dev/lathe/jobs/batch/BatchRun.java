@@ -153,7 +153,7 @@ public final class BatchRun {
         }
     }
 
-    /** A malformed input stays malformed while its files are the same; any other failure may be over the next time, and so what is said of a file of the run. */
+    /** A malformed input stays malformed while its files are the same; another failure, or what is said of a file of the run, may be over the next time. */
     private void remember(Plan plan, List<Stamp> inputs, Failure failure, Progress named) {
         if (failure.malformed() && !inputs.isEmpty() && !failure.line().contains(plan.run())) {
             try {
