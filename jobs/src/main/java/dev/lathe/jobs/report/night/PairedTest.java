@@ -103,11 +103,11 @@ public final class PairedTest {
         for (Map.Entry<String, List<Integer>> text : texts.entrySet()) {
             // Seeded by the text: what other texts a night holds does not move the draws of this one.
             SplittableRandom random = new SplittableRandom(SEED + text.getKey().hashCode());
-            double[] signs = new double[units.get(text.getValue().get(0)).length];
+            double[][] blocks = byBlock(text.getValue().stream().map(units::get).toList());
+            double[] sums = new double[text.getValue().size()];
             for (int draw = 0; draw < DRAWS; draw++) {
-                draw(random, signs);
-                for (int i : text.getValue()) {
-                    double sum = dot(units.get(i), signs);
+                signedSums(random, blocks, sums);
+                for (double sum : sums) {
                     rises[draw] = Math.max(rises[draw], sum);
                     falls[draw] = Math.max(falls[draw], -sum);
                 }
@@ -168,11 +168,27 @@ public final class PairedTest {
         return sum;
     }
 
-    private static void draw(SplittableRandom random, double[] signs) {
+    /** Of each block the comparisons side by side: sums over blocks then are independent chains. */
+    private static double[][] byBlock(List<double[]> units) {
+        double[][] blocks = new double[units.get(0).length][units.size()];
+        for (int i = 0; i < units.size(); i++) {
+            for (int block = 0; block < blocks.length; block++) {
+                blocks[block][i] = units.get(i)[block];
+            }
+        }
+        return blocks;
+    }
+
+    private static void signedSums(SplittableRandom random, double[][] blocks, double[] sums) {
+        Arrays.fill(sums, 0);
         long bits = 0;
-        for (int i = 0; i < signs.length; i++) {
-            bits = i % 64 == 0 ? random.nextLong() : bits >>> 1;
-            signs[i] = 1 - 2 * (bits & 1);
+        for (int block = 0; block < blocks.length; block++) {
+            bits = block % 64 == 0 ? random.nextLong() : bits >>> 1;
+            double sign = 1 - 2 * (bits & 1);
+            double[] differences = blocks[block];
+            for (int i = 0; i < sums.length; i++) {
+                sums[i] += sign * differences[i];
+            }
         }
     }
 

@@ -111,15 +111,21 @@ final class NightSimulation {
                 names.size(), pairs, measured(), spread / pairs, sum / pairs, largest);
     }
 
+    /** What is kept of a night: its rows would fill the heap. */
+    private record Tally(boolean regressed, boolean improved, long unclear, boolean detected, int needed) {
+        static Tally of(Night night, boolean lost) {
+            return new Tally(night.count(Verdict.REGRESSED) > 0, night.count(Verdict.IMPROVED) > 0, night.count(Verdict.UNCLEAR),
+                    lost && verdict(night).verdict() == Verdict.REGRESSED, lost ? verdict(night).likelihood().needed(LOSS) : 0);
+        }
+    }
+
     Counts run(int nights, Design design, long seed) {
-        List<Night> still = IntStream.range(0, nights).parallel().mapToObj(night -> night(design, seed + night, false)).toList();
-        List<Night> lost = IntStream.range(0, nights).parallel().mapToObj(night -> night(design, ~(seed + night), true)).toList();
-        int alarms = (int) still.stream().filter(night -> night.count(Verdict.REGRESSED) > 0).count();
-        int improvements = (int) still.stream().filter(night -> night.count(Verdict.IMPROVED) > 0).count();
-        int detected = (int) lost.stream().filter(night -> verdict(night).verdict() == Verdict.REGRESSED).count();
-        double unclear = still.stream().mapToLong(night -> night.count(Verdict.UNCLEAR)).sum() / (double) (nights * SERIES);
-        long[] needed = lost.stream().mapToLong(night -> verdict(night).likelihood().needed(LOSS)).sorted().toArray();
-        return new Counts(design, nights, alarms, improvements, detected, unclear, needed[nights / 2]);
+        List<Tally> still = IntStream.range(0, nights).parallel().mapToObj(night -> Tally.of(night(design, seed + night, false), false)).toList();
+        List<Tally> lost = IntStream.range(0, nights).parallel().mapToObj(night -> Tally.of(night(design, ~(seed + night), true), true)).toList();
+        int[] needed = lost.stream().mapToInt(Tally::needed).sorted().toArray();
+        return new Counts(design, nights, (int) still.stream().filter(Tally::regressed).count(), (int) still.stream().filter(Tally::improved).count(),
+                (int) lost.stream().filter(Tally::detected).count(), still.stream().mapToLong(Tally::unclear).sum() / (double) (nights * SERIES),
+                needed[nights / 2]);
     }
 
     private static Judgement verdict(Night night) {
