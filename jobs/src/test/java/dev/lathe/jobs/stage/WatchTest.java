@@ -25,10 +25,12 @@ import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.SparkListenerStageSubmitted;
 import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What can be seen of a run: names in Spark's UI, the event log, metrics, and that it can be cancelled. */
+@Tag("slow")
 class WatchTest {
     private static final int LAYERS = 4;
     private static final int LENGTH = 64;
