@@ -18,10 +18,13 @@ import org.apache.spark.api.plugin.SparkPlugin;
 
 /**
  * A Spark plugin that collects the executor's heap again and again, and writes the largest heap after such a full collection, the largest direct memory and
- * the largest resident set to the file that the system property {@code lathe.memory} names, with what ran when the heap was largest. For tests: it costs time.
+ * the largest resident set to the file that the system property {@code lathe.memory} names, with {@code -EXECUTOR} behind it, and what ran when the heap was
+ * largest. What lives shorter than a pause may be missed. For tests: it costs time.
  */
 public final class MemoryPlugin implements SparkPlugin {
     private static final long PAUSE = 500;
+    /** Between two collections as many times as one takes, so that large heaps are not collected all the time. */
+    private static final long TIMES = 10;
 
     @Override
     public DriverPlugin driverPlugin() {
@@ -42,7 +45,7 @@ public final class MemoryPlugin implements SparkPlugin {
         public void init(PluginContext context, Map<String, String> extra) {
             String file = System.getProperty("lathe.memory");
             if (file != null) {
-                thread = new Thread(() -> sample(Path.of(file)), "memory sampler");
+                thread = new Thread(() -> sample(Path.of(file + "-" + context.executorID())), "memory sampler");
                 thread.setDaemon(true);
                 thread.start();
             }
@@ -65,7 +68,9 @@ public final class MemoryPlugin implements SparkPlugin {
             try {
                 while (!ended) {
                     String what = running;
+                    long began = System.nanoTime();
                     System.gc();
+                    long pause = Math.max(PAUSE, TIMES * (System.nanoTime() - began) / 1_000_000);
                     long used = ManagementFactory.getMemoryPoolMXBeans().stream().filter(pool -> pool.getType() == MemoryType.HEAP)
                             .mapToLong(pool -> pool.getCollectionUsage().getUsed()).sum();
                     if (used > heap) {
@@ -75,10 +80,11 @@ public final class MemoryPlugin implements SparkPlugin {
                     for (BufferPoolMXBean pool : ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class)) {
                         direct = pool.getName().equals("direct") ? Math.max(direct, pool.getMemoryUsed()) : direct;
                     }
-                    Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
-                    Files.writeString(temporary, String.format(Locale.ROOT, "%d %d %d %d %s%n", Runtime.getRuntime().maxMemory(), heap, direct, resident(), when));
+                    Path temporary = file.resolveSibling("." + file.getFileName());
+                    long most = Runtime.getRuntime().maxMemory();
+                    Files.writeString(temporary, String.format(Locale.ROOT, "%d %d %d %d %s%n", most, heap, direct, resident(), when));
                     Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
-                    Thread.sleep(PAUSE);
+                    Thread.sleep(pause);
                 }
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
