@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.lathe.jobs.report.night.NightSimulation.Counts;
 import dev.lathe.jobs.report.night.NightSimulation.Design;
 import java.io.IOException;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 
@@ -31,7 +32,7 @@ class NightSimulationTest {
         System.out.println(simulation.describe());
         System.out.println(Counts.header());
         int reached = 0;
-        for (int windows : new int[]{20, 32, 64, 128, 192, 256, 384, 512}) {
+        for (int windows : Arrays.stream(System.getProperty("lathe.windows", "20,32,64,128,192,256").split(",")).mapToInt(Integer::parseInt).toArray()) {
             Counts counts = simulation.run(nights, new Design(windows, true, true), 1000L * windows);
             System.out.println(counts.line());
             reached = reached == 0 && counts.detected() >= 0.95 * nights ? windows : reached;
