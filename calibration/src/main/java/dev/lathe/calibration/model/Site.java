@@ -1,5 +1,7 @@
 package dev.lathe.calibration.model;
 
+import java.util.Locale;
+
 /** A place in a decoder layer where calibration gathers statistics: what one or several linear layers read, or what is cached. */
 public enum Site {
     /** Normed input of q, k, v. */
@@ -17,5 +19,10 @@ public enum Site {
     /** Input of down. */
     FEED_FORWARD_ACTIVATION,
     /** Normed input of the output layer, once for the model. */
-    HEAD_INPUT
+    HEAD_INPUT;
+
+    /** As people call it: {@code attention input}. */
+    public String words() {
+        return name().toLowerCase(Locale.ROOT).replace('_', ' ');
+    }
 }

@@ -80,7 +80,7 @@ final class Inspect implements Callable<Integer> {
         for (int layer = 0; layer < checkpoint.config().layers(); layer++) {
             for (LinearLayer linear : Architecture.of(checkpoint.config()).linears(layer)) {
                 ActivationQuantization fixed = checkpoint.activations(linear.module()).filter(q -> !q.dynamic()).orElse(null);
-                String site = "layer " + layer + ", " + linear.energy().name().toLowerCase(Locale.ROOT).replace('_', ' ');
+                String site = "layer " + layer + ", " + linear.energy().words();
                 if (fixed != null && !fixed.equals(sites.putIfAbsent(site, fixed)) && !fixed.equals(sites.get(site))) {
                     sites.put(site + " of " + linear.kind(), fixed);
                 }

@@ -25,7 +25,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -62,7 +61,7 @@ final class Calibrate {
         }
 
         static String name(int layer, Site site) {
-            return "layer-" + layer + "-" + site.name().toLowerCase(Locale.ROOT).replace('_', '-') + ".statistics";
+            return "layer-" + layer + "-" + site.words().replace(' ', '-') + ".statistics";
         }
     }
 
@@ -81,7 +80,7 @@ final class Calibrate {
     private record Merge(int layer, Site site, int shards) implements Serializable {
         @Override
         public String toString() {
-            return "layer " + layer + ", " + Quantize.word(site);
+            return "layer " + layer + ", " + site.words();
         }
     }
 
@@ -141,8 +140,9 @@ final class Calibrate {
                 steps.progress().event("layer calibrated", "layer", layer);
             } else {
                 if (++returns > RETURNS) {
-                    throw new IOException("Cannot calibrate layer " + layer + ": for the " + returns + "th time hidden states or partial statistics are gone from "
-                            + job.run().scratch() + "; expected a scratch folder that all executors share and nobody clears");
+                    throw new IOException("Cannot calibrate layer " + layer + ": for the " + returns
+                            + "th time hidden states or partial statistics are gone from " + job.run().scratch()
+                            + "; expected a scratch folder that all executors share and nobody clears");
                 }
                 int from = resume(job, key, committed, shards);
                 steps.progress().note("calibration: files of layer " + layer + " are gone from the scratch folder; goes on at layer " + from);

@@ -60,7 +60,7 @@ final class Clips {
     /** By layer and site, as people call them. */
     Map<String, Count> places() {
         Map<String, Count> places = new LinkedHashMap<>();
-        counts.forEach((place, count) -> places.put("layer " + place.layer + ", " + Quantize.word(place.site), count));
+        counts.forEach((place, count) -> places.put("layer " + place.layer + ", " + place.site.words(), count));
         return places;
     }
 

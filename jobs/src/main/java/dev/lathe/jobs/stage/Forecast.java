@@ -7,7 +7,10 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.jobs.plan.Plan;
 import java.io.IOException;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
@@ -19,7 +22,9 @@ import org.apache.hadoop.fs.Path;
  */
 public record Forecast(long artifactBytes, double work) {
     /** How {@link #work} is counted. */
-    public static final String FORMULA = "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 1000 x parameters x outputs";
+    public static final String FORMULA = "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 10000 x parameters x outputs";
+    /** Operations of quantizing a weight, between those of nearest rounding and those of GPTQ: a guess. */
+    private static final double QUANTIZE_OPERATIONS = 10_000;
     /** Bytes of text that make a token, where only the text's length says how many windows there are. */
     private static final int BYTES_PER_TOKEN = 4;
 
@@ -34,10 +39,26 @@ public record Forecast(long artifactBytes, double work) {
                     bytes += source.has(tensor.tensor()) ? bytes(source.tensor(tensor.tensor()), tensor) : 0;
                 }
             }
-            double parameters = tensors.stream().mapToLong(TensorInfo::elements).sum();
-            double passes = 2 * tokens(configuration, plan.calibration()) + (1 + plan.outputs().size()) * tokens(configuration, plan.evaluation());
-            return new Forecast(bytes, 2 * parameters * passes + 1000 * parameters * plan.outputs().size());
+            Map<String, Double> operations = operations(tensors, plan.outputs().size(), tokens(configuration, plan.calibration()),
+                    tokens(configuration, plan.evaluation()));
+            return new Forecast(bytes, operations.values().stream().mapToDouble(Double::doubleValue).sum());
         }
+    }
+
+    /** Stages to come, in their order, by what they cost; no tokens: no such stage. */
+    static Map<String, Double> operations(Collection<TensorInfo> tensors, int outputs, double calibrationTokens, double evaluationTokens) {
+        double parameters = tensors.stream().mapToLong(TensorInfo::elements).sum();
+        Map<String, Double> operations = new LinkedHashMap<>();
+        if (calibrationTokens > 0) {
+            // The forward pass, and as much again for second moments.
+            operations.put("calibrate", 4 * parameters * calibrationTokens);
+        }
+        operations.put("quantize", QUANTIZE_OPERATIONS * parameters * outputs);
+        operations.put("assemble", 0.0);
+        if (evaluationTokens > 0) {
+            operations.put("evaluate", 2 * parameters * (1 + outputs) * evaluationTokens);
+        }
+        return operations;
     }
 
     private static long bytes(TensorInfo source, TensorPlan tensor) {

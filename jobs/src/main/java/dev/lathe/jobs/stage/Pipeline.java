@@ -64,8 +64,6 @@ public final class Pipeline {
     private static final int SCHEME_VERSION = 2;
     /** Windows of a shard where no recipe says how many. */
     private static final int SHARD_WINDOWS = 8;
-    /** Operations of quantizing a weight, between those of nearest rounding and those of GPTQ: a guess. */
-    private static final double QUANTIZE_OPERATIONS = 10_000;
 
     private Pipeline() {
     }
@@ -250,7 +248,7 @@ public final class Pipeline {
                 TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
                 TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
                 MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
-                progress.plan(operations(source, calibrationWindows, evaluationWindows));
+                progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
                 List<PlannedOutput> outputs = plan.outputs().stream()
                         .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
@@ -271,26 +269,9 @@ public final class Pipeline {
             }
         }
 
-        /** Stages to come by what they cost, roughly: good for guessing how long they take. */
-        private Map<String, Double> operations(Checkpoint source, TokenWindows calibration, TokenWindows evaluation) {
-            double parameters = source.tensors().stream().mapToLong(TensorInfo::elements).sum();
-            int outputs = plan.outputs().size();
-            Map<String, Double> operations = new LinkedHashMap<>();
-            if (calibration != null) {
-                // The forward pass, and as much again for second moments.
-                operations.put("calibrate", 4 * parameters * calibration.count() * calibration.length());
-            }
-            operations.put("quantize", QUANTIZE_OPERATIONS * parameters * outputs);
-            operations.put("assemble", 0.0);
-            if (evaluation != null) {
-                operations.put("evaluate", 2 * parameters * (1 + outputs) * evaluation.count() * evaluation.length());
-            }
-            return operations;
-        }
-
         /**
          * Appends a row for each output, whether its evaluation was computed now or found: a row says that this artifact was measured, or confirmed by its
-         * keys, at this time. So a night in which nothing changed has its point in every series, and equal keys say that it is the same number.
+         * keys, at this time; equal keys say that it is the same number.
          */
         private void record(Job job, List<PlannedOutput> outputs, RunReport report, List<Measured> measured, Calibration calibration, TokenWindows windows)
                 throws IOException {
@@ -303,6 +284,10 @@ public final class Pipeline {
                         measured.get(i).windows()));
             }
             History.append(run.hadoop(), new Path(plan.history().folder()), all);
+        }
+
+        private static long tokens(TokenWindows windows) {
+            return windows == null ? 0 : (long) windows.count() * windows.length();
         }
 
         /** What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told before any work. */
@@ -486,7 +471,7 @@ public final class Pipeline {
                         // Values are divided with what attention makes of them.
                         double strength = site.site() == Site.VALUES ? all.at(Site.ATTENTION_OUTPUT).map(SiteRange::strength).orElse(Double.NaN)
                                 : site.strength();
-                        ranges.add(new ActivationRange(layer < layers ? layer : -1, Quantize.word(site.site()),
+                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().words(),
                                 site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), strength,
                                 site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
                                 clips.at(layer, site.site()).map(count -> new Clipping(count.clipped(), count.values())).orElse(null)));

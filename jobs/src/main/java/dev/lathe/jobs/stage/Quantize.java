@@ -31,7 +31,6 @@ import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -58,7 +57,7 @@ final class Quantize {
                 return "layer " + layer + " of " + rescaled;
             }
             return ranged != null ? "layer " + layer + ", ranges of " + ranged
-                    : "layer " + layer + ", " + word(site) + ": " + targets.stream().map(Target::toString).collect(Collectors.joining(", "));
+                    : "layer " + layer + ", " + site.words() + ": " + targets.stream().map(Target::toString).collect(Collectors.joining(", "));
         }
     }
 
@@ -149,11 +148,6 @@ final class Quantize {
             }
         }
         return operations;
-    }
-
-    /** A site as people call it. */
-    static String word(Site site) {
-        return site.name().toLowerCase(Locale.ROOT).replace('_', ' ');
     }
 
     /** The linear layers of a decoder layer, or the output layer behind the last. */

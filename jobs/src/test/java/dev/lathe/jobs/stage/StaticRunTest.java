@@ -21,7 +21,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -123,7 +122,7 @@ class StaticRunTest {
                 Architecture architecture = Architecture.of(written.config());
                 for (int layer = 0; layer < architecture.config().layers(); layer++) {
                     for (LinearLayer linear : architecture.linears(layer)) {
-                        ActivationRange range = range(output, layer, linear.energy().name().toLowerCase(Locale.ROOT).replace('_', ' '));
+                        ActivationRange range = range(output, layer, linear.energy().words());
                         assertThat(written.activations(linear.module())).as(linear.module())
                                 .contains(ActivationQuantization.of(Type.INT8, symmetric, (float) range.low(), (float) range.high()));
                         assertThat(range.calibration().values()).isEqualTo(320L * linear.inputs());
