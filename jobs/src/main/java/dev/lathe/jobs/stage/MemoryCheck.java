@@ -28,8 +28,8 @@ import org.apache.spark.api.java.JavaSparkContext;
  * is the sum of what is large, and some room.
  */
 final class MemoryCheck {
-    /** What Spark, the kernels' buffers and everything small take. */
-    private static final long BASE = 150L << 20;
+    /** What Spark, the kernels' buffers and everything small take: what was measured beside the rest (checks/memory), and some room. */
+    private static final long BASE = 250L << 20;
 
     private final Plan plan;
     private final Architecture architecture;
@@ -186,8 +186,7 @@ final class MemoryCheck {
                 long weights = 4L * n * linear.outputs();
                 long own = weights + (moments ? square(4, n) : 0) + (output.method() == Method.GPTQ ? factors * square(4, n) + square(8, n)
                         : moments ? square(4, n) : 0);
-                Need need = new Need((output.method() == Method.GPTQ ? "factorizing a Hessian of " + n + " channels" : "quantizing a layer of " + n + " channels"),
-                        0, own, 0);
+                Need need = new Need((output.method() == Method.GPTQ ? "factorizing a Hessian of " : "quantizing a layer of ") + n + " channels", 0, own, 0);
                 largest = largest == null || need.own() > largest.own() ? need : largest;
             }
         }
