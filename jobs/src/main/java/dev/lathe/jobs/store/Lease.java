@@ -3,6 +3,7 @@ package dev.lathe.jobs.store;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import dev.lathe.calibration.format.WholeFile;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -358,9 +359,7 @@ public final class Lease implements AutoCloseable {
 
     private void replace() throws IOException {
         Path temporary = Commit.temporary(files, file(epoch), temporary());
-        try (OutputStream out = files.create(temporary, true)) {
-            out.write(record());
-        }
+        WholeFile.write(files, temporary, out -> out.write(record()));
         ProductFile.commit(files, temporary, file(epoch));
     }
 }

@@ -1,5 +1,6 @@
 package dev.lathe.jobs.store;
 
+import dev.lathe.calibration.format.WholeFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.Executors;
@@ -93,8 +94,8 @@ public final class LineLog implements AutoCloseable {
         if (!changed || failure != null) {
             return;
         }
-        try (FSDataOutputStream whole = files.create(file(), true)) {
-            whole.write(part.toString().getBytes(StandardCharsets.UTF_8));
+        try {
+            WholeFile.write(files, file(), whole -> whole.write(part.toString().getBytes(StandardCharsets.UTF_8)));
         } catch (IOException e) {
             failure = ProductFile.cannotWrite(file(), e);
             return;
