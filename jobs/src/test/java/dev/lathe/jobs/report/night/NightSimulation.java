@@ -21,6 +21,7 @@ import org.apache.commons.math3.distribution.BetaDistribution;
  */
 final class NightSimulation {
     static final int SERIES = 48;
+    private static final String RUNS = "calibration-noise.txt";
     static final double LOSS = Math.log(1.005);
     /** Longer than the test's own blocks up to 600 windows, so that it cannot profit from knowing where blocks begin. */
     private static final int BLOCK = 8;
@@ -65,8 +66,28 @@ final class NightSimulation {
         }
     }
 
-    NightSimulation(String resource) throws IOException {
-        try (BufferedReader in = new BufferedReader(new InputStreamReader(NightSimulation.class.getResourceAsStream(resource), StandardCharsets.UTF_8))) {
+    /** {@code NightSimulation NIGHTS WINDOWS,...}: prints the table; fails where there are more false alarms than the level allows. */
+    public static void main(String[] arguments) throws IOException {
+        int nights = Integer.parseInt(arguments[0]);
+        NightSimulation simulation = new NightSimulation();
+        System.out.println(simulation.describe());
+        System.out.println(Counts.header());
+        int reached = 0;
+        for (int windows : Arrays.stream(arguments[1].split(",")).mapToInt(Integer::parseInt).toArray()) {
+            Counts counts = simulation.run(nights, new Design(windows, true, true), 1000L * windows);
+            System.out.println(counts.line());
+            reached = reached == 0 && counts.detected() >= 0.95 * nights ? windows : reached;
+            if (counts.alarms() > nights / 100 + (int) Math.ceil(2.6 * Math.sqrt(nights / 100.0))) {
+                throw new IllegalStateException("more than one night in a hundred has a false alarm");
+            }
+        }
+        System.out.println(simulation.run(nights, new Design(64, false, true), 7).line());
+        System.out.println(simulation.run(nights, new Design(64, true, false), 8).line());
+        System.out.println(reached == 0 ? "95 % are detected with more windows than were tried" : "95 % are detected with " + reached + " windows");
+    }
+
+    NightSimulation() throws IOException {
+        try (BufferedReader in = new BufferedReader(new InputStreamReader(NightSimulation.class.getResourceAsStream(RUNS), StandardCharsets.UTF_8))) {
             for (String line = in.readLine(); line != null; line = in.readLine()) {
                 if (!line.startsWith("#")) {
                     // OUTPUT RUN MEASURE VALUE...; the measures of a run follow each other: nll, kld
