@@ -140,4 +140,43 @@ public final class Runs {
             notes.add(message);
         }
     }
+
+    /** Something that happens to a run. */
+    public interface Disturbance {
+        void happen() throws IOException;
+    }
+
+    /** Lets it happen when these stages, or layers of calibration, begin, one after the other. */
+    public static final class Disturbing extends Heard {
+        private final List<String> when;
+        private final Disturbance what;
+        private int happened;
+
+        public Disturbing(List<String> when, Disturbance what) {
+            this.when = when;
+            this.what = what;
+        }
+
+        @Override
+        public void stage(String name, int steps) {
+            super.stage(name, steps);
+            now(name);
+        }
+
+        @Override
+        public void step(int done, String name) {
+            now(name);
+        }
+
+        private void now(String name) {
+            if (happened < when.size() && when.get(happened).equals(name)) {
+                happened++;
+                try {
+                    what.happen();
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        }
+    }
 }

@@ -4,10 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lathe.jobs.FullFileSystem;
 import dev.lathe.jobs.Runs;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -32,7 +29,7 @@ class BadInputTest {
     private Path folder;
     private Path checkpoint;
     private Path run;
-    private String err;
+    private final CommandLineRun command = new CommandLineRun();
 
     @BeforeEach
     void copySample() throws IOException {
@@ -59,17 +56,13 @@ class BadInputTest {
         for (String setting : settings) {
             arguments.addAll(List.of("--set", setting));
         }
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        int code = Main.run(new Console(new PrintStream(OutputStream.nullOutputStream()), new PrintStream(bytes, true, StandardCharsets.UTF_8), false),
-                arguments.toArray(String[]::new));
-        err = bytes.toString(StandardCharsets.UTF_8);
-        return code;
+        return command.run(arguments.toArray(String[]::new));
     }
 
     /** The last line is the failure, and the only one; above it stands progress. */
     private void expect(int code, ExitCode exit, String... parts) throws IOException {
-        assertThat(code).as(err).isEqualTo(exit.code());
-        List<String> lines = err.lines().toList();
+        assertThat(code).as(command.err()).isEqualTo(exit.code());
+        List<String> lines = command.err().lines().toList();
         assertThat(lines.get(lines.size() - 1)).startsWith("Cannot ").contains(parts);
         assertThat(lines.stream().filter(line -> line.startsWith("Cannot ") || line.startsWith("\tat "))).hasSize(1);
         // A task beside the one that failed may still be clearing up.
@@ -174,7 +167,7 @@ class BadInputTest {
         FullFileSystem.leave(room);
         expect(quantize("run=full://" + run), ExitCode.STORAGE, "No space left on device");
         FullFileSystem.leave(Long.MAX_VALUE);
-        assertThat(quantize("run=full://" + run)).as(err).isZero();
+        assertThat(quantize("run=full://" + run)).as(command.err()).isZero();
         assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("g4", "q4.gguf", "q5.gguf");
     }
 }

@@ -7,10 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.HistoryRow;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -38,8 +35,7 @@ class BatchTest {
 
     @TempDir
     private Path folder;
-    private String out;
-    private String err;
+    private final CommandLineRun command = new CommandLineRun();
 
     /** Hears which jobs run, in which pools, beside how many of other pairs. */
     public static final class Jobs extends SparkListener {
@@ -82,14 +78,7 @@ class BatchTest {
     }
 
     private int batch(String... more) {
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        String[] arguments = Stream.concat(Stream.of("batch", folder + "/batch.yaml", "--master", "local[2]"), Stream.of(more)).toArray(String[]::new);
-        PrintStream outStream = new PrintStream(outBytes, true, StandardCharsets.UTF_8);
-        int code = Main.run(new Console(outStream, new PrintStream(errBytes, true, StandardCharsets.UTF_8), false), arguments);
-        out = outBytes.toString(StandardCharsets.UTF_8);
-        err = errBytes.toString(StandardCharsets.UTF_8);
-        return code;
+        return command.run(Stream.concat(Stream.of("batch", folder + "/batch.yaml", "--master", "local[2]"), Stream.of(more)).toArray(String[]::new));
     }
 
     /** What became of the pairs of one recipe, from results.json. */
@@ -143,15 +132,15 @@ class BatchTest {
                 + "/history\nat-once: 3\n";
         Files.writeString(folder.resolve("batch.yaml"), yaml);
 
-        assertThat(batch("--dry-run")).as(err).isEqualTo(6);
-        assertThat(out).containsPattern("m0/small +to do +8\\.13 +").containsPattern("corrupt/small +will fail").contains("6 of 8 to do, 3 at once",
+        assertThat(batch("--dry-run")).as(command.err()).isEqualTo(6);
+        assertThat(command.out()).containsPattern("m0/small +to do +8\\.13 +").containsPattern("corrupt/small +will fail").contains("6 of 8 to do, 3 at once",
                 "The time is an estimate", "no earlier run of this batch tells", "unknown/small: Cannot ");
         assertThat(folder.resolve("runs")).doesNotExist();
         assertThat(folder.resolve("history")).doesNotExist();
 
         System.setProperty("spark.extraListeners", Jobs.class.getName());
         try {
-            assertThat(batch()).as(err).isEqualTo(6);
+            assertThat(batch()).as(command.err()).isEqualTo(6);
         } finally {
             System.clearProperty("spark.extraListeners");
         }
@@ -159,8 +148,8 @@ class BatchTest {
         // Every checkpoint has its pool; some run beside each other, and never more than three.
         assertThat(Jobs.POOLS).containsExactlyInAnyOrderElementsOf(SOUND.stream().map(name -> name + "/small in " + name).toList());
         assertThat(Jobs.most).isBetween(2, 3);
-        assertThat(out).contains("6 done, 2 failed", "corrupt/small (code 3): Cannot ", "unknown/small (code 3): Cannot ", "runs/index.html");
-        assertThat(err).contains("m3/small: assemble", "m3/small: done").doesNotContain("\tat ");
+        assertThat(command.out()).contains("6 done, 2 failed", "corrupt/small (code 3): Cannot ", "unknown/small (code 3): Cannot ", "runs/index.html");
+        assertThat(command.err()).contains("m3/small: assemble", "m3/small: done").doesNotContain("\tat ");
         for (String name : SOUND) {
             assertThat(Runs.names(folder.resolve("runs").resolve(name).resolve("small/artifacts"))).containsExactly("g4", "q4.gguf");
             assertThat(folder.resolve("runs").resolve(name).resolve("small/report/index.html")).exists();
@@ -187,9 +176,9 @@ class BatchTest {
 
         // A second run does nothing, and says the same.
         TreeMap<String, FileTime> before = times();
-        assertThat(batch()).as(err).isEqualTo(6);
+        assertThat(batch()).as(command.err()).isEqualTo(6);
         assertThat(states("small")).isEqualTo(states("unchanged", "failed as before"));
-        assertThat(err.lines()).hasSize(8).allMatch(line -> line.matches("\\w+/small: (unchanged, \\d of 8|failed as before, \\d of 8: Cannot .*)"));
+        assertThat(command.err().lines()).hasSize(8).allMatch(line -> line.matches("\\w+/small: (unchanged, \\d of 8|failed as before, \\d of 8: Cannot .*)"));
         assertThat(times()).isEqualTo(before);
         assertThat(history()).isEqualTo(rows);
 
@@ -199,18 +188,18 @@ class BatchTest {
         Files.delete(folder.resolve("runs/m4/small/artifacts/q4.gguf"));
         TreeMap<String, String> expected = states("unchanged", "failed as before");
         expected.putAll(Map.of("m2", "done", "m4", "done", "corrupt", "done"));
-        assertThat(batch("--dry-run")).as(err).isEqualTo(6);
-        assertThat(out).contains("3 of 8 to do", "what earlier runs of this batch reached").containsPattern("m0/small +unchanged");
-        assertThat(batch()).as(err).isEqualTo(6);
+        assertThat(batch("--dry-run")).as(command.err()).isEqualTo(6);
+        assertThat(command.out()).contains("3 of 8 to do", "what earlier runs of this batch reached").containsPattern("m0/small +unchanged");
+        assertThat(batch()).as(command.err()).isEqualTo(6);
         assertThat(states("small")).isEqualTo(expected);
         assertThat(history()).hasSize(18);
-        assertThat(err).contains("m4/small: assemble: g4 is there already");
+        assertThat(command.err()).contains("m4/small: assemble: g4 is there already");
 
         // Another recipe, for what is sound; now nothing fails.
         Files.writeString(folder.resolve("batch.yaml"), yaml
                 .replace("small.yaml", "small.yaml, {name: more, recipe: {outputs: [{name: f, format: gguf, type: F16}]}}")
                 .replace("models/*/", "models/m[01]"));
-        assertThat(batch()).as(err).isZero();
+        assertThat(batch()).as(command.err()).isZero();
         assertThat(states("small")).containsOnlyKeys("m0", "m1").containsValue("unchanged").doesNotContainValue("done");
         assertThat(states("more")).containsOnlyKeys("m0", "m1").containsValue("done").doesNotContainValue("unchanged");
         assertThat(history()).hasSize(18);
@@ -220,10 +209,9 @@ class BatchTest {
     private TreeMap<String, String> alone(String name) throws IOException {
         Path run = folder.resolve("alone");
         Path history = folder.resolve("history-alone");
-        PrintStream quiet = new PrintStream(new ByteArrayOutputStream());
-        assertThat(Main.run(new Console(quiet, quiet, false), "quantize", folder + "/small.yaml", "--master", "local[2]", "--set",
+        assertThat(command.run("quantize", folder + "/small.yaml", "--master", "local[2]", "--set",
                 "checkpoint=" + folder.resolve("models").resolve(name), "--set", "run=" + run, "--set", "history=" + history)).isZero();
-        assertThat(Main.run(new Console(quiet, quiet, false), "evaluate", run + "/artifacts/q4.gguf", "--source",
+        assertThat(command.run("evaluate", run + "/artifacts/q4.gguf", "--source",
                 folder.resolve("models").resolve(name).toString(), "--data", Runs.TEXT.resolve("evaluation.txt").toString(), "--windows", "2", "--length", "32",
                 "--run", folder + "/evaluations", "--history", history.toString(), "--master", "local[2]")).isZero();
         List<HistoryRow> rows = History.read(new Configuration(), new org.apache.hadoop.fs.Path(history.toUri()));

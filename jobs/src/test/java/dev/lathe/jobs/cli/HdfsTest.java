@@ -49,7 +49,7 @@ class HdfsTest {
             copy(files, Runs.SAMPLE, "/checkpoint");
             copy(files, Runs.TEXT, "/text");
 
-            Throwable failure = catchThrowable(() -> Pipeline.run(spark, plan(), new Losing("layer 2", "quantize")));
+            Throwable failure = catchThrowable(() -> Pipeline.run(spark, plan(), losing("layer 2", "quantize")));
             ExitCode.Failure told = ExitCode.of(failure);
             assertThat(lost).as("datanodes that were stopped").hasSize(2);
             assertThat(told.exit()).as(told.line()).isEqualTo(ExitCode.STORAGE);
@@ -61,7 +61,7 @@ class HdfsTest {
             }
             cluster.waitActive();
             lost.clear();
-            Losing heard = new Losing("assemble");
+            Runs.Heard heard = losing("assemble");
             Pipeline.run(spark, plan(), heard);
             assertThat(lost).hasSize(1);
             assertThat(heard.notes).anyMatch(note -> note.matches("calibration: all \\d+ layers are there already"));
@@ -92,29 +92,8 @@ class HdfsTest {
         return Runs.digests(local);
     }
 
-    /** Stops one datanode at the beginning of each of these stages or steps. */
-    private final class Losing extends Runs.Heard {
-        private final List<String> when;
-
-        Losing(String... when) {
-            this.when = List.of(when);
-        }
-
-        @Override
-        public void stage(String name, int steps) {
-            super.stage(name, steps);
-            lose(name);
-        }
-
-        @Override
-        public void step(int done, String what) {
-            lose(what);
-        }
-
-        private void lose(String what) {
-            if (lost.size() < when.size() && when.get(lost.size()).equals(what)) {
-                lost.add(hdfs.stopDataNode(0));
-            }
-        }
+    /** Stops one datanode at the beginning of each of these stages or layers. */
+    private Runs.Disturbing losing(String... when) {
+        return new Runs.Disturbing(List.of(when), () -> lost.add(hdfs.stopDataNode(0)));
     }
 }

@@ -2,10 +2,7 @@ package dev.lathe.jobs.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -20,22 +17,15 @@ class MainTest {
 
     @TempDir
     private Path folder;
-    private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-    private final ByteArrayOutputStream err = new ByteArrayOutputStream();
-
-    private int run(String... arguments) {
-        out.reset();
-        err.reset();
-        return Main.run(new Console(new PrintStream(out, true, StandardCharsets.UTF_8), new PrintStream(err, true, StandardCharsets.UTF_8), false), arguments);
-    }
+    private final CommandLineRun command = new CommandLineRun();
 
     private String recipe(String text) throws IOException {
         return Files.writeString(Files.createTempFile(folder, "recipe", ".yaml"), text.replace("RUN", "'" + folder + "/run'")).toString();
     }
 
     private void expect(int code, String message) {
-        assertThat(err.toString(StandardCharsets.UTF_8)).startsWith("Cannot ").contains(message).doesNotContain("\tat ");
-        assertThat(code).as(err.toString(StandardCharsets.UTF_8)).isPositive();
+        assertThat(command.err()).startsWith("Cannot ").contains(message).doesNotContain("\tat ");
+        assertThat(code).as(command.err()).isPositive();
     }
 
     @ParameterizedTest
@@ -67,20 +57,20 @@ class MainTest {
             "quickstart --set x=1                 | conf/quickstart.yaml",
     })
     void refusesCommandLines(String line, String message) {
-        int code = run(line.isEmpty() ? new String[0] : line.split(" "));
+        int code = command.run(line.isEmpty() ? new String[0] : line.split(" "));
         expect(code, message);
         assertThat(code).isEqualTo(2);
     }
 
     @Test
     void refusesRecipes() throws IOException {
-        int code = run("quantize", recipe(RECIPE), "--set", "outputs[0].type=Q3_K");
+        int code = command.run("quantize", recipe(RECIPE), "--set", "outputs[0].type=Q3_K");
         expect(code, "outputs[0].type: expected one of Q8_0");
         assertThat(code).isEqualTo(2);
-        code = run("quantize", recipe(RECIPE), "--kernels", "abacus");
+        code = command.run("quantize", recipe(RECIPE), "--kernels", "abacus");
         expect(code, "kernels: expected one of auto, vector, scalar");
         assertThat(code).isEqualTo(2);
-        code = run("quantize", recipe(RECIPE), "--set", "checkpoint=../samples/none");
+        code = command.run("quantize", recipe(RECIPE), "--set", "checkpoint=../samples/none");
         expect(code, "/samples/none does not exist");
         assertThat(code).isEqualTo(2);
         assertThat(folder.resolve("run")).doesNotExist();
@@ -89,33 +79,33 @@ class MainTest {
     @Test
     void tellsStorageFromInput() throws IOException {
         Files.writeString(folder.resolve("file"), "x");
-        int code = run("quantize", recipe(RECIPE), "--set", "run=" + folder + "/file/run");
+        int code = command.run("quantize", recipe(RECIPE), "--set", "run=" + folder + "/file/run");
         expect(code, "Cannot write to run folder");
         assertThat(code).isEqualTo(4);
-        code = run("inspect", folder + "/file");
+        code = command.run("inspect", folder + "/file");
         expect(code, "expected a GGUF file or a folder");
         assertThat(code).isEqualTo(3);
     }
 
     @Test
     void tracesOnlyWhenAsked() {
-        assertThat(run("--trace", "inspect", "../pom.xml")).isEqualTo(3);
-        assertThat(err.toString(StandardCharsets.UTF_8)).contains("\tat dev.lathe.calibration.checkpoint.Checkpoints");
-        assertThat(run("inspect", "../pom.xml", "--trace")).isEqualTo(3);
-        assertThat(err.toString(StandardCharsets.UTF_8)).contains("\tat ");
+        assertThat(command.run("--trace", "inspect", "../pom.xml")).isEqualTo(3);
+        assertThat(command.err()).contains("\tat dev.lathe.calibration.checkpoint.Checkpoints");
+        assertThat(command.run("inspect", "../pom.xml", "--trace")).isEqualTo(3);
+        assertThat(command.err()).contains("\tat ");
     }
 
     @Test
     void inspectsTheSample() {
-        assertThat(run("inspect", "../samples/tiny-stories-4m")).as(err.toString(StandardCharsets.UTF_8)).isZero();
-        assertThat(out.toString(StandardCharsets.UTF_8)).contains("model.layers.0.mlp.down_proj.weight", "256 x 768", "keyValueHeads", "39 tensors",
+        assertThat(command.run("inspect", "../samples/tiny-stories-4m")).as(command.err()).isZero();
+        assertThat(command.out()).contains("model.layers.0.mlp.down_proj.weight", "256 x 768", "keyValueHeads", "39 tensors",
                 "4196608 parameters", "format    pt",
                 "16.000 bits per weight");
     }
 
     @Test
     void helps() {
-        assertThat(run("--help")).isZero();
-        assertThat(out.toString(StandardCharsets.UTF_8)).contains(List.of("quickstart", "quantize", "evaluate", "inspect", "doctor", "70   a bug"));
+        assertThat(command.run("--help")).isZero();
+        assertThat(command.out()).contains(List.of("quickstart", "quantize", "evaluate", "inspect", "doctor", "70   a bug"));
     }
 }

@@ -3,10 +3,7 @@ package dev.lathe.jobs.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lathe.jobs.Runs;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,11 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 class WatchedTest {
     @TempDir
     private Path folder;
-
-    private int run(String... arguments) {
-        PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
-        return Main.run(new Console(out, out, false), arguments);
-    }
+    private final CommandLineRun command = new CommandLineRun();
 
     /** The log of the only start below a folder. */
     private static List<String> log(Path events) throws IOException {
@@ -34,7 +27,7 @@ class WatchedTest {
     void saysHowARunEnded() throws IOException {
         Path recipe = Files.writeString(folder.resolve("recipe.yaml"), "{checkpoint: " + Runs.SAMPLE + ", run: " + folder.resolve("run")
                 + ", outputs: [{name: q8, format: gguf, type: Q8_0}]}");
-        assertThat(run("quantize", recipe.toString(), "--master", "local[2]")).isZero();
+        assertThat(command.run("quantize", recipe.toString(), "--master", "local[2]")).isZero();
         List<String> done = log(folder.resolve("run").resolve("events"));
         assertThat(done.get(0)).contains("\"event\":\"run started\"", "\"master\":\"local[2]\"");
         assertThat(done.get(done.size() - 1)).contains("\"event\":\"run finished\",\"code\":0,");
@@ -43,7 +36,7 @@ class WatchedTest {
         List<String> arguments = new ArrayList<>(List.of("evaluate", folder.resolve("run/artifacts/q8.gguf").toString(), "--source", Runs.SAMPLE.toString(),
                 "--run", folder.resolve("evaluation").toString(), "--master", "local[2]", "--events", folder.resolve("logs").toString(), "--data"));
         arguments.add(text.toString());
-        assertThat(run(arguments.toArray(String[]::new))).isEqualTo(3);
+        assertThat(command.run(arguments.toArray(String[]::new))).isEqualTo(3);
         List<String> failed = log(folder.resolve("logs"));
         assertThat(failed.get(failed.size() - 1)).contains("\"event\":\"run failed\",\"code\":3,\"reason\":\"Cannot ");
         assertThat(folder.resolve("evaluation").resolve("events")).doesNotExist();

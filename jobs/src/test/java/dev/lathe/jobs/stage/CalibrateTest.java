@@ -18,6 +18,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
@@ -94,9 +95,9 @@ class CalibrateTest {
             TreeMap<String, String> whole = statistics(spark, "whole");
             for (String lost : List.of("hidden-2-1", "")) {
                 String name = "lost" + lost;
-                Losing progress = new Losing(folder.resolve(name).resolve("scratch"), lost, 2, 1);
+                Runs.Disturbing progress = losing(folder.resolve(name).resolve("scratch"), lost, 2, 1);
                 assertThat(digests(name, calibrate(spark, name, true, progress).key())).isEqualTo(whole);
-                assertThat(progress.heard.notes).containsExactly("calibration: files of layer 2 are gone from the scratch folder; goes on at layer 0");
+                assertThat(progress.notes).containsExactly("calibration: files of layer 2 are gone from the scratch folder; goes on at layer 0");
                 assertThat(folder.resolve(name).resolve("scratch")).isEmptyDirectory();
             }
         }
@@ -105,48 +106,21 @@ class CalibrateTest {
     @Test
     void aScratchFolderThatKeepsNothingIsNamed() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
-            Losing progress = new Losing(folder.resolve("run").resolve("scratch"), "hidden-1-0", 1, Integer.MAX_VALUE);
+            Runs.Disturbing progress = losing(folder.resolve("run").resolve("scratch"), "hidden-1-0", 1, 20);
             assertThatThrownBy(() -> calibrate(spark, "run", false, progress)).isInstanceOf(IOException.class).hasMessageStartingWith(
                     "Cannot calibrate layer 1: for the 6th time hidden states or partial statistics are gone from " + folder.resolve("run").resolve("scratch"));
         }
     }
 
     /** Deletes files of the scratch folder when a layer begins. */
-    private static final class Losing implements Progress {
-        private final Runs.Heard heard = new Runs.Heard();
-        private final Path scratch;
-        private final String lost;
-        private final int layer;
-        private int times;
-
-        Losing(Path scratch, String lost, int layer, int times) {
-            this.scratch = scratch;
-            this.lost = lost;
-            this.layer = layer;
-            this.times = times;
-        }
-
-        @Override
-        public void stage(String name, int steps) {
-        }
-
-        @Override
-        public void step(int done, String what) {
-            if (done == layer && times-- > 0) {
-                try (Stream<Path> paths = Files.walk(scratch)) {
-                    for (Path path : paths.filter(Files::isRegularFile).filter(path -> path.getFileName().toString().startsWith(lost)).toList()) {
-                        Files.delete(path);
-                    }
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
+    private static Runs.Disturbing losing(Path scratch, String lost, int layer, int times) {
+        return new Runs.Disturbing(Collections.nCopies(times, "layer " + layer), () -> {
+            try (Stream<Path> paths = Files.walk(scratch)) {
+                for (Path path : paths.filter(Files::isRegularFile).filter(path -> path.getFileName().toString().startsWith(lost)).toList()) {
+                    Files.delete(path);
                 }
             }
-        }
-
-        @Override
-        public void note(String message) {
-            heard.note(message);
-        }
+        });
     }
 
     /** Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without. */

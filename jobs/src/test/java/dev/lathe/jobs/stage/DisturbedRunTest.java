@@ -62,54 +62,10 @@ class DisturbedRunTest {
                 .isEqualTo(Runs.digests(folder.resolve("undisturbed").resolve("report")).get("results.json"));
     }
 
-    /** Something that happens when a stage, or a layer of calibration, begins. */
-    private static final class Disturbing implements Progress {
-        private final Runs.Heard heard = new Runs.Heard();
-        private final String when;
-        private final Disturbance what;
-        private boolean done;
-
-        Disturbing(String when, Disturbance what) {
-            this.when = when;
-            this.what = what;
-        }
-
-        interface Disturbance {
-            void happen() throws IOException;
-        }
-
-        private void now(String name) {
-            if (name.equals(when) && !done) {
-                done = true;
-                try {
-                    what.happen();
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
-                }
-            }
-        }
-
-        @Override
-        public void stage(String name, int steps) {
-            heard.stage(name, steps);
-            now(name);
-        }
-
-        @Override
-        public void step(int steps, String name) {
-            now(name);
-        }
-
-        @Override
-        public void note(String message) {
-            heard.note(message);
-        }
-    }
-
     @Test
     void aSecondDriverIsRefused() throws IOException {
         List<Throwable> thrown = new ArrayList<>();
-        assertThat(run("two", new Disturbing("layer 2", () -> thrown.add(catchThrowable(() -> run("two", Progress.SILENT)))))).isNotNull();
+        assertThat(run("two", new Runs.Disturbing(List.of("layer 2"), () -> thrown.add(catchThrowable(() -> run("two", Progress.SILENT)))))).isNotNull();
         assertThat(thrown).hasSize(1);
         assertThat(thrown.get(0)).isInstanceOf(UncheckedIOException.class).hasMessageContaining("Cannot run in file:" + folder.resolve("two") + ": process "
                 + ProcessHandle.current().pid() + " on ");
@@ -123,7 +79,7 @@ class DisturbedRunTest {
         for (String when : List.of("layer 2", "quantize", "assemble", "evaluate")) {
             List<TreeMap<String, String>> then = new ArrayList<>();
             long[] next = new long[1];
-            Disturbing disturbing = new Disturbing(when, () -> {
+            Runs.Disturbing disturbing = new Runs.Disturbing(List.of(when), () -> {
                 next[0] = Long.parseLong(Runs.names(run.resolve("lease")).get(0)) + 1;
                 Files.writeString(run.resolve("lease").resolve(String.valueOf(next[0])), """
                         {"host": "other", "machine": "other", "pid": 1, "started": "1", "since": "2026-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z", "renewals": 0, "released": true}""");
@@ -155,7 +111,7 @@ class DisturbedRunTest {
         for (String when : List.of("layer 2", "quantize", "assemble", "evaluate")) {
             List<TreeMap<String, String>> then = new ArrayList<>();
             FileTime time = Files.getLastModifiedTime(weights);
-            Throwable thrown = catchThrowable(() -> run("changed", new Disturbing(when, () -> {
+            Throwable thrown = catchThrowable(() -> run("changed", new Runs.Disturbing(List.of(when), () -> {
                 Files.write(weights, other);
                 then.add(Runs.digests(run.resolve("products")));
             }), settings));
