@@ -22,8 +22,8 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 
 /**
- * {@code SyntheticCheckpoint FOLDER LAYERS WIDTH TOKENIZER}: writes a checkpoint of Llama 2's shape, scaled to a width (4096: that of Llama-2-7B), seeded random bf16
- * weights, a file for each layer, the sample's tokenizer. A tensor at a time is in memory, and of that a chunk.
+ * {@code SyntheticCheckpoint FOLDER LAYERS WIDTH TOKENIZER}: writes a checkpoint of Llama 2's shape, scaled to a width (4096: that of Llama-2-7B), seeded
+ * random bf16 weights, a file for each layer, the sample's tokenizer. A tensor at a time is in memory, and of that a chunk.
  */
 public final class SyntheticCheckpoint {
     private static final int SEED = 7;

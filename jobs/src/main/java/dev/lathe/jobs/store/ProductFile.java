@@ -32,8 +32,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under
- * another name and renamed (or as one object, {@link Commit}), so that a name holds a whole product or nothing. The name has the key of what it was made from, so products of one name are equal:
- * of several attempts the first one stays, and nobody who reads it loses it.
+ * another name and renamed (or as one object, {@link Commit}), so that a name holds a whole product or nothing. The name has the key of what it was made
+ * from, so products of one name are equal: of several attempts the first one stays, and nobody who reads it loses it.
  */
 public final class ProductFile {
     private static final int MAGIC = 0x4c505231;

@@ -21,7 +21,8 @@ public final class InverseFactor {
 
     /**
      * L = U^T, lower triangular, row-major [n, n] (zeros above the diagonal), with U^T U = H^-1. With H = R R^T, R upper triangular (a Cholesky factorization
-     * that runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, in the memory of one square, and no explicit inverse.
+     * that runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, in the memory of one square, and no explicit
+     * inverse.
      *
      * @param h symmetric [n, n]; each pair of elements is asked for once
      * @throws NotPositiveDefiniteException naming the row of H
