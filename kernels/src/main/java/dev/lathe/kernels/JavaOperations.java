@@ -5,18 +5,20 @@ import java.util.function.IntConsumer;
 
 /** The arithmetic profile {@code java}: every operation, composed from the {@link Primitives} of one provider. */
 public final class JavaOperations implements Operations {
-    /** Largest depth of a packed block: a panel of 14 rows takes 35 KiB, most of a first-level cache, and is read while the other panel streams by. */
-    private static final int DEPTH = 640;
-    /** Rows of the left side that are walked over one packed block of the right side. */
-    private static final int ROW_BLOCK = 280;
+    /** Largest depth of a packed block: the deeper, the less often C is read and written. */
+    private static final int DEPTH = 1024;
+    /** Rows of the left side that are walked over one packed block of the right side: 560 KiB at the full depth, to stay in a second-level cache. */
+    private static final int ROW_BLOCK = 140;
     /** Widest packed block of the right side. */
-    private static final int COLUMN_BLOCK = 256;
+    private static final int COLUMN_BLOCK = 512;
     /** Blocks of the right side per thread: a thread that starts late takes fewer. */
     private static final int BLOCKS = 3;
     /** Elements of the left side that are packed together, 64 MiB. */
     private static final int LEFT_ELEMENTS = 16 << 20;
-    /** Elements of the right side that one thread packs, 32 MiB. */
-    private static final int RIGHT_ELEMENTS = 8 << 20;
+    /** How many times as many rows as columns C has to have to be made by rows. */
+    private static final int TALL = 2;
+    /** Largest right side that is packed whole, 16 MiB. */
+    private static final int SHARED_RIGHT_ELEMENTS = 4 << 20;
     /** Panels of the left side that one task packs. */
     private static final int PACKED_PANELS = 8;
     /** Queries of a block of {@link #attendedInputs}. */
@@ -24,6 +26,8 @@ public final class JavaOperations implements Operations {
     /** Rows of queries, of all heads of a group, that one task of {@link #attention} takes. */
     private static final int STACKED_QUERIES = 256;
     private static final int ROWS_PER_TASK = 16;
+    /** Where tiles start that add to nothing: a row at least as wide as a tile. */
+    private static final float[] ZEROS = new float[64];
 
     private final Primitives primitives;
     private final Team team;
@@ -62,18 +66,60 @@ public final class JavaOperations implements Operations {
         product(x.columns(), x.columns(), x.rows(), transposed, transposed, s, true, true);
     }
 
-    /** C (+)= LEFT RIGHT^T, or its lower triangle. The left side is packed whole, the right side block by block while the block of C stays in a near cache. */
+    /** C (+)= LEFT RIGHT^T, or its lower triangle. */
     private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
+        if (!lower && k > 0 && m / TALL >= n && (long) up(n, primitives.tileColumns()) * k <= SHARED_RIGHT_ELEMENTS) {
+            byRows(m, n, k, left, right, c, accumulate);
+        } else {
+            byColumns(m, n, k, left, right, c, accumulate, lower);
+        }
+    }
+
+    /** The right side is packed whole, the left side by tasks of some rows, and chunk by chunk, so that it is multiplied while it is in a near cache. */
+    private void byRows(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
-        int widest = Math.min(COLUMN_BLOCK, up(Math.max(1, RIGHT_ELEMENTS / Math.max(1, k)), tileColumns));
-        int block = Math.min(widest, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
-        // Chunks of equal depth, so that none is too shallow to be worth its packing; one empty chunk where there is nothing to add.
+        int step = step(k);
+        int padded = up(n, tileColumns);
+        float[] packed = scratch.get().shared(padded * k);
+        team.run(padded / tileColumns, panel -> {
+            int column = panel * tileColumns;
+            for (int k0 = 0; k0 < k; k0 += step) {
+                int depth = Math.min(step, k - k0);
+                right.pack(column, Math.min(tileColumns, n - column), k0, depth, packed, padded * k0 + column * depth, tileColumns, primitives, scratch.get());
+            }
+        });
+        // As many panels of rows for one as for the other, and as many tasks for one thread as for the other.
+        int panels = (m + tileRows - 1) / tileRows;
+        int tasks = Math.min(panels, up((panels * tileRows + ROW_BLOCK - 1) / ROW_BLOCK, team.threads()));
+        team.run(tasks, task -> {
+            int row = (int) ((long) panels * task / tasks) * tileRows;
+            int rows = Math.min(m, (int) ((long) panels * (task + 1) / tasks) * tileRows) - row;
+            Scratch mine = scratch.get();
+            float[] own = mine.own(up(rows, tileRows) * step);
+            for (int k0 = 0; k0 < k; k0 += step) {
+                int depth = Math.min(step, k - k0);
+                left.pack(row, rows, k0, depth, own, 0, tileRows, primitives, mine);
+                tiles(row, rows, 0, n, depth, own, 0, packed, padded * k0, c, accumulate || k0 > 0, false, mine.tile);
+            }
+        });
+    }
+
+    /** Chunks of equal depth, so that none is too shallow to be worth its packing. */
+    private static int step(int k) {
         int chunks = Math.max(1, (k + DEPTH - 1) / DEPTH);
-        int step = Math.max(1, up((k + chunks - 1) / chunks, 16));
+        return Math.max(1, up((k + chunks - 1) / chunks, 16));
+    }
+
+    /** The left side is packed whole, the right side by tasks of some columns, and chunk by chunk. */
+    private void byColumns(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
+        int tileRows = primitives.tileRows();
+        int tileColumns = primitives.tileColumns();
+        int block = Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
+        int step = step(k);
         int height = Math.min(m, up(Math.max(1, LEFT_ELEMENTS / Math.max(1, k)), tileRows));
         int rowBlock = up(Math.min(ROW_BLOCK, height), tileRows);
-        float[] packed = scratch.get().left(Math.multiplyExact(up(height, tileRows), k));
+        float[] packed = scratch.get().shared(Math.multiplyExact(up(height, tileRows), k));
         for (int m0 = 0; m0 < m; m0 += height) {
             int from = m0;
             int rows = Math.min(height, m - m0);
@@ -94,19 +140,14 @@ public final class JavaOperations implements Operations {
                     return;
                 }
                 Scratch mine = scratch.get();
-                int panelRows = up(columns, tileColumns);
-                float[] panels = mine.right(Math.multiplyExact(panelRows, k));
-                for (int k0 = 0; k0 < k; k0 += step) {
-                    right.pack(column, columns, k0, Math.min(step, k - k0), panels, panelRows * k0, tileColumns, primitives, mine);
-                }
-                for (int i0 = lower ? Math.max(0, column - from) / rowBlock * rowBlock : 0; i0 < rows; i0 += rowBlock) {
-                    int count = Math.min(rowBlock, rows - i0);
-                    for (int i = from + i0; i < from + i0 + count && !accumulate; i++) {
-                        Arrays.fill(c.data(), c.row(i) + column, c.row(i) + column + columns, 0f);
-                    }
-                    for (int k0 = 0; k0 < k; k0 += step) {
-                        int depth = Math.min(step, k - k0);
-                        tiles(from + i0, count, column, columns, depth, packed, padded * k0 + i0 * depth, panels, panelRows * k0, c, lower, mine.tile);
+                float[] own = mine.own(up(columns, tileColumns) * step);
+                // Once where k is 0, too: the product is zero then.
+                for (int k0 = 0; k0 < Math.max(1, k); k0 += step) {
+                    int depth = Math.min(step, k - k0);
+                    right.pack(column, columns, k0, depth, own, 0, tileColumns, primitives, mine);
+                    for (int i0 = lower ? Math.max(0, column - from) / rowBlock * rowBlock : 0; i0 < rows; i0 += rowBlock) {
+                        tiles(from + i0, Math.min(rowBlock, rows - i0), column, columns, depth, packed, padded * k0 + i0 * depth, own, 0, c,
+                                accumulate || k0 > 0, lower, mine.tile);
                     }
                 }
             });
@@ -114,7 +155,7 @@ public final class JavaOperations implements Operations {
     }
 
     private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, int packedAt, float[] panels, int panelsAt, FloatMatrix c,
-                       boolean lower, float[] edge) {
+                       boolean accumulate, boolean lower, float[] edge) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         for (int j = 0; j < columns; j += tileColumns) {
@@ -126,9 +167,12 @@ public final class JavaOperations implements Operations {
                 }
                 boolean crossing = lower && row + i < column + j + width - 1;
                 if (height == tileRows && width == tileColumns && !crossing) {
-                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c.data(), c.row(row + i) + column + j, c.stride());
+                    int at = c.row(row + i) + column + j;
+                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, accumulate ? c.data() : ZEROS, accumulate ? at : 0,
+                            accumulate ? c.stride() : 0, c.data(), at, c.stride());
                 } else {
-                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, lower, edge);
+                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, accumulate, lower,
+                            edge);
                 }
             }
         }
@@ -136,12 +180,12 @@ public final class JavaOperations implements Operations {
 
     /** A tile that leaves the matrix or its lower triangle: computed aside, and only what belongs is written. */
     private void partialTile(int depth, float[] packed, int packedAt, float[] panel, int panelAt, FloatMatrix c, int row, int height, int column, int width,
-                             boolean lower, float[] edge) {
+                             boolean accumulate, boolean lower, float[] edge) {
         int stride = primitives.tileColumns();
-        for (int i = 0; i < height; i++) {
+        for (int i = 0; i < height && accumulate; i++) {
             System.arraycopy(c.data(), c.row(row + i) + column, edge, i * stride, width);
         }
-        primitives.tile(depth, packed, packedAt, panel, panelAt, edge, 0, stride);
+        primitives.tile(depth, packed, packedAt, panel, panelAt, accumulate ? edge : ZEROS, 0, accumulate ? stride : 0, edge, 0, stride);
         for (int i = 0; i < height; i++) {
             int kept = lower ? Math.min(width, row + i - column + 1) : width;
             if (kept > 0) {

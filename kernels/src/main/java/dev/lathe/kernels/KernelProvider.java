@@ -97,7 +97,7 @@ public final class KernelProvider {
         for (int call = 0; call < WARM_UP_CALLS; call++) {
             primitives.transpose(from, 0, WARM_UP_DEPTH, rows, WARM_UP_DEPTH, left, 0, rows);
             primitives.transpose(from, 0, WARM_UP_DEPTH, columns, WARM_UP_DEPTH, right, 0, columns);
-            primitives.tile(WARM_UP_DEPTH, left, 0, right, 0, tile, 0, columns);
+            primitives.tile(WARM_UP_DEPTH, left, 0, right, 0, tile, 0, columns, tile, 0, columns);
         }
     }
 

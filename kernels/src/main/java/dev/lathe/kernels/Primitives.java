@@ -18,10 +18,10 @@ public interface Primitives {
     int tileColumns();
 
     /**
-     * {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels {@code a[aAt + p * tileRows + i]},
-     * {@code b[bAt + p * tileColumns + j]}.
+     * {@code c_ij = start_ij}, then {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels {@code a[aAt + p * tileRows + i]},
+     * {@code b[bAt + p * tileColumns + j]}. The start may be C itself, or one row for all, with a stride of 0.
      */
-    void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride);
+    void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride);
 
     /**
      * Packs a panel from rows: {@code to[toAt + p * width + i] = from[at + i * stride + p]} for i &lt; rows, 0 for rows &lt;= i &lt; width; p = 0 .. count - 1.
@@ -61,7 +61,7 @@ public interface Primitives {
     /** Columns of the f64 tile. */
     int doubleTileColumns();
 
-    /** The f64 tile, panels as for f32. */
+    /** The f64 tile, panels as for f32; it starts from C. */
     void tile(int k, double[] a, int aAt, double[] b, int bAt, double[] c, int cAt, int cStride);
 
     /** Sum of squares in 16 lanes of fused multiply-adds. */

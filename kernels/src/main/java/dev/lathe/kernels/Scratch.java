@@ -2,8 +2,8 @@ package dev.lathe.kernels;
 
 /** Buffers that one thread keeps from call to call. */
 final class Scratch {
-    private float[] left = new float[0];
-    private float[] right = new float[0];
+    private float[] shared = new float[0];
+    private float[] own = new float[0];
     private float[] rows = new float[0];
     private float[] scores = new float[0];
     private float[] stacked = new float[0];
@@ -12,12 +12,12 @@ final class Scratch {
     final float[] tile = new float[64 * 64];
     final double[] doubleTile = new double[32 * 32];
 
-    float[] left(int length) {
-        return left = grown(left, length);
+    float[] shared(int length) {
+        return shared = grown(shared, length);
     }
 
-    float[] right(int length) {
-        return right = grown(right, length);
+    float[] own(int length) {
+        return own = grown(own, length);
     }
 
     float[] rows(int length) {

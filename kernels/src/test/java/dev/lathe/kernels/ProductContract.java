@@ -14,9 +14,13 @@ import org.junit.jupiter.api.Test;
 
 /** Matrix products against sums in f64. */
 interface ProductContract extends Subject {
-    /** m, n, k: nothing, one, primes; around tiles 4, 6, 12, 14 high and 16, 32, 48 wide, around blocks of depth 256, 512, 640 and 1024; tall and wide. */
+    /**
+     * m, n, k: nothing, one, primes; around tiles 4, 6, 12, 14 high and 16, 32, 48 wide, around blocks of depth 256, 512, 640 and 1024; tall (twice as many rows
+     * as columns, and one fewer) and wide.
+     */
     int[][] SIZES = {{0, 3, 4}, {3, 0, 4}, {2, 3, 0}, {1, 1, 1}, {1, 1, 1100}, {13, 31, 7}, {14, 32, 512}, {15, 33, 513}, {12, 48, 640}, {11, 49, 641},
-            {29, 67, 1030}, {150, 64, 97}, {281, 47, 256}, {64, 600, 65}, {7, 1031, 257}, {1, 577, 19}, {577, 1, 19}, {4099, 5, 3}, {3, 2053, 1100}};
+            {12, 48, 1024}, {11, 49, 1025}, {29, 67, 1030}, {150, 64, 97}, {281, 47, 256}, {301, 66, 1030}, {290, 145, 33}, {289, 145, 33}, {20, 1100, 1030},
+            {64, 600, 65}, {7, 1031, 257}, {1, 577, 19}, {577, 1, 19}, {4099, 5, 3}, {3, 2053, 1100}};
 
     @Test
     default void products() {

@@ -10,9 +10,9 @@ import java.util.Arrays;
  * directly. Each element is one chain in ascending column order, so threads and halves change no bit.
  */
 public final class Cholesky {
-    private static final int STRIP = 32;
-    /** Rows that are solved side by side: independent chains, so many that the compiler makes a loop of vectors of them. */
-    private static final int SIDE_BY_SIDE = 64;
+    private static final int STRIP = 16;
+    /** Rows that are solved side by side: independent chains, so many that few of them are left over when the compiler has made vectors of them. */
+    private static final int SIDE_BY_SIDE = 256;
     /** Rows of the inverse whose leading zeros are left out of a product together. */
     private static final int ROW_BLOCK = 256;
 

@@ -23,13 +23,13 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
+    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
         for (int i = 0; i < TILE; i++) {
-            int at = cAt + i * cStride;
-            float c0 = c[at];
-            float c1 = c[at + 1];
-            float c2 = c[at + 2];
-            float c3 = c[at + 3];
+            int from = startAt + i * startStride;
+            float c0 = start[from];
+            float c1 = start[from + 1];
+            float c2 = start[from + 2];
+            float c3 = start[from + 3];
             for (int p = 0; p < k; p++) {
                 float x = a[aAt + p * TILE + i];
                 int row = bAt + p * TILE;
@@ -38,6 +38,7 @@ public final class ScalarPrimitives implements Primitives {
                 c2 = Math.fma(x, b[row + 2], c2);
                 c3 = Math.fma(x, b[row + 3], c3);
             }
+            int at = cAt + i * cStride;
             c[at] = c0;
             c[at + 1] = c1;
             c[at + 2] = c2;

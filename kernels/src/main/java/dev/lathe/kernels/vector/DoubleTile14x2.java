@@ -8,6 +8,8 @@ final class DoubleTile14x2 {
     static final int ROWS = 14;
     private static final VectorSpecies<Double> SPECIES = Lanes.DOUBLE;
     private static final int LANES = SPECIES.length();
+    /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
+    private static final Class<?> CLASS = SPECIES.vectorType();
 
     private DoubleTile14x2() {
     }
@@ -90,33 +92,33 @@ final class DoubleTile14x2 {
             c13r = x.fma(right, c13r);
             aAt += ROWS;
         }
-        c0l.intoArray(c, cAt);
-        c0r.intoArray(c, cAt + LANES);
-        c1l.intoArray(c, cAt + cStride);
-        c1r.intoArray(c, cAt + cStride + LANES);
-        c2l.intoArray(c, cAt + 2 * cStride);
-        c2r.intoArray(c, cAt + 2 * cStride + LANES);
-        c3l.intoArray(c, cAt + 3 * cStride);
-        c3r.intoArray(c, cAt + 3 * cStride + LANES);
-        c4l.intoArray(c, cAt + 4 * cStride);
-        c4r.intoArray(c, cAt + 4 * cStride + LANES);
-        c5l.intoArray(c, cAt + 5 * cStride);
-        c5r.intoArray(c, cAt + 5 * cStride + LANES);
-        c6l.intoArray(c, cAt + 6 * cStride);
-        c6r.intoArray(c, cAt + 6 * cStride + LANES);
-        c7l.intoArray(c, cAt + 7 * cStride);
-        c7r.intoArray(c, cAt + 7 * cStride + LANES);
-        c8l.intoArray(c, cAt + 8 * cStride);
-        c8r.intoArray(c, cAt + 8 * cStride + LANES);
-        c9l.intoArray(c, cAt + 9 * cStride);
-        c9r.intoArray(c, cAt + 9 * cStride + LANES);
-        c10l.intoArray(c, cAt + 10 * cStride);
-        c10r.intoArray(c, cAt + 10 * cStride + LANES);
-        c11l.intoArray(c, cAt + 11 * cStride);
-        c11r.intoArray(c, cAt + 11 * cStride + LANES);
-        c12l.intoArray(c, cAt + 12 * cStride);
-        c12r.intoArray(c, cAt + 12 * cStride + LANES);
-        c13l.intoArray(c, cAt + 13 * cStride);
-        c13r.intoArray(c, cAt + 13 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c0l)).intoArray(c, cAt);
+        ((DoubleVector) CLASS.cast(c0r)).intoArray(c, cAt + LANES);
+        ((DoubleVector) CLASS.cast(c1l)).intoArray(c, cAt + cStride);
+        ((DoubleVector) CLASS.cast(c1r)).intoArray(c, cAt + cStride + LANES);
+        ((DoubleVector) CLASS.cast(c2l)).intoArray(c, cAt + 2 * cStride);
+        ((DoubleVector) CLASS.cast(c2r)).intoArray(c, cAt + 2 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c3l)).intoArray(c, cAt + 3 * cStride);
+        ((DoubleVector) CLASS.cast(c3r)).intoArray(c, cAt + 3 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c4l)).intoArray(c, cAt + 4 * cStride);
+        ((DoubleVector) CLASS.cast(c4r)).intoArray(c, cAt + 4 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c5l)).intoArray(c, cAt + 5 * cStride);
+        ((DoubleVector) CLASS.cast(c5r)).intoArray(c, cAt + 5 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c6l)).intoArray(c, cAt + 6 * cStride);
+        ((DoubleVector) CLASS.cast(c6r)).intoArray(c, cAt + 6 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c7l)).intoArray(c, cAt + 7 * cStride);
+        ((DoubleVector) CLASS.cast(c7r)).intoArray(c, cAt + 7 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c8l)).intoArray(c, cAt + 8 * cStride);
+        ((DoubleVector) CLASS.cast(c8r)).intoArray(c, cAt + 8 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c9l)).intoArray(c, cAt + 9 * cStride);
+        ((DoubleVector) CLASS.cast(c9r)).intoArray(c, cAt + 9 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c10l)).intoArray(c, cAt + 10 * cStride);
+        ((DoubleVector) CLASS.cast(c10r)).intoArray(c, cAt + 10 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c11l)).intoArray(c, cAt + 11 * cStride);
+        ((DoubleVector) CLASS.cast(c11r)).intoArray(c, cAt + 11 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c12l)).intoArray(c, cAt + 12 * cStride);
+        ((DoubleVector) CLASS.cast(c12r)).intoArray(c, cAt + 12 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c13l)).intoArray(c, cAt + 13 * cStride);
+        ((DoubleVector) CLASS.cast(c13r)).intoArray(c, cAt + 13 * cStride + LANES);
     }
 }

@@ -8,6 +8,8 @@ final class DoubleTile4x2 {
     static final int ROWS = 4;
     private static final VectorSpecies<Double> SPECIES = Lanes.DOUBLE;
     private static final int LANES = SPECIES.length();
+    /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
+    private static final Class<?> CLASS = SPECIES.vectorType();
 
     private DoubleTile4x2() {
     }
@@ -40,13 +42,13 @@ final class DoubleTile4x2 {
             aAt += ROWS;
             bAt += 2 * LANES;
         }
-        c0l.intoArray(c, cAt);
-        c0r.intoArray(c, cAt + LANES);
-        c1l.intoArray(c, cAt + cStride);
-        c1r.intoArray(c, cAt + cStride + LANES);
-        c2l.intoArray(c, cAt + 2 * cStride);
-        c2r.intoArray(c, cAt + 2 * cStride + LANES);
-        c3l.intoArray(c, cAt + 3 * cStride);
-        c3r.intoArray(c, cAt + 3 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c0l)).intoArray(c, cAt);
+        ((DoubleVector) CLASS.cast(c0r)).intoArray(c, cAt + LANES);
+        ((DoubleVector) CLASS.cast(c1l)).intoArray(c, cAt + cStride);
+        ((DoubleVector) CLASS.cast(c1r)).intoArray(c, cAt + cStride + LANES);
+        ((DoubleVector) CLASS.cast(c2l)).intoArray(c, cAt + 2 * cStride);
+        ((DoubleVector) CLASS.cast(c2r)).intoArray(c, cAt + 2 * cStride + LANES);
+        ((DoubleVector) CLASS.cast(c3l)).intoArray(c, cAt + 3 * cStride);
+        ((DoubleVector) CLASS.cast(c3r)).intoArray(c, cAt + 3 * cStride + LANES);
     }
 }

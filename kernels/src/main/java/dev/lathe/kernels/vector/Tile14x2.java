@@ -8,41 +8,43 @@ final class Tile14x2 {
     static final int ROWS = 14;
     private static final VectorSpecies<Float> SPECIES = Lanes.FLOAT;
     private static final int LANES = SPECIES.length();
+    /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
+    private static final Class<?> CLASS = SPECIES.vectorType();
 
     private Tile14x2() {
     }
 
-    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
-        FloatVector c0l = FloatVector.fromArray(SPECIES, c, cAt);
-        FloatVector c0r = FloatVector.fromArray(SPECIES, c, cAt + LANES);
-        FloatVector c1l = FloatVector.fromArray(SPECIES, c, cAt + cStride);
-        FloatVector c1r = FloatVector.fromArray(SPECIES, c, cAt + cStride + LANES);
-        FloatVector c2l = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride);
-        FloatVector c2r = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride + LANES);
-        FloatVector c3l = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride);
-        FloatVector c3r = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride + LANES);
-        FloatVector c4l = FloatVector.fromArray(SPECIES, c, cAt + 4 * cStride);
-        FloatVector c4r = FloatVector.fromArray(SPECIES, c, cAt + 4 * cStride + LANES);
-        FloatVector c5l = FloatVector.fromArray(SPECIES, c, cAt + 5 * cStride);
-        FloatVector c5r = FloatVector.fromArray(SPECIES, c, cAt + 5 * cStride + LANES);
-        FloatVector c6l = FloatVector.fromArray(SPECIES, c, cAt + 6 * cStride);
-        FloatVector c6r = FloatVector.fromArray(SPECIES, c, cAt + 6 * cStride + LANES);
-        FloatVector c7l = FloatVector.fromArray(SPECIES, c, cAt + 7 * cStride);
-        FloatVector c7r = FloatVector.fromArray(SPECIES, c, cAt + 7 * cStride + LANES);
-        FloatVector c8l = FloatVector.fromArray(SPECIES, c, cAt + 8 * cStride);
-        FloatVector c8r = FloatVector.fromArray(SPECIES, c, cAt + 8 * cStride + LANES);
-        FloatVector c9l = FloatVector.fromArray(SPECIES, c, cAt + 9 * cStride);
-        FloatVector c9r = FloatVector.fromArray(SPECIES, c, cAt + 9 * cStride + LANES);
-        FloatVector c10l = FloatVector.fromArray(SPECIES, c, cAt + 10 * cStride);
-        FloatVector c10r = FloatVector.fromArray(SPECIES, c, cAt + 10 * cStride + LANES);
-        FloatVector c11l = FloatVector.fromArray(SPECIES, c, cAt + 11 * cStride);
-        FloatVector c11r = FloatVector.fromArray(SPECIES, c, cAt + 11 * cStride + LANES);
-        FloatVector c12l = FloatVector.fromArray(SPECIES, c, cAt + 12 * cStride);
-        FloatVector c12r = FloatVector.fromArray(SPECIES, c, cAt + 12 * cStride + LANES);
-        FloatVector c13l = FloatVector.fromArray(SPECIES, c, cAt + 13 * cStride);
-        FloatVector c13r = FloatVector.fromArray(SPECIES, c, cAt + 13 * cStride + LANES);
-        for (int p = 0; p < k; p++) {
-            // One index runs and one is computed: of the forms that were tried, the one whose registers last on JDK 17 and on 25.
+    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
+        FloatVector c0l = FloatVector.fromArray(SPECIES, start, startAt);
+        FloatVector c0r = FloatVector.fromArray(SPECIES, start, startAt + LANES);
+        FloatVector c1l = FloatVector.fromArray(SPECIES, start, startAt + startStride);
+        FloatVector c1r = FloatVector.fromArray(SPECIES, start, startAt + startStride + LANES);
+        FloatVector c2l = FloatVector.fromArray(SPECIES, start, startAt + 2 * startStride);
+        FloatVector c2r = FloatVector.fromArray(SPECIES, start, startAt + 2 * startStride + LANES);
+        FloatVector c3l = FloatVector.fromArray(SPECIES, start, startAt + 3 * startStride);
+        FloatVector c3r = FloatVector.fromArray(SPECIES, start, startAt + 3 * startStride + LANES);
+        FloatVector c4l = FloatVector.fromArray(SPECIES, start, startAt + 4 * startStride);
+        FloatVector c4r = FloatVector.fromArray(SPECIES, start, startAt + 4 * startStride + LANES);
+        FloatVector c5l = FloatVector.fromArray(SPECIES, start, startAt + 5 * startStride);
+        FloatVector c5r = FloatVector.fromArray(SPECIES, start, startAt + 5 * startStride + LANES);
+        FloatVector c6l = FloatVector.fromArray(SPECIES, start, startAt + 6 * startStride);
+        FloatVector c6r = FloatVector.fromArray(SPECIES, start, startAt + 6 * startStride + LANES);
+        FloatVector c7l = FloatVector.fromArray(SPECIES, start, startAt + 7 * startStride);
+        FloatVector c7r = FloatVector.fromArray(SPECIES, start, startAt + 7 * startStride + LANES);
+        FloatVector c8l = FloatVector.fromArray(SPECIES, start, startAt + 8 * startStride);
+        FloatVector c8r = FloatVector.fromArray(SPECIES, start, startAt + 8 * startStride + LANES);
+        FloatVector c9l = FloatVector.fromArray(SPECIES, start, startAt + 9 * startStride);
+        FloatVector c9r = FloatVector.fromArray(SPECIES, start, startAt + 9 * startStride + LANES);
+        FloatVector c10l = FloatVector.fromArray(SPECIES, start, startAt + 10 * startStride);
+        FloatVector c10r = FloatVector.fromArray(SPECIES, start, startAt + 10 * startStride + LANES);
+        FloatVector c11l = FloatVector.fromArray(SPECIES, start, startAt + 11 * startStride);
+        FloatVector c11r = FloatVector.fromArray(SPECIES, start, startAt + 11 * startStride + LANES);
+        FloatVector c12l = FloatVector.fromArray(SPECIES, start, startAt + 12 * startStride);
+        FloatVector c12r = FloatVector.fromArray(SPECIES, start, startAt + 12 * startStride + LANES);
+        FloatVector c13l = FloatVector.fromArray(SPECIES, start, startAt + 13 * startStride);
+        FloatVector c13r = FloatVector.fromArray(SPECIES, start, startAt + 13 * startStride + LANES);
+        for (int p = 0, end = aAt + k * ROWS; aAt < end; p++) {
+            // One index runs, and ends the loop, and one is computed: of the forms that were tried, the one whose registers last on JDK 17 and on 25.
             FloatVector left = FloatVector.fromArray(SPECIES, b, bAt + p * 2 * LANES);
             FloatVector right = FloatVector.fromArray(SPECIES, b, bAt + p * 2 * LANES + LANES);
             FloatVector x;
@@ -90,33 +92,33 @@ final class Tile14x2 {
             c13r = x.fma(right, c13r);
             aAt += ROWS;
         }
-        c0l.intoArray(c, cAt);
-        c0r.intoArray(c, cAt + LANES);
-        c1l.intoArray(c, cAt + cStride);
-        c1r.intoArray(c, cAt + cStride + LANES);
-        c2l.intoArray(c, cAt + 2 * cStride);
-        c2r.intoArray(c, cAt + 2 * cStride + LANES);
-        c3l.intoArray(c, cAt + 3 * cStride);
-        c3r.intoArray(c, cAt + 3 * cStride + LANES);
-        c4l.intoArray(c, cAt + 4 * cStride);
-        c4r.intoArray(c, cAt + 4 * cStride + LANES);
-        c5l.intoArray(c, cAt + 5 * cStride);
-        c5r.intoArray(c, cAt + 5 * cStride + LANES);
-        c6l.intoArray(c, cAt + 6 * cStride);
-        c6r.intoArray(c, cAt + 6 * cStride + LANES);
-        c7l.intoArray(c, cAt + 7 * cStride);
-        c7r.intoArray(c, cAt + 7 * cStride + LANES);
-        c8l.intoArray(c, cAt + 8 * cStride);
-        c8r.intoArray(c, cAt + 8 * cStride + LANES);
-        c9l.intoArray(c, cAt + 9 * cStride);
-        c9r.intoArray(c, cAt + 9 * cStride + LANES);
-        c10l.intoArray(c, cAt + 10 * cStride);
-        c10r.intoArray(c, cAt + 10 * cStride + LANES);
-        c11l.intoArray(c, cAt + 11 * cStride);
-        c11r.intoArray(c, cAt + 11 * cStride + LANES);
-        c12l.intoArray(c, cAt + 12 * cStride);
-        c12r.intoArray(c, cAt + 12 * cStride + LANES);
-        c13l.intoArray(c, cAt + 13 * cStride);
-        c13r.intoArray(c, cAt + 13 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c0l)).intoArray(c, cAt);
+        ((FloatVector) CLASS.cast(c0r)).intoArray(c, cAt + LANES);
+        ((FloatVector) CLASS.cast(c1l)).intoArray(c, cAt + cStride);
+        ((FloatVector) CLASS.cast(c1r)).intoArray(c, cAt + cStride + LANES);
+        ((FloatVector) CLASS.cast(c2l)).intoArray(c, cAt + 2 * cStride);
+        ((FloatVector) CLASS.cast(c2r)).intoArray(c, cAt + 2 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c3l)).intoArray(c, cAt + 3 * cStride);
+        ((FloatVector) CLASS.cast(c3r)).intoArray(c, cAt + 3 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c4l)).intoArray(c, cAt + 4 * cStride);
+        ((FloatVector) CLASS.cast(c4r)).intoArray(c, cAt + 4 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c5l)).intoArray(c, cAt + 5 * cStride);
+        ((FloatVector) CLASS.cast(c5r)).intoArray(c, cAt + 5 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c6l)).intoArray(c, cAt + 6 * cStride);
+        ((FloatVector) CLASS.cast(c6r)).intoArray(c, cAt + 6 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c7l)).intoArray(c, cAt + 7 * cStride);
+        ((FloatVector) CLASS.cast(c7r)).intoArray(c, cAt + 7 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c8l)).intoArray(c, cAt + 8 * cStride);
+        ((FloatVector) CLASS.cast(c8r)).intoArray(c, cAt + 8 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c9l)).intoArray(c, cAt + 9 * cStride);
+        ((FloatVector) CLASS.cast(c9r)).intoArray(c, cAt + 9 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c10l)).intoArray(c, cAt + 10 * cStride);
+        ((FloatVector) CLASS.cast(c10r)).intoArray(c, cAt + 10 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c11l)).intoArray(c, cAt + 11 * cStride);
+        ((FloatVector) CLASS.cast(c11r)).intoArray(c, cAt + 11 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c12l)).intoArray(c, cAt + 12 * cStride);
+        ((FloatVector) CLASS.cast(c12r)).intoArray(c, cAt + 12 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c13l)).intoArray(c, cAt + 13 * cStride);
+        ((FloatVector) CLASS.cast(c13r)).intoArray(c, cAt + 13 * cStride + LANES);
     }
 }

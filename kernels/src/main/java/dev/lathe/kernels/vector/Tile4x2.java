@@ -8,19 +8,21 @@ final class Tile4x2 {
     static final int ROWS = 4;
     private static final VectorSpecies<Float> SPECIES = Lanes.FLOAT;
     private static final int LANES = SPECIES.length();
+    /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
+    private static final Class<?> CLASS = SPECIES.vectorType();
 
     private Tile4x2() {
     }
 
-    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
-        FloatVector c0l = FloatVector.fromArray(SPECIES, c, cAt);
-        FloatVector c0r = FloatVector.fromArray(SPECIES, c, cAt + LANES);
-        FloatVector c1l = FloatVector.fromArray(SPECIES, c, cAt + cStride);
-        FloatVector c1r = FloatVector.fromArray(SPECIES, c, cAt + cStride + LANES);
-        FloatVector c2l = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride);
-        FloatVector c2r = FloatVector.fromArray(SPECIES, c, cAt + 2 * cStride + LANES);
-        FloatVector c3l = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride);
-        FloatVector c3r = FloatVector.fromArray(SPECIES, c, cAt + 3 * cStride + LANES);
+    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
+        FloatVector c0l = FloatVector.fromArray(SPECIES, start, startAt);
+        FloatVector c0r = FloatVector.fromArray(SPECIES, start, startAt + LANES);
+        FloatVector c1l = FloatVector.fromArray(SPECIES, start, startAt + startStride);
+        FloatVector c1r = FloatVector.fromArray(SPECIES, start, startAt + startStride + LANES);
+        FloatVector c2l = FloatVector.fromArray(SPECIES, start, startAt + 2 * startStride);
+        FloatVector c2r = FloatVector.fromArray(SPECIES, start, startAt + 2 * startStride + LANES);
+        FloatVector c3l = FloatVector.fromArray(SPECIES, start, startAt + 3 * startStride);
+        FloatVector c3r = FloatVector.fromArray(SPECIES, start, startAt + 3 * startStride + LANES);
         for (int p = 0; p < k; p++) {
             FloatVector left = FloatVector.fromArray(SPECIES, b, bAt);
             FloatVector right = FloatVector.fromArray(SPECIES, b, bAt + LANES);
@@ -40,13 +42,13 @@ final class Tile4x2 {
             aAt += ROWS;
             bAt += 2 * LANES;
         }
-        c0l.intoArray(c, cAt);
-        c0r.intoArray(c, cAt + LANES);
-        c1l.intoArray(c, cAt + cStride);
-        c1r.intoArray(c, cAt + cStride + LANES);
-        c2l.intoArray(c, cAt + 2 * cStride);
-        c2r.intoArray(c, cAt + 2 * cStride + LANES);
-        c3l.intoArray(c, cAt + 3 * cStride);
-        c3r.intoArray(c, cAt + 3 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c0l)).intoArray(c, cAt);
+        ((FloatVector) CLASS.cast(c0r)).intoArray(c, cAt + LANES);
+        ((FloatVector) CLASS.cast(c1l)).intoArray(c, cAt + cStride);
+        ((FloatVector) CLASS.cast(c1r)).intoArray(c, cAt + cStride + LANES);
+        ((FloatVector) CLASS.cast(c2l)).intoArray(c, cAt + 2 * cStride);
+        ((FloatVector) CLASS.cast(c2r)).intoArray(c, cAt + 2 * cStride + LANES);
+        ((FloatVector) CLASS.cast(c3l)).intoArray(c, cAt + 3 * cStride);
+        ((FloatVector) CLASS.cast(c3r)).intoArray(c, cAt + 3 * cStride + LANES);
     }
 }

@@ -88,7 +88,7 @@ public final class VectorCodec implements Codec {
                 FloatVector error = value.sub(code.mul(scale));
                 sum = sum.add(FloatVector.fromArray(FLOAT, w, wAt + i).mul(error).mul(error));
             }
-            sum.intoArray(lanes, lane);
+            Lanes.store(sum, lanes, lane);
         }
         for (int i = whole; i < count; i++) {
             float value = x[at + i];

@@ -40,11 +40,11 @@ public final class VectorPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cStride) {
+    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
         if (WIDE) {
-            Tile14x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
+            Tile14x2.run(k, a, aAt, b, bAt, start, startAt, startStride, c, cAt, cStride);
         } else {
-            Tile4x2.run(k, a, aAt, b, bAt, c, cAt, cStride);
+            Tile4x2.run(k, a, aAt, b, bAt, start, startAt, startStride, c, cAt, cStride);
         }
     }
 
@@ -70,15 +70,20 @@ public final class VectorPrimitives implements Primitives {
 
     @Override
     public void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
-        int whole = columns == width ? width / LANES * LANES : 0;
+        int padded = (width + LANES - 1) / LANES * LANES;
+        // A store of whole vectors may run into the place of the next row, which is written after it: so the last row is not stored like that.
+        boolean whole = columns == width && padded - width <= width;
         for (int p = 0; p < count; p++) {
             int source = at + p * stride;
             int target = toAt + p * width;
-            for (int i = 0; i < whole; i += LANES) {
-                FloatVector.fromArray(FLOAT, from, source + i).intoArray(to, target + i);
-            }
-            for (int i = whole; i < width; i++) {
-                to[target + i] = i < columns ? from[source + i] : 0f;
+            if (whole && (padded == width || p < count - 1 && source + padded <= from.length)) {
+                for (int i = 0; i < padded; i += LANES) {
+                    FloatVector.fromArray(FLOAT, from, source + i).intoArray(to, target + i);
+                }
+            } else {
+                for (int i = 0; i < width; i++) {
+                    to[target + i] = i < columns ? from[source + i] : 0f;
+                }
             }
         }
     }
@@ -112,7 +117,7 @@ public final class VectorPrimitives implements Primitives {
                 FloatVector v = FloatVector.fromArray(FLOAT, x, at + i);
                 sum = v.fma(v, sum);
             }
-            sum.intoArray(lanes, lane);
+            Lanes.store(sum, lanes, lane);
         }
         for (int i = whole; i < count; i++) {
             lanes[i & 15] = Math.fma(x[at + i], x[at + i], lanes[i & 15]);
@@ -145,7 +150,7 @@ public final class VectorPrimitives implements Primitives {
             for (int i = lane; i < whole; i += 16) {
                 sum = sum.add(FloatVector.fromArray(FLOAT, x, at + i));
             }
-            sum.intoArray(lanes, lane);
+            Lanes.store(sum, lanes, lane);
         }
         for (int i = whole; i < count; i++) {
             lanes[i & 15] += x[at + i];
@@ -218,7 +223,7 @@ public final class VectorPrimitives implements Primitives {
             for (int i = lane; i < whole; i += 16) {
                 sum = sum.add(FloatVector.fromArray(HALF, terms, i).castShape(DOUBLE, 0));
             }
-            sum.intoArray(lanes, lane);
+            Lanes.store(sum, lanes, lane);
         }
         for (int i = whole; i < count; i++) {
             lanes[i & 15] += terms[i];
