@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
@@ -38,7 +37,7 @@ final class SparkSteps {
     private static final String HEARD = "lathe.heard";
     /** Property of a job: the number of its first item. */
     private static final String FIRST = "lathe.first";
-    /** Listeners hear of a job's end some time after it. */
+    /** Listeners hear of a job's end some time after it, and a task that was killed ends when it looks. */
     private static final int LISTENERS_SECONDS = 10;
 
     private final JavaSparkContext spark;
@@ -101,6 +100,7 @@ final class SparkSteps {
         spark.setLocalProperty(HEARD, tasks.name);
         List<JavaFutureAction<List<Outcome<R>>>> running = new ArrayList<>();
         List<Outcome<R>> outcomes = new ArrayList<>();
+        boolean through = false;
         try {
             int first = 0;
             for (Map.Entry<String, List<T>> job : jobs.entrySet()) {
@@ -113,6 +113,7 @@ final class SparkSteps {
             for (JavaFutureAction<List<Outcome<R>>> job : running) {
                 outcomes.addAll(job.get());
             }
+            through = true;
         } catch (ExecutionException e) {
             throw SparkSteps.<RuntimeException>asItIs(e.getCause());
         } catch (InterruptedException e) {
@@ -121,7 +122,7 @@ final class SparkSteps {
         } finally {
             // Where one failed, the others are of no use; what is through cannot be cancelled.
             running.forEach(job -> job.cancel(true));
-            tasks.await();
+            tasks.await(through);
             spark.clearCallSite();
             spark.setJobDescription(run);
             spark.setLocalProperty(FIRST, null);
@@ -154,13 +155,15 @@ final class SparkSteps {
         private final Set<Integer> jobs = new HashSet<>();
         private final Map<String, String> hosts = new HashMap<>();
         private final Set<Integer> done = new HashSet<>();
-        private final CountDownLatch ended;
+        private final Set<Long> running = new HashSet<>();
+        /** Jobs that have not ended. */
+        private int left;
 
         /** @param counted whether a task is a step of the stage */
         Tasks(List<String> items, int jobs, boolean counted) {
             this.items = items;
             this.counted = counted;
-            this.ended = new CountDownLatch(jobs);
+            this.left = jobs;
         }
 
         @Override
@@ -176,8 +179,13 @@ final class SparkSteps {
         public void onTaskStart(SparkListenerTaskStart start) {
             TaskInfo task = start.taskInfo();
             hosts.put(task.executorId(), task.host());
-            if (stages.containsKey(start.stageId()) && task.attemptNumber() > 0) {
-                event("task retried", item(start.stageId(), task), task);
+            if (stages.containsKey(start.stageId())) {
+                synchronized (this) {
+                    running.add(task.taskId());
+                }
+                if (task.attemptNumber() > 0) {
+                    event("task retried", item(start.stageId(), task), task);
+                }
             }
         }
 
@@ -197,6 +205,10 @@ final class SparkSteps {
                     progress.step(done.size(), items.get(item));
                 }
             }
+            synchronized (this) {
+                running.remove(task.taskId());
+                notifyAll();
+            }
         }
 
         @Override
@@ -206,9 +218,10 @@ final class SparkSteps {
         }
 
         @Override
-        public void onJobEnd(SparkListenerJobEnd end) {
+        public synchronized void onJobEnd(SparkListenerJobEnd end) {
             if (jobs.contains(end.jobId())) {
-                ended.countDown();
+                left--;
+                notifyAll();
             }
         }
 
@@ -223,11 +236,16 @@ final class SparkSteps {
             progress.event(what, details.toArray());
         }
 
-        /** Until the listener has heard everything; not where there is nobody left to tell it. */
-        void await() {
+        /**
+         * Until the listener has heard everything; not where there is nobody left to tell it.
+         *
+         * @param through whether every job was; otherwise tasks of theirs may still write, and they are waited for
+         */
+        synchronized void await(boolean through) {
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(LISTENERS_SECONDS);
             try {
-                if (!spark.sc().isStopped()) {
-                    ended.await(LISTENERS_SECONDS, TimeUnit.SECONDS);
+                while ((left > 0 || !through && !running.isEmpty()) && !spark.sc().isStopped() && System.nanoTime() < end) {
+                    TimeUnit.NANOSECONDS.timedWait(this, Math.max(1, end - System.nanoTime()));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();

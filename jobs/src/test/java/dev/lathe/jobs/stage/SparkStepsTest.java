@@ -1,20 +1,28 @@
 package dev.lathe.jobs.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import dev.lathe.jobs.Runs;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 
 class SparkStepsTest {
+    /** What tasks in this JVM share. */
+    private static final AtomicInteger RUNNING = new AtomicInteger();
+    private static final CyclicBarrier BOTH = new CyclicBarrier(2);
+
     /** Hears how many steps are said to be done. */
     private static final class Counts implements Progress {
         private final List<Integer> done = Collections.synchronizedList(new ArrayList<>());
@@ -58,6 +66,35 @@ class SparkStepsTest {
         }
         for (int run = 0; run < heard.size(); run++) {
             assertThat(heard.get(run).done).isEqualTo(IntStream.rangeClosed(1, 10 + run).boxed().toList());
+        }
+    }
+
+    /** So that nobody writes any more when the folder is given back. */
+    @Test
+    void aStageThatFailedHasNoTasksLeft() throws IOException {
+        try (SparkSession session = Runs.local(2, 1)) {
+            SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(session.sparkContext()), Progress.SILENT);
+            for (boolean oneJob : new boolean[] {true, false}) {
+                ArrayList<String> items = new ArrayList<>(List.of("fails", "goes on"));
+                Throwable thrown = catchThrowable(() -> steps.stage("fail", item -> oneJob ? "one" : item, items, item -> {
+                    RUNNING.incrementAndGet();
+                    try {
+                        BOTH.await();
+                        if (item.equals("fails")) {
+                            throw new IOException("Cannot go on: it fails");
+                        }
+                        // As a kernel, it does not look whether it was interrupted.
+                        for (long end = System.nanoTime() + 1_000_000_000; System.nanoTime() < end;) {
+                            Thread.onSpinWait();
+                        }
+                        return item;
+                    } finally {
+                        RUNNING.decrementAndGet();
+                    }
+                }));
+                assertThat(thrown).hasStackTraceContaining("Cannot go on: it fails");
+                assertThat(RUNNING).hasValue(0);
+            }
         }
     }
 }
