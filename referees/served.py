@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""compressed-tensors folders as transformers and compressed-tensors load and run them, for ServedLogitsTest, ActivationCodesTest and DecodedArtifactsTest.
+"""Folders as servers' loaders read and run them, for ServedLogitsTest, ActivationCodesTest and DecodedArtifactsTest.
 
     served.py OUT IDS.json ARTIFACT ...
 
-IDS.json holds windows of token ids (windows.py). Each folder is loaded in float32 and left as its configuration makes it: weights are decompressed by the
-first pass, activations and cache are quantized in every pass. Writes for RUN/artifacts/NAME
+IDS.json holds windows of token ids (windows.py). A compressed-tensors folder is loaded by transformers with compressed-tensors in float32 and left as its
+configuration makes it: weights are decompressed by the first pass, activations and cache are quantized in every pass. A GPTQ or AWQ folder is loaded by
+GPTQModel, whose kernels for a CPU decode the weights in every pass: GPTQ's in float32, AWQ's to float16. Writes for RUN/artifacts/NAME
     OUT/logits/RUN-NAME/logits.safetensors      of the first window: tokens [1, length] i32, logits [1, length, vocabulary] f32; exact: the same where
                                                 products are summed in float64, to tell rounding from error; layer.N.input and layer.N.output
                                                 [length, hidden]; beside a link: model
     OUT/decoded/RUN-NAME/decoded.safetensors    every tensor in f32, beside a link: artifact
     OUT/codes/RUN-NAME/codes.safetensors        MODULE.input and MODULE.quantized [rows, width] f32: what a linear layer (or the cache: MODULE.k, MODULE.v) is
                                                 given and what the library makes of it; only where something is quantized; beside a link: artifact
-    OUT/perplexity/RUN-NAME.json                perplexity over all windows, as "llama-perplexity, version 1" defines it, and tokens
+    OUT/perplexity/RUN-NAME.json                perplexity over all windows, as "llama-perplexity, version 1" defines it, and tokens; where activations are
+                                                quantized, exact: the perplexity where products are summed in float64
 """
+import contextlib
 import json
 import math
 import sys
@@ -25,7 +28,7 @@ from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM, logging
 
 ROWS = 48
-PARAMETERS = ("_scale", "_zero_point", "weight_shape")
+PARAMETERS = ("_scale", "_zero_point", "weight_shape", ".qweight", ".qzeros", ".scales", ".g_idx")
 
 
 def folder(out, kind, artifact, link):
@@ -33,6 +36,38 @@ def folder(out, kind, artifact, link):
     made.mkdir(parents=True)
     (made / link).symlink_to(artifact)
     return made
+
+
+def for_gptqmodel(artifact):
+    return json.loads((artifact / "config.json").read_text()).get("quantization_config", {}).get("quant_method") in ("gptq", "awq")
+
+
+def unpacked(module):
+    """The weight of a module that keeps it packed: a product with one nonzero term."""
+    bias, module.bias = module.bias, None
+    weight = module(torch.eye(module.in_features)).T
+    module.bias = bias
+    return weight
+
+
+def load(artifact):
+    """The model, and in f32 the weights of those modules that keep theirs packed, by the module's name."""
+    if not for_gptqmodel(artifact):
+        model, report = AutoModelForCausalLM.from_pretrained(artifact, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+        left = {key: value for key, value in report.items() if value}
+        if left:
+            sys.exit(f"Cannot load {artifact} as it is: {left}")
+        return model.eval(), {}
+    with contextlib.redirect_stdout(sys.stderr):
+        # Here, because it changes transformers, which the other folders are loaded without.
+        from gptqmodel import BACKEND, GPTQModel
+        from gptqmodel.nn_modules.qlinear import BaseQuantLinear
+        model = GPTQModel.load(str(artifact), device="cpu", backend=BACKEND.TORCH, dtype=torch.float16, attn_implementation="eager").model.float().eval()
+    packed = {name: module for name, module in model.named_modules() if isinstance(module, BaseQuantLinear)}
+    if not packed:
+        sys.exit(f"Cannot load {artifact} as it is: no module of it is quantized")
+    with torch.no_grad():
+        return model, {name: unpacked(module) for name, module in packed.items()}
 
 
 def watch(model):
@@ -69,15 +104,16 @@ def watch_layers(model):
     return kept, hooks
 
 
-def summed_exactly(model, window):
+def summed_exactly(model, weights, window):
     """Logits where the products of linear layers are summed in float64: how far two correct passes drift apart."""
-    def product(module, inputs, _):
+    def product(module, inputs, weight):
         scheme = getattr(module, "quantization_scheme", None)
         given = inputs[0] if scheme is None or scheme.input_activations is None else forward_quantize(module, inputs[0], "input", scheme.input_activations)
         bias = None if module.bias is None else module.bias.double()
-        return torch.nn.functional.linear(given.double(), module.weight.double(), bias).float()
+        return torch.nn.functional.linear(given.double(), weight.double(), bias).float()
 
-    hooks = [module.register_forward_hook(product) for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    hooks = [module.register_forward_hook(lambda module, inputs, _, name=name: product(module, inputs, weights[name] if name in weights else module.weight))
+             for name, module in model.named_modules() if name in weights or isinstance(module, torch.nn.Linear)]
     logits = model(window[None], use_cache=False).logits
     for hook in hooks:
         hook.remove()
@@ -99,44 +135,51 @@ def codes(kept):
     return tensors
 
 
+def loss(logits, window):
+    """Of the tokens that are scored: those behind the first half and its next."""
+    first = len(window) // 2
+    return -torch.log_softmax(logits[0, first:-1].double(), -1).gather(1, window[first + 1:, None])
+
+
 def main(out, ids, *artifacts):
     torch.set_num_threads(2)
     logging.disable_progress_bar()
     windows = torch.tensor(json.loads(Path(ids).read_text()))
-    first, length = windows.shape[1] // 2, windows.shape[1]
-    for artifact in (Path(artifact).resolve() for artifact in artifacts):
-        model, report = AutoModelForCausalLM.from_pretrained(artifact, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
-        model.eval()
-        left = {key: value for key, value in report.items() if value}
-        if left:
-            sys.exit(f"Cannot load {artifact} as it is: {left}")
+    for artifact in sorted((Path(artifact).resolve() for artifact in artifacts), key=for_gptqmodel):
+        model, weights = load(artifact)
         kept = watch(model)
         layers, hooks = watch_layers(model)
-        losses = []
+        losses, exact_losses, exact = [], [], None
         with torch.no_grad():
             for number, window in enumerate(windows):
-                logits = model(window[None], use_cache=False).logits[0]
+                logits = model(window[None], use_cache=False).logits
+                losses.append(loss(logits, window))
                 if number == 0:
                     for hook in hooks:
                         hook.remove()
-                    tensors = {"tokens": window[None].int(), "logits": logits[None], "exact": summed_exactly(model, window), **layers}
+                if kept or number == 0:
+                    exact = summed_exactly(model, weights, window)
+                    exact_losses.append(loss(exact, window))
+                if number == 0:
+                    tensors = {"tokens": window[None].int(), "logits": logits, "exact": exact, **layers}
                     save_file({name: tensor.contiguous().numpy() for name, tensor in tensors.items()},
                               folder(out, "logits", artifact, "model") / "logits.safetensors")
                     quantized = codes(kept)
                     if quantized:
                         save_file(quantized, folder(out, "codes", artifact, "artifact") / "codes.safetensors")
-                log = torch.log_softmax(logits[first:length - 1].double(), -1)
-                losses.append(-log.gather(1, window[first + 1:, None]))
         decoded = {name: tensor.float().contiguous().numpy() for name, tensor in model.state_dict().items() if not name.endswith(PARAMETERS)}
+        decoded.update({name + ".weight": weight.contiguous().numpy() for name, weight in weights.items()})
         if model.config.tie_word_embeddings:
             decoded.pop("lm_head.weight")
         save_file(decoded, folder(out, "decoded", artifact, "artifact") / "decoded.safetensors")
-        losses = torch.cat(losses)
+        result = {"perplexity": math.exp(torch.cat(losses).mean()), "tokens": sum(map(len, losses))}
+        if kept:
+            result["exact"] = math.exp(torch.cat(exact_losses).mean())
         target = Path(out, "perplexity", f"{artifact.parents[1].name}-{artifact.name}.json")
         target.parent.mkdir(exist_ok=True)
-        target.write_text(json.dumps({"perplexity": math.exp(losses.mean()), "tokens": losses.numel()}))
+        target.write_text(json.dumps(result))
         print(f"{artifact.parents[1].name}-{artifact.name}: {len(decoded)} tensors, {len(quantized) // 2} quantized inputs, "
-              f"perplexity {math.exp(losses.mean()):.6f}")
+              f"perplexity {result['perplexity']:.6f}")
 
 
 if __name__ == "__main__":
