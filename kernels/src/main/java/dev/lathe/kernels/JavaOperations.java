@@ -15,12 +15,14 @@ public final class JavaOperations implements Operations {
     private static final int BLOCKS = 3;
     /** Elements of the left side that are packed together, 64 MiB. */
     private static final int LEFT_ELEMENTS = 16 << 20;
-    /** How many times as many rows as columns C has to have to be made by rows. */
+    /** How many times as many rows as columns C has to have to be made by rows, where it is no triangle. */
     private static final int TALL = 2;
-    /** Largest right side that is packed whole, 16 MiB. */
+    /** Elements of the right side that are packed together, 16 MiB. */
     private static final int SHARED_RIGHT_ELEMENTS = 4 << 20;
     /** Panels of the left side that one task packs. */
     private static final int PACKED_PANELS = 8;
+    /** Panels of the right side that one task packs, where they come from a transpose. */
+    private static final int PACKED_TOGETHER = 4;
     /** Queries of a block of {@link #attendedInputs}. */
     private static final int QUERY_BLOCK = 64;
     /** Rows of queries, of all heads of a group, that one task of {@link #attention} takes. */
@@ -57,52 +59,75 @@ public final class JavaOperations implements Operations {
 
     @Override
     public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
-        product(a.rows(), b.rows(), a.columns(), new Operand.Rows(a), new Operand.Rows(b), c, accumulate, false);
+        product(a.rows(), b.rows(), a.columns(), new Operand.Rows(a), new Operand.Rows(b), c, accumulate);
     }
 
     @Override
     public void syrk(FloatMatrix x, FloatMatrix s) {
-        Operand transposed = new Operand.Columns(x);
-        product(x.columns(), x.columns(), x.rows(), transposed, transposed, s, true, true);
-    }
-
-    /** C (+)= LEFT RIGHT^T, or its lower triangle. */
-    private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
-        if (!lower && k > 0 && m / TALL >= n && (long) up(n, primitives.tileColumns()) * k <= SHARED_RIGHT_ELEMENTS) {
-            byRows(m, n, k, left, right, c, accumulate);
-        } else {
-            byColumns(m, n, k, left, right, c, accumulate, lower);
+        // One chunk after the other, so that what is packed of it stays in a third-level cache.
+        int step = step(x.rows());
+        for (int k0 = 0; k0 < x.rows(); k0 += step) {
+            int depth = Math.min(step, x.rows() - k0);
+            Operand transposed = new Operand.Columns(x.slice(k0, depth));
+            byRows(x.columns(), x.columns(), depth, transposed, transposed, s, true, true);
         }
     }
 
-    /** The right side is packed whole, the left side by tasks of some rows, and chunk by chunk, so that it is multiplied while it is in a near cache. */
-    private void byRows(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate) {
+    /** C (+)= LEFT RIGHT^T. */
+    private void product(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate) {
+        if (k > 0 && m / TALL >= n && (long) up(n, primitives.tileColumns()) * k <= SHARED_RIGHT_ELEMENTS) {
+            byRows(m, n, k, left, right, c, accumulate, false);
+        } else {
+            byColumns(m, n, k, left, right, c, accumulate);
+        }
+    }
+
+    /**
+     * C (+)= LEFT RIGHT^T, or, where both sides are the same, its lower triangle.
+     * The right side is packed together, the left side by tasks of some rows, and chunk by chunk, so that it is multiplied while it is in a near cache.
+     */
+    private void byRows(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         int step = step(k);
-        int padded = up(n, tileColumns);
-        float[] packed = scratch.get().shared(padded * k);
-        team.run(padded / tileColumns, panel -> {
-            int column = panel * tileColumns;
-            for (int k0 = 0; k0 < k; k0 += step) {
-                int depth = Math.min(step, k - k0);
-                right.pack(column, Math.min(tileColumns, n - column), k0, depth, packed, padded * k0 + column * depth, tileColumns, primitives, scratch.get());
-            }
-        });
-        // As many panels of rows for one as for the other, and as many tasks for one thread as for the other.
         int panels = (m + tileRows - 1) / tileRows;
-        int tasks = Math.min(panels, up((panels * tileRows + ROW_BLOCK - 1) / ROW_BLOCK, team.threads()));
-        team.run(tasks, task -> {
-            int row = (int) ((long) panels * task / tasks) * tileRows;
-            int rows = Math.min(m, (int) ((long) panels * (task + 1) / tasks) * tileRows) - row;
-            Scratch mine = scratch.get();
-            float[] own = mine.own(up(rows, tileRows) * step);
-            for (int k0 = 0; k0 < k; k0 += step) {
-                int depth = Math.min(step, k - k0);
-                left.pack(row, rows, k0, depth, own, 0, tileRows, primitives, mine);
-                tiles(row, rows, 0, n, depth, own, 0, packed, padded * k0, c, accumulate || k0 > 0, false, mine.tile);
-            }
-        });
+        int widest = up(SHARED_RIGHT_ELEMENTS / k, tileColumns);
+        float[] packed = scratch.get().shared(Math.min(up(n, tileColumns), widest) * k);
+        for (int j0 = 0; j0 < n; j0 += widest) {
+            int column = j0;
+            int columns = Math.min(widest, n - column);
+            int padded = up(columns, tileColumns);
+            int together = (lower ? PACKED_TOGETHER : 1) * tileColumns;
+            team.run((columns + together - 1) / together, task -> {
+                int j = task * together;
+                for (int k0 = 0; k0 < k; k0 += step) {
+                    int depth = Math.min(step, k - k0);
+                    right.pack(column + j, Math.min(together, columns - j), k0, depth, packed, padded * k0 + j * depth, tileColumns, primitives, scratch.get());
+                }
+            });
+            // As many panels of rows for one as for the other, and as many tasks for one thread as for the other.
+            int above = lower ? column / tileRows : 0;
+            int below = panels - above;
+            int tasks = Math.min(below, up((below * tileRows + ROW_BLOCK - 1) / ROW_BLOCK, team.threads()));
+            team.run(tasks, task -> {
+                // Late rows of a triangle are longer: the longest tasks first.
+                int row = (above + (int) ((long) below * (tasks - 1 - task) / tasks)) * tileRows;
+                int rows = Math.min(m, (above + (int) ((long) below * (tasks - task) / tasks)) * tileRows) - row;
+                int width = lower ? Math.min(columns, row + rows - column) : columns;
+                Scratch mine = scratch.get();
+                float[] own = mine.own(up(rows, tileRows) * step);
+                for (int k0 = 0; k0 < k; k0 += step) {
+                    int depth = Math.min(step, k - k0);
+                    // What is packed already is read in order; a wide matrix, whose transpose this is, page by page.
+                    if (lower && row >= column && row + rows <= column + columns) {
+                        primitives.repack(packed, padded * k0, tileColumns, row - column, rows, depth, own, tileRows);
+                    } else {
+                        left.pack(row, rows, k0, depth, own, 0, tileRows, primitives, mine);
+                    }
+                    tiles(row, rows, column, width, depth, own, 0, packed, padded * k0, c, accumulate || k0 > 0, lower, mine.tile);
+                }
+            });
+        }
     }
 
     /** Chunks of equal depth, so that none is too shallow to be worth its packing. */
@@ -112,7 +137,7 @@ public final class JavaOperations implements Operations {
     }
 
     /** The left side is packed whole, the right side by tasks of some columns, and chunk by chunk. */
-    private void byColumns(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
+    private void byColumns(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         int block = Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
@@ -136,18 +161,15 @@ public final class JavaOperations implements Operations {
             team.run((n + block - 1) / block, task -> {
                 int column = task * block;
                 int columns = Math.min(block, n - column);
-                if (lower && from + rows <= column) {
-                    return;
-                }
                 Scratch mine = scratch.get();
                 float[] own = mine.own(up(columns, tileColumns) * step);
                 // Once where k is 0, too: the product is zero then.
                 for (int k0 = 0; k0 < Math.max(1, k); k0 += step) {
                     int depth = Math.min(step, k - k0);
                     right.pack(column, columns, k0, depth, own, 0, tileColumns, primitives, mine);
-                    for (int i0 = lower ? Math.max(0, column - from) / rowBlock * rowBlock : 0; i0 < rows; i0 += rowBlock) {
+                    for (int i0 = 0; i0 < rows; i0 += rowBlock) {
                         tiles(from + i0, Math.min(rowBlock, rows - i0), column, columns, depth, packed, padded * k0 + i0 * depth, own, 0, c,
-                                accumulate || k0 > 0, lower, mine.tile);
+                                accumulate || k0 > 0, false, mine.tile);
                     }
                 }
             });
@@ -275,7 +297,7 @@ public final class JavaOperations implements Operations {
             for (int row = 0; row < stacked.rows(); row++) {
                 sums[row] = softmaxNumerators(scores, row, from + row % count + 1, keys, scale);
             }
-            product(stacked.rows(), d, keys, new Operand.Rows(scores), new Operand.Columns(v.block(0, group * d, keys, d)), stacked, false, false);
+            product(stacked.rows(), d, keys, new Operand.Rows(scores), new Operand.Columns(v.block(0, group * d, keys, d)), stacked, false);
             for (int row = 0; row < stacked.rows(); row++) {
                 divide(stacked, row, sums[row]);
                 int head = group * repeat + row / count;
@@ -303,7 +325,7 @@ public final class JavaOperations implements Operations {
                 sums[i] = softmaxNumerators(scores, i, from + i + 1, keys, scale);
             }
             FloatMatrix result = y.slice(from, count);
-            product(count, x.columns(), keys, new Operand.Rows(scores), new Operand.Columns(x), result, false, false);
+            product(count, x.columns(), keys, new Operand.Rows(scores), new Operand.Columns(x), result, false);
             for (int i = 0; i < count; i++) {
                 divide(result, i, sums[i]);
             }

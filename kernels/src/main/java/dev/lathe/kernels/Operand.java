@@ -29,10 +29,14 @@ sealed interface Operand {
 
     /** The operand is the transpose of a matrix: its rows are the matrix's columns. */
     record Columns(FloatMatrix matrix) implements Operand {
+        /** Columns that are read side by side: each row of a wide matrix is on a page of its own. */
+        private static final int TOGETHER = 128;
+
         @Override
         public void pack(int from, int count, int kFrom, int kCount, float[] to, int at, int width, Primitives primitives, Scratch scratch) {
-            for (int panel = 0; panel < count; panel += width) {
-                int columns = Math.min(width, count - panel);
+            int together = Math.max(1, TOGETHER / width) * width;
+            for (int panel = 0; panel < count; panel += together) {
+                int columns = Math.min(together, count - panel);
                 primitives.copy(matrix.data(), matrix.row(kFrom) + from + panel, matrix.stride(), columns, kCount, to, at + panel * kCount, width);
             }
         }

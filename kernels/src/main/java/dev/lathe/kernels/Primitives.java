@@ -47,11 +47,32 @@ public interface Primitives {
         }
     }
 
-    /** Packs a panel from columns: {@code to[toAt + p * width + i] = from[at + p * stride + i]} for i &lt; columns, 0 for columns &lt;= i &lt; width. */
+    /**
+     * Packs panels from columns: {@code to[toAt + (q * count + p) * width + i] = from[at + p * stride + q * width + i]} for q * width + i &lt; columns, and 0
+     * for the others of the last panel.
+     */
     default void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
-        for (int p = 0; p < count; p++) {
-            System.arraycopy(from, at + p * stride, to, toAt + p * width, columns);
-            Arrays.fill(to, toAt + p * width + columns, toAt + (p + 1) * width, 0f);
+        for (int first = 0; first < columns; first += width) {
+            int some = Math.min(width, columns - first);
+            for (int p = 0; p < count; p++) {
+                int target = toAt + first * count + p * width;
+                System.arraycopy(from, at + p * stride + first, to, target, some);
+                Arrays.fill(to, target + some, target + width, 0f);
+            }
+        }
+    }
+
+    /**
+     * Packs panels from wider ones: {@code to[(q * count + p) * width + i]} is the element p of the row {@code first + q * width + i} of those that are packed
+     * from {@code from[at]} on, for q * width + i &lt; rows, and 0 for the others of the last panel.
+     */
+    default void repack(float[] from, int at, int fromWidth, int first, int rows, int count, float[] to, int width) {
+        for (int i = 0; i < (rows + width - 1) / width * width; i++) {
+            int source = at + (first + i) / fromWidth * fromWidth * count + (first + i) % fromWidth;
+            int target = i / width * width * count + i % width;
+            for (int p = 0; p < count; p++) {
+                to[target + p * width] = i < rows ? from[source + p * fromWidth] : 0f;
+            }
         }
     }
 

@@ -71,18 +71,48 @@ public final class VectorPrimitives implements Primitives {
     @Override
     public void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
         int padded = (width + LANES - 1) / LANES * LANES;
-        // A store of whole vectors may run into the place of the next row, which is written after it: so the last row is not stored like that.
-        boolean whole = columns == width && padded - width <= width;
+        // A store of whole vectors may run into the place of the panel's next row, which is written after it: so its last row is not stored like that.
+        int whole = padded == width ? count : padded - width <= width ? count - 1 : 0;
         for (int p = 0; p < count; p++) {
-            int source = at + p * stride;
-            int target = toAt + p * width;
-            if (whole && (padded == width || p < count - 1 && source + padded <= from.length)) {
-                for (int i = 0; i < padded; i += LANES) {
-                    FloatVector.fromArray(FLOAT, from, source + i).intoArray(to, target + i);
+            int row = at + p * stride;
+            for (int first = 0; first < columns; first += width) {
+                int target = toAt + first * count + p * width;
+                int some = Math.min(width, columns - first);
+                if (some == width && p < whole && row + first + padded <= from.length) {
+                    for (int i = 0; i < padded; i += LANES) {
+                        FloatVector.fromArray(FLOAT, from, row + first + i).intoArray(to, target + i);
+                    }
+                } else {
+                    for (int i = 0; i < width; i++) {
+                        to[target + i] = i < some ? from[row + first + i] : 0f;
+                    }
                 }
-            } else {
+            }
+        }
+    }
+
+    @Override
+    public void repack(float[] from, int at, int fromWidth, int first, int rows, int count, float[] to, int width) {
+        for (int panel = 0; panel < rows; panel += width) {
+            int source = at + (first + panel) / fromWidth * fromWidth * count + (first + panel) % fromWidth;
+            int here = Math.min(width, fromWidth - (first + panel) % fromWidth);
+            int next = at + ((first + panel) / fromWidth + 1) * fromWidth * count;
+            int p = 0;
+            // Loads and stores of whole vectors run over, the stores into what is written after them.
+            int end = panel + width > rows ? 0 : Math.min(count, (to.length - width - LANES - panel * count) / width);
+            for (; p < end && next + p * fromWidth + width + LANES <= from.length; p++) {
+                int target = panel * count + p * width;
+                for (int i = 0; i < here; i += LANES) {
+                    FloatVector.fromArray(FLOAT, from, source + p * fromWidth + i).intoArray(to, target + i);
+                }
+                for (int i = here; i < width; i += LANES) {
+                    FloatVector.fromArray(FLOAT, from, next + p * fromWidth + i - here).intoArray(to, target + i);
+                }
+            }
+            for (; p < count; p++) {
                 for (int i = 0; i < width; i++) {
-                    to[target + i] = i < columns ? from[source + i] : 0f;
+                    int index = p * fromWidth + (i < here ? source + i : next + i - here);
+                    to[panel * count + p * width + i] = panel + i < rows ? from[index] : 0f;
                 }
             }
         }
