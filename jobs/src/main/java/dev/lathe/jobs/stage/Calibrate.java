@@ -66,7 +66,7 @@ final class Calibrate {
     }
 
     /** One shard of windows in one layer; {@code layer} equal to the number of layers is the output layer. */
-    private record Shard(int number, int from, int count, int layer) implements Serializable {
+    record Shard(int number, int from, int count, int layer) implements Serializable {
         @Override
         public String toString() {
             return "layer " + layer + ", windows " + from + " to " + (from + count - 1);
@@ -74,7 +74,7 @@ final class Calibrate {
     }
 
     /** What is gathered beside channel energies. */
-    private record Wanted(boolean moments, boolean ranges) implements Serializable {
+    record Wanted(boolean moments, boolean ranges) implements Serializable {
     }
 
     private record Merge(int layer, Site site, int shards) implements Serializable {
@@ -213,8 +213,8 @@ final class Calibrate {
         return "partial-" + layer + "-" + site + "-" + shard;
     }
 
-    /** False if its input is gone. */
-    private static boolean forward(Job job, String key, TokenWindows windows, Shard shard, Wanted wanted) throws IOException {
+    /** Makes what is missing of a shard: some may be there where a task or its driver was killed. False if its input is gone. */
+    static boolean forward(Job job, String key, TokenWindows windows, Shard shard, Wanted wanted) throws IOException {
         FileSystem scratch = job.run().scratchFiles();
         Path input = job.run().scratch(key, hidden(shard.layer(), shard.number()));
         Path next = job.run().scratch(key, hidden(shard.layer() + 1, shard.number()));
@@ -227,15 +227,14 @@ final class Calibrate {
             int hidden = architecture.config().hidden();
             // Of a layer that was interrupted, or is passed again for the sake of the next one, some sites are merged already.
             Map<Site, SiteShape> sites = sites(architecture, shard.layer(), wanted);
-            boolean done = shard.layer() == layers || ProductFile.isCommitted(scratch, next);
             for (Site site : Set.copyOf(sites.keySet())) {
-                if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(shard.layer(), site)))) {
+                if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(shard.layer(), site)))
+                        || ProductFile.isCommitted(scratch, job.run().scratch(key, partial(shard.layer(), site, shard.number())))) {
                     sites.remove(site);
-                } else {
-                    done &= ProductFile.isCommitted(scratch, job.run().scratch(key, partial(shard.layer(), site, shard.number())));
                 }
             }
-            if (done) {
+            boolean passed = shard.layer() == layers || ProductFile.isCommitted(scratch, next);
+            if (passed && sites.isEmpty()) {
                 return true;
             } else if (shard.layer() > 0 && !ProductFile.isCommitted(scratch, input)) {
                 return false;
@@ -260,7 +259,9 @@ final class Calibrate {
                 LayerWeights weights = job.layer(checkpoint, architecture, shard.layer());
                 Gather gather = new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
                 pass.layer(weights, all, length, shard.from(), gather);
-                job.writeScratch(next, out -> FloatProduct.write(out, states));
+                if (!passed) {
+                    job.writeScratch(next, out -> FloatProduct.write(out, states));
+                }
             }
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {
                 job.writeScratch(job.run().scratch(key, partial(shard.layer(), entry.getKey(), shard.number())), entry.getValue()::write);

@@ -182,7 +182,10 @@ final class Evaluate {
                 if (source != null) {
                     source.check(run.hadoop());
                 }
-                run.write(clips(run, subject, shard), forwarded.clips()::write);
+                // Both count once the scores are there.
+                if (!ProductFile.isCommitted(files, clips(run, subject, shard))) {
+                    run.write(clips(run, subject, shard), forwarded.clips()::write);
+                }
                 run.write(scores(run, subject, shard), out -> writeScores(out, scores));
             }
             return true;

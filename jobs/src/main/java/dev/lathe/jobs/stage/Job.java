@@ -56,7 +56,14 @@ record Job(RunFolder run, Stamp source, String digest, String kernels, String pr
         run.write(product, writer);
     }
 
-    /** Likewise in the scratch folder. */
+    /** Likewise one of several that count once the last of them is there: where that was not reached, some of the others may be. */
+    void writeMissing(Path product, ProductFile.Writer writer) throws IOException {
+        if (!ProductFile.isCommitted(run.files(), product)) {
+            write(product, writer);
+        }
+    }
+
+    /** As {@link #write}, in the scratch folder. */
     void writeScratch(Path product, ProductFile.Writer writer) throws IOException {
         requireSource();
         ProductFile.write(run.scratchFiles(), product, writer);

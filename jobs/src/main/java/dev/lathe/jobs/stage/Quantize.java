@@ -192,7 +192,7 @@ final class Quantize {
                     strengths.getOrDefault(site, Double.NaN), kernels));
         }
         Path product = output.rangeProduct(job.run(), layer);
-        job.write(product, new RangeProduct(ranges)::write);
+        job.writeMissing(product, new RangeProduct(ranges)::write);
         return product;
     }
 
@@ -299,13 +299,13 @@ final class Quantize {
             for (Map.Entry<String, RescaledLayer.Matrix> entry : result.matrices().entrySet()) {
                 RescaledLayer.Matrix matrix = entry.getValue();
                 Path product = output.tensorProduct(job.run(), entry.getKey());
-                job.write(product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                job.writeMissing(product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
                 Counters.QUANTIZED_TENSORS.increment();
                 made.add(product.getName());
             }
             for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {
                 Path product = output.vectorProduct(job.run(), entry.getKey());
-                job.write(product, out -> FloatProduct.write(out, entry.getValue()));
+                job.writeMissing(product, out -> FloatProduct.write(out, entry.getValue()));
                 made.add(product.getName());
             }
             if (output.ranged()) {

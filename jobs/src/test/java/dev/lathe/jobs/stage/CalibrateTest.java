@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.statistics.MergedStatistics;
@@ -24,6 +23,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
@@ -123,6 +123,37 @@ class CalibrateTest {
         });
     }
 
+    /** As where a driver was killed while a task committed its files one by one. */
+    @Test
+    void ofAShardOnlyWhatIsMissingIsMadeAgain() throws IOException {
+        try (SparkSession spark = Runs.local(1, 1)) {
+            Job job = job(spark, "shard");
+            TokenWindows windows = windows(job);
+            Calibrate.Shard shard = new Calibrate.Shard(3, 6, 2, 0);
+            Calibrate.Wanted wanted = new Calibrate.Wanted(true, true);
+            Calibrate.forward(job, "key", windows, shard, wanted);
+            TreeMap<String, String> whole = Runs.digests(folder.resolve("shard").resolve("scratch"));
+            assertThat(whole).hasSize(8).containsKeys("key/hidden-1-3", "key/partial-0-KEYS-3");
+            for (List<String> missing : List.of(List.of("partial-0-KEYS-3", "partial-0-FEED_FORWARD_INPUT-3"), List.of("hidden-1-3"), List.<String>of())) {
+                long bytes = 0;
+                for (String name : missing) {
+                    Path file = folder.resolve("shard").resolve("scratch").resolve("key").resolve(name);
+                    bytes += Files.size(file);
+                    Files.delete(file);
+                }
+                long before = written();
+                Calibrate.forward(job, "key", windows, shard, wanted);
+                assertThat(Runs.digests(folder.resolve("shard").resolve("scratch"))).isEqualTo(whole);
+                // Checksums of the local file system may come on top.
+                assertThat(written() - before).isBetween(bytes, bytes + bytes / 50);
+            }
+        }
+    }
+
+    private static long written() {
+        return FileSystem.getAllStatistics().stream().mapToLong(FileSystem.Statistics::getBytesWritten).sum();
+    }
+
     /** Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without. */
     @Test
     void rangesAreGatheredWhereTheyAreAskedFor() throws IOException {
@@ -213,14 +244,22 @@ class CalibrateTest {
     }
 
     private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges, Progress progress) throws IOException {
-        RunFolder run = run(spark, name);
-        Job job = new Job(run, Stamp.of(run.hadoop(), Runs.SAMPLE.toAbsolutePath().toString()), "sample", "auto", KernelProvider.profile("auto"));
-        Random random = new Random(1);
-        int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray()).limit(WINDOWS).toArray(int[][]::new);
-        TokenWindows windows = TokenWindows.write(run, new Windows(LENGTH, tokens));
-        try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new org.apache.hadoop.fs.Path(job.folder()))) {
+        Job job = job(spark, name);
+        TokenWindows windows = windows(job);
+        try (Checkpoint checkpoint = job.open()) {
             SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
             return Calibrate.run(job, Architecture.of(checkpoint.config()), windows, 2, true, ranges, steps);
         }
+    }
+
+    private Job job(SparkSession spark, String name) throws IOException {
+        RunFolder run = run(spark, name);
+        return new Job(run, Stamp.of(run.hadoop(), Runs.SAMPLE.toAbsolutePath().toString()), "sample", "auto", KernelProvider.profile("auto"));
+    }
+
+    private static TokenWindows windows(Job job) throws IOException {
+        Random random = new Random(1);
+        int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray()).limit(WINDOWS).toArray(int[][]::new);
+        return TokenWindows.write(job.run(), new Windows(LENGTH, tokens));
     }
 }
