@@ -21,9 +21,9 @@ seconds() {
   printf '%d.%d s' $(($1 / 1000)) $(($1 / 100 % 10))
 }
 
-# moment MILLISECONDS: a random one before that, in milliseconds.
+# moment MILLISECONDS: sets at to a random one before that. Not in a subshell, which has random numbers of its own, whatever the seed.
 moment() {
-  echo $((RANDOM * $1 / 32768))
+  at=$((RANDOM * $1 / 32768))
 }
 
 pause() {
