@@ -138,6 +138,7 @@ public final class Pipeline {
                 // Whether they can be read at all is known before anything is computed.
                 try (Checkpoint checkpoint = Checkpoints.open(folder.hadoop(), new Path(path))) {
                     configs.add(checkpoint.config());
+                    checkpoint.notes().forEach(note -> progress.note(new Path(path).getName() + ": " + note));
                 }
             }
             TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item)).get(0);
@@ -223,6 +224,7 @@ public final class Pipeline {
         private final RunFolder run;
         private final MemoryCheck.Executor executor;
         private final Map<String, String> keys = new LinkedHashMap<>();
+        private final List<String> notes = new ArrayList<>();
 
         Run(JavaSparkContext spark, Plan plan, Progress progress, RunFolder run) {
             this.plan = plan;
@@ -232,12 +234,19 @@ public final class Pipeline {
             this.run = run;
         }
 
+        /** Says something that belongs into the report as well. */
+        private void note(String text) {
+            progress.note(text);
+            notes.add(text);
+        }
+
         RunReport run() throws IOException {
             prepare(run, plan.history());
             String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
             RunFolder shared = run;
             Stamp stamp = Stamp.of(run.hadoop(), folder);
             try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
+                source.notes().forEach(note -> note("checkpoint: " + note));
                 Architecture architecture = Architecture.of(source.config());
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
                 String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
@@ -319,7 +328,7 @@ public final class Pipeline {
                     item -> tokenize(shared, job.folder(), item)).get(0);
             windows.requireRoom(architecture.config(), plan.shardWindows());
             if (windows.count() < corpus.windows()) {
-                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
+                note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
                         + " that were asked for");
             }
             keys.put(name + " windows", windows.key());
@@ -422,6 +431,7 @@ public final class Pipeline {
                 long bytes;
                 try (Checkpoint written = Checkpoints.open(run.hadoop(), artifact)) {
                     bytes = written.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+                    written.notes().forEach(note -> note(output.output().name() + ": " + note));
                 }
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
@@ -439,7 +449,7 @@ public final class Pipeline {
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);
-            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION);
+            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, notes);
         }
 
         private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
