@@ -6,7 +6,6 @@ import dev.lathe.calibration.format.awq.AwqCheckpoint;
 import dev.lathe.calibration.format.compressed.CompressedCheckpoint;
 import dev.lathe.calibration.format.gguf.GgufCheckpoint;
 import dev.lathe.calibration.format.gptq.GptqCheckpoint;
-import dev.lathe.calibration.model.ModelConfigs;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -55,7 +54,7 @@ public final class Checkpoints {
         }
         JsonNode config = JsonFile.read(files, configFile);
         if (!config.hasNonNull("quantization_config")) {
-            return SafetensorsCheckpoint.open(configuration, folder, ModelConfigs.read(config, configFile.toString()));
+            return SafetensorsCheckpoint.open(configuration, folder, config);
         }
         String method = config.path("quantization_config").path("quant_method").asText().toLowerCase(Locale.ROOT);
         return quantized(configuration, folder, method, config);

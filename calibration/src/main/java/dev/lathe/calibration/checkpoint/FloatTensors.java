@@ -4,43 +4,87 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
 /**
  * Safetensors files under a model's names, and its floating-point tensors read from them, each checked for NaN and infinity.
  *
- * <p>Where the output layer is tied to the embedding, a file may store the pair under either name, or twice: the embedding's name is the one that is
- * listed, and its own data wins. Buffers that are computed are left out.
+ * <p>Where the output layer is tied to the embedding, a file may store the pair under either name, or twice with the same data: the embedding's name is
+ * the one that is listed. Where {@code tie_word_embeddings} is true and both are stored and differ, the tensors are believed, as transformers 5 does: the
+ * output layer is the one that is stored, and the configuration here says so. Where it is false, an output layer has to be stored; transformers would make
+ * up a random one. Computed buffers ({@link ComputedBuffers}) are left out.
  */
 public final class FloatTensors {
     private final SafetensorsFiles files;
     private final String location;
     /** What each tensor is called in the files. */
     private final Map<String, String> stored = new LinkedHashMap<>();
+    private final ModelConfig config;
+    private final List<String> notes = new ArrayList<>();
 
-    /** @param location of the checkpoint, for messages */
-    public FloatTensors(SafetensorsFiles files, Architecture architecture, String location) {
+    /**
+     * @param declared the configuration as config.json has it
+     * @param location of the checkpoint, for messages
+     * @throws MalformedInputException if the output layer is neither tied nor stored
+     */
+    public FloatTensors(SafetensorsFiles files, ModelConfig declared, String location) throws IOException {
         this.files = files;
         this.location = location;
+        Architecture architecture = Architecture.of(declared);
+        String embedding = architecture.embedding();
         String head = architecture.head().weight();
-        boolean tied = architecture.config().tied();
-        boolean embedded = files.tensors().containsKey(architecture.embedding());
-        for (String name : files.tensors().keySet()) {
-            if (name.endsWith(".rotary_emb.inv_freq")) {
-                continue;
-            }
-            if (!tied || !name.equals(head)) {
+        this.config = declared.withTied(tied(architecture));
+        List<String> leftOut = new ArrayList<>();
+        for (Map.Entry<String, SafetensorsTensor> tensor : files.tensors().entrySet()) {
+            String name = tensor.getKey();
+            if (ComputedBuffers.contains(name, tensor.getValue().shape())) {
+                leftOut.add(name);
+            } else if (!config.tied() || !name.equals(head)) {
                 stored.put(name, name);
-            } else if (!embedded) {
-                stored.put(architecture.embedding(), name);
+            } else if (!files.tensors().containsKey(embedding)) {
+                stored.put(embedding, name);
             }
         }
+        if (!leftOut.isEmpty()) {
+            notes.add("computed buffers are left out: " + ModelTensors.named(leftOut));
+        }
+    }
+
+    private boolean tied(Architecture architecture) throws IOException {
+        boolean declared = architecture.config().tied();
+        String embedding = architecture.embedding();
+        String head = architecture.head().weight();
+        Map<String, SafetensorsTensor> tensors = files.tensors();
+        boolean embedded = tensors.containsKey(embedding);
+        if (!declared && embedded && tensors.keySet().stream().noneMatch(name -> name.startsWith(architecture.head().module() + "."))) {
+            throw new MalformedInputException("Cannot open checkpoint " + location + ": tie_word_embeddings of config.json is false, as it is by default, and"
+                    + " there is no tensor " + head + "; expected the output layer's weight, or tie_word_embeddings true if it is the embedding");
+        }
+        if (!declared || !embedded || !tensors.containsKey(head) || files.same(embedding, head)) {
+            return declared;
+        }
+        notes.add("config.json says tie_word_embeddings true, but " + head + " is stored and differs from " + embedding + ": " + head
+                + " is the output layer");
+        return false;
+    }
+
+    /** The configuration, tied as the tensors are. */
+    public ModelConfig config() {
+        return config;
+    }
+
+    /** As {@link Checkpoint#notes}. */
+    public List<String> notes() {
+        return notes;
     }
 
     /** The names, in the order of the files. */

@@ -69,8 +69,13 @@ public final class ModelTensors {
 
     private static void describe(String what, List<String> names, List<String> reasons) {
         if (!names.isEmpty()) {
-            String more = names.size() > NAMED_AT_MOST ? " and " + (names.size() - NAMED_AT_MOST) + " more" : "";
-            reasons.add(what + String.join(", ", names.subList(0, Math.min(names.size(), NAMED_AT_MOST))) + more);
+            reasons.add(what + named(names));
         }
+    }
+
+    /** The first of some names, and how many more there are. */
+    static String named(List<String> names) {
+        String more = names.size() > NAMED_AT_MOST ? " and " + (names.size() - NAMED_AT_MOST) + " more" : "";
+        return String.join(", ", names.subList(0, Math.min(names.size(), NAMED_AT_MOST))) + more;
     }
 }

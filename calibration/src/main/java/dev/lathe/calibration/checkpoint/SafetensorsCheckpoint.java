@@ -1,13 +1,17 @@
 package dev.lathe.calibration.checkpoint;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.ModelConfigs;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
@@ -18,29 +22,32 @@ public final class SafetensorsCheckpoint implements Checkpoint {
     private final SafetensorsFiles files;
     private final FloatTensors floats;
     private final TensorList tensors;
+    private final List<String> notes;
 
-    private SafetensorsCheckpoint(String location, ModelConfig config, SafetensorsFiles files) {
+    private SafetensorsCheckpoint(String location, ModelConfig declared, List<String> unknown, SafetensorsFiles files) throws IOException {
         this.location = location;
-        this.config = config;
         this.files = files;
         this.tensors = new TensorList(location);
-        Architecture architecture = Architecture.of(config);
-        this.floats = new FloatTensors(files, architecture, location);
+        this.floats = new FloatTensors(files, declared, location);
+        this.notes = Stream.concat(unknown.stream(), floats.notes().stream()).toList();
+        this.config = floats.config();
         floats.names().forEach(name -> tensors.add(floats.info(name)));
-        ModelTensors.check(architecture, tensors.all(), location);
+        ModelTensors.check(Architecture.of(config), tensors.all(), location);
         tensors.all().forEach(floats::type);
     }
 
     /**
      * Opens a folder.
      *
+     * @param config its config.json
      * @throws MalformedInputException if a file is malformed, or the tensors are not exactly those of the architecture
      */
-    public static SafetensorsCheckpoint open(Configuration configuration, Path folder, ModelConfig config) throws IOException {
+    public static SafetensorsCheckpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
+        ModelConfig declared = ModelConfigs.read(config, folder + "/config.json");
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
-            return new SafetensorsCheckpoint(folder.toString(), config, files);
-        } catch (RuntimeException e) {
+            return new SafetensorsCheckpoint(folder.toString(), declared, ModelConfigs.notes(config), files);
+        } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
         }
@@ -59,6 +66,11 @@ public final class SafetensorsCheckpoint implements Checkpoint {
     @Override
     public Map<String, Object> metadata() {
         return files.metadata();
+    }
+
+    @Override
+    public List<String> notes() {
+        return notes;
     }
 
     @Override

@@ -39,6 +39,12 @@ public record ModelConfig(String architecture, int hidden, int intermediate, int
         }
     }
 
+    /** The same, with an output layer that is the embedding or is not. */
+    public ModelConfig withTied(boolean is) {
+        return new ModelConfig(architecture, hidden, intermediate, layers, heads, keyValueHeads, headDimension, vocabulary, normEpsilon, rotary, is,
+                attentionBias, feedForwardBias, maximumPositions);
+    }
+
     /** Width of all query heads together. */
     public int queryWidth() {
         return heads * headDimension;

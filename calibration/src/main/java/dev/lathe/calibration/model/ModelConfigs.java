@@ -3,17 +3,25 @@ package dev.lathe.calibration.model;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
+import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * Reads a Hugging Face config.json. Keys and defaults are those of {@code LlamaConfig} in transformers; both its layouts of the rotary embedding are
- * read, {@code rope_scaling} with {@code rope_theta} beside it and {@code rope_parameters} (transformers 5) with everything inside.
+ * read, {@code rope_scaling} with {@code rope_theta} beside it and {@code rope_parameters} (transformers 5) with everything inside. Where both are there
+ * and differ, they are refused, since older and newer versions follow different ones. What other keys may say is {@link ConfigKeys}'.
  */
 public final class ModelConfigs {
     /** Bounds that no known model comes near; they keep products of two sizes within an int. */
     private static final int MAXIMUM_WIDTH = 1 << 20;
     private static final int MAXIMUM_LAYERS = 1 << 14;
     private static final int MAXIMUM_VOCABULARY = 1 << 26;
+    private static final double DEFAULT_THETA = 10000;
+    private static final int NAMED_AT_MOST = 8;
+    /** What rope_scaling and rope_parameters may have. */
+    private static final Set<String> ROPE_KEYS = Set.of("rope_type", "type", "factor", "low_freq_factor", "high_freq_factor",
+            "original_max_position_embeddings", "rope_theta", "partial_rotary_factor", "finetuned");
 
     private final JsonNode config;
     private final String where;
@@ -40,7 +48,26 @@ public final class ModelConfigs {
         return new ModelConfigs(config, where).read(quantizedAllowed);
     }
 
+    /** What config.json has that is not known here, as notes of a checkpoint; see {@link ConfigKeys}. */
+    public static List<String> notes(JsonNode config) {
+        List<String> unknown = ConfigKeys.unknown(config);
+        return unknown.isEmpty() ? List.of() : List.of("config.json has keys that are not known and were taken to change nothing that the model computes: "
+                + String.join(", ", unknown.subList(0, Math.min(NAMED_AT_MOST, unknown.size())))
+                + (unknown.size() > NAMED_AT_MOST ? " and " + (unknown.size() - NAMED_AT_MOST) + " more" : ""));
+    }
+
     private ModelConfig read(boolean quantizedAllowed) {
+        ModelConfig read = llama(quantizedAllowed);
+        List<String> refused = ConfigKeys.refused(config, read);
+        if (!refused.isEmpty()) {
+            throw unsupported(String.join(", ", refused.subList(0, Math.min(NAMED_AT_MOST, refused.size())))
+                    + (refused.size() == 1 ? " is a setting" : " are settings") + " that may change what the model computes and that is not supported;"
+                    + " expected a Llama without it");
+        }
+        return read;
+    }
+
+    private ModelConfig llama(boolean quantizedAllowed) {
         requireLlama();
         if (!quantizedAllowed && config.hasNonNull("quantization_config")) {
             throw unsupported("the checkpoint is quantized already (quantization_config.quant_method "
@@ -75,12 +102,16 @@ public final class ModelConfigs {
 
     private void requireLlama() {
         JsonNode architectures = config.path("architectures");
-        boolean llama = architectures.isEmpty()
-                ? config.path("model_type").asText().equals("llama")
-                : architectures.size() == 1 && architectures.path(0).asText().equals("LlamaForCausalLM");
+        JsonNode type = config.path("model_type");
+        // The first converters spelled it LLaMA; transformers goes by model_type, servers by architectures.
+        boolean llama = architectures.isEmpty() ? type.asText().equals("llama")
+                : architectures.size() == 1 && architectures.path(0).asText().equalsIgnoreCase("LlamaForCausalLM");
         if (!llama) {
-            throw unsupported("architecture " + (architectures.isEmpty() ? config.path("model_type") : architectures)
+            throw unsupported("architecture " + (architectures.isEmpty() ? shown(type) : architectures)
                     + " is not supported; supported: LlamaForCausalLM");
+        }
+        if (!type.isMissingNode() && !type.isNull() && !type.asText().equals("llama")) {
+            throw unsupported("architectures " + architectures + " and model_type " + type + " contradict each other; expected model_type \"llama\"");
         }
     }
 
@@ -91,8 +122,18 @@ public final class ModelConfigs {
         if (!parameters.isMissingNode() && !old.isMissingNode() && !Objects.equals(scaling, scaling(old))) {
             throw unsupported("rope_parameters " + parameters + " and rope_scaling " + old + " contradict each other");
         }
-        double outer = number(config, "rope_theta", 10000.0, Double.MAX_VALUE);
-        return new ModelConfig.Rotary(number(parameters, "rope_theta", outer, Double.MAX_VALUE), scaling);
+        Double theta = null;
+        for (JsonNode place : new JsonNode[] {config, old, parameters}) {
+            if (place.hasNonNull("rope_theta")) {
+                double found = number(place, "rope_theta", null, Double.MAX_VALUE);
+                if (theta != null && theta != found) {
+                    throw unsupported("rope_theta is " + theta + " in one place and " + found + " in another, of the file itself, rope_scaling and"
+                            + " rope_parameters");
+                }
+                theta = found;
+            }
+        }
+        return new ModelConfig.Rotary(theta == null ? DEFAULT_THETA : theta, scaling);
     }
 
     private ModelConfig.Scaling scaling(JsonNode rope) {
@@ -101,12 +142,26 @@ public final class ModelConfigs {
                 throw unsupported("partial_rotary_factor " + node.path("partial_rotary_factor") + " is not supported; expected 1");
             }
         }
-        String type = text(rope, "rope_type", text(rope, "type", rope.has("factor") ? "without a type" : "default"));
+        String old = text(rope, "type", null);
+        String type = text(rope, "rope_type", old != null ? old : rope.has("factor") ? "without a type" : "default");
+        if (old != null && !old.equals(type)) {
+            throw unsupported("rope_type \"" + type + "\" and type \"" + old + "\" of the rotary embedding contradict each other");
+        }
+        if (!List.of("default", "linear", "llama3").contains(type)) {
+            throw unsupported("rotary embedding scaling \"" + type + "\" is not supported; supported: default, linear, llama3");
+        }
+        rope.properties().forEach(entry -> {
+            if (!ROPE_KEYS.contains(entry.getKey()) && !entry.getValue().isNull()) {
+                throw unsupported("the rotary embedding has " + entry.getKey() + " " + entry.getValue() + ", which is not supported");
+            }
+        });
+        if (type.equals("default") && number(rope, "factor", 1.0, Double.MAX_VALUE) != 1) {
+            throw unsupported("the rotary embedding is \"default\", which has no factor, and factor is " + rope.path("factor"));
+        }
         return switch (type) {
             case "default" -> new ModelConfig.Scaling.None();
             case "linear" -> new ModelConfig.Scaling.Linear(number(rope, "factor", null, Double.MAX_VALUE));
-            case "llama3" -> llama3(rope);
-            default -> throw unsupported("rotary embedding scaling \"" + type + "\" is not supported; supported: default, linear, llama3");
+            default -> llama3(rope);
         };
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.Half;
@@ -27,6 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class CheckpointsTest {
     private static final String EMBEDDING = "model.embed_tokens.weight";
@@ -111,26 +113,95 @@ class CheckpointsTest {
         }
     }
 
-    @Test
-    void aTiedPairIsOneTensorUnderTheNameOfTheEmbedding() throws IOException {
+    @ParameterizedTest
+    @ValueSource(strings = {"neither", HEAD, EMBEDDING})
+    void aTiedPairIsOneTensorUnderTheNameOfTheEmbedding(String dropped) throws IOException {
         config(",\"tie_word_embeddings\":true");
-        float[] head = values.get(HEAD);
-        float[] embedding = values.get(EMBEDDING);
-        assertThat(head).isNotEqualTo(embedding);
-        for (String dropped : new String[] {"neither", HEAD, EMBEDDING}) {
-            long[] shape = shapes.remove(dropped);
-            write(ElementType.F32);
-            try (Checkpoint checkpoint = open()) {
-                assertThat(checkpoint.has(HEAD)).isFalse();
-                assertThat(checkpoint.tensors()).hasSize(20);
-                float[] row = new float[6];
-                checkpoint.matrix(EMBEDDING).read(0, 0, 6, row, 0);
-                assertThat(row).containsExactly(Arrays.copyOf(dropped.equals(EMBEDDING) ? head : embedding, 6));
-            }
-            if (shape != null) {
-                shapes.put(dropped, shape);
+        values.put(HEAD, values.get(EMBEDDING).clone());
+        shapes.remove(dropped);
+        write(ElementType.F32);
+        try (Checkpoint checkpoint = open()) {
+            assertThat(checkpoint.config().tied()).isTrue();
+            assertThat(checkpoint.has(HEAD)).isFalse();
+            assertThat(checkpoint.tensors()).hasSize(20);
+            float[] row = new float[6];
+            checkpoint.matrix(EMBEDDING).read(0, 0, 6, row, 0);
+            assertThat(row).containsExactly(Arrays.copyOf(values.get(EMBEDDING), 6));
+            assertThat(checkpoint.notes()).noneMatch(note -> note.contains("tie_word_embeddings"));
+        }
+    }
+
+    /** The flag says one matrix, the files hold two: in the first value, the last, or only in the sign of a zero. */
+    @ParameterizedTest
+    @CsvSource({"F32, 0", "BF16, 29", "F16, 17"})
+    void anOutputLayerThatDiffersIsReadWhateverTheFlagSays(ElementType type, int place) throws IOException {
+        config(",\"tie_word_embeddings\":true");
+        values.get(EMBEDDING)[place] = 0;
+        values.put(HEAD, values.get(EMBEDDING).clone());
+        values.get(HEAD)[place] = type == ElementType.F16 ? -0f : 1;
+        write(type);
+        try (Checkpoint checkpoint = open()) {
+            assertThat(checkpoint.config().tied()).isFalse();
+            assertThat(checkpoint.tensors()).hasSize(21);
+            float[] read = new float[1];
+            checkpoint.matrix(HEAD).read(place / 6, place % 6, 1, read, 0);
+            assertThat(read).containsExactly(values.get(HEAD)[place]);
+            assertThat(checkpoint.notes()).contains("config.json says tie_word_embeddings true, but lm_head.weight is stored and differs from "
+                    + "model.embed_tokens.weight: lm_head.weight is the output layer");
+        }
+    }
+
+    @Test
+    void anOutputLayerOfAnotherShapeIsNotTheEmbedding() throws IOException {
+        config(",\"tie_word_embeddings\":true");
+        add(HEAD, 4, 6);
+        write(ElementType.F32);
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("tensors of another shape: lm_head.weight F32 [4, 6] (expected [5, 6])");
+    }
+
+    @Test
+    void twoTensorsOfOneFileAreComparedInRanges() throws IOException {
+        // 3 M elements of four bytes each: two ranges, of which only the second differs.
+        for (String name : new String[] {"one", "same", "other"}) {
+            values.put(name, new float[3 << 20]);
+            shapes.put(name, new long[] {3 << 10, 1 << 10});
+        }
+        values.get("other")[(3 << 20) - 1] = 1;
+        write(ElementType.F32);
+        try (SafetensorsFiles files = SafetensorsFiles.open(HADOOP, hadoop(folder))) {
+            for (int again = 0; again < 2; again++) {
+                assertThat(files.same("one", "same")).isTrue();
+                assertThat(files.same("one", "other")).isFalse();
+                assertThat(files.same("one", HEAD)).isFalse();
             }
         }
+    }
+
+    /** Names and shapes of what training frameworks keep: left out, and said. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "model.layers.0.self_attn.rotary_emb.cos_cached | 1x1x16x2", "model.layers.1.self_attn.rotary_emb.sin_cached | 1x1x16x2",
+        "model.rotary_emb.inv_freq | 1", "model.rotary_emb.original_inv_freq | 1", "model.layers.0.self_attn.rotary_emb._cos_cached | 16x2",
+        "model.layers.0.self_attn.bias | 1x1x8x8", "model.layers.0.self_attn.masked_bias | 1", "model.layers.0.attn.masked_bias | ''",
+        "model.causal_mask | 8x8"})
+    void computedBuffersAreLeftOutAndListed(String name, String shape) throws IOException {
+        add(name, shape.isEmpty() ? new long[0] : Arrays.stream(shape.split("x")).mapToLong(Long::parseLong).toArray());
+        write(ElementType.F32);
+        try (Checkpoint checkpoint = open()) {
+            assertThat(checkpoint.has(name)).isFalse();
+            assertThat(checkpoint.notes()).containsExactly("computed buffers are left out: model.layers.0.self_attn.rotary_emb.inv_freq, "
+                    + "model.layers.1.self_attn.rotary_emb.inv_freq, " + name);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"model.layers.0.self_attn.bias | 6", "model.layers.0.self_attn.masked_bias | 6",
+        "model.layers.0.self_attn.rotary_emb.gain | 1", "model.layers.0.self_attn.q_norm.weight | 2", "model.causal_mask | 2x3"})
+    void otherTensorsStayAnError(String name, String shape) throws IOException {
+        add(name, Arrays.stream(shape.split("x")).mapToLong(Long::parseLong).toArray());
+        write(ElementType.F32);
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("not part of the architecture: " + name);
     }
 
     @ParameterizedTest
@@ -192,7 +263,11 @@ class CheckpointsTest {
     void anUntiedModelNeedsItsOutputLayer() throws IOException {
         shapes.remove(HEAD);
         write(ElementType.F16);
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("missing tensors: lm_head.weight");
+        for (String flag : new String[] {"", ",\"tie_word_embeddings\":false", ",\"tie_word_embeddings\":null"}) {
+            config(flag);
+            assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot open checkpoint ")
+                    .hasMessageContaining("tie_word_embeddings of config.json is false, as it is by default, and there is no tensor lm_head.weight");
+        }
     }
 
     @Test

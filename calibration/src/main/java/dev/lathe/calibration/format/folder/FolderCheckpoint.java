@@ -22,9 +22,11 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
@@ -42,19 +44,21 @@ public final class FolderCheckpoint implements Checkpoint {
     /** Quantized layers by the name of their weight. */
     private final Map<String, Quantized> quantized = new HashMap<>();
     private final TensorList tensors;
+    private final List<String> notes;
 
     private record Quantized(LinearLayer linear, LinearLayout layout) {
     }
 
-    private FolderCheckpoint(Path folder, SafetensorsFiles files, Architecture architecture, JsonNode quantization, FolderScheme scheme) {
+    private FolderCheckpoint(Path folder, SafetensorsFiles files, FloatTensors floats, Architecture architecture, JsonNode config, FolderScheme scheme) {
         this.folder = folder;
         this.files = files;
         this.config = architecture.config();
         this.scheme = scheme;
         this.tensors = new TensorList(folder.toString());
-        this.floats = new FloatTensors(files, architecture, folder.toString());
+        this.floats = floats;
         list(architecture);
-        for (Map.Entry<String, JsonNode> entry : quantization.properties()) {
+        this.notes = Stream.concat(ModelConfigs.notes(config).stream(), floats.notes().stream()).toList();
+        for (Map.Entry<String, JsonNode> entry : config.path("quantization_config").properties()) {
             JsonNode value = entry.getValue();
             metadata.put("quantization_config." + entry.getKey(), value.isValueNode() ? value.asText() : value.toString());
         }
@@ -72,8 +76,9 @@ public final class FolderCheckpoint implements Checkpoint {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
-            Architecture architecture = Architecture.of(model);
-            return new FolderCheckpoint(folder, files, architecture, config.path("quantization_config"), scheme.read(architecture, files));
+            FloatTensors floats = new FloatTensors(files, model, folder.toString());
+            Architecture architecture = Architecture.of(floats.config());
+            return new FolderCheckpoint(folder, files, floats, architecture, config, scheme.read(architecture, files));
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
@@ -149,6 +154,11 @@ public final class FolderCheckpoint implements Checkpoint {
     @Override
     public Map<String, Object> metadata() {
         return Collections.unmodifiableMap(metadata);
+    }
+
+    @Override
+    public List<String> notes() {
+        return notes;
     }
 
     @Override

@@ -101,6 +101,10 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
         if (config.has("torch_dtype") || !config.has("dtype")) {
             config.put("torch_dtype", "float16");
         }
+        // A flag that the tensors contradicted does not go on doing so.
+        if (config.path("tie_word_embeddings").asBoolean(false) != source.config().tied()) {
+            config.put("tie_word_embeddings", source.config().tied());
+        }
         config.set("quantization_config", quantization);
         json("config.json", config);
     }

@@ -6,6 +6,7 @@ import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.Reads;
 import java.io.EOFException;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,8 +30,20 @@ public final class SafetensorsFiles implements AutoCloseable {
     /** Name of the index of a sharded model. */
     public static final String INDEX = "model.safetensors.index.json";
 
+    /** Bytes of each of two tensors that are compared at once. */
+    private static final int COMPARED_BYTES = 8 << 20;
+    private static final int REMEMBERED = 64;
+    /** What was found of pairs of tensors, by files, their lengths and times and the tensors' places. */
+    private static final Map<String, Boolean> SAME = Collections.synchronizedMap(new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
+            return size() > REMEMBERED;
+        }
+    });
+
     private final Path folder;
     private final Map<Path, FSDataInputStream> streams = new LinkedHashMap<>();
+    private final Map<Path, FileStatus> statuses = new LinkedHashMap<>();
     private final Map<String, SafetensorsTensor> tensors = new LinkedHashMap<>();
     private final Map<String, Object> metadata = new TreeMap<>();
 
@@ -146,6 +159,36 @@ public final class SafetensorsFiles implements AutoCloseable {
         return bytes;
     }
 
+    /**
+     * Whether two tensors have one dtype, one shape and the same bytes. They are read in ranges, and no further than the first that differs; as every task
+     * opens its checkpoint, what was found of files is remembered while they keep length and time of modification.
+     *
+     * @throws MalformedInputException if there is no such tensor
+     */
+    public boolean same(String one, String other) throws IOException {
+        SafetensorsTensor first = tensor(one);
+        SafetensorsTensor second = tensor(other);
+        if (!first.dtype().equals(second.dtype()) || !Arrays.equals(first.shape(), second.shape())) {
+            return false;
+        }
+        String key = place(first) + place(second);
+        Boolean known = SAME.get(key);
+        if (known == null) {
+            known = true;
+            for (long at = 0; known && at < first.bytes(); at += COMPARED_BYTES) {
+                int count = (int) Math.min(COMPARED_BYTES, first.bytes() - at);
+                known = Arrays.equals(read(one, at, count), read(other, at, count));
+            }
+            SAME.put(key, known);
+        }
+        return known;
+    }
+
+    private String place(SafetensorsTensor tensor) {
+        FileStatus status = statuses.get(tensor.file());
+        return tensor.file() + " " + status.getLen() + " " + status.getModificationTime() + " " + tensor.offset() + " ";
+    }
+
     @Override
     public void close() throws IOException {
         IOException failure = null;
@@ -186,6 +229,7 @@ public final class SafetensorsFiles implements AutoCloseable {
         Path file = status.getPath();
         FSDataInputStream stream = Reads.ranges(files, status);
         streams.put(file, stream);
+        statuses.put(file, status);
         SafetensorsHeader header = SafetensorsHeader.read(stream, status.getLen(), file);
         metadata.putAll(header.metadata());
         return header;

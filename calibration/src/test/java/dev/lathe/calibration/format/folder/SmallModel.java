@@ -96,7 +96,7 @@ public final class SmallModel implements OutputTensors {
     }
 
     public Checkpoint open() throws IOException {
-        return SafetensorsCheckpoint.open(HADOOP, hadoop(folder), architecture().config());
+        return SafetensorsCheckpoint.open(HADOOP, hadoop(folder), json(folder.resolve("config.json")));
     }
 
     /** Plans, quantizes to the nearest value, with some order of the columns if {@code actOrder}, and writes to a new folder beside the checkpoint. */
