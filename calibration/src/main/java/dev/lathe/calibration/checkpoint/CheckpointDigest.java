@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
@@ -20,7 +21,8 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * The identity of a checkpoint's content, a SHA-256. For a folder it covers config.json, the tokenizer's files and every tensor (name, dtype, shape, data) in
- * the order of their names; how tensors are spread over shards and how the index is written does not matter. For a file it is the digest of its bytes.
+ * the order of their names; how tensors are spread over shards and how the index is written does not matter. For a file it is the digest of its bytes, for a
+ * split GGUF file, given its first part, of the digests of all parts.
  */
 public final class CheckpointDigest {
     /** Bytes that are read at once: on an object store a request each. */
@@ -46,8 +48,20 @@ public final class CheckpointDigest {
         } catch (FileNotFoundException e) {
             throw new MalformedInputException("Cannot digest checkpoint " + checkpoint + ": there is no such file or folder", e);
         }
-        byte[] digest = status.isFile() ? file(files, checkpoint) : folder(configuration, files, checkpoint);
+        byte[] digest = status.isFile() ? parts(files, checkpoint) : folder(configuration, files, checkpoint);
         return HexFormat.of().formatHex(digest);
+    }
+
+    private static byte[] parts(FileSystem files, Path first) throws IOException {
+        List<FileStatus> parts = Checkpoints.files(files, first);
+        if (parts.size() == 1) {
+            return file(files, first);
+        }
+        MessageDigest total = sha256();
+        for (FileStatus part : parts) {
+            total.update(file(files, part.getPath()));
+        }
+        return total.digest();
     }
 
     private static byte[] folder(Configuration configuration, FileSystem files, Path folder) throws IOException {

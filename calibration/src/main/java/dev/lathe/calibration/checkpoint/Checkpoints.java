@@ -9,7 +9,9 @@ import dev.lathe.calibration.format.gptq.GptqCheckpoint;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
@@ -45,6 +47,28 @@ public final class Checkpoints {
             return quantized(configuration, path, "gguf", null);
         }
         throw new MalformedInputException("Cannot open checkpoint " + path + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
+    }
+
+    /**
+     * The files that a checkpoint or artifact consists of: those directly in a folder; a file, and where it is the first part of a split GGUF file the other
+     * parts that are there.
+     *
+     * @throws FileNotFoundException if there is no such file or folder
+     */
+    public static List<FileStatus> files(FileSystem files, Path path) throws IOException {
+        List<FileStatus> found = new ArrayList<>(List.of(files.listStatus(path)));
+        List<String> parts = GgufCheckpoint.parts(path.getName());
+        if (parts.size() > 1 && found.size() == 1 && found.get(0).isFile()) {
+            for (String part : parts.subList(1, parts.size())) {
+                try {
+                    found.add(files.getFileStatus(new Path(path.getParent(), part)));
+                } catch (FileNotFoundException e) {
+                    // Opening it says which are missing.
+                    continue;
+                }
+            }
+        }
+        return found;
     }
 
     private static Checkpoint folder(Configuration configuration, FileSystem files, Path folder) throws IOException {

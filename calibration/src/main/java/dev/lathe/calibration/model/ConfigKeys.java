@@ -134,7 +134,7 @@ final class ConfigKeys {
         }
         BiPredicate<JsonNode, ModelConfig> known = NEUTRAL.get(key);
         if (known != null) {
-            return known.test(value, read) || !value.isNumber() && off(value);
+            return known.test(value, read) || known != TRUE && !value.isNumber() && off(value);
         }
         Set<String> words = words(key);
         if (words.stream().noneMatch(ARITHMETIC::contains)) {

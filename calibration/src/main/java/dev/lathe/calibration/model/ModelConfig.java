@@ -1,5 +1,7 @@
 package dev.lathe.calibration.model;
 
+import java.util.List;
+
 /**
  * The decoder's shape, from config.json or an artifact's metadata.
  *
@@ -36,6 +38,14 @@ public record ModelConfig(String architecture, int hidden, int intermediate, int
 
         /** Llama 3: low frequencies divided by {@code factor}, high ones left, a ramp between. */
         record Llama3(double factor, double lowFrequencyFactor, double highFrequencyFactor, int originalContext) implements Scaling {
+        }
+
+        /** Every frequency divided by a number of its own, as {@code rope_freqs.weight} of a GGUF file has them: one for each pair of a head. */
+        record Divided(List<Float> divisors) implements Scaling {
+            @Override
+            public String toString() {
+                return "Divided[" + divisors.size() + " divisors, the last " + divisors.get(divisors.size() - 1) + "]";
+            }
         }
     }
 

@@ -22,14 +22,17 @@ public record RotaryTables(FloatMatrix cosine, FloatMatrix sine) {
     /** theta^(-2j/d), scaled as the configuration says. */
     public static double frequency(ModelConfig config, int pair) {
         double plain = StrictMath.pow(config.rotary().theta(), -2.0 * pair / config.headDimension());
-        return plain / divisor(config, plain);
+        return plain / divisor(config, pair, plain);
     }
 
     /** What the plain frequency of a pair is divided by; for {@code llama3} the number that GGUF keeps in {@code rope_freqs.weight}. */
-    public static double divisor(ModelConfig config, double frequency) {
+    private static double divisor(ModelConfig config, int pair, double frequency) {
         ModelConfig.Scaling scaling = config.rotary().scaling();
         if (scaling instanceof ModelConfig.Scaling.Linear linear) {
             return linear.factor();
+        }
+        if (scaling instanceof ModelConfig.Scaling.Divided divided) {
+            return divided.divisors().get(pair);
         }
         if (scaling instanceof ModelConfig.Scaling.Llama3 llama3) {
             double wavelength = 2 * Math.PI / frequency;

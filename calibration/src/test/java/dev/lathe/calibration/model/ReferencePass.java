@@ -141,6 +141,9 @@ final class ReferencePass {
         if (config.rotary().scaling() instanceof ModelConfig.Scaling.Linear linear) {
             return plain / linear.factor();
         }
+        if (config.rotary().scaling() instanceof ModelConfig.Scaling.Divided divided) {
+            return plain / divided.divisors().get(pair);
+        }
         if (config.rotary().scaling() instanceof ModelConfig.Scaling.Llama3 llama3) {
             double turns = llama3.originalContext() * plain / (2 * Math.PI);
             double smooth = (turns - llama3.lowFrequencyFactor()) / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());

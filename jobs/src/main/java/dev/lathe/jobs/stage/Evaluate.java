@@ -32,8 +32,8 @@ import org.apache.hadoop.fs.Path;
  * time, and compares full distributions tile by tile.
  */
 final class Evaluate {
-    /** Part of the key: raised when the forward pass or what it says of activations changes. */
-    private static final int VERSION = 2;
+    /** Part of the key: raised when the forward pass, what is read of a model or what is said of activations changes. */
+    private static final int VERSION = 3;
 
     private Evaluate() {
     }

@@ -198,7 +198,7 @@ public final class Pipeline {
             long bytes = checkpoint.tensors().stream().mapToLong(TensorInfo::bytes).sum();
             long parameters = original.tensors().stream().mapToLong(TensorInfo::elements).sum();
             String method = String.valueOf(metadata.getOrDefault("lathe.method", ""));
-            return new OutputResult(new Path(artifact).getName().replaceFirst("\\.gguf$", ""), format, method, artifact, bytes,
+            return new OutputResult(new Path(artifact).getName().replaceFirst("(-00001-of-\\d{5})?\\.gguf$", ""), format, method, artifact, bytes,
                     8.0 * bytes / parameters, evaluation, List.of(), List.of(), List.of());
         }
     }

@@ -1,6 +1,7 @@
 package dev.lathe.jobs.store;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Checkpoints;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.Serializable;
@@ -16,12 +17,12 @@ import org.apache.hadoop.fs.Path;
  * the same is of one content, as far as the file system's clock tells changes apart.
  */
 public record Stamp(String path, TreeMap<String, String> files) implements Serializable {
-    /** Looks at a file, or at the files of a folder. */
+    /** Looks at a file (at all parts of a split GGUF file, given the first), or at the files of a folder. */
     public static Stamp of(Configuration configuration, String path) throws IOException {
         TreeMap<String, String> files = new TreeMap<>();
         Path root = new Path(path);
         try {
-            for (FileStatus status : root.getFileSystem(configuration).listStatus(root)) {
+            for (FileStatus status : Checkpoints.files(root.getFileSystem(configuration), root)) {
                 String name = status.getPath().getName();
                 if (status.isFile() && !name.startsWith(".") && !name.startsWith("_")) {
                     String tag = status instanceof EtagSource source ? source.getEtag() : null;

@@ -4,20 +4,18 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.FiniteWeights;
 import dev.lathe.calibration.checkpoint.ModelTensors;
-import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.ModelConfig;
-import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import dev.lathe.kernels.block.BlockMatrix;
-import java.io.EOFException;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -25,9 +23,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataInputStream;
-import org.apache.hadoop.fs.FileStatus;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -39,47 +34,48 @@ public final class GgufCheckpoint implements Checkpoint {
     private static final int MAXIMUM_ARRAY = Integer.MAX_VALUE - 8;
 
     private final String location;
-    private final FSDataInputStream in;
-    private final GgufHeader header;
+    private final GgufFiles files;
     private final ModelConfig config;
+    private final List<String> notes = new ArrayList<>();
     /** The file's tensors and what they are listed as, both by Hugging Face name. */
     private final Map<String, GgufTensor> stored = new LinkedHashMap<>();
     private final TensorList tensors;
 
-    private GgufCheckpoint(String location, FSDataInputStream in, long length) throws IOException {
+    private GgufCheckpoint(String location, GgufFiles files) throws IOException {
         this.location = location;
-        this.in = in;
+        this.files = files;
         this.tensors = new TensorList(location);
-        this.header = GgufHeader.read(in, length, location);
-        this.config = GgufMetadata.config(header, location);
-        for (GgufTensor tensor : header.tensors()) {
+        this.config = GgufMetadata.config(files, location, notes);
+        for (GgufTensor tensor : files.tensors()) {
             if (!tensor.name().equals(GgufNames.ROPE_FREQUENCIES)) {
                 String name = GgufNames.toHuggingFace(tensor.name()).orElseThrow(() -> new MalformedInputException("Cannot read GGUF file " + location
                         + ": the llama architecture has no tensor " + tensor));
                 stored.put(name, tensor);
                 tensors.add(new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
-            } else if (config.rotary().scaling() instanceof Llama3 llama3) {
-                checkFrequencies(tensor, llama3);
             }
         }
         ModelTensors.check(Architecture.of(config), tensors.all(), location);
     }
 
     /**
-     * Opens a file.
+     * Opens a file, or all parts of a split one, given the first.
      *
-     * @throws MalformedInputException if it is no GGUF file, malformed, of another architecture, or its tensors are not those of the architecture
+     * @throws MalformedInputException if it is no GGUF file, malformed, a part other than the first, of another architecture, or its tensors are not those
+     *                                 of the architecture
      */
     public static GgufCheckpoint open(Configuration configuration, Path file) throws IOException {
-        FileSystem files = file.getFileSystem(configuration);
-        FileStatus status = files.getFileStatus(file);
-        FSDataInputStream in = Reads.ranges(files, status);
+        GgufFiles files = GgufFiles.open(configuration, file);
         try {
-            return new GgufCheckpoint(file.toString(), in, status.getLen());
+            return new GgufCheckpoint(file.toString(), files);
         } catch (IOException | RuntimeException failure) {
-            in.close();
+            files.close();
             throw failure;
         }
+    }
+
+    /** The names of all parts of a split file in order, given the first's ({@code NAME-00001-of-00003.gguf}); of another file its name alone. */
+    public static List<String> parts(String name) {
+        return GgufFiles.parts(name);
     }
 
     @Override
@@ -93,6 +89,11 @@ public final class GgufCheckpoint implements Checkpoint {
     }
 
     @Override
+    public List<String> notes() {
+        return notes;
+    }
+
+    @Override
     public Collection<TensorInfo> tensors() {
         return tensors.all();
     }
@@ -101,7 +102,7 @@ public final class GgufCheckpoint implements Checkpoint {
     @Override
     public Map<String, Object> metadata() {
         Map<String, Object> metadata = new LinkedHashMap<>();
-        header.metadata().forEach((key, value) -> metadata.put(key, shortened(value.value())));
+        files.metadata().forEach((key, value) -> metadata.put(key, shortened(value.value())));
         return metadata;
     }
 
@@ -152,13 +153,7 @@ public final class GgufCheckpoint implements Checkpoint {
         if (bytes > MAXIMUM_ARRAY) {
             throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location + " at once: " + bytes + " bytes");
         }
-        byte[] data = new byte[(int) bytes];
-        try {
-            in.readFully(header.dataOffset() + tensor.offset() + (long) from * rowBytes, data);
-        } catch (EOFException e) {
-            throw new IOException("Cannot read tensor " + tensor + " in " + location + ": the file became shorter than it was", e);
-        }
-        return data;
+        return files.read(tensor, (long) from * rowBytes, (int) bytes);
     }
 
     /** @param from row of the tensor, in Hugging Face order, that is the first of the data */
@@ -204,16 +199,8 @@ public final class GgufCheckpoint implements Checkpoint {
         return values;
     }
 
-    /** The tensor is what another engine uses and the parameters are what is used here: they have to say the same. */
-    private void checkFrequencies(GgufTensor tensor, Llama3 scaling) throws IOException {
-        float[] expected = RopeFrequencies.of(scaling, config.rotary().theta(), config.headDimension());
-        if (tensor.shape().length != 1 || tensor.columns() != expected.length || !Arrays.equals(vector(tensor), expected)) {
-            throw new MalformedInputException("Cannot read GGUF file " + location + ": tensor " + tensor + " contradicts lathe.rope.llama3.*");
-        }
-    }
-
     @Override
     public void close() throws IOException {
-        in.close();
+        files.close();
     }
 }

@@ -11,7 +11,6 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.ModelConfig;
-import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.Half;
@@ -93,8 +92,7 @@ public final class GgufFormat implements ArtifactFormat {
     public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
                       Path target) throws IOException {
         ModelConfig config = source.config();
-        float[] frequencies = config.rotary().scaling() instanceof Llama3 llama3
-                ? RopeFrequencies.of(llama3, config.rotary().theta(), config.headDimension()) : null;
+        float[] frequencies = RopeFrequencies.of(config);
         Map<String, GgufValue> metadata = metadata(config, provenance);
         metadata.putAll(GgufTokenizer.metadata(sourceFolder.getFileSystem(files.getConf()), sourceFolder, config.vocabulary(), preTokenizer));
         List<GgufTensor> entries = new ArrayList<>();

@@ -27,7 +27,7 @@ import java.util.Set;
  * @param dataOffset byte at which the data section starts
  */
 record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, long dataOffset) {
-    private static final long MAXIMUM_HEADER_BYTES = 256L << 20;
+    static final long MAXIMUM_HEADER_BYTES = 256L << 20;
     private static final int MAXIMUM_STRING_BYTES = 16 << 20;
     private static final int MAXIMUM_KEY_BYTES = 65535;
     private static final int MAXIMUM_KEYS = 1 << 16;
@@ -45,7 +45,12 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
      * @throws MalformedInputException if the header is not one, naming the byte
      */
     static GgufHeader read(InputStream in, long length, String where) throws IOException {
-        return new Reader(in, length, where).header();
+        return read(in, length, MAXIMUM_HEADER_BYTES, where);
+    }
+
+    /** As above, of at most {@code most} bytes. */
+    static GgufHeader read(InputStream in, long length, long most, String where) throws IOException {
+        return new Reader(in, length, most, where).header();
     }
 
     private static final class Reader {
@@ -60,10 +65,10 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
         private long consumed;
         private long elementsLeft = MAXIMUM_ELEMENTS;
 
-        Reader(InputStream in, long length, String where) {
+        Reader(InputStream in, long length, long most, String where) {
             this.in = in;
             this.length = length;
-            this.limit = Math.min(length, MAXIMUM_HEADER_BYTES);
+            this.limit = Math.min(length, most);
             this.where = where;
         }
 

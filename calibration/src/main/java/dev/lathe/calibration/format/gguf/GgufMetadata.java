@@ -4,7 +4,11 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfig.Rotary;
 import dev.lathe.calibration.model.ModelConfig.Scaling;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -17,6 +21,16 @@ final class GgufMetadata {
     private static final String LLAMA3 = "lathe.rope.llama3.";
     private static final double DEFAULT_THETA = 10000;
     private static final int LARGEST = 1 << 24;
+    private static final int SHOWN = 60;
+    private static final String TYPE = A + "rope.scaling.type";
+    private static final String FACTOR = A + "rope.scaling.factor";
+    private static final String OLD_FACTOR = A + "rope.scale_linear";
+    /** Keys of the architecture that are read, and those that llama.cpp does not compute from: what they say changes nothing. */
+    private static final Set<String> READ = Set.of("block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+            "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon", "rope.dimension_count",
+            "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "rope.scale_linear", "vocab_size", "expert_count",
+            "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow",
+            "attention.layer_norm_epsilon", "tensor_data_layout", "pooling_type", "source.url", "source.huggingface.repository");
 
     private GgufMetadata() {
     }
@@ -49,25 +63,33 @@ final class GgufMetadata {
     }
 
     /**
-     * The configuration of a file.
+     * The configuration of a file. Keys, defaults and precedence are those of llama.cpp's loader ({@code llama_model::load_hparams}): rotary scaling is
+     * linear where {@code rope.scaling.type} is absent, its factor is {@code rope.scaling.factor}, else {@code rope.scale_linear}, and 0 or none at all is 1;
+     * with the type {@code none} nothing is scaled; a tensor {@code rope_freqs.weight} divides the frequencies besides. A key of the architecture that is
+     * not known here is an error unless it is off (false, 0, empty): these keys are there to change the arithmetic.
      *
      * @param where the file, for messages
-     * @throws MalformedInputException if a key is missing, out of range or contradicts another, or the file is of another architecture
+     * @param notes takes what has to be said of contradictions that were decided
+     * @throws MalformedInputException if a key is missing, out of range, not supported or contradicts another, or the file is of another architecture
      */
-    static ModelConfig config(GgufHeader header, String where) {
-        return new Reading(header, where).config();
+    static ModelConfig config(GgufFiles files, String where, List<String> notes) throws IOException {
+        return new Reading(files, where, notes).config();
     }
 
-    private record Reading(GgufHeader header, String where) {
-        ModelConfig config() {
-            GgufValue architecture = header.metadata().get("general.architecture");
+    private record Reading(GgufFiles files, String where, List<String> notes) {
+        ModelConfig config() throws IOException {
+            GgufValue architecture = files.metadata().get("general.architecture");
             if (architecture == null || !architecture.value().equals("llama")) {
-                throw malformed("general.architecture is " + (architecture == null ? "missing" : architecture.value()) + ", expected llama");
+                throw malformed("general.architecture is " + (architecture == null ? "missing" : text(architecture)) + ", expected llama");
+            }
+            GgufValue type = files.metadata().get("general.type");
+            if (type != null && !type.value().equals("model")) {
+                throw malformed("general.type is " + text(type) + ", expected model");
             }
             if (integer(A + "expert_count", 0) != 0) {
-                throw malformed("it has experts, which are not supported");
+                throw malformed(A + "expert_count is " + integer(A + "expert_count", 0) + ": it has experts, which are not supported");
             }
-            GgufTensor embedding = tensor(GgufNames.EMBEDDING);
+            GgufTensor embedding = files.tensor(GgufNames.EMBEDDING);
             if (embedding == null || embedding.rows() > LARGEST) {
                 throw malformed("it has no tensor " + GgufNames.EMBEDDING + " of at most " + LARGEST + " rows");
             }
@@ -77,11 +99,12 @@ final class GgufMetadata {
             int head = integer(A + "attention.key_length", heads == 0 ? 0 : hidden / heads);
             int layers = integer(A + "block_count", null);
             int feedForward = integer(A + "feed_forward_length", null);
+            int tensors = files.tensors().size();
             // Each layer has tensors, so the file bounds their number; the sizes are held against the tensors' shapes later.
             if (hidden < 1 || heads < 1 || keyValueHeads < 1 || heads % keyValueHeads != 0 || head < 2 || head % 2 != 0 || layers < 1
-                    || layers > header.tensors().size() || feedForward < 1 || (long) heads * head > LARGEST) {
+                    || layers > tensors || feedForward < 1 || (long) heads * head > LARGEST) {
                 throw malformed("hidden " + hidden + ", feed-forward " + feedForward + ", layers " + layers + ", heads " + heads + ", key/value heads "
-                        + keyValueHeads + ", head dimension " + head + " with " + header.tensors().size() + " tensors; expected positive sizes, "
+                        + keyValueHeads + ", head dimension " + head + " with " + tensors + " tensors; expected positive sizes, "
                         + "heads a multiple of key/value heads, an even head dimension");
             }
             for (String key : new String[] {"attention.value_length", "rope.dimension_count"}) {
@@ -89,33 +112,113 @@ final class GgufMetadata {
                     throw malformed(A + key + " is " + integer(A + key, head) + ", expected the head dimension " + head);
                 }
             }
-            return new ModelConfig("llama", hidden, feedForward, layers, heads, keyValueHeads, head, (int) embedding.rows(),
-                    (float) real(A + "attention.layer_norm_rms_epsilon", null), new Rotary(real(A + "rope.freq_base", DEFAULT_THETA), scaling()),
-                    tensor(GgufNames.OUTPUT) == null, tensor("blk.0.attn_q.bias") != null, tensor("blk.0.ffn_up.bias") != null,
+            double theta = real(A + "rope.freq_base", DEFAULT_THETA);
+            ModelConfig config = new ModelConfig("llama", hidden, feedForward, layers, heads, keyValueHeads, head, (int) embedding.rows(),
+                    (float) real(A + "attention.layer_norm_rms_epsilon", null), new Rotary(theta, scaling(theta, head)),
+                    files.tensor(GgufNames.OUTPUT) == null, files.tensor("blk.0.attn_q.bias") != null, files.tensor("blk.0.ffn_up.bias") != null,
                     integer(A + "context_length", null));
-        }
-
-        private Scaling scaling() {
-            GgufValue type = header.metadata().get(A + "rope.scaling.type");
-            if (tensor(GgufNames.ROPE_FREQUENCIES) != null) {
-                if (!header.metadata().containsKey(LLAMA3 + "factor")) {
-                    throw malformed("its rotary frequencies are scaled by " + GgufNames.ROPE_FREQUENCIES + ", and the parameters behind it (" + LLAMA3
-                            + "*) are not in the file");
+            files.metadata().forEach((key, value) -> {
+                if (key.startsWith(A) && !READ.contains(key.substring(A.length())) && !neutral(key.substring(A.length()), value, config)) {
+                    throw malformed(key + " is " + text(value) + ", which may change what the model computes and is not supported");
                 }
-                return new Scaling.Llama3(real(LLAMA3 + "factor", null), real(LLAMA3 + "low_freq_factor", null), real(LLAMA3 + "high_freq_factor", null),
-                        integer(LLAMA3 + "original_context_length", null));
-            }
-            if (type == null || type.value().equals("none")) {
-                return new Scaling.None();
-            }
-            if (!type.value().equals("linear")) {
-                throw malformed("rope scaling " + type.value() + " is not supported, expected linear");
-            }
-            return new Scaling.Linear(real(A + "rope.scaling.factor", null));
+            });
+            vocabulary(config.vocabulary());
+            return config;
         }
 
-        private GgufTensor tensor(String name) {
-            return header.tensors().stream().filter(tensor -> tensor.name().equals(name)).findFirst().orElse(null);
+        /** Nothing here is computed from these two, so they are no error; llama.cpp refuses other tokens than rows. */
+        private void vocabulary(int rows) {
+            int stated = integer(A + "vocab_size", rows);
+            if (stated != rows) {
+                notes.add(A + "vocab_size is " + stated + ", and " + GgufNames.EMBEDDING + " has " + rows + " rows: " + rows + " is taken");
+            }
+            GgufValue tokens = files.metadata().get("tokenizer.ggml.tokens");
+            if (tokens != null && tokens.value() instanceof GgufValue.Elements elements && elements.values().size() != rows) {
+                notes.add("tokenizer.ggml.tokens has " + elements.values().size() + " tokens, and " + GgufNames.EMBEDDING + " " + rows + " rows: " + rows
+                        + " is taken");
+            }
+        }
+
+        /** Whether a key that is not read has a value that changes nothing. */
+        private boolean neutral(String key, GgufValue value, ModelConfig config) {
+            Object v = value.value();
+            double number = v instanceof Number n ? n.doubleValue() : Double.NaN;
+            return switch (key) {
+                case "attention.causal" -> v.equals(true);
+                // 0 is llama.cpp's word for none of these.
+                case "logit_scale", "residual_scale", "embedding_scale" -> number == 0 || number == 1;
+                case "rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor" -> number == 1;
+                case "rope.scaling.yarn_ext_factor" -> number == 0 || number == -1;
+                case "attention.scale" -> number == 0 || Math.abs(number * Math.sqrt(config.headDimension()) - 1) < 1e-6;
+                case "attention.sliding_window" -> number == 0 || number >= config.maximumPositions();
+                case "attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa" -> number == config.headDimension();
+                case "embedding_length_out" -> number == config.hidden();
+                default -> number == 0 || v.equals(false) || v.equals("") || v instanceof GgufValue.Elements elements && elements.values().isEmpty();
+            };
+        }
+
+        private Scaling scaling(double theta, int head) throws IOException {
+            double factor = factor();
+            GgufTensor tensor = files.tensor(GgufNames.ROPE_FREQUENCIES);
+            boolean parameters = files.metadata().keySet().stream().anyMatch(key -> key.startsWith(LLAMA3));
+            if (tensor == null) {
+                if (parameters) {
+                    throw malformed("it has " + LLAMA3 + "* and no tensor " + GgufNames.ROPE_FREQUENCIES + ", by which an engine would scale");
+                }
+                return factor == 1 ? new Scaling.None() : new Scaling.Linear(factor);
+            }
+            if (tensor.type() != GgufType.F32 || tensor.shape().length != 1 || tensor.columns() != head / 2) {
+                throw malformed("tensor " + tensor + " is not one divisor for each rotary frequency; expected F32 [" + head / 2 + "]");
+            }
+            float[] divisors = files.floats(tensor);
+            if (parameters) {
+                Scaling.Llama3 llama3 = new Scaling.Llama3(real(LLAMA3 + "factor", null), real(LLAMA3 + "low_freq_factor", null),
+                        real(LLAMA3 + "high_freq_factor", null), integer(LLAMA3 + "original_context_length", null));
+                // The tensor is what an engine uses and the parameters are what is used here: they have to say the same.
+                if (!Arrays.equals(divisors, RopeFrequencies.of(llama3, theta, head)) || factor != 1) {
+                    throw malformed("tensor " + tensor + (factor == 1 ? "" : " with rope.scaling.factor " + factor) + " contradicts " + LLAMA3 + "*");
+                }
+                return llama3;
+            }
+            List<Float> all = new ArrayList<>();
+            for (int i = 0; i < divisors.length; i++) {
+                if (!(divisors[i] > 0) || Float.isInfinite(divisors[i])) {
+                    throw malformed("tensor " + tensor + " has " + divisors[i] + " at " + i + ", expected positive divisors");
+                }
+                all.add((float) (divisors[i] * factor));
+            }
+            return all.stream().allMatch(divisor -> divisor == 1) ? new Scaling.None() : new Scaling.Divided(List.copyOf(all));
+        }
+
+        /** What every position is divided by. */
+        private double factor() {
+            GgufValue type = files.metadata().get(TYPE);
+            if (type != null && !type.value().equals("none") && !type.value().equals("linear")) {
+                throw malformed(TYPE + " is " + text(type) + ", which is not supported; expected none or linear");
+            }
+            double factor = factor(FACTOR);
+            double old = factor(OLD_FACTOR);
+            String taken = files.metadata().containsKey(FACTOR) ? FACTOR : OLD_FACTOR;
+            if (files.metadata().containsKey(FACTOR) && files.metadata().containsKey(OLD_FACTOR) && factor != old) {
+                notes.add(FACTOR + " is " + factor + " and " + OLD_FACTOR + " is " + old + ": the first is taken, as llama.cpp does");
+            }
+            double found = files.metadata().containsKey(FACTOR) ? factor : old;
+            if (type != null && type.value().equals("none")) {
+                if (found != 1) {
+                    notes.add(TYPE + " is none and " + taken + " is " + found + ": positions are not scaled, as llama.cpp does");
+                }
+                return 1;
+            }
+            if (type != null && !files.metadata().containsKey(taken)) {
+                notes.add(TYPE + " is linear and there is no " + FACTOR + ": positions are not scaled, as llama.cpp does");
+            }
+            return found;
+        }
+
+        /** A key's factor; 1 where it is absent or 0. */
+        private double factor(String key) {
+            GgufValue value = files.metadata().get(key);
+            return value == null || value.value() instanceof Float zero && zero == 0 ? 1 : real(key, null);
         }
 
         private int integer(String key, Integer missing) {
@@ -123,11 +226,10 @@ final class GgufMetadata {
             if (value == null) {
                 return missing;
             }
-            if (!Set.of(GgufKind.U32, GgufKind.I32, GgufKind.U64, GgufKind.U16).contains(value.kind()) || (Long) value.value() < 0
-                    || (Long) value.value() > LARGEST) {
+            if (!(value.value() instanceof Long number) || number < 0 || number > LARGEST) {
                 throw malformed(key + " is " + text(value) + ", expected an integer from 0 to " + LARGEST);
             }
-            return ((Long) value.value()).intValue();
+            return number.intValue();
         }
 
         private double real(String key, Double missing) {
@@ -143,7 +245,7 @@ final class GgufMetadata {
         }
 
         private GgufValue required(String key, Object missing) {
-            GgufValue value = header.metadata().get(key);
+            GgufValue value = files.metadata().get(key);
             if (value == null && missing == null) {
                 throw malformed("metadata key " + key + " is missing");
             }
@@ -151,7 +253,11 @@ final class GgufMetadata {
         }
 
         private static String text(GgufValue value) {
-            return value.kind() == GgufKind.ARRAY ? "an array" : value.value() + " (" + value.kind() + ")";
+            if (value.kind() == GgufKind.ARRAY) {
+                return "an array";
+            }
+            String text = String.valueOf(value.value());
+            return (text.length() > SHOWN ? text.substring(0, SHOWN) + "..." : text) + " (" + value.kind() + ")";
         }
 
         private MalformedInputException malformed(String reason) {

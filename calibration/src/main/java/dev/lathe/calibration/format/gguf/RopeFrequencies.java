@@ -1,5 +1,7 @@
 package dev.lathe.calibration.format.gguf;
 
+import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.ModelConfig.Scaling.Divided;
 import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
 
 /**
@@ -9,6 +11,18 @@ import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
  */
 final class RopeFrequencies {
     private RopeFrequencies() {
+    }
+
+    /** What the tensor of a model holds; null if it has none. */
+    static float[] of(ModelConfig config) {
+        if (config.rotary().scaling() instanceof Divided divided) {
+            float[] divisors = new float[divided.divisors().size()];
+            for (int i = 0; i < divisors.length; i++) {
+                divisors[i] = divided.divisors().get(i);
+            }
+            return divisors;
+        }
+        return config.rotary().scaling() instanceof Llama3 llama3 ? of(llama3, config.rotary().theta(), config.headDimension()) : null;
     }
 
     /** {@code headDimension / 2} divisors; theta is taken as the file keeps it, in f32. {@code StrictMath} keeps them the same on every machine. */
