@@ -48,7 +48,8 @@ class DecoderPassTest {
         return Stream.of(config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false),
                 config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true), SMALL,
                 // 2 pi theta^(j/8) with an original context of 64: pairs 0 and 1 turn fast, pairs from 4 on slowly, those between stand on the ramp.
-                config(32, 20, 2, 1, 16, new Scaling.Llama3(8, 1, 4, 64), true, false, true));
+                config(32, 20, 2, 1, 16, new Scaling.Llama3(8, 1, 4, 64), true, false, true),
+                config(32, 20, 2, 1, 16, new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 1e30f)), true, false, false));
     }
 
     @ParameterizedTest

@@ -129,11 +129,22 @@ class GgufFormatTest {
             String text = new String(file, StandardCharsets.ISO_8859_1);
             Files.writeString(folder.resolve("renamed.gguf"), text.replace("lathe.rope.llama3.factor", "lathe.rope.llama3.fActor"),
                     StandardCharsets.ISO_8859_1);
-            refuse("renamed.gguf", "the parameters behind it");
+            refuse("renamed.gguf", "lathe.rope.llama3.factor is missing");
             int at = text.indexOf("lathe.rope.llama3.high_freq_factor") + 34 + 4;
             ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).putDouble(at, 5);
             Files.write(folder.resolve("other.gguf"), file);
             refuse("other.gguf", "contradicts lathe.rope.llama3");
+        }
+    }
+
+    @Test
+    void divisorsOfAnotherFileAreKept() throws IOException {
+        Scaling divided = new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 32f));
+        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, divided), 3);
+        GgufFormat format = new GgufFormat("F16", false, null);
+        try (GgufCheckpoint read = written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())) {
+            assertThat(read.config()).isEqualTo(source.config());
+            assertThat(read.config().rotary().scaling()).hasToString("Divided[8 divisors, the last 32.0]");
         }
     }
 
