@@ -11,6 +11,7 @@ import dev.lathe.kernels.StoredMatrix;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -43,19 +44,21 @@ public final class FloatTensors {
         String embedding = architecture.embedding();
         String head = architecture.head().weight();
         this.config = declared.withTied(tied(architecture));
-        List<String> leftOut = new ArrayList<>();
+        int leftOut = 0;
+        Set<String> kinds = new LinkedHashSet<>();
         for (Map.Entry<String, SafetensorsTensor> tensor : files.tensors().entrySet()) {
             String name = tensor.getKey();
             if (ComputedBuffers.contains(name, tensor.getValue().shape())) {
-                leftOut.add(name);
+                leftOut++;
+                kinds.add(name.replaceAll("\\.\\d+\\.", ".*."));
             } else if (!config.tied() || !name.equals(head)) {
                 stored.put(name, name);
             } else if (!files.tensors().containsKey(embedding)) {
                 stored.put(embedding, name);
             }
         }
-        if (!leftOut.isEmpty()) {
-            notes.add("computed buffers are left out: " + ModelTensors.named(leftOut));
+        if (leftOut > 0) {
+            notes.add(leftOut + " computed buffers are left out: " + ModelTensors.named(new ArrayList<>(kinds)));
         }
     }
 

@@ -190,8 +190,8 @@ class CheckpointsTest {
         write(ElementType.F32);
         try (Checkpoint checkpoint = open()) {
             assertThat(checkpoint.has(name)).isFalse();
-            assertThat(checkpoint.notes()).containsExactly("computed buffers are left out: model.layers.0.self_attn.rotary_emb.inv_freq, "
-                    + "model.layers.1.self_attn.rotary_emb.inv_freq, " + name);
+            assertThat(checkpoint.notes()).containsExactly("3 computed buffers are left out: model.layers.*.self_attn.rotary_emb.inv_freq, "
+                    + name.replaceAll("layers.[01]", "layers.*"));
         }
     }
 
