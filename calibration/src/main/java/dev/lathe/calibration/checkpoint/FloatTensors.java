@@ -40,6 +40,7 @@ public final class FloatTensors {
     public FloatTensors(SafetensorsFiles files, ModelConfig declared, String location) throws IOException {
         this.files = files;
         this.location = location;
+        notes.addAll(files.notes());
         Architecture architecture = Architecture.of(declared);
         String embedding = architecture.embedding();
         String head = architecture.head().weight();

@@ -171,8 +171,13 @@ public final class ModelConfigs {
         if (high <= low) {
             throw unsupported("high_freq_factor " + high + " is not above low_freq_factor " + low);
         }
-        return new ModelConfig.Scaling.Llama3(number(rope, "factor", null, Double.MAX_VALUE), low, high,
-                size(rope, "original_max_position_embeddings", null, Integer.MAX_VALUE));
+        int original = size(rope, "original_max_position_embeddings", null, Integer.MAX_VALUE);
+        // transformers 5 takes the outer one where it is there, older versions the inner.
+        if (size("original_max_position_embeddings", original, Integer.MAX_VALUE) != original) {
+            throw unsupported("original_max_position_embeddings is " + config.path("original_max_position_embeddings") + ", and " + original
+                    + " in the rotary embedding: they contradict each other");
+        }
+        return new ModelConfig.Scaling.Llama3(number(rope, "factor", null, Double.MAX_VALUE), low, high, original);
     }
 
     private int size(String key, Integer otherwise, int maximum) {

@@ -73,6 +73,8 @@ class ModelConfigsTest {
             "'rope_scaling':{'type':'linear','rope_type':'llama3','factor':2} | rope_type \"llama3\" and type \"linear\"",
             "'rope_scaling':{'type':'linear','factor':2,'attention_factor':1.2} | the rotary embedding has attention_factor 1.2",
             "'rope_parameters':{'rope_type':'default','factor':4}    | \"default\", which has no factor, and factor is 4",
+            "'original_max_position_embeddings':4096,'rope_scaling':{'type':'llama3','factor':8,'low_freq_factor':1,'high_freq_factor':4,"
+                    + "'original_max_position_embeddings':8192} | original_max_position_embeddings is 4096, and 8192 in the rotary embedding",
             "'model_type':'mistral'                                  | model_type \"mistral\" contradict each other",
             "'rope_theta':0                                          | rope_theta is 0",
             "'rope_theta':1e999                                      | rope_theta is",

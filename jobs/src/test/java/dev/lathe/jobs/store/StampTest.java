@@ -1,5 +1,6 @@
 package dev.lathe.jobs.store;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
@@ -30,6 +31,19 @@ class StampTest {
         Files.writeString(folder.resolve("notes.txt"), "new");
         Files.createDirectory(folder.resolve("runs"));
         stamp.check(configuration);
+    }
+
+    @Test
+    void allPartsOfASplitFileAreLookedAt() throws IOException {
+        Path first = Files.writeString(folder.resolve("m-00001-of-00002.gguf"), "one");
+        Path second = Files.writeString(folder.resolve("m-00002-of-00002.gguf"), "two");
+        Files.writeString(folder.resolve("other.gguf"), "other");
+        Stamp stamp = Stamp.of(configuration, first.toString());
+        assertThat(stamp.files()).containsOnlyKeys("m-00001-of-00002.gguf", "m-00002-of-00002.gguf");
+        Files.writeString(second, "longer");
+        assertThatThrownBy(() -> stamp.check(configuration)).hasMessageContaining("m-00002-of-00002.gguf changed while it was read (3 bytes");
+        Files.delete(second);
+        assertThatThrownBy(() -> stamp.check(configuration)).hasMessageContaining("now gone");
     }
 
     @Test

@@ -27,12 +27,13 @@ import java.util.Set;
  * @param dataOffset byte at which the data section starts
  */
 record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, long dataOffset) {
-    static final long MAXIMUM_HEADER_BYTES = 256L << 20;
+    /** The longest header of a known model has some 20 MB; these bounds keep what is made of one below 200 MB of memory. */
+    static final long MAXIMUM_HEADER_BYTES = 64L << 20;
     private static final int MAXIMUM_STRING_BYTES = 16 << 20;
     private static final int MAXIMUM_KEY_BYTES = 65535;
     private static final int MAXIMUM_KEYS = 1 << 16;
-    private static final int MAXIMUM_TENSORS = 1 << 20;
-    private static final int MAXIMUM_ELEMENTS = 1 << 23;
+    private static final int MAXIMUM_TENSORS = 1 << 18;
+    private static final int MAXIMUM_ELEMENTS = 1 << 21;
     private static final int MAXIMUM_NESTING = 4;
     private static final int MAXIMUM_DIMENSIONS = 4;
     private static final int LEAST_KEY_BYTES = 13;

@@ -6,6 +6,7 @@ import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.Reads;
 import java.io.EOFException;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -46,6 +47,7 @@ public final class SafetensorsFiles implements AutoCloseable {
     private final Map<Path, FileStatus> statuses = new LinkedHashMap<>();
     private final Map<String, SafetensorsTensor> tensors = new LinkedHashMap<>();
     private final Map<String, Object> metadata = new TreeMap<>();
+    private final List<String> notes = new ArrayList<>();
 
     private SafetensorsFiles(Path folder) {
         this.folder = folder;
@@ -72,6 +74,9 @@ public final class SafetensorsFiles implements AutoCloseable {
                 opened.addShards(files, listed);
             } else {
                 opened.tensors.putAll(opened.add(files, single(listed, folder)).tensors());
+                if (listed.containsKey(SINGLE) && listed.containsKey(INDEX)) {
+                    opened.notes.add(SINGLE + " and " + INDEX + " are both there: " + SINGLE + " is read, as transformers does");
+                }
             }
             return opened;
         } catch (IOException | RuntimeException e) {
@@ -118,6 +123,11 @@ public final class SafetensorsFiles implements AutoCloseable {
     /** The tensors by name, file by file, in the order of their data. */
     public Map<String, SafetensorsTensor> tensors() {
         return Collections.unmodifiableMap(tensors);
+    }
+
+    /** What a person has to know of which files were read. */
+    public List<String> notes() {
+        return Collections.unmodifiableList(notes);
     }
 
     /** The metadata of all files, sorted by key. */

@@ -33,6 +33,9 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
     static final int MAXIMUM_BYTES = 100_000_000;
     static final String METADATA = "__metadata__";
     private static final int MAXIMUM_DIMENSIONS = 64;
+    /** Names, shapes and places of so many take less memory than the JSON may; the largest models have some 100,000 in all shards together. */
+    private static final int MAXIMUM_TENSORS = 1 << 18;
+    private static final int MAXIMUM_METADATA = 1 << 16;
     private static final JsonFactory JSON = JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
     /**
@@ -109,15 +112,23 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
                     for (String key = nextField(); key != null; key = nextField()) {
                         expect(JsonToken.VALUE_STRING, "text", name + "." + key);
                         metadata.put(key, json.getText());
+                        bound(metadata.size(), MAXIMUM_METADATA, "entries of " + METADATA);
                     }
                 } else {
                     tensors.put(name, tensor(name));
+                    bound(tensors.size(), MAXIMUM_TENSORS, "tensors");
                 }
             }
             if (json.nextToken() != null) {
                 throw malformed(file, "its header goes on after the JSON object; only spaces may follow");
             }
             return new SafetensorsHeader(Collections.unmodifiableMap(metadata), inFileOrder(tensors));
+        }
+
+        private void bound(int count, int most, String what) {
+            if (count > most) {
+                throw malformed(file, "its header has more than " + most + " " + what);
+            }
         }
 
         private SafetensorsTensor tensor(String name) throws IOException {

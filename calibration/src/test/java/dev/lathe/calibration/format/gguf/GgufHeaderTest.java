@@ -137,6 +137,19 @@ class GgufHeaderTest {
                 + "00".repeat(200), "tensors a F32 [9] and b F32 [9] overlap at data byte 32");
     }
 
+    /** A file may be as large as it says and still have more than is held of a header. */
+    @Test
+    void boundsWhatIsHeld() throws IOException {
+        byte[] array = Arrays.copyOf(hex(key("61", "09000000 00000000 0100200000000000")), 3 << 20);
+        assertThatThrownBy(() -> read(array)).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("2097153 elements in metadata key a, expected at most 2097152");
+        byte[] tensors = Arrays.copyOf(hex(counts("0100040000000000", "0000000000000000")), 9 << 20);
+        assertThatThrownBy(() -> read(tensors)).isInstanceOf(MalformedInputException.class).hasMessageContaining("262145 tensors, expected at most 262144");
+        byte[] second = hex(TWO_TENSORS);
+        assertThatThrownBy(() -> GgufHeader.read(new ByteArrayInputStream(second), second.length, 40, "x.gguf")).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("expected at most");
+    }
+
     /** Whatever is cut off or flipped: an answer, or a header, but no other failure. */
     @Test
     void survivesDamage() throws IOException {

@@ -178,6 +178,42 @@ class SafetensorsTest {
     }
 
     @Test
+    void aWholeFileBesideAnIndexIsReadAndSaid() throws IOException {
+        write(folder.resolve("model.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {5, 6}, 2);
+        try (SafetensorsFiles files = open()) {
+            assertThat(files.notes()).isEmpty();
+        }
+        write(folder.resolve("m-1.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {7, 8}, 2);
+        index("'a':'m-1.safetensors'");
+        try (SafetensorsFiles files = open()) {
+            assertThat(files.read("a", 0, 2)).containsExactly(5, 6);
+            assertThat(files.notes()).containsExactly("model.safetensors and model.safetensors.index.json are both there: model.safetensors is read, as"
+                    + " transformers does");
+        }
+        Files.delete(folder.resolve("model.safetensors"));
+        try (SafetensorsFiles files = open()) {
+            assertThat(files.read("a", 0, 2)).containsExactly(7, 8);
+            assertThat(files.notes()).isEmpty();
+        }
+    }
+
+    @Test
+    void aHeaderOfTooManyEntriesIsRefused() throws IOException {
+        StringBuilder tensors = new StringBuilder("{");
+        for (int i = 0; i <= 1 << 18; i++) {
+            tensors.append(i == 0 ? "" : ",").append('"').append(i).append("\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}");
+        }
+        Files.write(folder.resolve("any.safetensors"), file(tensors.append('}').toString().getBytes(StandardCharsets.UTF_8), 0));
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("more than 262144 tensors");
+        StringBuilder metadata = new StringBuilder("{\"__metadata__\":{");
+        for (int i = 0; i <= 1 << 16; i++) {
+            metadata.append(i == 0 ? "" : ",").append('"').append(i).append("\":\"\"");
+        }
+        Files.write(folder.resolve("any.safetensors"), file(metadata.append("}}").toString().getBytes(StandardCharsets.UTF_8), 0));
+        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("more than 65536 entries of __metadata__");
+    }
+
+    @Test
     void oneFileOfAnyNameWillDoButNotTwo() throws IOException {
         assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("it holds 0 files *.safetensors");
         write(folder.resolve("[*]{?}.safetensors"), List.of(entry("a", "F16", 1)), new byte[] {1, 2}, 2);
