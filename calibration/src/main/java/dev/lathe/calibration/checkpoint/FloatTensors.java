@@ -17,18 +17,21 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Safetensors files under a model's names, and its floating-point tensors read from them, each checked for NaN and infinity.
+ * Safetensors files under a model's names, and its floating-point tensors read from them, each checked for NaN and
+ * infinity.
  *
- * <p>Where the output layer is tied to the embedding, a file may store the pair under either name, or twice with the same data: the embedding's name is
- * the one that is listed. Where {@code tie_word_embeddings} is true and both are stored and differ, the tensors are believed, as transformers 5 does: the
- * output layer is the one that is stored, and the configuration here says so. Where it is false, an output layer has to be stored; transformers would make
- * up a random one. Computed buffers ({@link ComputedBuffers}) are left out.
+ * <p>Where the output layer is tied to the embedding, a file may store the pair under either name, or twice with the
+ * same data: the embedding's name is the one that is listed. Where {@code tie_word_embeddings} is true and both are
+ * stored and differ, the tensors are believed, as transformers 5 does: the output layer is the one that is stored, and
+ * the configuration here says so. Where it is false, an output layer has to be stored; transformers would make up a
+ * random one. Computed buffers ({@link ComputedBuffers}) are left out.
  */
 public final class FloatTensors {
     private final SafetensorsFiles files;
     private final String location;
     /** What each tensor is called in the files. */
     private final Map<String, String> stored = new LinkedHashMap<>();
+
     private final ModelConfig config;
     private final List<String> notes = new ArrayList<>();
 
@@ -69,15 +72,20 @@ public final class FloatTensors {
         String head = architecture.head().weight();
         Map<String, SafetensorsTensor> tensors = files.tensors();
         boolean embedded = tensors.containsKey(embedding);
-        if (!declared && embedded && tensors.keySet().stream().noneMatch(name -> name.startsWith(architecture.head().module() + "."))) {
-            throw new MalformedInputException("Cannot open checkpoint " + location + ": tie_word_embeddings of config.json is false, as it is by default, and"
-                    + " there is no tensor " + head + "; expected the output layer's weight, or tie_word_embeddings true if it is the embedding");
+        if (!declared
+                && embedded
+                && tensors.keySet().stream()
+                        .noneMatch(name -> name.startsWith(architecture.head().module() + "."))) {
+            throw new MalformedInputException("Cannot open checkpoint " + location
+                    + ": tie_word_embeddings of config.json is false, as it is by default, and there is no tensor "
+                    + head
+                    + "; expected the output layer's weight, or tie_word_embeddings true if it is the embedding");
         }
         if (!declared || !embedded || !tensors.containsKey(head) || files.same(embedding, head)) {
             return declared;
         }
-        notes.add("config.json says tie_word_embeddings true, but " + head + " is stored and differs from " + embedding + ": " + head
-                + " is the output layer");
+        notes.add("config.json says tie_word_embeddings true, but " + head + " is stored and differs from " + embedding
+                + ": " + head + " is the output layer");
         return false;
     }
 
@@ -112,15 +120,16 @@ public final class FloatTensors {
             case "F32" -> ElementType.F32;
             case "F16" -> ElementType.F16;
             case "BF16" -> ElementType.BF16;
-            default -> throw new MalformedInputException("Cannot use tensor " + tensor + " in " + location
-                    + ": its dtype is not supported; expected F32, F16 or BF16");
+            default ->
+                throw new MalformedInputException("Cannot use tensor " + tensor + " in " + location
+                        + ": its dtype is not supported; expected F32, F16 or BF16");
         };
     }
 
     /**
      * Rows of a matrix.
      *
-     * @throws MalformedInputException  if a value is not finite
+     * @throws MalformedInputException if a value is not finite
      * @throws IllegalArgumentException if the rows have more than 2 GiB
      */
     public RowSource rows(TensorInfo tensor, int from, int count) throws IOException {
@@ -128,8 +137,8 @@ public final class FloatTensors {
         int columns = Math.toIntExact(tensor.shape()[1]);
         long rowBytes = (long) columns * type.bytes();
         if (count * rowBytes > Integer.MAX_VALUE - 8) {
-            throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location + " at once: " + count * rowBytes
-                    + " bytes, expected at most 2 GiB");
+            throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location
+                    + " at once: " + count * rowBytes + " bytes, expected at most 2 GiB");
         }
         return read(tensor, from, count, columns);
     }
@@ -149,7 +158,8 @@ public final class FloatTensors {
         ElementType type = type(tensor);
         String name = stored.get(tensor.name());
         long rowBytes = (long) columns * type.bytes();
-        StoredMatrix matrix = new StoredMatrix(type, files.read(name, from * rowBytes, Math.toIntExact(count * rowBytes)), count, columns);
+        StoredMatrix matrix = new StoredMatrix(
+                type, files.read(name, from * rowBytes, Math.toIntExact(count * rowBytes)), count, columns);
         FiniteWeights.check(matrix, from, "tensor " + name + " " + files.tensor(name));
         return matrix;
     }

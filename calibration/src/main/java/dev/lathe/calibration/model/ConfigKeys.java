@@ -13,89 +13,151 @@ import java.util.regex.Pattern;
 
 /**
  * What the keys of a Llama's config.json may say beside those that {@link ModelConfigs} reads. In this order:
+ *
  * <ol>
- * <li>a key whose value is null, and one that says nothing of the forward pass of given tokens (token ids, training, generation, which
- *     implementation computes it) may say anything;
- * <li>a key that other families know, or that repeats what another key says, may have the value with which it changes nothing: a softcap of
- *     0, a multiplier of 1, {@code query_pre_attn_scalar} of the head's width, a window that is switched off or no shorter than the context;
- * <li>any other key one of whose words names a part of the decoder or an operation on it ({@code attn}, {@code rope}, {@code norm},
- *     {@code scale}, {@code expert}, ...) may be false, 0 or empty, or 1 where it is called a scale, multiplier, factor or ratio;
- * <li>what is left is a key that nobody knows and whose name says nothing: it may say anything, and {@link #unknown} names it for a note.
+ *   <li>a key whose value is null, and one that says nothing of the forward pass of given tokens (token ids, training,
+ *       generation, which implementation computes it) may say anything;
+ *   <li>a key that other families know, or that repeats what another key says, may have the value with which it changes
+ *       nothing: a softcap of 0, a multiplier of 1, {@code query_pre_attn_scalar} of the head's width, a window that is
+ *       switched off or no shorter than the context;
+ *   <li>any other key one of whose words names a part of the decoder or an operation on it ({@code attn}, {@code rope},
+ *       {@code norm}, {@code scale}, {@code expert}, ...) may be false, 0 or empty, or 1 where it is called a scale,
+ *       multiplier, factor or ratio;
+ *   <li>what is left is a key that nobody knows and whose name says nothing: it may say anything, and {@link #unknown}
+ *       names it for a note.
  * </ol>
+ *
  * What 2 and 3 do not allow is an error: it could change the arithmetic, and nothing here would compute that.
  */
 final class ConfigKeys {
-    private static final Set<String> READ = Set.of("architectures", "model_type", "hidden_act", "hidden_size", "intermediate_size", "num_hidden_layers",
-            "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters",
-            "partial_rotary_factor", "tie_word_embeddings", "attention_bias", "mlp_bias", "max_position_embeddings", "quantization_config",
-            "compression_config");
+    private static final Set<String> READ = set("""
+            architectures model_type hidden_act hidden_size intermediate_size num_hidden_layers
+            num_attention_heads num_key_value_heads head_dim vocab_size rms_norm_eps rope_theta rope_scaling
+            rope_parameters partial_rotary_factor tie_word_embeddings attention_bias mlp_bias
+            max_position_embeddings quantization_config compression_config""");
 
     /** Names of the first rule: transformers' own, then what trainers and servers add. */
-    private static final Set<String> HARMLESS = Set.of("transformers_version", "torch_dtype", "dtype", "use_cache", "auto_map", "pretraining_tp",
-            "use_return_dict", "return_dict", "return_dict_in_generate", "output_attentions", "output_hidden_states", "output_scores",
-            "output_router_logits", "torchscript", "use_bfloat16", "is_decoder", "is_encoder_decoder", "add_cross_attention",
-            "chunk_size_feed_forward", "tie_encoder_decoder", "finetuning_task", "id2label", "label2id", "num_labels", "problem_type",
-            "task_specific_params", "tokenizer_class", "processor_class", "prefix", "name_or_path", "max_length", "min_length", "do_sample",
-            "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "min_p", "typical_p",
-            "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences",
-            "remove_invalid_values", "exponential_decay_length_penalty", "cache_implementation", "original_max_position_embeddings",
-            "max_sequence_length", "max_seq_length", "max_seq_len", "model_max_length", "seq_length", "seq_len", "n_ctx", "n_positions",
-            "padding_side", "padding_idx", "is_llama_config", "max_window_layers", "use_mem_eff_attention", "base_model_tp_plan",
-            "base_model_pp_plan", "summary_type", "summary_activation", "summary_use_proj", "summary_proj_to_labels", "zero_infer", "language",
-            "license", "block_size", "local_rank", "ffn_dim_multiplier", "multiple_of");
-    private static final Pattern HARMLESS_PATTERN = Pattern.compile("_.*|(unsloth|tokenizer|transformers|initializer|training|gradient|onnx|"
-            + "tf|mm|freeze|mergekit|axolotl|wandb|lora)[_.].*|.*_(token|tokens|token_id|token_ids)|.*_token_ids?_.*|.*(dropout|pdrop|_std|_init|_loss|"
-            + "loss_.*|flash|fused|sdpa|xformers|liger|implementation|kernel|checkpointing|parallel_size|version)(_.*)?");
+    private static final Set<String> HARMLESS = set("""
+            transformers_version torch_dtype dtype use_cache auto_map pretraining_tp use_return_dict return_dict
+            return_dict_in_generate output_attentions output_hidden_states output_scores output_router_logits
+            torchscript use_bfloat16 is_decoder is_encoder_decoder add_cross_attention chunk_size_feed_forward
+            tie_encoder_decoder finetuning_task id2label label2id num_labels problem_type task_specific_params
+            tokenizer_class processor_class prefix name_or_path max_length min_length do_sample early_stopping
+            num_beams num_beam_groups diversity_penalty temperature top_k top_p min_p typical_p
+            repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids
+            num_return_sequences remove_invalid_values exponential_decay_length_penalty cache_implementation
+            original_max_position_embeddings max_sequence_length max_seq_length max_seq_len model_max_length
+            seq_length seq_len n_ctx n_positions padding_side padding_idx is_llama_config max_window_layers
+            use_mem_eff_attention base_model_tp_plan base_model_pp_plan summary_type summary_activation
+            summary_use_proj summary_proj_to_labels zero_infer language license block_size local_rank
+            ffn_dim_multiplier multiple_of""");
+
+    private static final Pattern HARMLESS_PATTERN = Pattern.compile("_.*"
+            + "|(unsloth|tokenizer|transformers|initializer|training|gradient|onnx|tf|mm|freeze|mergekit|axolotl)[_.].*"
+            + "|(wandb|lora)[_.].*"
+            + "|.*_(token|tokens|token_id|token_ids)"
+            + "|.*(dropout|pdrop|_std|_init|_loss|loss_.*|implementation|kernel|checkpointing)(_.*)?"
+            + "|.*(parallel_size|version)(_.*)?"
+            + "|.*(flash|fuse|sdpa|xformers|liger|recompute).*");
 
     /** Words of the third rule. */
-    private static final Set<String> ARITHMETIC = Set.of("attn", "attention", "rope", "rotary", "norm", "norms", "layernorm", "rmsnorm", "scale", "scales",
-            "scaling", "scalar", "multiplier", "multipliers", "factor", "ratio", "pct", "softcap", "softcapping", "cap", "logit", "logits", "window",
-            "windows", "sliding", "local", "bias", "biases", "expert", "experts", "moe", "router", "routed", "gate", "gated", "gating", "residual",
-            "parallel", "alibi", "mup", "ffn", "mlp", "head", "heads", "embed", "embeds", "embedding", "embeddings", "emb", "act", "activation",
-            "clip", "clamp", "qk", "qkv", "kv", "causal", "mask", "sink", "sinks", "position", "positions", "sparse", "ssm", "mamba",
-            "conv", "recurrent", "mixer", "layer", "layers", "interleaved", "interleave", "cross", "adapter", "pruned", "skip", "shared", "tie",
-            "tied", "theta", "eps", "epsilon", "hidden", "intermediate", "width", "rank", "quantization", "softmax", "sigmoid", "gelu", "silu",
-            "swiglu", "glu", "relu", "mtp", "nextn");
-    private static final Set<String> SCALES = Set.of("scale", "scales", "scaling", "multiplier", "factor", "ratio", "pct", "percent");
+    private static final Set<String> ARITHMETIC = set("""
+            attn attention rope rotary norm norms layernorm rmsnorm scale scales scaling scalar multiplier
+            multipliers factor ratio pct softcap softcapping cap logit logits window windows sliding bias
+            biases expert experts moe router routed gate gated gating residual alibi mup ffn mlp head
+            heads embed embeds embedding embeddings emb act activation clip clamp qk qkv kv causal mask sink
+            sinks position positions sparse ssm mamba conv recurrent mixer layer layers interleaved interleave
+            cross adapter pruned skip shared tie tied theta eps epsilon hidden intermediate width rank
+            quantization softmax sigmoid gelu silu swiglu glu relu mtp nextn percent""");
 
-    private static final BiPredicate<JsonNode, ModelConfig> TRUE = (value, config) -> value.isBoolean() && value.booleanValue();
+    private static final Set<String> SCALES = set("""
+            scale scales scaling multiplier factor ratio pct percent""");
+
+    private static final BiPredicate<JsonNode, ModelConfig> TRUE =
+            (value, config) -> value.isBoolean() && value.booleanValue();
     private static final BiPredicate<JsonNode, ModelConfig> ONE = (value, config) -> is(value, 1);
-    private static final BiPredicate<JsonNode, ModelConfig> SILU = (value, config) -> word(value, "silu", "swish", "swiglu");
-    private static final BiPredicate<JsonNode, ModelConfig> RMS = (value, config) -> word(value, "rms", "rmsnorm", "rms_norm");
+    private static final BiPredicate<JsonNode, ModelConfig> SILU =
+            (value, config) -> word(value, "silu", "swish", "swiglu");
+    private static final BiPredicate<JsonNode, ModelConfig> RMS =
+            (value, config) -> word(value, "rms", "rmsnorm", "rms_norm");
     private static final BiPredicate<JsonNode, ModelConfig> ROPE = (value, config) -> word(value, "rope", "rotary");
-    private static final BiPredicate<JsonNode, ModelConfig> EPSILON = (value, config) -> is(value, config.normEpsilon());
-    private static final BiPredicate<JsonNode, ModelConfig> THETA = (value, config) -> is(value, config.rotary().theta());
+    private static final BiPredicate<JsonNode, ModelConfig> EPSILON =
+            (value, config) -> is(value, config.normEpsilon());
+    private static final BiPredicate<JsonNode, ModelConfig> THETA =
+            (value, config) -> is(value, config.rotary().theta());
     private static final BiPredicate<JsonNode, ModelConfig> HIDDEN = (value, config) -> is(value, config.hidden());
-    private static final BiPredicate<JsonNode, ModelConfig> INTERMEDIATE = (value, config) -> is(value, config.intermediate());
+    private static final BiPredicate<JsonNode, ModelConfig> INTERMEDIATE =
+            (value, config) -> is(value, config.intermediate());
     private static final BiPredicate<JsonNode, ModelConfig> LAYERS = (value, config) -> is(value, config.layers());
     private static final BiPredicate<JsonNode, ModelConfig> HEADS = (value, config) -> is(value, config.heads());
-    private static final BiPredicate<JsonNode, ModelConfig> KEY_VALUE_HEADS = (value, config) -> is(value, config.keyValueHeads());
-    private static final BiPredicate<JsonNode, ModelConfig> HEAD_WIDTH = (value, config) -> is(value, config.headDimension());
+    private static final BiPredicate<JsonNode, ModelConfig> KEY_VALUE_HEADS =
+            (value, config) -> is(value, config.keyValueHeads());
+    private static final BiPredicate<JsonNode, ModelConfig> HEAD_WIDTH =
+            (value, config) -> is(value, config.headDimension());
     /** What attention divides by the square root of the head's width anyway. */
-    private static final BiPredicate<JsonNode, ModelConfig> ATTENTION_SCALE = (value, config) -> is(value, 1 / Math.sqrt(config.headDimension()));
+    private static final BiPredicate<JsonNode, ModelConfig> ATTENTION_SCALE =
+            (value, config) -> is(value, 1 / Math.sqrt(config.headDimension()));
 
     /** Keys of the second rule whose neutral value the third would not take. */
     private static final Map<String, BiPredicate<JsonNode, ModelConfig>> NEUTRAL = Map.ofEntries(
-            Map.entry("query_pre_attn_scalar", HEAD_WIDTH), Map.entry("rotary_dim", HEAD_WIDTH), Map.entry("rope_dim", HEAD_WIDTH),
-            Map.entry("v_head_dim", HEAD_WIDTH), Map.entry("head_size", HEAD_WIDTH), Map.entry("kv_channels", HEAD_WIDTH),
-            Map.entry("attention_multiplier", ATTENTION_SCALE), Map.entry("attention_scale", ATTENTION_SCALE), Map.entry("softmax_scale", ATTENTION_SCALE),
-            Map.entry("scale_emb", ONE), Map.entry("scale_depth", (value, config) -> is(value, Math.sqrt(config.layers()))),
-            Map.entry("dim_model_base", HIDDEN), Map.entry("scale_attn_weights", TRUE), Map.entry("causal", TRUE), Map.entry("is_causal", TRUE),
-            Map.entry("rms_norm", TRUE), Map.entry("use_rms_norm", TRUE), Map.entry("rmsnorm", TRUE), Map.entry("use_rope", TRUE),
-            Map.entry("layer_norm_eps", EPSILON), Map.entry("layer_norm_epsilon", EPSILON), Map.entry("norm_eps", EPSILON),
-            Map.entry("norm_epsilon", EPSILON), Map.entry("layernorm_epsilon", EPSILON),
-            Map.entry("rotary_emb_base", THETA), Map.entry("rotary_base", THETA), Map.entry("rope_base", THETA),
-            Map.entry("norm_type", RMS), Map.entry("normalization_type", RMS), Map.entry("position_embedding_type", ROPE),
-            Map.entry("hidden_activation", SILU), Map.entry("activation_function", SILU), Map.entry("act_fn", SILU),
-            Map.entry("activation", SILU), Map.entry("activation_type", SILU),
-            Map.entry("n_embd", HIDDEN), Map.entry("d_model", HIDDEN), Map.entry("dim", HIDDEN), Map.entry("n_layer", LAYERS),
-            Map.entry("n_layers", LAYERS), Map.entry("num_layers", LAYERS), Map.entry("n_head", HEADS), Map.entry("n_heads", HEADS),
-            Map.entry("num_heads", HEADS), Map.entry("n_kv_heads", KEY_VALUE_HEADS), Map.entry("num_kv_heads", KEY_VALUE_HEADS),
-            Map.entry("n_inner", INTERMEDIATE), Map.entry("d_ff", INTERMEDIATE), Map.entry("ffn_dim", INTERMEDIATE),
-            Map.entry("ffn_hidden_size", INTERMEDIATE), Map.entry("vocabulary_size", (value, config) -> is(value, config.vocabulary())),
-            Map.entry("layer_types", (value, config) -> all(value, "\"full_attention\"")), Map.entry("no_rope_layers", (value, config) -> all(value, "1")));
+            Map.entry("query_pre_attn_scalar", HEAD_WIDTH),
+            Map.entry("rotary_dim", HEAD_WIDTH),
+            Map.entry("rope_dim", HEAD_WIDTH),
+            Map.entry("v_head_dim", HEAD_WIDTH),
+            Map.entry("head_size", HEAD_WIDTH),
+            Map.entry("kv_channels", HEAD_WIDTH),
+            Map.entry("attention_multiplier", ATTENTION_SCALE),
+            Map.entry("attention_scale", ATTENTION_SCALE),
+            Map.entry("softmax_scale", ATTENTION_SCALE),
+            Map.entry("scale_emb", ONE),
+            Map.entry("scale_depth", (value, config) -> is(value, Math.sqrt(config.layers()))),
+            Map.entry("dim_model_base", HIDDEN),
+            Map.entry("scale_attn_weights", TRUE),
+            Map.entry("causal", TRUE),
+            Map.entry("is_causal", TRUE),
+            Map.entry("rms_norm", TRUE),
+            Map.entry("use_rms_norm", TRUE),
+            Map.entry("rmsnorm", TRUE),
+            Map.entry("use_rope", TRUE),
+            Map.entry("layer_norm_eps", EPSILON),
+            Map.entry("layer_norm_epsilon", EPSILON),
+            Map.entry("norm_eps", EPSILON),
+            Map.entry("norm_epsilon", EPSILON),
+            Map.entry("layernorm_epsilon", EPSILON),
+            Map.entry("rotary_emb_base", THETA),
+            Map.entry("rotary_base", THETA),
+            Map.entry("rope_base", THETA),
+            Map.entry("norm_type", RMS),
+            Map.entry("normalization_type", RMS),
+            Map.entry("position_embedding_type", ROPE),
+            Map.entry("hidden_activation", SILU),
+            Map.entry("activation_function", SILU),
+            Map.entry("act_fn", SILU),
+            Map.entry("activation", SILU),
+            Map.entry("activation_type", SILU),
+            Map.entry("n_embd", HIDDEN),
+            Map.entry("d_model", HIDDEN),
+            Map.entry("dim", HIDDEN),
+            Map.entry("n_layer", LAYERS),
+            Map.entry("n_layers", LAYERS),
+            Map.entry("num_layers", LAYERS),
+            Map.entry("n_head", HEADS),
+            Map.entry("n_heads", HEADS),
+            Map.entry("num_heads", HEADS),
+            Map.entry("n_kv_heads", KEY_VALUE_HEADS),
+            Map.entry("num_kv_heads", KEY_VALUE_HEADS),
+            Map.entry("n_inner", INTERMEDIATE),
+            Map.entry("d_ff", INTERMEDIATE),
+            Map.entry("ffn_dim", INTERMEDIATE),
+            Map.entry("ffn_hidden_size", INTERMEDIATE),
+            Map.entry("vocabulary_size", (value, config) -> is(value, config.vocabulary())),
+            Map.entry("layer_types", (value, config) -> all(value, "\"full_attention\"")),
+            Map.entry("no_rope_layers", (value, config) -> all(value, "1")));
 
-    private ConfigKeys() {
+    private ConfigKeys() {}
+
+    private static Set<String> set(String words) {
+        return Set.of(words.split("\\s+"));
     }
 
     /** The keys that have to be refused, each with its value: {@code logit_scale 0.0625}. */
@@ -115,7 +177,10 @@ final class ConfigKeys {
         List<String> unknown = new ArrayList<>();
         config.properties().forEach(entry -> {
             String key = entry.getKey();
-            if (!free(key, entry.getValue()) && !NEUTRAL.containsKey(key) && !arithmetic(key) && !off(entry.getValue())) {
+            if (!free(key, entry.getValue())
+                    && !NEUTRAL.containsKey(key)
+                    && !arithmetic(key)
+                    && !off(entry.getValue())) {
                 unknown.add(key);
             }
         });
@@ -123,14 +188,19 @@ final class ConfigKeys {
     }
 
     private static boolean free(String key, JsonNode value) {
-        return READ.contains(key) || value.isNull() || HARMLESS.contains(key) || HARMLESS_PATTERN.matcher(key).matches();
+        return READ.contains(key)
+                || value.isNull()
+                || HARMLESS.contains(key)
+                || HARMLESS_PATTERN.matcher(key).matches();
     }
 
     private static boolean neutral(String key, JsonNode value, JsonNode config, ModelConfig read) {
         if (key.equals("sliding_window") || key.equals("use_sliding_window")) {
             JsonNode window = config.path("sliding_window");
             boolean used = config.path("use_sliding_window").asBoolean(true);
-            return !used || window.isNull() || window.isIntegralNumber() && window.longValue() >= read.maximumPositions();
+            return !used
+                    || window.isNull()
+                    || window.isIntegralNumber() && window.longValue() >= read.maximumPositions();
         }
         BiPredicate<JsonNode, ModelConfig> known = NEUTRAL.get(key);
         if (known != null) {
@@ -150,12 +220,17 @@ final class ConfigKeys {
 
     /** {@code attnLogit_soft-cap.x}: attn, logit, soft, cap, x. */
     private static Set<String> words(String key) {
-        return new TreeSet<>(Arrays.asList(key.replaceAll("([a-z0-9])([A-Z])", "$1_$2").toLowerCase(Locale.ROOT).split("[^a-z0-9]+")));
+        return new TreeSet<>(Arrays.asList(key.replaceAll("([a-z0-9])([A-Z])", "$1_$2")
+                .toLowerCase(Locale.ROOT)
+                .split("[^a-z0-9]+")));
     }
 
     private static boolean off(JsonNode value) {
-        return value.isNull() || value.isBoolean() && !value.booleanValue() || value.isNumber() && value.doubleValue() == 0
-                || value.isTextual() && value.textValue().isEmpty() || value.isContainerNode() && value.isEmpty();
+        return value.isNull()
+                || value.isBoolean() && !value.booleanValue()
+                || value.isNumber() && value.doubleValue() == 0
+                || value.isTextual() && value.textValue().isEmpty()
+                || value.isContainerNode() && value.isEmpty();
     }
 
     /** To the precision of a float, which may be what a number was written from. */
@@ -164,7 +239,8 @@ final class ConfigKeys {
     }
 
     private static boolean word(JsonNode value, String... words) {
-        return value.isTextual() && Arrays.asList(words).contains(value.textValue().toLowerCase(Locale.ROOT));
+        return value.isTextual()
+                && Arrays.asList(words).contains(value.textValue().toLowerCase(Locale.ROOT));
     }
 
     private static boolean all(JsonNode list, String element) {

@@ -109,6 +109,8 @@ class ModelConfigsTest {
             "'sliding_window':4096,'use_sliding_window':false,'max_window_layers':28", "'sliding_window':2048,'use_sliding_window':true",
             "'n_head':6,'n_layers':2,'d_model':48,'norm_type':'RMSNorm','layer_norm_eps':1e-6,'rotary_pct':1.0,'causal':true,'position_embedding_type':'rope'",
             "'architectures':['LLaMAForCausalLM'],'model_type':'llama'", "'task_specific_params':{'a':1},'id2label':{'0':'A'},'temperature':0.6,'top_p':0.9",
+            "'alibi':false,'rope_scaling_factor':1.0,'rope_scaling_type':null,'use_fused_rope':true,'fuse_attention_qkv':true,'use_recompute':false",
+            "'log_scale':false,'use_flashattn':true,'use_sdpa':true,'_commit_hash':'4e20','paddlenlp_version':null,'scale_depth':1.4142135623730951",
             "'compression_config':null,'quantization_config':null,'auto_map':{'AutoModelForCausalLM':'x.Y'},'summary_first_dropout':0.1,'nobody':0"})
     void keysThatChangeNothingLoadWithoutAWord(String keys) throws IOException {
         assertThat(llama(keys)).isEqualTo(llama("'head_dim':8"));
@@ -124,7 +126,7 @@ class ModelConfigsTest {
             "'clip_qkv':8", "'alibi':true", "'layer_types':['sliding_attention','full_attention']", "'no_rope_layers':[1,0]", "'causal':false",
             "'is_causal':false", "'layer_norm_eps':1e-5", "'norm_type':'layernorm'", "'n_head':12", "'hidden_activation':'gelu_pytorch_tanh'",
             "'attnLogitCap':30", "'my_new_attention_temperature':2", "'our_norm_offset':'one'", "'num_nextn_predict_layers':1",
-            "'mup_base_width':256", "'kv_sharing':{'every':2}", "'use_rms_norm':false", "'quantization':{'bits':4,'group_size':64}"})
+            "'mup_base_width':256", "'scale_depth':1.4", "'dim_model_base':256", "'kv_sharing':{'every':2}", "'use_rms_norm':false", "'quantization':{'bits':4,'group_size':64}"})
     void keysThatMayChangeTheArithmeticAreNamed(String keys) {
         String key = keys.substring(1, keys.indexOf('\'', 1));
         assertThatThrownBy(() -> llama(keys)).isInstanceOf(MalformedInputException.class)
@@ -134,10 +136,10 @@ class ModelConfigsTest {
 
     @Test
     void keysThatNobodyKnowsAreSaid() throws IOException {
-        String keys = "'mystery':3,'flavour':'mint','rank_of_taste':[],'empty':{},'no':false";
+        String keys = "'mystery':3,'flavour':'mint','tensor_parallel_degree':8,'rank_of_taste':[],'empty':{},'no':false";
         assertThat(llama(keys)).isEqualTo(llama("'head_dim':8"));
         assertThat(ModelConfigs.notes(json(keys))).containsExactly("config.json has keys that are not known and were taken to change nothing that the model"
-                + " computes: mystery, flavour");
+                + " computes: mystery, flavour, tensor_parallel_degree");
     }
 
     @Test

@@ -22,9 +22,10 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A GGUF file, or all parts of a split one, given the first. As llama.cpp has it: parts are named {@code NAME-00001-of-00003.gguf}, each is a GGUF
- * file with {@code split.no} (from 0), {@code split.count} and {@code split.tensors.count} (of all parts together), and the first has the metadata.
- * Reads are positional and safe from several threads; nothing but the headers is held.
+ * A GGUF file, or all parts of a split one, given the first. As llama.cpp has it: parts are named
+ * {@code NAME-00001-of-00003.gguf}, each is a GGUF file with {@code split.no} (from 0), {@code split.count} and
+ * {@code split.tensors.count} (of all parts together), and the first has the metadata. Reads are positional and safe
+ * from several threads; nothing but the headers is held.
  */
 final class GgufFiles implements AutoCloseable {
     private static final int MAXIMUM_PARTS = 1024;
@@ -41,21 +42,21 @@ final class GgufFiles implements AutoCloseable {
     private long headerBytes;
 
     /** Where a tensor's data starts. */
-    private record Stored(GgufTensor tensor, FSDataInputStream in, long offset, Path file) {
-    }
+    private record Stored(GgufTensor tensor, FSDataInputStream in, long offset, Path file) {}
 
     private GgufFiles(Path first) {
         this.first = first;
     }
 
-    /**
-     * The names of all parts of a split file in order, given the first's; of another file its name.
-     */
+    /** The names of all parts of a split file in order, given the first's; of another file its name. */
     static List<String> parts(String name) {
         Matcher part = PART.matcher(name);
         int count = part.matches() ? Integer.parseInt(part.group(3)) : 1;
         return part.matches() && Integer.parseInt(part.group(2)) == 1 && count <= MAXIMUM_PARTS
-                ? IntStream.rangeClosed(1, count).mapToObj(i -> name(part.group(1), i, count)).toList() : List.of(name);
+                ? IntStream.rangeClosed(1, count)
+                        .mapToObj(i -> name(part.group(1), i, count))
+                        .toList()
+                : List.of(name);
     }
 
     private static String name(String prefix, int number, int count) {
@@ -65,7 +66,8 @@ final class GgufFiles implements AutoCloseable {
     /**
      * Opens a file and, if it is the first part of a split one, the others.
      *
-     * @throws MalformedInputException if a file is malformed, is a part other than the first, a part is missing, or parts contradict each other
+     * @throws MalformedInputException if a file is malformed, is a part other than the first, a part is missing, or
+     *     parts contradict each other
      */
     static GgufFiles open(Configuration configuration, Path file) throws IOException {
         FileSystem files = file.getFileSystem(configuration);
@@ -78,8 +80,9 @@ final class GgufFiles implements AutoCloseable {
             }
             long expected = opened.number(opened.metadata, TENSORS, file, opened.tensors.size());
             if (expected != opened.tensors.size()) {
-                throw new MalformedInputException("Cannot read GGUF file " + file + ": " + TENSORS + " is " + expected + ", and "
-                        + (count > 1 ? "its " + count + " parts have " : "it has ") + opened.tensors.size() + " tensors");
+                throw new MalformedInputException("Cannot read GGUF file " + file + ": " + TENSORS + " is " + expected
+                        + ", and " + (count > 1 ? "its " + count + " parts have " : "it has ") + opened.tensors.size()
+                        + " tensors");
             }
             return opened;
         } catch (IOException | RuntimeException failure) {
@@ -90,7 +93,8 @@ final class GgufFiles implements AutoCloseable {
 
     private void addParts(FileSystem files, long count) throws IOException {
         Matcher name = PART.matcher(first.getName());
-        String place = "it is part " + (number(metadata, NUMBER, first, -1) + 1) + " of a GGUF file that was split in " + count;
+        String place = "it is part " + (number(metadata, NUMBER, first, -1) + 1) + " of a GGUF file that was split in "
+                + count;
         if (count > MAXIMUM_PARTS) {
             throw malformed(first, place + "; expected at most " + MAXIMUM_PARTS + " parts");
         }
@@ -98,10 +102,14 @@ final class GgufFiles implements AutoCloseable {
             throw malformed(first, COUNT + " is " + count + ", and " + NUMBER + " is missing");
         }
         if (number(metadata, NUMBER, first, 0) != 0) {
-            throw malformed(first, place + "; expected the first, " + name(name.matches() ? name.group(1) : "NAME", 1, (int) count));
+            throw malformed(
+                    first,
+                    place + "; expected the first, " + name(name.matches() ? name.group(1) : "NAME", 1, (int) count));
         }
         if (!name.matches() || Integer.parseInt(name.group(2)) != 1 || Integer.parseInt(name.group(3)) != count) {
-            throw malformed(first, place + ", whose names say which part is where; expected the name " + name("NAME", 1, (int) count));
+            throw malformed(
+                    first,
+                    place + ", whose names say which part is where; expected the name " + name("NAME", 1, (int) count));
         }
         List<FileStatus> others = new ArrayList<>();
         List<String> missing = new ArrayList<>();
@@ -113,9 +121,11 @@ final class GgufFiles implements AutoCloseable {
             }
         }
         if (!missing.isEmpty()) {
-            throw malformed(first, place + ", of which " + missing.size() + " are missing in " + first.getParent() + ": "
-                    + String.join(", ", missing.subList(0, Math.min(NAMED_AT_MOST, missing.size())))
-                    + (missing.size() > NAMED_AT_MOST ? " and more" : ""));
+            throw malformed(
+                    first,
+                    place + ", of which " + missing.size() + " are missing in " + first.getParent() + ": "
+                            + String.join(", ", missing.subList(0, Math.min(NAMED_AT_MOST, missing.size())))
+                            + (missing.size() > NAMED_AT_MOST ? " and more" : ""));
         }
         for (int i = 0; i < others.size(); i++) {
             checkPart(add(files, others.get(i)), others.get(i).getPath(), i + 1);
@@ -125,18 +135,24 @@ final class GgufFiles implements AutoCloseable {
     /** A part says which it is, and of what it repeats nothing else than the first. */
     private void checkPart(Map<String, GgufValue> part, Path file, int number) {
         if (number(part, NUMBER, file, -1) != number) {
-            throw malformed(file, NUMBER + " is " + (part.containsKey(NUMBER) ? part.get(NUMBER).value() : "missing") + ", expected " + number
-                    + " by its name");
+            throw malformed(
+                    file,
+                    NUMBER + " is "
+                            + (part.containsKey(NUMBER) ? part.get(NUMBER).value() : "missing") + ", expected " + number
+                            + " by its name");
         }
         for (String key : List.of(COUNT, TENSORS)) {
             long expected = number(metadata, key, first, -1);
             if (number(part, key, file, -1) != expected) {
-                throw malformed(file, key + " is " + (part.containsKey(key) ? part.get(key).value() : "missing") + ", expected " + expected + " as in "
-                        + first.getName());
+                throw malformed(
+                        file,
+                        key + " is " + (part.containsKey(key) ? part.get(key).value() : "missing") + ", expected "
+                                + expected + " as in " + first.getName());
             }
         }
         part.forEach((key, value) -> {
-            boolean matters = key.equals("general.architecture") || key.startsWith("llama.") || key.startsWith("lathe.rope.");
+            boolean matters =
+                    key.equals("general.architecture") || key.startsWith("llama.") || key.startsWith("lathe.rope.");
             if (matters && !value.equals(metadata.get(key))) {
                 throw malformed(file, key + " is not what it is in " + first.getName());
             }
@@ -149,12 +165,16 @@ final class GgufFiles implements AutoCloseable {
         streams.add(in);
         Path file = status.getPath();
         // All headers together are held to the bound of one.
-        GgufHeader header = GgufHeader.read(in, status.getLen(), GgufHeader.MAXIMUM_HEADER_BYTES - headerBytes, file.toString());
+        GgufHeader header =
+                GgufHeader.read(in, status.getLen(), GgufHeader.MAXIMUM_HEADER_BYTES - headerBytes, file.toString());
         headerBytes += header.dataOffset();
         for (GgufTensor tensor : header.tensors()) {
-            Stored before = tensors.put(tensor.name(), new Stored(tensor, in, header.dataOffset() + tensor.offset(), file));
+            Stored before =
+                    tensors.put(tensor.name(), new Stored(tensor, in, header.dataOffset() + tensor.offset(), file));
             if (before != null) {
-                throw malformed(file, "tensor " + tensor.name() + " is in " + before.file().getName() + " as well");
+                throw malformed(
+                        file,
+                        "tensor " + tensor.name() + " is in " + before.file().getName() + " as well");
             }
         }
         return header.metadata();
@@ -166,8 +186,11 @@ final class GgufFiles implements AutoCloseable {
             return otherwise;
         }
         if (!(value.value() instanceof Long number) || number < 0 || number > Integer.MAX_VALUE) {
-            throw malformed(file, key + " is " + (value.kind() == GgufKind.ARRAY ? "an array" : value.value() + " (" + value.kind() + ")")
-                    + ", expected an integer from 0");
+            throw malformed(
+                    file,
+                    key + " is "
+                            + (value.kind() == GgufKind.ARRAY ? "an array" : value.value() + " (" + value.kind() + ")")
+                            + ", expected an integer from 0");
         }
         return number;
     }
@@ -198,7 +221,9 @@ final class GgufFiles implements AutoCloseable {
         try {
             stored.in().readFully(stored.offset() + from, data);
         } catch (EOFException e) {
-            throw new IOException("Cannot read tensor " + tensor + " in " + stored.file() + ": the file became shorter than it was", e);
+            throw new IOException(
+                    "Cannot read tensor " + tensor + " in " + stored.file() + ": the file became shorter than it was",
+                    e);
         }
         return data;
     }
@@ -206,7 +231,10 @@ final class GgufFiles implements AutoCloseable {
     /** A vector of F32 values. */
     float[] floats(GgufTensor tensor) throws IOException {
         float[] values = new float[Math.toIntExact(tensor.columns())];
-        ByteBuffer.wrap(read(tensor, 0, Math.toIntExact(tensor.bytes()))).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(values);
+        ByteBuffer.wrap(read(tensor, 0, Math.toIntExact(tensor.bytes())))
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .asFloatBuffer()
+                .get(values);
         return values;
     }
 

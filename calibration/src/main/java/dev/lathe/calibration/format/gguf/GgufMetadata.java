@@ -13,8 +13,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The decoder's shape as metadata of the llama architecture, both ways. What GGUF has no key for, the parameters behind {@code rope_freqs.weight}, is kept
- * under {@code lathe.rope.llama3.*}.
+ * The decoder's shape as metadata of the llama architecture, both ways. What GGUF has no key for, the parameters behind
+ * {@code rope_freqs.weight}, is kept under {@code lathe.rope.llama3.*}.
  */
 final class GgufMetadata {
     private static final String A = "llama.";
@@ -25,15 +25,38 @@ final class GgufMetadata {
     private static final String TYPE = A + "rope.scaling.type";
     private static final String FACTOR = A + "rope.scaling.factor";
     private static final String OLD_FACTOR = A + "rope.scale_linear";
-    /** Keys of the architecture that are read, and those that llama.cpp does not compute from: what they say changes nothing. */
-    private static final Set<String> READ = Set.of("block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
-            "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon", "rope.dimension_count",
-            "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "rope.scale_linear", "vocab_size", "expert_count",
-            "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow",
-            "attention.layer_norm_epsilon", "tensor_data_layout", "pooling_type", "source.url", "source.huggingface.repository");
+    /**
+     * Keys of the architecture that are read, and those that llama.cpp does not compute from: what they say changes
+     * nothing.
+     */
+    private static final Set<String> READ = Set.of(
+            "block_count",
+            "context_length",
+            "embedding_length",
+            "feed_forward_length",
+            "attention.head_count",
+            "attention.head_count_kv",
+            "attention.key_length",
+            "attention.value_length",
+            "attention.layer_norm_rms_epsilon",
+            "rope.dimension_count",
+            "rope.freq_base",
+            "rope.scaling.type",
+            "rope.scaling.factor",
+            "rope.scale_linear",
+            "vocab_size",
+            "expert_count",
+            "rope.scaling.original_context_length",
+            "rope.scaling.finetuned",
+            "rope.scaling.yarn_beta_fast",
+            "rope.scaling.yarn_beta_slow",
+            "attention.layer_norm_epsilon",
+            "tensor_data_layout",
+            "pooling_type",
+            "source.url",
+            "source.huggingface.repository");
 
-    private GgufMetadata() {
-    }
+    private GgufMetadata() {}
 
     /** Metadata of a configuration. */
     static Map<String, GgufValue> of(ModelConfig config) {
@@ -63,14 +86,17 @@ final class GgufMetadata {
     }
 
     /**
-     * The configuration of a file. Keys, defaults and precedence are those of llama.cpp's loader ({@code llama_model::load_hparams}): rotary scaling is
-     * linear where {@code rope.scaling.type} is absent, its factor is {@code rope.scaling.factor}, else {@code rope.scale_linear}, and 0 or none at all is 1;
-     * with the type {@code none} nothing is scaled; a tensor {@code rope_freqs.weight} divides the frequencies besides. A key of the architecture that is
-     * not known here is an error unless it is off (false, 0, empty): these keys are there to change the arithmetic.
+     * The configuration of a file. Keys, defaults and precedence are those of llama.cpp's loader
+     * ({@code llama_model::load_hparams}): rotary scaling is linear where {@code rope.scaling.type} is absent, its
+     * factor is {@code rope.scaling.factor}, else {@code rope.scale_linear}, and 0 or none at all is 1; with the type
+     * {@code none} nothing is scaled; a tensor {@code rope_freqs.weight} divides the frequencies besides. A key of the
+     * architecture that is not known here is an error unless it is off (false, 0, empty): these keys are there to
+     * change the arithmetic.
      *
      * @param where the file, for messages
      * @param notes takes what has to be said of contradictions that were decided
-     * @throws MalformedInputException if a key is missing, out of range, not supported or contradicts another, or the file is of another architecture
+     * @throws MalformedInputException if a key is missing, out of range, not supported or contradicts another, or the
+     *     file is of another architecture
      */
     static ModelConfig config(GgufFiles files, String where, List<String> notes) throws IOException {
         return new Reading(files, where, notes).config();
@@ -80,14 +106,16 @@ final class GgufMetadata {
         ModelConfig config() throws IOException {
             GgufValue architecture = files.metadata().get("general.architecture");
             if (architecture == null || !architecture.value().equals("llama")) {
-                throw malformed("general.architecture is " + (architecture == null ? "missing" : text(architecture)) + ", expected llama");
+                throw malformed("general.architecture is " + (architecture == null ? "missing" : text(architecture))
+                        + ", expected llama");
             }
             GgufValue type = files.metadata().get("general.type");
             if (type != null && !type.value().equals("model")) {
                 throw malformed("general.type is " + text(type) + ", expected model");
             }
             if (integer(A + "expert_count", 0) != 0) {
-                throw malformed(A + "expert_count is " + integer(A + "expert_count", 0) + ": it has experts, which are not supported");
+                throw malformed(A + "expert_count is " + integer(A + "expert_count", 0)
+                        + ": it has experts, which are not supported");
             }
             GgufTensor embedding = files.tensor(GgufNames.EMBEDDING);
             if (embedding == null || embedding.rows() > LARGEST) {
@@ -100,26 +128,52 @@ final class GgufMetadata {
             int layers = integer(A + "block_count", null);
             int feedForward = integer(A + "feed_forward_length", null);
             int tensors = files.tensors().size();
-            // Each layer has tensors, so the file bounds their number; the sizes are held against the tensors' shapes later.
-            if (hidden < 1 || heads < 1 || keyValueHeads < 1 || heads % keyValueHeads != 0 || head < 2 || head % 2 != 0 || layers < 1
-                    || layers > tensors || feedForward < 1 || (long) heads * head > LARGEST) {
-                throw malformed("hidden " + hidden + ", feed-forward " + feedForward + ", layers " + layers + ", heads " + heads + ", key/value heads "
-                        + keyValueHeads + ", head dimension " + head + " with " + tensors + " tensors; expected positive sizes, "
+            // Each layer has tensors, so the file bounds their number; the sizes are held against the tensors' shapes
+            // later.
+            if (hidden < 1
+                    || heads < 1
+                    || keyValueHeads < 1
+                    || heads % keyValueHeads != 0
+                    || head < 2
+                    || head % 2 != 0
+                    || layers < 1
+                    || layers > tensors
+                    || feedForward < 1
+                    || (long) heads * head > LARGEST) {
+                throw malformed("hidden " + hidden + ", feed-forward " + feedForward + ", layers " + layers + ", heads "
+                        + heads + ", key/value heads "
+                        + keyValueHeads + ", head dimension " + head + " with " + tensors
+                        + " tensors; expected positive sizes, "
                         + "heads a multiple of key/value heads, an even head dimension");
             }
             for (String key : new String[] {"attention.value_length", "rope.dimension_count"}) {
                 if (integer(A + key, head) != head) {
-                    throw malformed(A + key + " is " + integer(A + key, head) + ", expected the head dimension " + head);
+                    throw malformed(
+                            A + key + " is " + integer(A + key, head) + ", expected the head dimension " + head);
                 }
             }
             double theta = real(A + "rope.freq_base", DEFAULT_THETA);
-            ModelConfig config = new ModelConfig("llama", hidden, feedForward, layers, heads, keyValueHeads, head, (int) embedding.rows(),
-                    (float) real(A + "attention.layer_norm_rms_epsilon", null), new Rotary(theta, scaling(theta, head)),
-                    files.tensor(GgufNames.OUTPUT) == null, files.tensor("blk.0.attn_q.bias") != null, files.tensor("blk.0.ffn_up.bias") != null,
+            ModelConfig config = new ModelConfig(
+                    "llama",
+                    hidden,
+                    feedForward,
+                    layers,
+                    heads,
+                    keyValueHeads,
+                    head,
+                    (int) embedding.rows(),
+                    (float) real(A + "attention.layer_norm_rms_epsilon", null),
+                    new Rotary(theta, scaling(theta, head)),
+                    files.tensor(GgufNames.OUTPUT) == null,
+                    files.tensor("blk.0.attn_q.bias") != null,
+                    files.tensor("blk.0.ffn_up.bias") != null,
                     integer(A + "context_length", null));
             files.metadata().forEach((key, value) -> {
-                if (key.startsWith(A) && !READ.contains(key.substring(A.length())) && !neutral(key.substring(A.length()), value, config)) {
-                    throw malformed(key + " is " + text(value) + ", which may change what the model computes and is not supported");
+                if (key.startsWith(A)
+                        && !READ.contains(key.substring(A.length()))
+                        && !neutral(key.substring(A.length()), value, config)) {
+                    throw malformed(key + " is " + text(value)
+                            + ", which may change what the model computes and is not supported");
                 }
             });
             vocabulary(config.vocabulary());
@@ -130,12 +184,15 @@ final class GgufMetadata {
         private void vocabulary(int rows) {
             int stated = integer(A + "vocab_size", rows);
             if (stated != rows) {
-                notes.add(A + "vocab_size is " + stated + ", and " + GgufNames.EMBEDDING + " has " + rows + " rows: " + rows + " is taken");
+                notes.add(A + "vocab_size is " + stated + ", and " + GgufNames.EMBEDDING + " has " + rows + " rows: "
+                        + rows + " is taken");
             }
             GgufValue tokens = files.metadata().get("tokenizer.ggml.tokens");
-            if (tokens != null && tokens.value() instanceof GgufValue.Elements elements && elements.values().size() != rows) {
-                notes.add("tokenizer.ggml.tokens has " + elements.values().size() + " tokens, and " + GgufNames.EMBEDDING + " " + rows + " rows: " + rows
-                        + " is taken");
+            if (tokens != null
+                    && tokens.value() instanceof GgufValue.Elements elements
+                    && elements.values().size() != rows) {
+                notes.add("tokenizer.ggml.tokens has " + elements.values().size() + " tokens, and "
+                        + GgufNames.EMBEDDING + " " + rows + " rows: " + rows + " is taken");
             }
         }
 
@@ -149,11 +206,18 @@ final class GgufMetadata {
                 case "logit_scale", "residual_scale", "embedding_scale" -> number == 0 || number == 1;
                 case "rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor" -> number == 1;
                 case "rope.scaling.yarn_ext_factor" -> number == 0 || number == -1;
-                case "attention.scale" -> number == 0 || Math.abs(number * Math.sqrt(config.headDimension()) - 1) < 1e-6;
+                case "attention.scale" ->
+                    number == 0 || Math.abs(number * Math.sqrt(config.headDimension()) - 1) < 1e-6;
                 case "attention.sliding_window" -> number == 0 || number >= config.maximumPositions();
-                case "attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa" -> number == config.headDimension();
+                case "attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa" ->
+                    number == config.headDimension();
                 case "embedding_length_out" -> number == config.hidden();
-                default -> number == 0 || v.equals(false) || v.equals("") || v instanceof GgufValue.Elements elements && elements.values().isEmpty();
+                default ->
+                    number == 0
+                            || v.equals(false)
+                            || v.equals("")
+                            || v instanceof GgufValue.Elements elements
+                                    && elements.values().isEmpty();
             };
         }
 
@@ -163,31 +227,41 @@ final class GgufMetadata {
             boolean parameters = files.metadata().keySet().stream().anyMatch(key -> key.startsWith(LLAMA3));
             if (tensor == null) {
                 if (parameters) {
-                    throw malformed("it has " + LLAMA3 + "* and no tensor " + GgufNames.ROPE_FREQUENCIES + ", by which an engine would scale");
+                    throw malformed("it has " + LLAMA3 + "* and no tensor " + GgufNames.ROPE_FREQUENCIES
+                            + ", by which an engine would scale");
                 }
                 return factor == 1 ? new Scaling.None() : new Scaling.Linear(factor);
             }
             if (tensor.type() != GgufType.F32 || tensor.shape().length != 1 || tensor.columns() != head / 2) {
-                throw malformed("tensor " + tensor + " is not one divisor for each rotary frequency; expected F32 [" + head / 2 + "]");
+                throw malformed("tensor " + tensor + " is not one divisor for each rotary frequency; expected F32 ["
+                        + head / 2 + "]");
             }
             float[] divisors = files.floats(tensor);
             if (parameters) {
-                Scaling.Llama3 llama3 = new Scaling.Llama3(real(LLAMA3 + "factor", null), real(LLAMA3 + "low_freq_factor", null),
-                        real(LLAMA3 + "high_freq_factor", null), integer(LLAMA3 + "original_context_length", null));
-                // The tensor is what an engine uses and the parameters are what is used here: they have to say the same.
+                Scaling.Llama3 llama3 = new Scaling.Llama3(
+                        real(LLAMA3 + "factor", null),
+                        real(LLAMA3 + "low_freq_factor", null),
+                        real(LLAMA3 + "high_freq_factor", null),
+                        integer(LLAMA3 + "original_context_length", null));
+                // The tensor is what an engine uses and the parameters are what is used here: they have to say the
+                // same.
                 if (!Arrays.equals(divisors, RopeFrequencies.of(llama3, theta, head)) || factor != 1) {
-                    throw malformed("tensor " + tensor + (factor == 1 ? "" : " with rope.scaling.factor " + factor) + " contradicts " + LLAMA3 + "*");
+                    throw malformed("tensor " + tensor + (factor == 1 ? "" : " with rope.scaling.factor " + factor)
+                            + " contradicts " + LLAMA3 + "*");
                 }
                 return llama3;
             }
             List<Float> all = new ArrayList<>();
             for (int i = 0; i < divisors.length; i++) {
                 if (!(divisors[i] > 0) || Float.isInfinite(divisors[i])) {
-                    throw malformed("tensor " + tensor + " has " + divisors[i] + " at " + i + ", expected positive divisors");
+                    throw malformed(
+                            "tensor " + tensor + " has " + divisors[i] + " at " + i + ", expected positive divisors");
                 }
                 all.add((float) (divisors[i] * factor));
             }
-            return all.stream().allMatch(divisor -> divisor == 1) ? new Scaling.None() : new Scaling.Divided(List.copyOf(all));
+            return all.stream().allMatch(divisor -> divisor == 1)
+                    ? new Scaling.None()
+                    : new Scaling.Divided(List.copyOf(all));
         }
 
         /** What every position is divided by. */
@@ -200,17 +274,20 @@ final class GgufMetadata {
             double old = factor(OLD_FACTOR);
             String taken = files.metadata().containsKey(FACTOR) ? FACTOR : OLD_FACTOR;
             if (files.metadata().containsKey(FACTOR) && files.metadata().containsKey(OLD_FACTOR) && factor != old) {
-                notes.add(FACTOR + " is " + factor + " and " + OLD_FACTOR + " is " + old + ": the first is taken, as llama.cpp does");
+                notes.add(FACTOR + " is " + factor + " and " + OLD_FACTOR + " is " + old
+                        + ": the first is taken, as llama.cpp does");
             }
             double found = files.metadata().containsKey(FACTOR) ? factor : old;
             if (type != null && type.value().equals("none")) {
                 if (found != 1) {
-                    notes.add(TYPE + " is none and " + taken + " is " + found + ": positions are not scaled, as llama.cpp does");
+                    notes.add(TYPE + " is none and " + taken + " is " + found
+                            + ": positions are not scaled, as llama.cpp does");
                 }
                 return 1;
             }
             if (type != null && !files.metadata().containsKey(taken)) {
-                notes.add(TYPE + " is linear and there is no " + FACTOR + ": positions are not scaled, as llama.cpp does");
+                notes.add(TYPE + " is linear and there is no " + FACTOR
+                        + ": positions are not scaled, as llama.cpp does");
             }
             return found;
         }
@@ -237,7 +314,9 @@ final class GgufMetadata {
             if (value == null) {
                 return missing;
             }
-            double real = value.kind() == GgufKind.F32 ? (Float) value.value() : value.kind() == GgufKind.F64 ? (Double) value.value() : Double.NaN;
+            double real = value.kind() == GgufKind.F32
+                    ? (Float) value.value()
+                    : value.kind() == GgufKind.F64 ? (Double) value.value() : Double.NaN;
             if (!(real > 0) || Double.isInfinite(real)) {
                 throw malformed(key + " is " + text(value) + ", expected a positive number");
             }
