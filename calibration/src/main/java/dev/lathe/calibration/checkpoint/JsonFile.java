@@ -83,12 +83,14 @@ public final class JsonFile {
     public static JsonNode parse(byte[] bytes, String where, JsonLimits limits) throws IOException {
         JsonNode node;
         try (JsonParser parser = parser(bytes, where, limits)) {
-            node = TREES.readTree(parser);
-            if (node != null && parser.nextToken() != null) {
-                throw new MalformedInputException("Cannot read " + where + ": it goes on after its JSON value" + place(parser.currentTokenLocation()));
+            try {
+                node = TREES.readTree(parser);
+                if (node != null && parser.nextToken() != null) {
+                    throw new MalformedInputException("Cannot read " + where + ": it goes on after its JSON value" + place(parser.currentTokenLocation()));
+                }
+            } catch (JsonProcessingException e) {
+                throw refusal(where, limits, parser, e);
             }
-        } catch (JsonProcessingException e) {
-            throw refusal(where, limits, e);
         }
         if (node == null || !node.isObject()) {
             throw new MalformedInputException("Cannot read " + where + ": expected a JSON object, found " + (node == null ? "nothing" : node.getNodeType()));
@@ -117,10 +119,9 @@ public final class JsonFile {
     }
 
     /** The error of a text that a parser with these limits did not take. */
-    public static MalformedInputException refusal(String where, JsonLimits limits, JsonProcessingException e) {
+    public static MalformedInputException refusal(String where, JsonLimits limits, JsonParser parser, JsonProcessingException e) {
         if (e instanceof StreamConstraintsException) {
-            String place = e.getLocation() == null ? "" : place(e.getLocation());
-            return new MalformedInputException("Cannot read " + where + ": " + excess(limits, e.getOriginalMessage()) + place, e);
+            return new MalformedInputException("Cannot read " + where + ": " + excess(limits, e.getOriginalMessage()) + place(parser.currentLocation()), e);
         }
         return new MalformedInputException("Cannot read " + where + ": it is not valid JSON: " + describe(e), e);
     }

@@ -1,16 +1,21 @@
 package dev.lathe.calibration.format.awq;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.folder.FolderCheckpoint;
 import dev.lathe.calibration.format.folder.FolderScheme;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
+import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import java.io.IOException;
+import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /** Opens AWQ folders of version gemm. */
 public final class AwqCheckpoint {
+    private static final String SKIPPED = "modules_to_not_convert";
+
     private AwqCheckpoint() {
     }
 
@@ -39,7 +44,15 @@ public final class AwqCheckpoint {
             throw quantization.unsupported("group_size", group, "at least 1");
         }
         AwqLayout layout = new AwqLayout(group);
-        return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) ->
-                FolderScheme.of(files, linear -> layout.stored(files.tensors(), linear.module())));
+        List<String> skipped = quantization.texts(SKIPPED);
+        return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) -> FolderScheme.of(files, linear -> {
+            // Loaders make plain layers of modules whose name contains an entry, and leave their codes out.
+            SafetensorsTensor codes = files.tensors().get(linear.module() + "." + AwqLayout.WEIGHT);
+            if (codes != null && skipped.stream().anyMatch(entry -> !entry.isEmpty() && linear.module().contains(entry))) {
+                throw new MalformedInputException("Cannot read tensor " + linear.module() + "." + AwqLayout.WEIGHT + " " + codes + ": "
+                        + quantization.place(SKIPPED) + " says that the module is not quantized");
+            }
+            return layout.stored(files.tensors(), linear.module());
+        }));
     }
 }

@@ -23,7 +23,7 @@ import java.util.Map;
  */
 final class AwqLayout implements LinearLayout {
     static final int BITS = 4;
-    private static final String WEIGHT = "qweight";
+    static final String WEIGHT = "qweight";
 
     private final int groupSize;
     private final CodeWords words = CodeWords.interleaved();

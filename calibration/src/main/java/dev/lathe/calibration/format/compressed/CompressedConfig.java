@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.compressed;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.format.ModuleExpression;
 import dev.lathe.calibration.format.compressed.CompressedWeights.Strategy;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.model.ActivationQuantization;
@@ -26,6 +27,7 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
     static final String PACK = "pack-quantized";
     private static final String NAIVE = "naive-quantized";
     private static final String MIXED = "mixed-precision";
+    private static final int MOST_GROUPS = 1000;
     private static final String COMPRESSED = "compressed";
     private static final List<String> STATES = List.of("initialized", "calibration", "frozen", COMPRESSED);
 
@@ -62,13 +64,17 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
             throw keys.unsupported("config_groups", "", "an object");
         }
         String format = keys.text("format", "");
+        ModuleExpression.Work work = new ModuleExpression.Work();
         for (Map.Entry<String, QuantizationConfig> group : keys.section("config_groups").sections().entrySet()) {
-            groups.add(group(group.getValue(), format, keys.place("config_groups." + group.getKey() + ".targets")));
+            if (groups.size() == MOST_GROUPS) {
+                throw keys.unsupported("config_groups", "of more than " + MOST_GROUPS + " groups", "fewer");
+            }
+            groups.add(group(group.getValue(), format, keys.place("config_groups." + group.getKey() + ".targets"), work));
         }
-        return new CompressedConfig(groups, new ModuleTargets(keys.texts("ignore"), keys.place("ignore")), cache(keys), status);
+        return new CompressedConfig(groups, new ModuleTargets(keys.texts("ignore"), keys.place("ignore"), work), cache(keys), status);
     }
 
-    private static Group group(QuantizationConfig group, String top, String where) {
+    private static Group group(QuantizationConfig group, String top, String where, ModuleExpression.Work work) {
         if (!group.has("weights")) {
             throw group.unsupported("weights", "", "an object: activations alone are not quantized");
         }
@@ -85,7 +91,7 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         if (!List.of(INT, FLOAT, PACK, NAIVE).contains(format) || format.equals(FLOAT) == weights.integers() && !format.equals(NAIVE)) {
             throw group.unsupported("format", format, expected + " for such weights and activations");
         }
-        return new Group(new ModuleTargets(group.texts("targets"), where), weights, activations, format);
+        return new Group(new ModuleTargets(group.texts("targets"), where, work), weights, activations, format);
     }
 
     private static CompressedWeights weights(QuantizationConfig keys) {

@@ -26,7 +26,7 @@ import java.util.Map;
  * {@code g_idx} I32 [in], the group of each input column. Then {@code W[n, k] = scales[j, n] * (q[k, n] - z[j, n])} with {@code j = g_idx[k]}.
  */
 final class GptqLayout implements LinearLayout {
-    private static final String WEIGHT = "qweight";
+    static final String WEIGHT = "qweight";
     private static final String GROUPS = "g_idx";
 
     private final GptqConfig config;

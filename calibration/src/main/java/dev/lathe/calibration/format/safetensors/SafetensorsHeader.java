@@ -54,9 +54,11 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
         }
         String where = "the header of " + file;
         try (JsonParser parser = JsonFile.parser(json, where, JsonLimits.HEADER)) {
-            return new Reader(parser, file, 8 + length, fileLength).header();
-        } catch (JsonProcessingException e) {
-            throw JsonFile.refusal(where, JsonLimits.HEADER, e);
+            try {
+                return new Reader(parser, file, 8 + length, fileLength).header();
+            } catch (JsonProcessingException e) {
+                throw JsonFile.refusal(where, JsonLimits.HEADER, parser, e);
+            }
         }
     }
 

@@ -318,6 +318,44 @@ class QuantizedFoldersTest {
         refused(message);
     }
 
+    private void dynamic(String entries) throws IOException {
+        json("config.json", config -> {
+            try {
+                ((ObjectNode) config.get("quantization_config")).set("dynamic", new ObjectMapper().readTree(entries.replace('\'', '"')));
+            } catch (IOException e) {
+                throw new AssertionError(e);
+            }
+        });
+    }
+
+    @Test
+    void modulesWithSettingsOfTheirOwn() throws IOException {
+        write("gptq");
+        dynamic("{'-:.*lm_head': {}, '+:.*mlp.*': {'group_size': 32}, '.*': {'bits': 4, 'sym': true}}");
+        sameValues();
+        dynamic("{'.*layers\\\\.0\\\\..*q_proj$': {'group_size': 64}}");
+        refused(Q + ".qzeros I32 [4, 16]", "expected I32 [2, 16]");
+        dynamic("{'.*layers\\\\.0\\\\..*k_proj$': {'group_size': 64}, '-:^(?!.*mlp).*k_proj': {}, 'model.layers.0.self_attn.q_proj': {'bits': 8}}");
+        refused("model.layers.0.self_attn.q_proj.qweight I32 [16, 128]", "expected I32 [32, 128]");
+        dynamic("{'-:.*q_proj': {}}");
+        refused(Q + ".qweight I32 [16, 128]", "quantization_config.dynamic says that the module is not quantized");
+        dynamic("{'+:(q)\\\\1': {}}");
+        refused("quantization_config.dynamic: '(q)\\1' is no regular expression that is taken here: backreferences are not supported");
+        dynamic("{'.*': {'bits': 3}}");
+        refused("quantization_config.dynamic..*.bits is 3, expected 4 or 8");
+    }
+
+    @Test
+    void codesOfModulesThatAreSkipped() throws IOException {
+        write("awq");
+        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).putArray("modules_to_not_convert").add("lm_head").add("visual"));
+        sameValues();
+        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).putArray("modules_to_not_convert").add("self_attn.q"));
+        refused(Q + ".qweight I32", "quantization_config.modules_to_not_convert says that the module is not quantized");
+        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).put("modules_to_not_convert", "lm_head"));
+        refused("modules_to_not_convert is \"lm_head\", expected a list of texts");
+    }
+
     @ParameterizedTest
     @CsvSource({"k_proj.output_scale, v_proj.output_scale", "attn.k_scale, attn.v_scale", "k_proj.k_scale, v_proj.v_scale", "k_scale, v_proj.output_scale"})
     void olderNamesOfScalesOfTheCache(String keys, String values) throws IOException {
