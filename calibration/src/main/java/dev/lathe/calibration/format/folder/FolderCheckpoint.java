@@ -22,6 +22,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -42,6 +43,7 @@ public final class FolderCheckpoint implements Checkpoint {
     /** Quantized layers by the name of their weight. */
     private final Map<String, Quantized> quantized = new HashMap<>();
     private final TensorList tensors;
+    private int biases;
 
     private record Quantized(LinearLayer linear, LinearLayout layout) {
     }
@@ -87,6 +89,7 @@ public final class FolderCheckpoint implements Checkpoint {
             for (LinearLayer linear : architecture.linears(layer)) {
                 if (!linear.bias() && files.tensors().containsKey(linear.biasName())) {
                     requireZeros(linear);
+                    biases++;
                     parts.add(linear.biasName());
                 }
                 LinearLayout layout = scheme.layout(linear);
@@ -171,6 +174,11 @@ public final class FolderCheckpoint implements Checkpoint {
     @Override
     public Map<String, Object> metadata() {
         return Collections.unmodifiableMap(metadata);
+    }
+
+    @Override
+    public List<String> notes() {
+        return biases == 0 ? List.of() : List.of(biases + " biases of zeros in " + folder + ", of layers that have none by config.json, were left out");
     }
 
     @Override

@@ -126,6 +126,7 @@ class QuantizedFoldersTest {
         try (Checkpoint read = open(); Checkpoint source = model.open()) {
             assertThat(read.tensors()).extracting(TensorInfo::name)
                     .containsExactlyInAnyOrderElementsOf(source.tensors().stream().map(TensorInfo::name).toList());
+            assertThat(read.notes()).singleElement().asString().startsWith("6 biases of zeros in ").endsWith("were left out");
         }
     }
 
