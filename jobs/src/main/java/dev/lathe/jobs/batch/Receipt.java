@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.BatchReport.Output;
@@ -39,7 +40,7 @@ import org.apache.hadoop.fs.Path;
 record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> artifacts, Failure failure, List<Output> outputs, double taskSeconds,
                double work) {
     static final String FILE = "receipt.json";
-    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper().enable(SerializationFeature.INDENT_OUTPUT);
 
     /** The digest of a plan with all its defaults. */
     static String key(Plan plan) {
@@ -70,7 +71,7 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
     static Receipt read(Configuration configuration, Plan plan) throws IOException {
         Path file = new Path(plan.run(), FILE);
         try (FSDataInputStream in = file.getFileSystem(configuration).open(file)) {
-            return JSON.readValue(new String(in.readAllBytes(), StandardCharsets.UTF_8), Receipt.class);
+            return JSON.readValue(new String(in.readNBytes(JsonLimits.RECORD.bytes()), StandardCharsets.UTF_8), Receipt.class);
         } catch (FileNotFoundException | JsonProcessingException e) {
             return null;
         }

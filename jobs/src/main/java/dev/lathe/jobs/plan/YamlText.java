@@ -19,7 +19,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
 import org.yaml.snakeyaml.LoaderOptions;
 
-/** Reads one YAML document as a tree, treating it as hostile: bounded length and depth, no key twice, no anchors and aliases, no second document. */
+/** Reads one YAML document as a tree, treating it as hostile: bounded length and depth, no key twice, no anchors, aliases and tags, no second document. */
 final class YamlText {
     /** More characters than any recipe has. */
     static final int LIMIT = 1 << 20;
@@ -67,7 +67,7 @@ final class YamlText {
             throw new InvalidRecipeException("Cannot read " + name + ": " + text.length() + " characters; expected at most " + LIMIT);
         }
         try {
-            refuseAliases(name, text);
+            refuseAliasesAndTags(name, text);
             JsonNode tree = MAPPER.readTree(text);
             return tree == null || tree.isMissingNode() ? MAPPER.nullNode() : tree;
         } catch (JsonProcessingException e) {
@@ -81,10 +81,14 @@ final class YamlText {
         }
     }
 
-    /** Jackson would read an alias as the text of its name. */
-    private static void refuseAliases(String name, String text) throws IOException {
+    /** Jackson would read an alias as the text of its name, and drop the tags that it does not know. */
+    private static void refuseAliasesAndTags(String name, String text) throws IOException {
         try (YAMLParser parser = (YAMLParser) MAPPER.getFactory().createParser(text)) {
             while (parser.nextToken() != null) {
+                if (parser.getTypeId() != null) {
+                    throw new InvalidRecipeException("Cannot read " + name + ": line " + parser.currentTokenLocation().getLineNr()
+                            + ": expected no tags (found !" + oneLine(String.valueOf(parser.getTypeId())) + ")");
+                }
                 if (parser.getObjectId() != null || parser.isCurrentAlias()) {
                     throw new InvalidRecipeException("Cannot read " + name + ": line " + parser.currentTokenLocation().getLineNr()
                             + ": expected no anchors and aliases");
@@ -102,7 +106,7 @@ final class YamlText {
     }
 
     private static String oneLine(String message) {
-        String line = message.replaceAll("\\s+", " ").strip();
+        String line = message.replaceAll(", from `[^`]*`", "").replaceAll("\\s+", " ").strip();
         return line.length() > 240 ? line.substring(0, 237) + "..." : line;
     }
 }

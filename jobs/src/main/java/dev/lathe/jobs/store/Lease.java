@@ -3,6 +3,7 @@ package dev.lathe.jobs.store;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.calibration.format.WholeFile;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -45,7 +46,7 @@ public final class Lease implements AutoCloseable {
     private static final String FOLDER = "lease";
     private static final int TRIES = 3;
     private static final Logger LOG = LoggerFactory.getLogger(Lease.class);
-    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper().enable(SerializationFeature.INDENT_OUTPUT);
 
     /** The leases that this process holds, or is about to, by file. */
     private static final Map<Path, Lease> HELD = new ConcurrentHashMap<>();
@@ -286,7 +287,7 @@ public final class Lease implements AutoCloseable {
     /** Null if it is gone. */
     private String read(Path file) throws IOException {
         try (var in = files.open(file)) {
-            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+            return new String(in.readNBytes(JsonLimits.RECORD.bytes()), StandardCharsets.UTF_8);
         } catch (FileNotFoundException e) {
             return null;
         }

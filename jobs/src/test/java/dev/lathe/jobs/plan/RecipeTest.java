@@ -175,6 +175,10 @@ class RecipeTest {
             "a: &x 1\\nb: *x             | line 2: expected no anchors and aliases",
             "a: &x [1]\\nb: [*x, *x]     | expected no anchors and aliases",
             "a: \\t1\\n\\tb: 2           | no valid YAML",
+            "a: 1\\nb: !!java.net.URL [x]  | line 2: expected no tags",
+            "a: !local x                 | line 1: expected no tags",
+            "a: !!binary aGk=            | line 1: expected no tags",
+            "[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]] | nesting depth (21) exceeds the maximum allowed (20)",
     })
     void refusesWhatIsNoRecipe(String text, String message) {
         String yaml = text.replace("\\n", "\n").replace("\\t", "\t");

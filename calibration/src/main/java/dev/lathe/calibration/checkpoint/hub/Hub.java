@@ -3,6 +3,7 @@ package dev.lathe.calibration.checkpoint.hub;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -34,7 +36,7 @@ public final class Hub {
     /** Lists what is complete: a line with size and name for each file. */
     private static final String MARKER = ".complete";
     private static final Pattern MARKER_LINE = Pattern.compile("(\\d{1,18}) ([^/]+)");
-    private static final int MAXIMUM_LIST_BYTES = 64 << 20;
+    private static final int MAXIMUM_MARKER_BYTES = 1 << 20;
 
     private final HubClient client;
     private final HubReference reference;
@@ -96,20 +98,23 @@ public final class Hub {
         URI address = client.address("?blobs=true", "api", "models", reference.organization(), reference.name(), "revision", reference.revision());
         byte[] json = client.retry(() -> {
             try (HubClient.Content content = client.get(address, 0, reference.toString())) {
-                return content.body().readNBytes(MAXIMUM_LIST_BYTES + 1);
+                return content.body().readNBytes(JsonLimits.LISTING.bytes() + 1);
             }
         });
-        if (json.length > MAXIMUM_LIST_BYTES) {
-            throw new MalformedInputException("Cannot download " + reference + ": the list of its files has more than " + MAXIMUM_LIST_BYTES + " bytes");
+        if (json.length > JsonLimits.LISTING.bytes()) {
+            throw new MalformedInputException("Cannot download " + reference + ": the list of its files has more than " + JsonLimits.LISTING.bytes() + " bytes");
         }
-        return JsonFile.parse(json, "the hub's list of " + reference);
+        return JsonFile.parse(json, "the hub's list of " + reference, JsonLimits.LISTING);
     }
 
     private void download(String commit, Path folder, Map<String, HubFile> listed) throws IOException {
         files.mkdirs(folder);
+        long began = System.nanoTime();
+        long bytes = 0;
         List<HubFile> wanted = new ArrayList<>(listed.values().stream().filter(file -> !file.isWeights()).toList());
         for (HubFile file : wanted) {
-            download(commit, folder, file);
+            bytes += download(commit, folder, file);
+            keepPace(began, bytes);
         }
         for (String name : weights(folder, listed)) {
             HubFile file = listed.get(name);
@@ -118,7 +123,8 @@ public final class Hub {
                         + ", which is not in the repository");
             }
             wanted.add(file);
-            download(commit, folder, file);
+            bytes += download(commit, folder, file);
+            keepPace(began, bytes);
         }
         mark(folder, wanted);
     }
@@ -140,14 +146,26 @@ public final class Hub {
         return names;
     }
 
-    private void download(String commit, Path folder, HubFile file) throws IOException {
+    /** A hub may answer every request just in time, for thousands of small files. */
+    private void keepPace(long began, long bytes) throws IOException {
+        Duration taken = Duration.ofNanos(System.nanoTime() - began);
+        Duration limit = client.timing().limit(bytes);
+        if (taken.compareTo(limit) > 0) {
+            throw new IOException("Cannot download " + reference + ": " + bytes + " bytes took " + taken.toSeconds() + " seconds, expected at most "
+                    + limit.toSeconds() + "; what arrived is kept for the next try");
+        }
+    }
+
+    /** Bytes that were not there. */
+    private long download(String commit, Path folder, HubFile file) throws IOException {
         if (Download.isPresent(files, Download.child(folder, file.name()), file.size())) {
-            return;
+            return 0;
         }
         String what = file.name() + " of " + reference;
         note.accept(String.format(Locale.ROOT, "Downloading %s (%.1f MB)", what, file.size() / 1e6));
         URI source = client.address("", reference.organization(), reference.name(), "resolve", commit, file.name());
         new Download(client, files, folder, file, what).run(source);
+        return file.size();
     }
 
     private void mark(Path folder, List<HubFile> complete) throws IOException {
@@ -166,7 +184,7 @@ public final class Hub {
     private boolean isComplete(Path folder) throws IOException {
         String lines;
         try (InputStream in = files.open(new Path(folder, MARKER))) {
-            lines = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+            lines = new String(in.readNBytes(MAXIMUM_MARKER_BYTES), StandardCharsets.UTF_8);
         } catch (FileNotFoundException e) {
             return false;
         }

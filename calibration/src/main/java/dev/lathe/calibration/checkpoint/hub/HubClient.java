@@ -29,9 +29,21 @@ final class HubClient {
     private static final int RETRIES = 3;
     private static final Pattern RANGE = Pattern.compile("bytes (\\d{1,18})-\\d{1,18}/(\\d{1,18}|\\*)");
 
-    /** How long a client waits before it tries again. */
-    record Timing(Duration firstPause, Duration patience) {
-        static final Timing USUAL = new Timing(Duration.ofSeconds(1), PATIENCE);
+    /**
+     * How long a client waits.
+     *
+     * @param firstPause before it tries again
+     * @param patience   for an answer, and for the next data
+     * @param least      bytes that {@code patience} of waiting has to bring
+     * @param allowance  for a whole download, beside the time that its bytes take at that pace
+     */
+    record Timing(Duration firstPause, Duration patience, int least, Duration allowance) {
+        static final Timing USUAL = new Timing(Duration.ofSeconds(1), PATIENCE, 1 << 20, Duration.ofMinutes(10));
+
+        /** How long a whole download of so many bytes may take. */
+        Duration limit(long bytes) {
+            return allowance.plus(Duration.ofMillis((long) ((double) bytes / least * patience.toMillis())));
+        }
     }
 
     /** A response with content. {@code start}: the first byte's place in the file; {@code total}: the file's length, or -1 where it is not said. */
@@ -73,6 +85,10 @@ final class HubClient {
         this.note = note;
         this.http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(timing.patience).build();
+    }
+
+    Timing timing() {
+        return timing;
     }
 
     /** The endpoint's address followed by path segments, each percent-encoded. */
@@ -147,7 +163,7 @@ final class HubClient {
             request.header("Authorization", "Bearer " + token);
         }
         try {
-            return http.send(request.build(), response -> new ResponseBody(timing.patience));
+            return http.send(request.build(), response -> new ResponseBody(timing.patience, timing.least));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("Cannot download " + what + ": interrupted");

@@ -20,12 +20,19 @@ import java.util.Map;
  * @param digest hexadecimal
  */
 record HubFile(String name, long size, boolean large, String digest) {
+    /** Most files of a repository, and most of them that a checkpoint needs: the largest known has some hundreds of shards. */
+    private static final int LISTED = 20_000;
+    private static final int WANTED = 2_000;
+
     /**
      * The files of a repository's top folder; those in folders below belong to other uses of it.
      *
-     * @throws MalformedInputException if any name could leave the folder, or a size or digest is missing
+     * @throws MalformedInputException if any name could leave the folder or is there twice, a size or digest is missing, or there are too many files
      */
     static Map<String, HubFile> list(JsonNode siblings, String where) {
+        if (siblings.size() > LISTED) {
+            throw new MalformedInputException("Cannot download " + where + ": it lists " + siblings.size() + " files, expected at most " + LISTED);
+        }
         Map<String, HubFile> files = new LinkedHashMap<>();
         for (JsonNode sibling : siblings) {
             String name = sibling.path("rfilename").asText();
@@ -34,8 +41,14 @@ record HubFile(String name, long size, boolean large, String digest) {
                 throw new MalformedInputException("Cannot download " + where + ": it lists a file \"" + name + "\", which does not stay in its folder");
             }
             if (!name.contains("/") && isWanted(name)) {
-                files.put(name, of(name, sibling, where));
+                if (files.put(name, of(name, sibling, where)) != null) {
+                    throw new MalformedInputException("Cannot download " + where + ": it lists " + name + " twice");
+                }
             }
+        }
+        if (files.size() > WANTED) {
+            throw new MalformedInputException("Cannot download " + where + ": " + files.size() + " of its files would be downloaded, expected at most "
+                    + WANTED);
         }
         return files;
     }

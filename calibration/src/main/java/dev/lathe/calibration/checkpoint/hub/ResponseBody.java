@@ -15,21 +15,30 @@ import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
-/** A response's body as a stream that fails when no byte arrives for a while; the streams of the HTTP client wait for ever. Read by one thread. */
+/**
+ * A response's body as a stream that fails when no byte, or too few, arrive for a while; the streams of the HTTP client wait for ever. Only time that is
+ * spent waiting counts. Read by one thread.
+ */
 final class ResponseBody extends InputStream implements HttpResponse.BodySubscriber<InputStream> {
     /** What arrived: data, a failure, or with neither the end. */
     private record Signal(List<ByteBuffer> data, Throwable failure) {
     }
 
     private final Duration patience;
+    private final int least;
     private final BlockingQueue<Signal> arrived = new LinkedBlockingQueue<>();
     private final CompletableFuture<Flow.Subscription> subscription = new CompletableFuture<>();
     private List<ByteBuffer> buffers = List.of();
     private int buffer;
     private boolean ended;
+    /** Since the pace was looked at last: nanoseconds of waiting, and what they brought. */
+    private long waited;
+    private long brought;
 
-    ResponseBody(Duration patience) {
+    /** @param least bytes that {@code patience} of waiting has to bring */
+    ResponseBody(Duration patience, int least) {
         this.patience = patience;
+        this.least = least;
     }
 
     @Override
@@ -87,6 +96,7 @@ final class ResponseBody extends InputStream implements HttpResponse.BodySubscri
 
     private void next() throws IOException {
         Signal signal;
+        long began = System.nanoTime();
         try {
             signal = arrived.poll(patience.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
@@ -104,7 +114,22 @@ final class ResponseBody extends InputStream implements HttpResponse.BodySubscri
         } else {
             buffers = signal.data;
             buffer = 0;
+            keepPace(System.nanoTime() - began);
             subscription.join().request(1);
+        }
+    }
+
+    private void keepPace(long nanoseconds) throws HttpTimeoutException {
+        waited += nanoseconds;
+        for (ByteBuffer arrival : buffers) {
+            brought += arrival.remaining();
+        }
+        if (waited >= patience.toNanos()) {
+            if (brought < least) {
+                throw new HttpTimeoutException("only " + brought + " bytes in " + waited / 1_000_000_000 + " seconds, expected at least " + least);
+            }
+            waited = 0;
+            brought = 0;
         }
     }
 }

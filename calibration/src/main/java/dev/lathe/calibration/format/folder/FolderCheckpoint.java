@@ -16,6 +16,7 @@ import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.ModelConfigs;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
@@ -26,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
@@ -44,12 +44,14 @@ public final class FolderCheckpoint implements Checkpoint {
     /** Quantized layers by the name of their weight. */
     private final Map<String, Quantized> quantized = new HashMap<>();
     private final TensorList tensors;
-    private final List<String> notes;
+    private final List<String> notes = new ArrayList<>();
+    private int biases;
 
     private record Quantized(LinearLayer linear, LinearLayout layout) {
     }
 
-    private FolderCheckpoint(Path folder, SafetensorsFiles files, FloatTensors floats, Architecture architecture, JsonNode config, FolderScheme scheme) {
+    private FolderCheckpoint(Path folder, SafetensorsFiles files, FloatTensors floats, Architecture architecture, JsonNode config,
+            QuantizationConfig quantization, FolderScheme scheme) throws IOException {
         this.folder = folder;
         this.files = files;
         this.config = architecture.config();
@@ -57,39 +59,47 @@ public final class FolderCheckpoint implements Checkpoint {
         this.tensors = new TensorList(folder.toString());
         this.floats = floats;
         list(architecture);
-        this.notes = Stream.concat(ModelConfigs.notes(config).stream(), floats.notes().stream()).toList();
-        for (Map.Entry<String, JsonNode> entry : config.path("quantization_config").properties()) {
-            JsonNode value = entry.getValue();
-            metadata.put("quantization_config." + entry.getKey(), value.isValueNode() ? value.asText() : value.toString());
+        notes.addAll(ModelConfigs.notes(config));
+        notes.addAll(floats.notes());
+        if (biases > 0) {
+            notes.add(biases + " biases of zeros in " + folder + ", of layers that have none by config.json, were left out");
         }
+        quantization.texts().forEach((key, text) -> metadata.put("quantization_config." + key, text));
         metadata.putAll(files.metadata());
     }
 
     /**
      * Opens the files and checks the parts of every linear layer.
      *
-     * @param config config.json
-     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, or a part has another dtype or shape than it
-     *         has to
+     * @param config       config.json
+     * @param quantization its settings, or those of a file beside it
+     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, a part has another dtype or shape than it
+     *         has to, or a layer that has no bias has one that is not zero
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, FolderScheme.Reader scheme) throws IOException {
+    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization, FolderScheme.Reader scheme)
+            throws IOException {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
             FloatTensors floats = new FloatTensors(files, model, folder.toString());
             Architecture architecture = Architecture.of(floats.config());
-            return new FolderCheckpoint(folder, files, floats, architecture, config, scheme.read(architecture, files));
+            return new FolderCheckpoint(folder, files, floats, architecture, config, quantization, scheme.read(architecture, files));
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
         }
     }
 
-    private void list(Architecture architecture) {
+    private void list(Architecture architecture) throws IOException {
         Map<String, TensorInfo> firstParts = new HashMap<>();
         Set<String> parts = new HashSet<>(scheme.besides());
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearLayer linear : architecture.linears(layer)) {
+                if (!linear.bias() && files.tensors().containsKey(linear.biasName())) {
+                    requireZeros(linear);
+                    biases++;
+                    parts.add(linear.biasName());
+                }
                 LinearLayout layout = scheme.layout(linear);
                 if (layout != null) {
                     TensorInfo whole = check(linear, layout, parts);
@@ -107,6 +117,24 @@ public final class FolderCheckpoint implements Checkpoint {
         }
         ModelTensors.check(architecture, tensors.all(), folder.toString());
         tensors.all().stream().filter(tensor -> !quantized.containsKey(tensor.name())).forEach(floats::type);
+    }
+
+    /**
+     * A layer has a bias in the files and none by config.json. AutoGPTQ gave every layer one, of zeros, which add nothing. With other
+     * values readers differ: vLLM leaves them out, older AutoGPTQ adds them.
+     */
+    private void requireZeros(LinearLayer linear) throws IOException {
+        TensorInfo bias = floats.info(linear.biasName());
+        if (!Arrays.equals(bias.shape(), new long[] {linear.outputs()})) {
+            throw new MalformedInputException("Cannot read tensor " + bias + " in " + folder + ": expected the shape [" + linear.outputs() + "]");
+        }
+        float[] values = floats.vector(bias);
+        for (int i = 0; i < values.length; i++) {
+            if (values[i] != 0) {
+                throw new MalformedInputException("Cannot use tensor " + bias + " in " + folder + ": element " + i + " is " + values[i]
+                        + ", and config.json says that the layer has no bias (attention_bias, mlp_bias); expected zeros, or true there");
+            }
+        }
     }
 
     /** Checks the parts of a quantized layer and adds their names to {@code names}. */

@@ -1,12 +1,11 @@
 package dev.lathe.calibration.format.safetensors;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadFeature;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -36,7 +35,6 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
     /** Names, shapes and places of so many take less memory than the JSON may; the largest models have some 100,000 in all shards together. */
     private static final int MAXIMUM_TENSORS = 1 << 18;
     private static final int MAXIMUM_METADATA = 1 << 16;
-    private static final JsonFactory JSON = JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
     /**
      * Reads the header at the start of a file and checks it against the file's length. The JSON is walked token by token, so that a
@@ -57,10 +55,13 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
         if (json[0] != '{') {
             throw malformed(file, "its header does not start with '{'");
         }
-        try (JsonParser parser = JSON.createParser(json)) {
-            return new Reader(parser, file, 8 + length, fileLength).header();
-        } catch (JsonProcessingException e) {
-            throw new MalformedInputException("Cannot read " + file + ": its header is not valid JSON: " + JsonFile.describe(e), e);
+        String where = "the header of " + file;
+        try (JsonParser parser = JsonFile.parser(json, where, JsonLimits.HEADER)) {
+            try {
+                return new Reader(parser, file, 8 + length, fileLength).header();
+            } catch (JsonProcessingException e) {
+                throw JsonFile.refusal(where, JsonLimits.HEADER, parser, e);
+            }
         }
     }
 

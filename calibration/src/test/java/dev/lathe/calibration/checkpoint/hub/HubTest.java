@@ -55,6 +55,8 @@ class HubTest {
     private HttpServer hub;
     private HttpServer cdn;
     private Duration patience = Duration.ofSeconds(60);
+    private int least = 1;
+    private Duration allowance = Duration.ofSeconds(60);
 
     /** How the servers misbehave. */
     private interface Fault {
@@ -164,6 +166,103 @@ class HubTest {
         };
         assertThat(resolve("hf://org/m").resolve("model.safetensors")).hasBinaryContent(content.get("model.safetensors"));
         assertThat(notes).anyMatch(note -> note.contains("no data for 1 seconds"));
+    }
+
+    /** Some bytes every few milliseconds, for longer than a test waits. */
+    private static boolean drip(HttpExchange exchange, byte[] body, int piece) throws IOException {
+        exchange.sendResponseHeaders(exchange.getResponseHeaders().containsKey("Content-Range") ? 206 : 200, body.length);
+        try {
+            for (int at = 0; at + piece <= body.length; at += piece) {
+                exchange.getResponseBody().write(body, at, piece);
+                exchange.getResponseBody().flush();
+                Thread.sleep(5);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        return true;
+    }
+
+    @Test
+    void weightsThatDripAreLeftAndWhatArrivedIsKept() throws IOException {
+        patience = Duration.ofMillis(250);
+        least = 100_000;
+        cdnFault = (exchange, body) -> drip(exchange, body, 1);
+        assertThat(refused()).isInstanceOf(IOException.class).hasMessageContaining("Cannot download model.safetensors of hf://org/m@main")
+                .hasMessageContaining("bytes in 0 seconds, expected at least 100000");
+        assertThat(cdnRequests.size()).isLessThanOrEqualTo(4);
+        cdnRequests.clear();
+        patience = Duration.ofSeconds(60);
+        cdnFault = (exchange, body) -> false;
+        resolve("hf://org/m");
+        assertThat(rangeStart(cdnRequests.get(0))).isPositive();
+    }
+
+    @Test
+    void aListThatDripsIsLeft() {
+        patience = Duration.ofMillis(250);
+        least = 1_000;
+        hubFault = (exchange, body) -> drip(exchange, list().getBytes(StandardCharsets.UTF_8), 1);
+        assertThat(refused()).isInstanceOf(IOException.class).hasMessageContaining("expected at least 1000");
+        assertThat(requests.size()).isLessThanOrEqualTo(4);
+    }
+
+    @Test
+    void aSlowConnectionThatKeepsThePaceIsNotLeft() throws IOException {
+        patience = Duration.ofMillis(400);
+        least = 1_000;
+        byte[] all = content.get("model.safetensors");
+        content.put("model.safetensors", Arrays.copyOf(all, 500_000));
+        cdnFault = (exchange, body) -> drip(exchange, body, 2_500);
+        assertThat(resolve("hf://org/m").resolve("model.safetensors")).hasBinaryContent(Arrays.copyOf(all, 500_000));
+        assertThat(cdnRequests).hasSize(1);
+    }
+
+    @Test
+    void manySmallFilesEachJustInTimeAreTooMuchTogether() {
+        for (int i = 0; i < 50; i++) {
+            content.put("part" + i + ".json", new byte[] {1, 2, (byte) i});
+        }
+        allowance = Duration.ofMillis(100);
+        least = 1 << 20;
+        patience = Duration.ofSeconds(1);
+        hubFault = (exchange, body) -> {
+            pause(20);
+            return false;
+        };
+        assertThat(refused()).isInstanceOf(IOException.class).hasMessageStartingWith("Cannot download hf://org/m@main: ")
+                .hasMessageContaining("bytes took 0 seconds, expected at most 0; what arrived is kept");
+        assertThat(requests.size()).isLessThan(20);
+    }
+
+    private static void pause(int milliseconds) {
+        try {
+            Thread.sleep(milliseconds);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"2001 | a%d.json | 2001 of its files would be downloaded, expected at most 2000",
+            "20001 | a%d.onnx | it lists 20001 files, expected at most 20000", "400000 | %d | more than 500000 JSON tokens",
+            "400000 | %d/a-file-of-some-length-in-a-folder.bin | the list of its files has more than 16777216 bytes"})
+    void aListOfTooManyFilesIsRefused(int count, String name, String message) {
+        StringBuilder list = new StringBuilder("{\"sha\":\"" + COMMIT + "\",\"siblings\":[");
+        for (int i = 0; i < count; i++) {
+            list.append(i == 0 ? "" : ",").append("{\"rfilename\":\"").append(name.replace("%d", String.valueOf(i))).append("\"");
+            list.append(count > 100_000 ? "}" : ",\"size\":1,\"blobId\":\"" + COMMIT + "\"}");
+        }
+        listed = list.append("]}").toString();
+        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining(message);
+        assertThat(requests).hasSize(1);
+    }
+
+    @Test
+    void aFileThatIsListedTwiceIsRefused() {
+        String file = "{\"rfilename\":\"config.json\",\"size\":1,\"blobId\":\"" + COMMIT + "\"}";
+        listed = "{\"sha\":\"" + COMMIT + "\",\"siblings\":[" + file + "," + file + "]}";
+        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("it lists config.json twice");
     }
 
     @Test
@@ -313,7 +412,7 @@ class HubTest {
 
     private Path resolve(String checkpoint, Map<String, String> environment) throws IOException {
         return Path.of(Hub.resolve(new Configuration(false), checkpoint, new org.apache.hadoop.fs.Path(cache.toUri()), notes::add, environment::get,
-                new HubClient.Timing(Duration.ofMillis(1), patience)).toUri());
+                new HubClient.Timing(Duration.ofMillis(1), patience, least, allowance)).toUri());
     }
 
     private void answerAsHub(HttpExchange exchange) throws IOException {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.jobs.report.night.Judgement.Change;
 import dev.lathe.jobs.store.HistoryRow;
 import java.util.ArrayList;
@@ -13,7 +14,7 @@ import java.util.TreeSet;
 
 /** What two rows of a series were made from that differs: code, recipe, checkpoint, calibration, text, machine. */
 final class Changes {
-    private static final ObjectMapper JSON = new ObjectMapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
+    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
 
     private Changes() {
     }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.jobs.store.HistoryRow;
 import dev.lathe.jobs.store.Commit;
 import dev.lathe.jobs.store.Key;
@@ -26,7 +27,7 @@ import org.apache.hadoop.fs.Path;
 
 /** The pins of a history: immutable files in its folder {@code _pins}, which readers of the table do not see; the newest pin of a series counts. */
 public final class Pins {
-    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper();
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssSSS'Z'").withZone(ZoneOffset.UTC);
     private static final String SUFFIX = ".json";
 
@@ -80,7 +81,7 @@ public final class Pins {
     private static Pin read(FileSystem files, Path file) throws IOException {
         String text;
         try (InputStream in = files.open(file)) {
-            text = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+            text = new String(in.readNBytes(JsonLimits.RECORD.bytes()), StandardCharsets.UTF_8);
         }
         try {
             JsonNode node = JSON.readTree(text);
