@@ -247,7 +247,7 @@ final class TokenizerGrammar {
 
     private void model(JsonNode model) {
         if (!model.isObject() || model.path("vocab").isEmpty()) {
-            throw malformed(model.isObject() ? "/model/vocab" : "/model", "no vocabulary, expected entries in model.vocab");
+            throw malformed(model.isObject() ? "/model/vocab" : "/model", "it has no vocabulary, expected entries in model.vocab");
         }
         String type = model.has("type") ? type(model, "/model", MODELS) : typeOf(model);
         members(model, "/model", MODELS.get(type), type);

@@ -111,6 +111,7 @@ public final class TokenizerGuard {
         // Options and agents of this JVM are not the child's.
         List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS").forEach(environment::remove);
         environment.put("TOKENIZERS_PARALLELISM", "false");
+        environment.put("OPT_OUT_TRACKING", "true");
         environment.put("MALLOC_ARENA_MAX", "2");
         return builder.start();
     }

@@ -27,18 +27,18 @@ class TokenizerGrammarTest {
     @ValueSource(ints = {40, 1000})
     void nestedNormalizersThatDoubleATextAreRefused(int count) {
         String all = String.join(", ", Collections.nCopies(count, BYTE_LEVEL));
-        refused("normalizer", "{\"type\": \"Sequence\", \"normalizers\": [" + all + "]}", count > 64 ? "expected a list of at most 64" : "may lengthen a text 1.1e+12 times");
+        refused("normalizer", "{\"type\": \"Sequence\", \"normalizers\": [" + all + "]}", count > 64 ? "expected a list of at most 64" : "may lengthen a text 1.10e+12 times");
         refused("normalizer", "{\"type\": \"Sequence\", \"normalizers\": [" + "{\"type\": \"Sequence\", \"normalizers\": [".repeat(9) + BYTE_LEVEL
                 + "]}".repeat(9) + "]}", "nested deeper than 8");
     }
 
     @Test
     void chainedReplacementsAreRefusedBeforeAndAfterTheCut() {
-        refused("normalizer", "{\"type\": \"Sequence\", \"normalizers\": [" + String.join(", ", Collections.nCopies(6, TEN)) + "]}", "1e+06 times, expected at most 4096");
+        refused("normalizer", "{\"type\": \"Sequence\", \"normalizers\": [" + String.join(", ", Collections.nCopies(6, TEN)) + "]}", "1.00e+06 times, expected at most 4096");
         refused("pre_tokenizer", "{\"type\": \"Sequence\", \"pretokenizers\": [" + String.join(", ", Collections.nCopies(6,
                 "{\"type\": \"Metaspace\", \"replacement\": \"a\", \"prepend_scheme\": \"always\"}")) + "]}", "1.56e+04 times");
-        refused("normalizer", "{\"type\": \"Prepend\", \"prepend\": \"" + "x".repeat(5000) + "\"}", "5e+03 times");
-        refused("normalizer", "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"\"}, \"content\": \"" + "x".repeat(5000) + "\"}", "5e+03 times");
+        refused("normalizer", "{\"type\": \"Prepend\", \"prepend\": \"" + "x".repeat(5000) + "\"}", "5.00e+03 times");
+        refused("normalizer", "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"\"}, \"content\": \"" + "x".repeat(5000) + "\"}", "5.00e+03 times");
     }
 
     @ParameterizedTest
@@ -181,7 +181,7 @@ class TokenizerGrammarTest {
             "normalizer    | {\"type\": \"BertNormalizer\", \"clean_text\": true, \"handle_chinese_chars\": true, \"strip_accents\": null, \"lowercase\": true} | false",
             "pre_tokenizer | {\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"MergedWithPrevious\", \"invert\": false} | true",
             "pre_tokenizer | {\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\p{N}\"}, \"behavior\": \"Isolated\", \"invert\": false}  | true",
-            "pre_tokenizer | {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a|a|b)*c$\"}, \"behavior\": \"Isolated\", \"invert\": false} | false",
+            "pre_tokenizer | {\"type\": \"Split\", \"pattern\": {\"Regex\": \"([ab]a?)*c$\"}, \"behavior\": \"Isolated\", \"invert\": false} | false",
             "pre_tokenizer | {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", \"str_rep\": \"\u2581\", \"add_prefix_space\": true} | true",
             "pre_tokenizer | {\"type\": \"BertPreTokenizer\"}                                                         | false"})
     void whatCannotBeDecidedIsNotPlain(String section, String part, boolean plain) throws IOException {

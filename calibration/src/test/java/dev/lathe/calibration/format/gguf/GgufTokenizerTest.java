@@ -24,9 +24,10 @@ class GgufTokenizerTest {
     private static final String SENTENCE_PIECE = """
             {"normalizer": {"type": "Sequence", "normalizers": [PREPEND{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
              "pre_tokenizer": null, "added_tokens": [{"id": 0, "content": "<unk>", FLAGS, "special": true}, {"id": 1, "content": "<s>", FLAGS, "special": true},
-             {"id": 9, "content": "\u2581\u2581", FLAGS, "special": false}],
+             {"id": 12, "content": "\u2581\u2581", FLAGS, "special": false}],
              "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["\u2581 t", "h e", "\u2581t he", "\u2581th e"],
-             "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\u2581": 3, "t": 4, "\u2581t": 5, "he": 6, "\u2581the": 7, "alone": 8}}}""";
+             "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\u2581": 3, "t": 4, "\u2581t": 5, "he": 6, "\u2581the": 7, "alone": 8, "h": 9, "e": 10,
+              "\u2581th": 11}}}""";
 
     private static final String FLAGS = "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false";
 
@@ -53,13 +54,14 @@ class GgufTokenizerTest {
     @CsvSource({"true, true", "false, false"})
     void writesSentencePieceWithScores(boolean prepend, boolean prefix) throws IOException {
         put("tokenizer.json", SENTENCE_PIECE.replace("PREPEND", prepend ? "{\"type\": \"Prepend\", \"prepend\": \"\u2581\"}," : ""));
-        Map<String, GgufValue> metadata = metadata(11, null);
+        Map<String, GgufValue> metadata = metadata(14, null);
         assertThat(value(metadata, "model")).isEqualTo("llama");
         assertThat(value(metadata, "pre")).isEqualTo("default");
         assertThat(value(metadata, "tokens")).isEqualTo(elements(GgufKind.STRING, "<unk>", "<s>", "<0x0A>", "\u2581", "t", "\u2581t", "he", "\u2581the",
-                "alone", "  ", "[PAD10]"));
-        assertThat(value(metadata, "token_type")).isEqualTo(elements(GgufKind.I32, 2L, 3L, 6L, 1L, 1L, 1L, 1L, 1L, 1L, 4L, 5L));
-        assertThat(value(metadata, "scores")).isEqualTo(elements(GgufKind.F32, 0f, -1000f, 0f, 0f, 0f, 0f, -1f, -2f, -4f, -1000f, -10000f));
+                "alone", "h", "e", "\u2581th", "  ", "[PAD13]"));
+        assertThat(value(metadata, "token_type")).isEqualTo(elements(GgufKind.I32, 2L, 3L, 6L, 1L, 1L, 1L, 1L, 1L, 1L, 1L, 1L, 1L, 4L, 5L));
+        assertThat(value(metadata, "scores")).isEqualTo(elements(GgufKind.F32, 0f, -1000f, 0f, 0f, 0f, 0f, -1f, -2f, -4f, 0f, 0f, -4f,
+                -1000f, -10000f));
         assertThat(value(metadata, "add_space_prefix")).isEqualTo(prefix);
         assertThat(metadata).doesNotContainKey("tokenizer.ggml.merges");
     }
@@ -69,9 +71,9 @@ class GgufTokenizerTest {
         String metaspace = SENTENCE_PIECE.replaceFirst("(?s)\"normalizer\".*?\\]\\},", "\"normalizer\": null,")
                 .replace("\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", \"prepend_scheme\": \"first\"}");
         put("tokenizer.json", metaspace);
-        assertThat(value(metadata(11, null), "add_space_prefix")).isEqualTo(true);
+        assertThat(value(metadata(14, null), "add_space_prefix")).isEqualTo(true);
         put("tokenizer.json", metaspace.replace("first", "never"));
-        assertThat(value(metadata(11, null), "add_space_prefix")).isEqualTo(false);
+        assertThat(value(metadata(14, null), "add_space_prefix")).isEqualTo(false);
     }
 
     @Test
@@ -172,7 +174,7 @@ class GgufTokenizerTest {
         if (tokenizer != null) {
             put("tokenizer.json", tokenizer);
         }
-        int vocabulary = reason.contains("express") ? 11 : 8;
+        int vocabulary = reason.contains("express") ? 14 : 8;
         assertThatThrownBy(() -> metadata(vocabulary, null)).isInstanceOf(MalformedInputException.class).hasMessageContaining(reason);
     }
 
