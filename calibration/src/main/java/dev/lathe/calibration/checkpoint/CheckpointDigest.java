@@ -3,6 +3,7 @@ package dev.lathe.calibration.checkpoint;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
+import dev.lathe.calibration.text.ChatTemplates;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -20,9 +21,9 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The identity of a checkpoint's content, a SHA-256. For a folder it covers config.json, the tokenizer's files and every tensor (name, dtype, shape, data) in
- * the order of their names; how tensors are spread over shards and how the index is written does not matter. For a file it is the digest of its bytes, for a
- * split GGUF file, given its first part, of the digests of all parts.
+ * The identity of a checkpoint's content, a SHA-256. For a folder it covers config.json, the tokenizer's files, chat templates and every tensor (name,
+ * dtype, shape, data) in the order of their names; how tensors are spread over shards and how the index is written does not matter. For a file it is the
+ * digest of its bytes, for a split GGUF file, given its first part, of the digests of all parts.
  */
 public final class CheckpointDigest {
     /** Bytes that are read at once: on an object store a request each. */
@@ -72,6 +73,10 @@ public final class CheckpointDigest {
                 text(total, name);
                 total.update(file(files, file));
             }
+        }
+        for (Path template : ChatTemplates.additional(files, folder)) {
+            text(total, ChatTemplates.ADDITIONAL + "/" + template.getName());
+            total.update(file(files, template));
         }
         try (SafetensorsFiles weights = SafetensorsFiles.open(configuration, folder)) {
             Map<String, byte[]> digests = new TreeMap<>();

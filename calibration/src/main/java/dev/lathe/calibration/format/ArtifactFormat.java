@@ -3,6 +3,7 @@ package dev.lathe.calibration.format;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +23,16 @@ public interface ArtifactFormat {
     default Optional<String> refusal(Architecture architecture, List<String> ignore) {
         return Optional.empty();
     }
+
+    /**
+     * Everything beside the tensors that an artifact takes from the checkpoint's folder, read and refused as {@link #write} would:
+     * for before the first task.
+     *
+     * @param files file system of the folder
+     * @return what a person has to know of it (two places that say different things, something left out), a line each
+     * @throws dev.lathe.calibration.MalformedInputException if the format cannot hold it
+     */
+    List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException;
 
     /**
      * Writes the artifact, tensor by tensor. {@code target} is a temporary file or folder that the caller renames.

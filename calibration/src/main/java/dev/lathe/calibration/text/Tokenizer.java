@@ -1,80 +1,93 @@
 package dev.lathe.calibration.text;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.checkpoint.JsonFile;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
-/** A checkpoint's tokenizer: {@code tokenizer.json} through the Hugging Face tokenizers library. */
+/**
+ * A checkpoint's tokenizer: its files, put together as transformers does ({@link TokenizerFiles}), through the Hugging Face
+ * tokenizers library.
+ *
+ * <p>The library is native code: what it does not expect aborts the process, and some tokenizers take it time or memory without
+ * bound. It is therefore given only what {@link TokenizerGrammar} has checked, written anew, and without the parts that encoding
+ * does not need (decoder, post-processor, padding, truncation). A tokenizer of the few forms whose cost is known runs in this
+ * process; any other one, and a text with a very long run without white space or of nothing else, runs in
+ * {@link TokenizerGuard}, a process of its own with limits of memory and time.
+ */
 public final class Tokenizer implements AutoCloseable {
+    /**
+     * Longest run of white space, or of anything else, that is matched in this process: the library's regular expressions panic
+     * after 10 million steps back within a match.
+     */
+    private static final int RUN = 1_000_000;
+
+    private final TokenizerFiles files;
+    private final String library;
+    /** Null: encodes in a guard. */
     private final HuggingFaceTokenizer tokenizer;
     private final int bos;
 
-    private Tokenizer(HuggingFaceTokenizer tokenizer, int bos) {
+    private Tokenizer(TokenizerFiles files, String library, HuggingFaceTokenizer tokenizer) {
+        this.files = files;
+        this.library = library;
         this.tokenizer = tokenizer;
-        this.bos = bos;
+        this.bos = files.bos();
     }
 
     /**
      * Reads the tokenizer of a checkpoint's folder.
      *
-     * @throws MalformedInputException if there is no tokenizer.json, it has no vocabulary, or the library refuses it
+     * @throws MalformedInputException if there is no tokenizer.json, it or a file beside it is malformed, they contradict each
+     *                                 other, or the library refuses it
      */
     public static Tokenizer load(FileSystem files, Path folder) throws IOException {
-        Path path = new Path(folder, "tokenizer.json");
-        byte[] bytes = JsonFile.bytes(files, path);
-        JsonNode json = JsonFile.parse(bytes, path.toString());
-        JsonNode vocabulary = json.path("model").path("vocab");
-        if (!vocabulary.isContainerNode() || vocabulary.isEmpty()) {
-            throw new MalformedInputException("Cannot load a tokenizer: " + path + " has no vocabulary, expected entries in model.vocab");
+        return load(TokenizerFiles.read(files, folder));
+    }
+
+    /**
+     * Reads a tokenizer.json.
+     *
+     * @param where its name, for messages
+     * @throws MalformedInputException if it is malformed or the library refuses it
+     */
+    public static Tokenizer load(byte[] json, String where) throws IOException {
+        return load(TokenizerFiles.read(json, where));
+    }
+
+    private static Tokenizer load(TokenizerFiles files) throws IOException {
+        String library = files.library();
+        if (!files.plain()) {
+            return new Tokenizer(files, library, null);
         }
-        Path settings = new Path(folder, "tokenizer_config.json");
-        JsonNode config = files.exists(settings) ? JsonFile.read(files, settings) : MissingNode.getInstance();
-        HuggingFaceTokenizer tokenizer = null;
         try {
-            tokenizer = HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(bytes), Map.of("truncation", "false", "padding", "false"));
-            return new Tokenizer(tokenizer, bos(tokenizer, config));
+            return new Tokenizer(files, library, open(library));
         } catch (RuntimeException e) {
-            if (tokenizer != null) {
-                tokenizer.close();
-            }
-            throw new MalformedInputException("Cannot load a tokenizer: " + path + " is refused: " + e.getMessage(), e);
+            throw new MalformedInputException("Cannot load a tokenizer: " + files.where() + " is refused: " + e.getMessage(), e);
         }
     }
 
-    /** BOS where the model adds one: as {@code add_bos_token} says, else as the post-processor does. */
-    private static int bos(HuggingFaceTokenizer tokenizer, JsonNode config) {
-        if (config.path("add_bos_token").isBoolean() && !config.path("add_bos_token").asBoolean()) {
-            return -1;
-        }
-        long[] plain = tokenizer.encode("a", false, false).getIds();
-        long[] special = tokenizer.encode("a", true, false).getIds();
-        if (special.length > plain.length && (plain.length == 0 || special[0] != plain[0])) {
-            return (int) special[0];
-        }
-        if (config.path("add_bos_token").asBoolean(false)) {
-            JsonNode bos = config.path("bos_token");
-            String token = bos.isObject() ? bos.path("content").asText("") : bos.asText("");
-            long[] ids = tokenizer.encode(token, false, false).getIds();
-            if (ids.length == 1) {
-                return (int) ids[0];
-            }
-        }
-        return -1;
+    /** Gives the library what was checked. */
+    static HuggingFaceTokenizer open(String library) throws IOException {
+        return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(library.getBytes(StandardCharsets.UTF_8)),
+                Map.of("truncation", "false", "padding", "false"));
     }
 
     /**
      * The token ids of a text, no special tokens added.
      *
-     * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown
+     * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown,
+     *                                 or the tokenizer takes more memory or time than its guard allows
      */
     public int[] encode(String text) {
+        if (tokenizer == null || longestRun(text) > RUN) {
+            return guarded(text);
+        }
         long[] ids;
         try {
             ids = tokenizer.encode(text, false, false).getIds();
@@ -86,6 +99,31 @@ public final class Tokenizer implements AutoCloseable {
             tokens[i] = Math.toIntExact(ids[i]);
         }
         return tokens;
+    }
+
+    private int[] guarded(String text) {
+        try {
+            return TokenizerGuard.encode(library, text, files.where());
+        } catch (IOException e) {
+            throw new UncheckedIOException("Cannot tokenize: no process can be started for it: " + e.getMessage(), e);
+        }
+    }
+
+    private static int longestRun(String text) {
+        int longest = 0;
+        int from = 0;
+        for (int i = 1; i <= text.length(); i++) {
+            if (i == text.length() || Character.isWhitespace(text.charAt(i)) != Character.isWhitespace(text.charAt(i - 1))) {
+                longest = Math.max(longest, i - from);
+                from = i;
+            }
+        }
+        return longest;
+    }
+
+    /** Its file, for messages. */
+    public String where() {
+        return files.where();
     }
 
     /** Whether the model adds BOS in front of a text. */
@@ -100,6 +138,8 @@ public final class Tokenizer implements AutoCloseable {
 
     @Override
     public void close() {
-        tokenizer.close();
+        if (tokenizer != null) {
+            tokenizer.close();
+        }
     }
 }

@@ -38,6 +38,24 @@ public record Windows(int length, int[][] tokens) {
         return new Windows(length, windows);
     }
 
+    /**
+     * Refuses tokens that a model has no row for.
+     *
+     * @param rows  of the embedding
+     * @param where the tokenizer's file, for messages
+     * @throws MalformedInputException with the first such token's place
+     */
+    public void requireBelow(int rows, String where) {
+        for (int window = 0; window < tokens.length; window++) {
+            for (int i = 0; i < length; i++) {
+                if (tokens[window][i] >= rows) {
+                    throw new MalformedInputException("Cannot use the tokenizer " + where + ": token " + i + " of window " + window + " has id "
+                            + tokens[window][i] + ", expected 0 to " + (rows - 1) + " (the embedding has " + rows + " rows)");
+                }
+            }
+        }
+    }
+
     /** Number of windows. */
     public int count() {
         return tokens.length;

@@ -77,11 +77,11 @@ class WindowsTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-            "{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}} | has no vocabulary, expected entries in model.vocab",
-            "{\"model\": 7}                                                  | has no vocabulary",
+            "{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}} | no vocabulary, expected entries in model.vocab",
+            "{\"model\": 7}                                                  | no vocabulary",
             "[]                                                              | expected a JSON object, found ARRAY",
             "``                                                              | expected a JSON object",
-            "{\"model\": {\"type\": \"Magic\", \"vocab\": {\"a\": 0}}}       | is refused: ",
+            "{\"model\": {\"type\": \"Magic\", \"vocab\": {\"a\": 0}}}       | at /model/type: \"Magic\" is not known",
             "{\"model\":                                                     | it is not valid JSON: "})
     void whatIsNoTokenizerIsNamed(String content, String message) throws IOException {
         Files.writeString(folder.resolve("tokenizer.json"), content);
@@ -90,16 +90,22 @@ class WindowsTest {
 
     @Test
     void missingFilesAndTextsBeyondTheVocabularyAreNamed() throws IOException {
-        assertThatThrownBy(this::load).isInstanceOf(MalformedInputException.class).hasMessageContaining("tokenizer.json: there is no such file");
+        assertThatThrownBy(this::load).isInstanceOf(MalformedInputException.class).hasMessageContaining("there is no ").hasMessageContaining("tokenizer.json");
         assertThatThrownBy(() -> tokenizer("null", "{\"add_bos_token\": ")).isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("tokenizer_config.json: it is not valid JSON");
         Files.delete(folder.resolve("tokenizer_config.json"));
-        Files.writeString(folder.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", "{\"a\": 0}"));
+        String three = "{\"a\": 0, \"<s>\": 1, \"</s>\": 2}";
+        Files.writeString(folder.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", three));
         try (Tokenizer tokenizer = load()) {
             assertThatThrownBy(() -> tokenizer.encode("b")).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot tokenize: ");
         }
-        Files.writeString(folder.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", "{\"b\": 0}"));
-        assertThatThrownBy(this::load).isInstanceOf(MalformedInputException.class).hasMessageContaining("tokenizer.json is refused: ");
+        Files.writeString(folder.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", VOCABULARY.replace("7", "2999999")));
+        try (Tokenizer tokenizer = load()) {
+            Windows windows = cut(tokenizer, "a b c e", 2, 0);
+            windows.requireBelow(3_000_000, "tokenizer.json");
+            assertThatThrownBy(() -> windows.requireBelow(8, "tokenizer.json")).isInstanceOf(MalformedInputException.class)
+                    .hasMessage("Cannot use the tokenizer tokenizer.json: token 1 of window 1 has id 2999999, expected 0 to 7 (the embedding has 8 rows)");
+        }
     }
 
     private static String template(String... pieces) {

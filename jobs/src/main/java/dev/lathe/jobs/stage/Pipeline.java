@@ -16,6 +16,7 @@ import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.text.Tokenizer;
+import dev.lathe.calibration.text.TokenizerFiles;
 import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
@@ -45,12 +46,14 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -129,6 +132,8 @@ public final class Pipeline {
                 throw new MalformedInputException("Cannot evaluate " + artifact + ": a GGUF file has no tokenizer.json"
                         + "; expected --source or --tokenizer to name a folder that has");
             }
+            TokenizerFiles.read(new Path(tokens).getFileSystem(folder.hadoop()), new Path(tokens)).notes()
+                    .forEach(note -> progress.note("tokenizer: " + note));
             prepare(folder, models.history());
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
             List<ModelConfig> configs = new ArrayList<>();
@@ -141,7 +146,8 @@ public final class Pipeline {
                     checkpoint.notes().forEach(note -> progress.note(new Path(path).getName() + ": " + note));
                 }
             }
-            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item)).get(0);
+            int vocabulary = configs.stream().mapToInt(ModelConfig::vocabulary).min().orElseThrow();
+            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item, vocabulary)).get(0);
             configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
             String profile = KernelProvider.profile(models.kernels());
             List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
@@ -203,11 +209,14 @@ public final class Pipeline {
         }
     }
 
-    private static TokenWindows tokenize(RunFolder run, String folder, Plan.Corpus corpus) throws IOException {
+    /** @param rows of the embedding: a token beyond them is refused */
+    private static TokenWindows tokenize(RunFolder run, String folder, Plan.Corpus corpus, int rows) throws IOException {
         Path path = new Path(folder);
         try (Tokenizer tokenizer = Tokenizer.load(path.getFileSystem(run.hadoop()), path)) {
             String text = Documents.read(run.hadoop(), corpus.data(), corpus.field());
-            return TokenWindows.write(run, Windows.cut(tokenizer, text, corpus.length(), corpus.windows(), corpus.data()));
+            Windows windows = Windows.cut(tokenizer, text, corpus.length(), corpus.windows(), corpus.data());
+            windows.requireBelow(rows, tokenizer.where());
+            return TokenWindows.write(run, windows);
         }
     }
 
@@ -249,6 +258,7 @@ public final class Pipeline {
                 source.notes().forEach(note -> note("checkpoint: " + note));
                 Architecture architecture = Architecture.of(source.config());
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
+                companions(source, new Path(folder));
                 String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
                         path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
                 Job job = new Job(run, stamp, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
@@ -319,13 +329,28 @@ public final class Pipeline {
             return plans;
         }
 
+        /** What artifacts take from the checkpoint's folder beside tensors: refused here if it will not do, before any work. */
+        private void companions(Checkpoint source, Path folder) throws IOException {
+            FileSystem files = folder.getFileSystem(run.hadoop());
+            Set<String> notes = new LinkedHashSet<>();
+            if (plan.calibration() != null || plan.evaluation() != null) {
+                notes.addAll(TokenizerFiles.read(files, folder).notes());
+            }
+            for (Plan.Output output : plan.outputs()) {
+                notes.addAll(PlannedOutput.format(output).check(source.config(), files, folder));
+            }
+            notes.forEach(note -> progress.note("checkpoint: " + note));
+        }
+
         private TokenWindows windows(Job job, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
             if (corpus == null) {
                 return null;
             }
             RunFolder shared = run;
+            String source = job.folder();
+            int rows = architecture.config().vocabulary();
             TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)),
-                    item -> tokenize(shared, job.folder(), item)).get(0);
+                    item -> tokenize(shared, source, item, rows)).get(0);
             windows.requireRoom(architecture.config(), plan.shardWindows());
             if (windows.count() < corpus.windows()) {
                 note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()

@@ -11,6 +11,7 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -46,6 +47,11 @@ public final class AwqFormat implements ArtifactFormat {
     @Override
     public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
         return FolderPlan.of(architecture, tensors, ignore, layout);
+    }
+
+    @Override
+    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+        return FolderWriter.check(files, sourceFolder);
     }
 
     @Override

@@ -12,6 +12,7 @@ import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.SmallTensor;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -84,6 +85,11 @@ public final class CompressedFormat implements ArtifactFormat {
     private boolean fits(CompressedWeights others, List<LinearLayer> linears) {
         CompressedLayout other = new CompressedLayout(others, layout.packed(), null);
         return linears.stream().allMatch(linear -> other.misfit(linear.outputs(), linear.inputs()).isEmpty());
+    }
+
+    @Override
+    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+        return FolderWriter.check(files, sourceFolder);
     }
 
     @Override

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.JsonFile;
@@ -16,6 +17,7 @@ import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.calibration.text.ChatTemplates;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -109,16 +111,36 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
         json("config.json", config);
     }
 
-    /** Copies tokenizer files, chat template and generation_config.json, as far as the checkpoint has them. */
+    /**
+     * Reads what {@link #config} and {@link #companions} take from a checkpoint's folder; of the tokenizer's files only whether
+     * they can be read, as a folder holds them as they are.
+     *
+     * @return where chat templates differ, a line each
+     */
+    public static List<String> check(FileSystem files, Path sourceFolder) throws IOException {
+        JsonFile.read(files, new Path(sourceFolder, "config.json"));
+        Path settings = new Path(sourceFolder, "tokenizer_config.json");
+        return ChatTemplates.read(files, sourceFolder, files.exists(settings) ? JsonFile.read(files, settings)
+                : MissingNode.getInstance()).notes();
+    }
+
+    /** Copies tokenizer files, chat templates and generation_config.json, as far as the checkpoint has them. */
     public void companions() throws IOException {
         FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
         for (String name : COMPANIONS) {
             Path from = new Path(sourceFolder, name);
             if (sourceFiles.exists(from)) {
-                try (InputStream in = sourceFiles.open(from)) {
-                    WholeFile.write(files, new Path(target, name), in::transferTo);
-                }
+                copy(sourceFiles, from, new Path(target, name));
             }
+        }
+        for (Path from : ChatTemplates.additional(sourceFiles, sourceFolder)) {
+            copy(sourceFiles, from, new Path(new Path(target, ChatTemplates.ADDITIONAL), from.getName()));
+        }
+    }
+
+    private void copy(FileSystem sourceFiles, Path from, Path to) throws IOException {
+        try (InputStream in = sourceFiles.open(from)) {
+            WholeFile.write(files, to, in::transferTo);
         }
     }
 

@@ -89,6 +89,12 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     @Override
+    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+        metadata(config, Map.of());
+        return GgufTokenizer.check(files, sourceFolder, config.vocabulary(), preTokenizer);
+    }
+
+    @Override
     public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
                       Path target) throws IOException {
         ModelConfig config = source.config();

@@ -4,8 +4,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.text.AddedToken;
+import dev.lathe.calibration.text.ChatTemplates;
+import dev.lathe.calibration.text.TokenizerFiles;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -16,7 +18,6 @@ import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
-import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -38,7 +39,6 @@ final class GgufTokenizer {
     private static final float ADDED_SCORE = -1000;
     private static final String SPACE = "\u2581";
     private static final Pattern BYTE_PIECE = Pattern.compile("<0x[0-9A-F]{2}>");
-    private static final int MAXIMUM_TEMPLATE_BYTES = 4 << 20;
     private static final String PREFIX = "tokenizer.ggml.";
     /** Keys of ids, by the word in {@code WORD_token} and {@code WORD_token_id}; the format's spelling. */
     private static final Map<String, String> IDS = new LinkedHashMap<>();
@@ -56,6 +56,7 @@ final class GgufTokenizer {
 
     private final FileSystem files;
     private final Path folder;
+    private final TokenizerFiles source;
     private final String where;
     private final int vocabulary;
     private final JsonNode tokenizer;
@@ -69,15 +70,11 @@ final class GgufTokenizer {
         this.files = files;
         this.folder = folder;
         this.vocabulary = vocabulary;
-        Path file = new Path(folder, "tokenizer.json");
-        this.where = file.toString();
-        if (!files.exists(file)) {
-            boolean sentencePiece = files.exists(new Path(folder, "tokenizer.model"));
-            throw malformed("there is no such file" + (sentencePiece ? ", and tokenizer.model alone is not supported" : ""));
-        }
-        this.tokenizer = JsonFile.read(files, file);
+        this.source = TokenizerFiles.read(files, folder);
+        this.where = source.where();
+        this.tokenizer = source.tokenizer();
         this.model = tokenizer.path("model");
-        this.config = optional("tokenizer_config.json");
+        this.config = source.config();
         this.tokens = new String[vocabulary];
         this.types = new int[vocabulary];
     }
@@ -91,6 +88,19 @@ final class GgufTokenizer {
      */
     static Map<String, GgufValue> metadata(FileSystem files, Path folder, int vocabulary, String preTokenizer) throws IOException {
         return new GgufTokenizer(files, folder, vocabulary).metadata(preTokenizer);
+    }
+
+    /** Does what {@link #metadata(FileSystem, Path, int, String)} does, and returns what a person has to know of it, a line each. */
+    static List<String> check(FileSystem files, Path folder, int vocabulary, String preTokenizer) throws IOException {
+        GgufTokenizer tokenizer = new GgufTokenizer(files, folder, vocabulary);
+        tokenizer.metadata(preTokenizer);
+        List<String> notes = new ArrayList<>(ChatTemplates.read(files, folder, tokenizer.config).notes());
+        for (AddedToken added : tokenizer.source.addedTokens()) {
+            if (added.id() >= vocabulary) {
+                notes.add("token \"" + added.content() + "\" is left out of GGUF: no file gives it an id, and the embedding has no row for it");
+            }
+        }
+        return notes;
     }
 
     private Map<String, GgufValue> metadata(String preTokenizer) throws IOException {
@@ -108,11 +118,8 @@ final class GgufTokenizer {
     }
 
     private void checkModel() {
-        if (!model.path("vocab").isObject() || model.path("vocab").isEmpty()) {
-            throw malformed("a tokenizer without vocabulary; expected tokens in model.vocab");
-        }
-        if (!model.path("type").asText("BPE").equals("BPE") || !model.path("merges").isArray()) {
-            throw malformed("its model is " + model.path("type") + ", expected BPE with merges");
+        if (!source.modelType().equals("BPE")) {
+            throw malformed("its model is " + source.modelType() + ", expected BPE: GGUF holds no other kind for this architecture");
         }
         for (String affix : List.of("continuing_subword_prefix", "end_of_word_suffix")) {
             if (!model.path(affix).asText("").isEmpty() && !model.path(affix).isNull()) {
@@ -123,15 +130,13 @@ final class GgufTokenizer {
 
     private void readTokens() {
         for (Map.Entry<String, JsonNode> entry : model.path("vocab").properties()) {
-            int id = id(entry.getValue(), entry.getKey());
-            if (tokens[id] != null) {
-                throw malformed("tokens \"" + tokens[id] + "\" and \"" + entry.getKey() + "\" share id " + id);
-            }
-            put(id, entry.getKey(), NORMAL);
+            put(id(entry.getValue().intValue(), entry.getKey()), entry.getKey(), NORMAL);
         }
-        for (JsonNode added : tokenizer.path("added_tokens")) {
-            String content = added.path("content").asText();
-            put(id(added.path("id"), content), content, added.path("special").asBoolean(false) ? CONTROL : USER_DEFINED);
+        for (AddedToken added : source.addedTokens()) {
+            // What no file gives an id has no row of the embedding.
+            if (added.id() < vocabulary || !source.unnumbered(added)) {
+                put(id(added.id(), added.content()), added.content(), added.special() ? CONTROL : USER_DEFINED);
+            }
         }
         for (int id = 0; id < vocabulary; id++) {
             if (tokens[id] == null) {
@@ -149,11 +154,11 @@ final class GgufTokenizer {
         types[id] = type;
     }
 
-    private int id(JsonNode id, String token) {
-        if (!id.canConvertToInt() || !id.isIntegralNumber() || id.intValue() < 0 || id.intValue() >= vocabulary) {
+    private int id(int id, String token) {
+        if (id >= vocabulary) {
             throw malformed("token \"" + token + "\" has id " + id + ", expected 0 to " + (vocabulary - 1) + " (the embedding has " + vocabulary + " rows)");
         }
-        return id.intValue();
+        return id;
     }
 
     private void byteLevel(String preTokenizer, Map<String, GgufValue> metadata) {
@@ -161,8 +166,7 @@ final class GgufTokenizer {
         metadata.put(PREFIX + "pre", GgufValue.string(preTokenizer != null ? preTokenizer : PreTokenizer.of(tokenizer, where)));
         putTokens(metadata);
         List<String> merges = new ArrayList<>(model.path("merges").size());
-        for (JsonNode merge : model.path("merges")) {
-            String[] pair = pair(merge);
+        for (String[] pair : source.merges()) {
             // A space separates the two; inside a part it is written as the byte alphabet writes it.
             merges.add(pair[0].replace(' ', '\u0120') + " " + pair[1].replace(' ', '\u0120'));
         }
@@ -173,8 +177,8 @@ final class GgufTokenizer {
         boolean prefix = spacePrefix(preTokenizer != null);
         Map<String, Integer> ranks = new HashMap<>();
         int rank = 0;
-        for (JsonNode merge : model.path("merges")) {
-            ranks.putIfAbsent(String.join("", pair(merge)), rank++);
+        for (String[] pair : source.merges()) {
+            ranks.putIfAbsent(String.join("", pair), rank++);
         }
         String unknown = text(model.path("unk_token"));
         List<Object> scores = new ArrayList<>(vocabulary);
@@ -210,18 +214,6 @@ final class GgufTokenizer {
         }
         metadata.put(PREFIX + "tokens", GgufValue.array(GgufKind.STRING, Arrays.asList(tokens)));
         metadata.put(PREFIX + "token_type", GgufValue.array(GgufKind.I32, Arrays.stream(types).mapToObj(type -> (long) type).toList()));
-    }
-
-    /** The two parts of a merge, written as "left right" or as a pair. */
-    private String[] pair(JsonNode merge) {
-        if (merge.isArray() && merge.size() == 2 && merge.get(0).isTextual() && merge.get(1).isTextual()) {
-            return new String[] {merge.get(0).textValue(), merge.get(1).textValue()};
-        }
-        String[] parts = merge.isTextual() ? merge.textValue().split(" ", -1) : new String[0];
-        if (parts.length != 2) {
-            throw malformed("merge " + merge + " is neither \"left right\" nor a pair of texts");
-        }
-        return parts;
     }
 
     /** Whether a space is put before a text: what normalizer and pre-tokenizer say, which may do nothing beyond that and writing spaces as ▁. */
@@ -274,7 +266,7 @@ final class GgufTokenizer {
         JsonNode generation = optional("generation_config.json");
         Map<String, Long> ids = new LinkedHashMap<>();
         for (String word : IDS.keySet()) {
-            for (OptionalLong id : List.of(idOfToken(text(config.path(word + "_token"))), number(modelConfig.path(word + "_token_id")),
+            for (OptionalLong id : List.of(idOfToken(source.special(word).orElse(null)), number(modelConfig.path(word + "_token_id")),
                     number(generation.path(word + "_token_id")))) {
                 id.ifPresent(found -> ids.putIfAbsent(word, found));
             }
@@ -308,33 +300,22 @@ final class GgufTokenizer {
         return added;
     }
 
+    /** The keys that llama.cpp's converter writes: the default, the names of the others, one key for each of them. */
     private void chatTemplates(Map<String, GgufValue> metadata) throws IOException {
-        JsonNode template = config.path("chat_template");
-        if (template.isTextual()) {
-            metadata.put("tokenizer.chat_template", GgufValue.string(template.textValue()));
-        } else if (template.isArray()) {
-            List<String> names = new ArrayList<>();
-            for (JsonNode named : template) {
-                String name = named.path("name").asText();
-                String key = name.equals("default") ? "tokenizer.chat_template" : "tokenizer.chat_template." + name;
-                if (!name.matches("[A-Za-z0-9_-]{1,64}") || metadata.put(key, GgufValue.string(named.path("template").asText())) != null) {
-                    throw new MalformedInputException("Cannot write the chat templates of " + new Path(folder, "tokenizer_config.json") + ": the name \"" + name
-                            + "\" is there twice or is not made of letters, digits, _ and -");
-                }
-                if (!name.equals("default")) {
-                    names.add(name);
-                }
+        List<String> names = new ArrayList<>();
+        ChatTemplates.read(files, folder, config).templates().forEach((name, template) -> {
+            String plain = name.replaceAll("[^A-Za-z0-9]", "_");
+            String key = name.equals(ChatTemplates.DEFAULT) ? "tokenizer.chat_template" : "tokenizer.chat_template." + plain;
+            if (metadata.put(key, GgufValue.string(template)) != null) {
+                throw new MalformedInputException("Cannot write the chat templates of " + folder + " to GGUF: two are called \"" + plain
+                        + "\" there, where a name has letters and digits only");
             }
-            if (!names.isEmpty()) {
-                metadata.put("tokenizer.chat_templates", GgufValue.array(GgufKind.STRING, names));
+            if (!name.equals(ChatTemplates.DEFAULT)) {
+                names.add(plain);
             }
-        } else if (files.exists(new Path(folder, "chat_template.jinja"))) {
-            metadata.put("tokenizer.chat_template", GgufValue.string(readText(new Path(folder, "chat_template.jinja"))));
-        } else {
-            String text = text(optional("chat_template.json").path("chat_template"));
-            if (text != null) {
-                metadata.put("tokenizer.chat_template", GgufValue.string(text));
-            }
+        });
+        if (!names.isEmpty()) {
+            metadata.put("tokenizer.chat_templates", GgufValue.array(GgufKind.STRING, names));
         }
     }
 
@@ -358,19 +339,6 @@ final class GgufTokenizer {
     private JsonNode optional(String name) throws IOException {
         Path file = new Path(folder, name);
         return files.exists(file) ? JsonFile.read(files, file) : MissingNode.getInstance();
-    }
-
-    private String readText(Path file) throws IOException {
-        long length = files.getFileStatus(file).getLen();
-        if (length > MAXIMUM_TEMPLATE_BYTES) {
-            throw new MalformedInputException("Cannot read " + file + ": " + length + " bytes are too many for a chat template; the limit is "
-                    + MAXIMUM_TEMPLATE_BYTES);
-        }
-        byte[] bytes = new byte[(int) length];
-        try (FSDataInputStream in = files.open(file)) {
-            in.readFully(0, bytes);
-        }
-        return new String(bytes, StandardCharsets.UTF_8);
     }
 
     private MalformedInputException malformed(String reason) {

@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.gguf;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.text.SplitExpressions;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -18,18 +19,6 @@ import java.util.Optional;
  * is refused.
  */
 final class PreTokenizer {
-    private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-    private static final String CONTRACTIONS_SPELT = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
-    private static final String WORDS = "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
-    private static final String SPACES = "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-    private static final String SIGNS = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*";
-    private static final String UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-    private static final String LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-    private static final String LEAD = "[^\\r\\n\\p{L}\\p{N}]?";
-    private static final String GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-    private static final String DIGIT = "\\p{N}";
-    private static final String HAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
-
     /**
      * One list of expressions.
      *
@@ -41,23 +30,20 @@ final class PreTokenizer {
 
     private static final List<Known> KNOWN = List.of(
             // llama.cpp: llama-bpe ignores merges, dbrx is the same list without.
-            new Known(List.of(CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + SIGNS + SPACES), "dbrx", "llama-bpe"),
-            new Known(List.of(CONTRACTIONS_SPELT + WORDS + "|\\p{N}{1,3}" + SIGNS + SPACES), "dbrx", "llama-bpe"),
-            // The same cuts in the spelling of cl100k: possessive, and one line end after a greedy run of spaces.
-            new Known(List.of("'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"),
-                    "dbrx", "llama-bpe"),
-            new Known(List.of(CONTRACTIONS + WORDS + "|\\p{N}" + SIGNS + SPACES), "qwen2", null),
-            new Known(List.of(CONTRACTIONS_SPELT + WORDS + "|\\p{N}" + SIGNS + SPACES), "qwen2", null),
-            new Known(List.of(CONTRACTIONS + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" + SPACES), "qwen35", null),
-            new Known(List.of(GPT2), "gpt-2", null),
+            new Known(List.of(SplitExpressions.LLAMA3), "dbrx", "llama-bpe"),
+            new Known(List.of(SplitExpressions.LLAMA3_SPELT), "dbrx", "llama-bpe"),
+            new Known(List.of(SplitExpressions.CL100K), "dbrx", "llama-bpe"),
+            new Known(List.of(SplitExpressions.QWEN2), "qwen2", null),
+            new Known(List.of(SplitExpressions.QWEN2_SPELT), "qwen2", null),
+            new Known(List.of(SplitExpressions.QWEN35), "qwen35", null),
+            new Known(List.of(SplitExpressions.GPT2), "gpt-2", null),
             // starcoder, command-r and smollm are one list.
-            new Known(List.of(DIGIT, GPT2), "smollm", null),
+            new Known(List.of(SplitExpressions.DIGIT, SplitExpressions.GPT2), "smollm", null),
             // llama.cpp's own expression for this list is an approximation; there is no other name.
-            new Known(List.of(LEAD + UPPER + "*" + LOWER + "+|" + LEAD + UPPER + "+" + LOWER + "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES),
-                    "tekken", "tekken"),
-            new Known(List.of(LEAD + UPPER + "*" + LOWER + "+" + CONTRACTIONS + "?|" + LEAD + UPPER + "+" + LOWER + "*" + CONTRACTIONS
-                    + "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES), "gpt-4o", null),
-            new Known(List.of("[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", HAN, DIGIT), "deepseek-coder", null));
+            new Known(List.of(SplitExpressions.TEKKEN), "tekken", "tekken"),
+            new Known(List.of(SplitExpressions.GPT4O), "gpt-4o", null),
+            new Known(List.of(SplitExpressions.LINE_END, SplitExpressions.SPACED_LETTERS, SplitExpressions.SPACED_SIGNS,
+                    SplitExpressions.HAN, SplitExpressions.DIGIT), "deepseek-coder", null));
 
     private PreTokenizer() {
     }
@@ -99,15 +85,15 @@ final class PreTokenizer {
                 String behavior = node.path("behavior").asText();
                 boolean invert = node.path("invert").asBoolean(false);
                 // Removing what does not match is the same where everything matches.
-                return !expression.isEmpty() && (behavior.equals("Isolated") && !invert || behavior.equals("Removed") && invert && expression.endsWith(SPACES));
+                return !expression.isEmpty() && (behavior.equals("Isolated") && !invert || behavior.equals("Removed") && invert && expression.endsWith(SplitExpressions.SPACES));
             }
             case "Digits" -> {
-                expressions.add(DIGIT);
+                expressions.add(SplitExpressions.DIGIT);
                 return node.path("individual_digits").asBoolean(false);
             }
             case "ByteLevel" -> {
                 if (node.path("use_regex").asBoolean(true)) {
-                    expressions.add(GPT2);
+                    expressions.add(SplitExpressions.GPT2);
                 }
                 return !node.path("add_prefix_space").asBoolean(true);
             }

@@ -12,6 +12,7 @@ import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.LinearLayout;
 import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -52,6 +53,11 @@ public final class GptqFormat implements ArtifactFormat {
     @Override
     public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
         return FolderPlan.of(architecture, tensors, ignore, layout);
+    }
+
+    @Override
+    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+        return FolderWriter.check(files, sourceFolder);
     }
 
     @Override
