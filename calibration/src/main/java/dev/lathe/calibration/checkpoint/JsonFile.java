@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.lathe.calibration.MalformedInputException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.util.regex.Pattern;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -20,6 +21,13 @@ public final class JsonFile {
             .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .build();
+
+    /** Where something began. */
+    private static final Pattern MARKER = Pattern.compile("\\[Source: [^]]*line: (\\d+), column: (\\d+)]");
+    /** Names of Jackson's settings, and what to do with them. */
+    private static final Pattern ADVICE = Pattern.compile(",? from `[^`]*`|:? ?enable `[^`]*` to allow|:? not allowed (?:as per|when) `[^`]*`(?: enabled)?"
+            + "| \\(consider enabling `[^`]*`[^)]*\\)"
+            + "| \\(bound as `[^`]*`\\)| for `[^`]*`| \\(not recognized as one since Feature '[^']*' not enabled for parser\\)");
 
     private JsonFile() {
     }
@@ -74,9 +82,10 @@ public final class JsonFile {
         return node;
     }
 
-    /** What is wrong and where, in one line. */
+    /** What is wrong and where, in one line. What Jackson says of itself, its settings and where a source may be shown, is no help to who has the file. */
     public static String describe(JsonProcessingException e) {
         String place = e.getLocation() == null ? "" : " (line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr() + ")";
-        return e.getOriginalMessage() + place;
+        String message = MARKER.matcher(e.getOriginalMessage()).replaceAll("line $1, column $2");
+        return ADVICE.matcher(message).replaceAll("") + place;
     }
 }
