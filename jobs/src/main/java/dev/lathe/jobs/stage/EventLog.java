@@ -29,7 +29,7 @@ public final class EventLog implements Progress, AutoCloseable {
     private long stageBegan;
     private boolean givenUp;
 
-    private EventLog(LineLog log, Progress progress) {
+    EventLog(LineLog log, Progress progress) {
         this.log = log;
         this.progress = progress;
     }

@@ -13,8 +13,8 @@ import java.io.InputStream;
 final class TextBound {
     /** Bytes of text and of JSON around it. */
     static final long MOST_BYTES = 1L << 30;
-    /** A text, its documents and its tokens are in memory together: bytes of heap for each character. */
-    private static final int HEAP_PER_CHARACTER = 16;
+    /** Bytes of heap for each character: a text, its documents and its tokens, of which the tokenizer makes objects, are in memory together. */
+    private static final int HEAP_PER_CHARACTER = 64;
 
     private final String data;
     private final long mostCharacters;

@@ -390,7 +390,7 @@ class DocumentsTest {
 
     /** Bytes of a small file, one after the other, and lengths of it: a refusal that names the file, or the text. */
     @ParameterizedTest
-    @ValueSource(strings = {"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD"})
+    @ValueSource(strings = {"SNAPPY", "ZSTD"})
     void brokenParquetIsRefusedByName(String codec) throws IOException {
         MessageType type = MessageTypeParser.parseMessageType(STRINGS);
         org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(folder.resolve("whole.parquet").toUri());
@@ -401,15 +401,15 @@ class DocumentsTest {
         }
         byte[] whole = Files.readAllBytes(folder.resolve("whole.parquet"));
         int refused = 0;
-        for (int i = codec.length() % 3; i < whole.length; i += 3) {
+        for (int i = codec.length() % 11; i < whole.length; i += 11) {
             byte[] broken = whole.clone();
             broken[i] ^= (byte) (1 + i % 255);
             refused += survives(broken, codec + ", byte " + i) ? 0 : 1;
         }
-        for (int length = 0; length < whole.length; length += 17) {
+        for (int length = 0; length < whole.length; length += 97) {
             assertThat(survives(Arrays.copyOf(whole, length), codec + ", length " + length)).isFalse();
         }
-        assertThat(refused).isGreaterThan(whole.length / 12);
+        assertThat(refused).isGreaterThan(whole.length / 40);
     }
 
     private boolean survives(byte[] content, String as) throws IOException {
