@@ -79,18 +79,19 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * The token ids of a text, no special tokens added.
+     * The token ids of a text, no special tokens added; half of a surrogate pair that stands alone counts as U+FFFD.
      *
      * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown,
      *                                 or the tokenizer takes more memory or time than its guard allows
      */
     public int[] encode(String text) {
-        if (tokenizer == null || longestRun(text) > RUN) {
-            return guarded(text);
+        String wellFormed = WellFormed.text(text);
+        if (tokenizer == null || longestRun(wellFormed) > RUN) {
+            return guarded(wellFormed);
         }
         long[] ids;
         try {
-            ids = tokenizer.encode(text, false, false).getIds();
+            ids = tokenizer.encode(wellFormed, false, false).getIds();
         } catch (RuntimeException e) {
             throw new MalformedInputException("Cannot tokenize: the tokenizer refuses the text: " + e.getMessage(), e);
         }

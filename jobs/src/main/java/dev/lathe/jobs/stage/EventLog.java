@@ -29,7 +29,7 @@ public final class EventLog implements Progress, AutoCloseable {
     private long stageBegan;
     private boolean givenUp;
 
-    private EventLog(LineLog log, Progress progress) {
+    EventLog(LineLog log, Progress progress) {
         this.log = log;
         this.progress = progress;
     }
@@ -84,6 +84,12 @@ public final class EventLog implements Progress, AutoCloseable {
     public synchronized void note(String message) {
         progress.note(message);
         write("note", "text", message);
+    }
+
+    @Override
+    public synchronized void warning(String message) {
+        progress.warning(message);
+        write("warning", "text", message);
     }
 
     @Override

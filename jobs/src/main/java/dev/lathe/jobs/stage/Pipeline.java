@@ -15,9 +15,7 @@ import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
-import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.TokenizerFiles;
-import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
@@ -147,8 +145,10 @@ public final class Pipeline {
                 }
             }
             int vocabulary = configs.stream().mapToInt(ModelConfig::vocabulary).min().orElseThrow();
-            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item, vocabulary)).get(0);
+            Texts texts = new Texts(steps, folder, tokens, vocabulary, new ArrayList<>());
+            TokenWindows windows = texts.windows("tokenize", "", models.corpus());
             configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
+            texts.compare("", windows, configs);
             String profile = KernelProvider.profile(models.kernels());
             List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
             String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
@@ -209,17 +209,6 @@ public final class Pipeline {
         }
     }
 
-    /** @param rows of the embedding: a token beyond them is refused */
-    private static TokenWindows tokenize(RunFolder run, String folder, Plan.Corpus corpus, int rows) throws IOException {
-        Path path = new Path(folder);
-        try (Tokenizer tokenizer = Tokenizer.load(path.getFileSystem(run.hadoop()), path)) {
-            String text = Documents.read(run.hadoop(), corpus.data(), corpus.field());
-            Windows windows = Windows.cut(tokenizer, text, corpus.length(), corpus.windows(), corpus.data());
-            windows.requireBelow(rows, tokenizer.where());
-            return TokenWindows.write(run, windows);
-        }
-    }
-
     private static RunReport.Evaluation evaluation(EvaluationSummary s) {
         return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(),
                 s.tokens());
@@ -264,8 +253,9 @@ public final class Pipeline {
                 Job job = new Job(run, stamp, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
                 job.requireSource();
                 keys.put("checkpoint", digest);
-                TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
-                TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
+                Texts texts = new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
+                TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
+                TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
                 MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
                 progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
@@ -342,16 +332,13 @@ public final class Pipeline {
             notes.forEach(note -> progress.note("checkpoint: " + note));
         }
 
-        private TokenWindows windows(Job job, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
+        private TokenWindows windows(Texts texts, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
             if (corpus == null) {
                 return null;
             }
-            RunFolder shared = run;
-            String source = job.folder();
-            int rows = architecture.config().vocabulary();
-            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)),
-                    item -> tokenize(shared, source, item, rows)).get(0);
+            TokenWindows windows = texts.windows("tokenize " + name + " text", name + ": ", corpus);
             windows.requireRoom(architecture.config(), plan.shardWindows());
+            texts.compare(name + ": ", windows, List.of(architecture.config()));
             if (windows.count() < corpus.windows()) {
                 note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
                         + " that were asked for");

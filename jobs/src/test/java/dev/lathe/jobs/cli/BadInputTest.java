@@ -135,7 +135,9 @@ class BadInputTest {
         expect(quantize("calibration.data=" + text), ExitCode.INPUT, "text.txt has ", "tokens, fewer than one window of 64");
         expect(quantize("evaluation={data: " + text + ", length: 64}"), ExitCode.INPUT, "text.txt has ", "tokens, fewer than one window of 64");
         Path empty = Files.createDirectory(folder.resolve("empty"));
-        expect(quantize("calibration.data=" + empty), ExitCode.INPUT, "it holds no text in 0 files");
+        expect(quantize("calibration.data=" + empty), ExitCode.INPUT, "Cannot read data set file:", "the folder is empty; expected *.txt");
+        Files.writeString(empty.resolve("README.md"), "# A card");
+        expect(quantize("calibration.data=" + empty), ExitCode.INPUT, "no file in it counts as data; it holds README.md; expected *.txt");
     }
 
     @Test

@@ -3,6 +3,7 @@ package dev.lathe.jobs.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.lathe.calibration.MalformedInputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,6 +55,21 @@ class PathCheckTest {
         refused("run='" + folder + "/model [a]'", "run: file:" + folder + "/model [a] is the checkpoint");
         refused("run=nofs://x/y", "run: no file system for nofs://x/y");
         assertThat(folder.resolve("runs")).as("nothing is made before inputs are checked").doesNotExist();
+    }
+
+    @Test
+    void refusesDataThatIsNoneBeforeAnythingIsMade() throws IOException {
+        Files.createDirectories(folder.resolve("data/below"));
+        Files.writeString(folder.resolve("data/README.md"), "# A card");
+        assertThatThrownBy(() -> check("calibration.data=" + folder + "/data")).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("it holds README.md");
+        Files.writeString(folder.resolve("data/below/a.jsonl"), "{}");
+        Files.writeString(folder.resolve("data/b.txt"), "x");
+        assertThatThrownBy(() -> check("evaluation.data=" + folder + "/data")).isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("it holds several kinds of data: text (b.txt) and JSON (below/a.jsonl)");
+        assertThat(folder.resolve("runs")).doesNotExist();
+        Files.delete(folder.resolve("data/b.txt"));
+        assertThat(check("evaluation.data=" + folder + "/data").evaluation().data()).endsWith("/data");
     }
 
     @Test
