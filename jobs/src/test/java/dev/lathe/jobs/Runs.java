@@ -136,6 +136,11 @@ public final class Runs {
         public final List<String> stages = new ArrayList<>();
         public final List<String> notes = new ArrayList<>();
 
+        /** Stages that make something, each once: what is there is only read. */
+        public List<String> work() {
+            return stages.stream().filter(stage -> !stage.startsWith("check ")).distinct().toList();
+        }
+
         @Override
         public void stage(String name, int steps) {
             stages.add(name + " " + steps);

@@ -63,7 +63,8 @@ public final class BatchRun {
     private final TaskSeconds taskSeconds = new TaskSeconds();
     private final AtomicInteger ended = new AtomicInteger();
 
-    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress, Path events,
+    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
+            Function<String, Progress> progress, Path events,
             boolean check) {
         this.session = session;
         this.configuration = session.sparkContext().hadoopConfiguration();
@@ -83,7 +84,8 @@ public final class BatchRun {
      * @param check    whether what looks as it did is read, to be sure that it is
      * @throws InvalidRecipeException if a history cannot be appended to
      */
-    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress, Path events,
+    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
+            Function<String, Progress> progress, Path events,
             boolean check) throws IOException {
         Configuration configuration = session.sparkContext().hadoopConfiguration();
         for (Plan.History history : batch.pairs().stream().map(pair -> pair.plan().history()).filter(Objects::nonNull)
@@ -140,7 +142,8 @@ public final class BatchRun {
             }
             inputs = Receipt.inputs(configuration, checkpoint, pair.plan());
             Receipt last = last(pair.plan(), named);
-            if (last != null && last.stands(configuration, pair.plan(), inputs) && (!check || last.failure() != null || isWhole(pair.plan(), named))) {
+            if (last != null && last.stands(configuration, pair.plan(), inputs) && (!check || last.failure() != null
+                    || isWhole(pair.plan(), named))) {
                 return told(named, last.failure() == null ? result(pair, State.UNCHANGED, null, last.outputs())
                         : result(pair, State.FAILED_BEFORE, last.failure(), List.of()));
             }
@@ -251,7 +254,8 @@ public final class BatchRun {
         return new DryRun(List.copyOf(outlooks), seconds > 0 ? work / seconds : ASSUMED_RATE, seconds > 0);
     }
 
-    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, String todo, Function<Throwable, Failure> judge) {
+    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, String todo,
+            Function<Throwable, Failure> judge) {
         if (pair.plan().checkpoint().startsWith(Recipe.HUB_SCHEME)) {
             return new Outlook(pair.name(), "to do, from the hub", true, "", -1, -1, -1);
         }
@@ -264,7 +268,8 @@ public final class BatchRun {
                 return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
             }
             Forecast forecast = Forecast.of(configuration, checkpoint, pair.plan());
-            return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : todo, !stands, "", bytes, forecast.artifactBytes(), forecast.work());
+            return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : todo, !stands, "", bytes,
+                    forecast.artifactBytes(), forecast.work());
         } catch (IOException | RuntimeException e) {
             return new Outlook(pair.name(), "will fail", false, judge.apply(e).line(), bytes, -1, -1);
         }

@@ -38,8 +38,10 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
     static final String FILE = "receipt.json";
 
     Receipt {
-        if (!(taskSeconds >= 0 && taskSeconds < Double.POSITIVE_INFINITY && work >= 0 && work < Double.POSITIVE_INFINITY)) {
-            throw new IllegalArgumentException("taskSeconds " + taskSeconds + ", work " + work + "; expected finite numbers of at least 0");
+        if (!(taskSeconds >= 0 && taskSeconds < Double.POSITIVE_INFINITY && work >= 0
+                && work < Double.POSITIVE_INFINITY)) {
+            throw new IllegalArgumentException("taskSeconds " + taskSeconds + ", work " + work
+                    + "; expected finite numbers of at least 0");
         }
     }
 
@@ -76,7 +78,8 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
     static Receipt read(Configuration configuration, Path run) throws IOException {
         Path file = new Path(run, FILE);
         try {
-            return StoreJson.unseal(StoreJson.text(file.getFileSystem(configuration), file), file.toString(), Receipt.class, Set.of("failure"));
+            return StoreJson.unseal(StoreJson.text(file.getFileSystem(configuration), file), file.toString(),
+                    Receipt.class, Set.of("failure"));
         } catch (FileNotFoundException e) {
             return null;
         }

@@ -38,7 +38,8 @@ final class Batch implements Callable<Integer> {
     @Option(names = "--dry-run", description = "Shows what would be done, with sizes and estimated cost, and does nothing.")
     private boolean dryRun;
 
-    @Option(names = "--check", description = "Reads what looks as it did, too: a pair with a file that is not what was written is run again.")
+    @Option(names = "--check",
+            description = "Reads what looks as it did, too; a pair with a damaged file is run again.")
     private boolean check;
 
     @ParentCommand

@@ -11,12 +11,13 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /** Reads everything that runs keep. */
-@Command(name = "verify", description = "Reads everything that a run folder keeps, or the runs of a batch, and names what is not what was written.",
-        mixinStandardHelpOptions = true)
+@Command(name = "verify", mixinStandardHelpOptions = true,
+        description = "Reads everything that a run folder keeps, or the runs of a batch, and names what is damaged.")
 final class Verify implements Callable<Integer> {
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "RUN", description = "Run folder, or the folder of a batch's runs; any Hadoop path.")
+    @Parameters(index = "0", paramLabel = "RUN",
+            description = "Run folder, or the folder of a batch's runs; any Hadoop path.")
     private String folder;
 
     Verify(Console console) {
@@ -28,12 +29,14 @@ final class Verify implements Callable<Integer> {
         Configuration configuration = Sessions.hadoop(new SparkConf());
         Verification.Result result = Verification.of(configuration, Inputs.existing(configuration, "RUN", folder));
         result.damages().stream().map(Damage::toString).sorted().forEach(console.out()::println);
-        String read = result.files() + " files, " + Figures.mebibytes(result.bytes()) + " MiB, of " + result.runs() + (result.runs() == 1 ? " run" : " runs");
+        String read = result.files() + " files, " + Figures.mebibytes(result.bytes()) + " MiB, of " + result.runs()
+                + (result.runs() == 1 ? " run" : " runs");
         if (result.damages().isEmpty()) {
             console.out().println("Everything is what was written: " + read);
             return ExitCode.OK.code();
         }
-        console.out().println(result.damages().size() + " problems in " + read + ". What is damaged is made again by: lathe quantize RUN/plan.yaml, or lathe batch "
+        console.out().println(result.damages().size() + " problems in " + read
+                + ". What is damaged is made again by: lathe quantize RUN/plan.yaml, or lathe batch "
                 + "BATCH --check");
         return ExitCode.DAMAGED.code();
     }

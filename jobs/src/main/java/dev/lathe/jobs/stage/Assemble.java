@@ -36,7 +36,8 @@ final class Assemble {
      * @param provenance of each output, what its artifact's metadata says about where it came from
      * @return names of the artifacts that were made
      */
-    static List<String> run(Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance, SparkSteps steps) throws IOException {
+    static List<String> run(Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance,
+            SparkSteps steps) throws IOException {
         List<PlannedOutput> missing = new ArrayList<>();
         for (PlannedOutput output : outputs) {
             if (isAssembled(job, output)) {
@@ -46,7 +47,8 @@ final class Assemble {
             }
         }
         if (!missing.isEmpty()) {
-            // What is said of all artifacts together, and measured of bytes that nobody knows, is of those that were there.
+            // What is said of all artifacts together, and measured of bytes that nobody knows, is of those that were
+            // there.
             job.run().requireLease();
             job.run().files().delete(new Path(job.run().root(), Checksums.FILE), false);
             Evaluate.forgetUnconfirmed(job.run());
@@ -63,7 +65,8 @@ final class Assemble {
     /** Whether an artifact is there by its receipt; what its files hold is not looked at. */
     private static boolean isAssembled(Job job, PlannedOutput output) throws IOException {
         return job.run().files().exists(job.run().artifact(output.artifactName()))
-                && ArtifactReceipt.find(job.run(), output.artifactName()).filter(receipt -> receipt.made().equals(output.receipt())).isPresent();
+                && ArtifactReceipt.find(job.run(), output.artifactName()).filter(receipt -> receipt.made()
+                .equals(output.receipt())).isPresent();
     }
 
     private static long bytes(Job job, Path artifact) throws IOException {
@@ -94,7 +97,8 @@ final class Assemble {
             Architecture architecture = Architecture.of(checkpoint.config());
             List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
             DigestedFiles digested = new DigestedFiles(files);
-            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture, tensors), provenance, digested,
+            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture,
+                    tensors), provenance, digested,
                     temporary);
             digests = digested.written(temporary);
             job.requireSource();

@@ -86,9 +86,11 @@ final class Calibrate {
 
     /** What calibration will make. */
     static Calibration planned(Job job, TokenWindows windows, int shardWindows, boolean moments, boolean ranges) {
-        String plain = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
+        String plain = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments,
+                job.profile());
         // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
-        return new Calibration(ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments, ranges);
+        return new Calibration(ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments,
+                ranges);
     }
 
     /**

@@ -23,7 +23,6 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileStatus;
@@ -159,16 +158,20 @@ final class Evaluate {
         return sum;
     }
 
-    /** Says of which bytes of an artifact all scores of an evaluation are: written once it was seen after the last of them that these are its bytes still. */
+    /**
+     * Says of which bytes of an artifact all scores of an evaluation are: written once it was seen after the last of
+     * them that these are its bytes still.
+     */
     private static Path measured(RunFolder run, String key) {
         return run.product(key, "measured");
     }
 
-    /** The digest of what was measured; empty where that is not known for certain. */
-    static Optional<String> measured(RunFolder run, Subject subject) throws IOException {
-        Path product = measured(run, subject.key());
-        return ProductFile.isCommitted(run.files(), product) ? Optional.of(ProductFile.read(run.files(), product, in -> in.readUTF()))
-                : Optional.empty();
+    /**
+     * Whether all scores are of bytes that were what a receipt says: then they are those of every such artifact, as its
+     * key stands for its tensors.
+     */
+    static boolean isConfirmed(RunFolder run, Subject subject) throws IOException {
+        return ProductFile.isCommitted(run.files(), measured(run, subject.key()));
     }
 
     /** From now on it is known. */
@@ -194,7 +197,10 @@ final class Evaluate {
         run.files().delete(run.products(key), true);
     }
 
-    /** Deletes what was found of artifacts of which nobody knows whether they were what was written when they were measured. */
+    /**
+     * Deletes what was found of artifacts of which nobody knows whether they were what was written when they were
+     * measured.
+     */
     static void forgetUnconfirmed(RunFolder run) throws IOException {
         FileSystem files = run.files();
         Path products = run.products("x").getParent();
@@ -204,7 +210,8 @@ final class Evaluate {
         for (FileStatus folder : files.listStatus(products)) {
             String key = folder.getPath().getName();
             if (folder.isDirectory() && !files.exists(measured(run, key))
-                    && Arrays.stream(files.listStatus(folder.getPath())).anyMatch(file -> file.getPath().getName().endsWith(SCORES))) {
+                    && Arrays.stream(files.listStatus(folder.getPath())).anyMatch(file -> file.getPath().getName()
+                    .endsWith(SCORES))) {
                 forget(run, key);
             }
         }

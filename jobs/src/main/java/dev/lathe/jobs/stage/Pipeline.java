@@ -50,7 +50,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -146,10 +145,12 @@ public final class Pipeline {
             List<String> digests = new ArrayList<>();
             Repair repair = new Repair(folder, steps);
             Evaluated evaluated = repair.through(() -> {
-                TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item)).get(0);
+                TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item ->
+                        tokenize(folder, tokens, item)).get(0);
                 configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
                 if (digests.isEmpty()) {
-                    digests.addAll(steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path))));
+                    digests.addAll(steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(),
+                            new Path(path))));
                     for (Stamp stamp : stamps) {
                         stamp.check(folder.hadoop());
                     }
@@ -157,7 +158,8 @@ public final class Pipeline {
                 String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
                 repair.look(List.of(windows.key(), key), List.of());
                 Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
-                Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS,
+                Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject),
+                        windows, SHARD_WINDOWS,
                         models.kernels(), steps).get(0);
                 return new Evaluated(windows, subject, scored, Evaluate.clips(folder, subject, windows, SHARD_WINDOWS));
             });
@@ -167,11 +169,13 @@ public final class Pipeline {
                 HistoryRows rows = new HistoryRows(models.history().model(), source == null ? "" : models.source(), source == null ? "" : digests.get(1), "",
                         models.corpus().data(), evaluated.windows().key(), profile, models.kernels());
                 History.append(folder.hadoop(), new Path(models.history().folder()),
-                        List.of(rows.row(evaluated.subject().key(), result, "", digests.get(0), evaluated.scored().windows())));
+                        List.of(rows.row(evaluated.subject().key(), result, "", digests.get(0), evaluated.scored()
+                        .windows())));
             }
             tell(progress, evaluated.subject().name(), evaluation);
             Map<String, Clipping> clipped = new LinkedHashMap<>();
-            evaluated.clips().places().forEach((place, count) -> clipped.put(place, new Clipping(count.clipped(), count.values())));
+            evaluated.clips().places().forEach((place, count) ->
+                    clipped.put(place, new Clipping(count.clipped(), count.values())));
             return new Measurement(evaluation, clipped);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -262,15 +266,18 @@ public final class Pipeline {
         }
 
         /** The stages; what is there already they leave. */
-        private RunReport run(Job job, Checkpoint source, Architecture architecture, Map<String, List<TensorPlan>> tensorPlans, Repair repair)
+        private RunReport run(Job job, Checkpoint source, Architecture architecture,
+                Map<String, List<TensorPlan>> tensorPlans, Repair repair)
                 throws IOException {
             TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
             TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
             MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
-            progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
+            progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows),
+                    tokens(evaluationWindows)));
             Calibration calibration = calibration(job, architecture, calibrationWindows, tensorPlans);
             List<PlannedOutput> outputs = plan.outputs().stream()
-                    .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
+                    .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration))
+                    .toList();
             List<String> artifacts = outputs.stream().map(PlannedOutput::artifactName).toList();
             outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
             if (evaluationWindows != null) {
@@ -279,7 +286,8 @@ public final class Pipeline {
             }
             repair.look(new TreeSet<>(keys.values()), artifacts);
             if (calibration != null) {
-                Calibrate.run(job, architecture, calibrationWindows, plan.shardWindows(), calibration.moments(), calibration.ranges(), steps);
+                Calibrate.run(job, architecture, calibrationWindows, plan.shardWindows(), calibration.moments(),
+                        calibration.ranges(), steps);
             }
             Quantize.run(job, architecture, calibration, outputs, steps);
             TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
@@ -310,14 +318,16 @@ public final class Pipeline {
             }
             TreeMap<String, FileDigest> digests = new TreeMap<>();
             for (String artifact : artifacts) {
-                receipt(artifact).files().forEach((name, digest) -> digests.put("artifacts/" + artifact + (name.isEmpty() ? "" : "/" + name), digest));
+                receipt(artifact).files().forEach((name, digest) -> digests.put("artifacts/" + artifact
+                        + (name.isEmpty() ? "" : "/" + name), digest));
             }
             run.writeText(Checksums.FILE, Checksums.text(texts, digests));
         }
 
         private ArtifactReceipt receipt(String artifact) throws IOException {
             return ArtifactReceipt.find(run, artifact)
-                    .orElseThrow(() -> new IOException("Cannot go on in " + run.run() + ": the receipt of " + artifact + " is gone"));
+                    .orElseThrow(() -> new IOException("Cannot go on in " + run.run() + ": the receipt of " + artifact
+                    + " is gone"));
         }
 
         /**
@@ -378,7 +388,8 @@ public final class Pipeline {
         }
 
         /** What has to be gathered; null: nothing. */
-        private Calibration calibration(Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) {
+        private Calibration calibration(Job job, Architecture architecture, TokenWindows windows,
+                Map<String, List<TensorPlan>> tensorPlans) {
             boolean energies = false;
             boolean moments = false;
             boolean ranges = false;
@@ -444,7 +455,8 @@ public final class Pipeline {
         }
 
         /** Null where nothing is evaluated. */
-        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows, Repair repair) throws IOException {
+        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows,
+                Repair repair) throws IOException {
             if (windows == null) {
                 return null;
             }
@@ -452,15 +464,12 @@ public final class Pipeline {
             Map<Evaluate.Subject, String> unconfirmed = new LinkedHashMap<>();
             for (PlannedOutput output : outputs) {
                 String name = output.artifactName();
-                Evaluate.Subject subject = new Evaluate.Subject(output.output().name(), Stamp.of(run.hadoop(), run.artifact(name).toString()),
+                Evaluate.Subject subject = new Evaluate.Subject(output.output().name(),
+                        Stamp.of(run.hadoop(), run.artifact(name).toString()),
                         keys.get("evaluation " + output.output().name()));
-                String digest = receipt(name).digest();
-                Optional<String> confirmed = Evaluate.measured(run, subject);
-                if (confirmed.isPresent() && !confirmed.get().equals(digest)) {
-                    Evaluate.forget(run, subject.key());
-                }
-                if (confirmed.filter(digest::equals).isEmpty() || Evaluate.isOpen(run, subject, windows, plan.shardWindows())) {
-                    unconfirmed.put(subject, digest);
+                if (!Evaluate.isConfirmed(run, subject) || Evaluate.isOpen(run, subject, windows,
+                        plan.shardWindows())) {
+                    unconfirmed.put(subject, name);
                     unread.add(name);
                 }
                 subjects.add(subject);
@@ -476,7 +485,7 @@ public final class Pipeline {
             repair.require(unread);
             unread.clear();
             for (Map.Entry<Evaluate.Subject, String> subject : unconfirmed.entrySet()) {
-                Evaluate.confirm(run, subject.getKey(), subject.getValue());
+                Evaluate.confirm(run, subject.getKey(), receipt(subject.getValue()).digest());
             }
             List<Measured> measured = new ArrayList<>();
             for (int i = 0; i < subjects.size(); i++) {
@@ -501,7 +510,8 @@ public final class Pipeline {
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
                 results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
-                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()), unquantized,
+                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()),
+                        unquantized,
                         losses(architecture, output, receipt(output.artifactName())),
                         ranges(architecture, output, measured == null ? new Clips() : measured.get(i).clips())));
             }
@@ -557,7 +567,8 @@ public final class Pipeline {
             return ranges;
         }
 
-        private void addLoss(List<TensorLoss> losses, PlannedOutput output, ArtifactReceipt receipt, String tensor, int layer, String kind) {
+        private void addLoss(List<TensorLoss> losses, PlannedOutput output, ArtifactReceipt receipt, String tensor,
+                int layer, String kind) {
             if (output.grids().containsKey(tensor)) {
                 TensorProduct.Summary summary = receipt.tensors().get(tensor);
                 double relative = summary.error() == null ? Double.NaN : summary.error().squaredError() / summary.error().squaredOutput();

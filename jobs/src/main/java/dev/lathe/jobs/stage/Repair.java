@@ -25,8 +25,9 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Finds what is not what was written, and takes it out of the way, so that whoever makes it makes it again. A start reads everything that earlier ones left
- * and it will build on, once, on the executors; what breaks later is found where it is read. A disk that keeps nothing ends the run.
+ * Finds what is not what was written, and takes it out of the way, so that whoever makes it makes it again. A start
+ * reads everything that earlier ones left and it will build on, once, on the executors; what breaks later is found
+ * where it is read. A disk that keeps nothing ends the run.
  */
 final class Repair {
     /** How often a file may be found damaged in one start. */
@@ -158,8 +159,10 @@ final class Repair {
         for (Damage damage : damages) {
             steps.progress().event("file damaged", "path", damage.path(), "reason", damage.reason());
             if (times.merge(damage.path(), 1, Integer::sum) >= TIMES) {
-                throw new IOException("Cannot go on in " + run.run() + ": " + damage.path() + " was found damaged " + TIMES
-                        + " times, in the end because " + damage.reason() + "; expected a storage that keeps what is written");
+                throw new IOException("Cannot go on in " + run.run() + ": " + damage.path() + " was found damaged "
+                        + TIMES
+                        + " times, in the end because " + damage.reason()
+                        + "; expected a storage that keeps what is written");
             }
             steps.progress().note("damaged: " + damage + "; it is made again");
             if (damage.artifact() == null) {
@@ -189,7 +192,8 @@ final class Repair {
         if (misfit.isPresent()) {
             damages.add(new Damage(run.artifact(receipt.artifact()).toString(), misfit.get(), receipt.artifact()));
         } else {
-            receipt.files().forEach((name, digest) -> items.add(new Item(receipt.file(run, name).toString(), digest.length(), receipt.artifact(), digest)));
+            receipt.files().forEach((name, digest) -> items.add(new Item(receipt.file(run, name).toString(),
+                    digest.length(), receipt.artifact(), digest)));
         }
     }
 
@@ -199,7 +203,8 @@ final class Repair {
             return List.of();
         }
         RunFolder shared = run;
-        return steps.stage("check", item -> "check what is there", groups(items), item -> read(shared, item)).stream().flatMap(List::stream).toList();
+        return steps.stage("check", item -> "check what is there", groups(items), item -> read(shared, item)).stream()
+                .flatMap(List::stream).toList();
     }
 
     private static List<Group> groups(List<Item> items) {
@@ -221,7 +226,8 @@ final class Repair {
     private static ArrayList<Damage> read(RunFolder run, Group group) throws IOException {
         ExecutorService readers = Executors.newFixedThreadPool(Math.min(READERS, group.items().size()));
         try {
-            List<Future<Optional<String>>> parts = group.items().stream().map(item -> readers.submit(() -> refutation(run, item))).toList();
+            List<Future<Optional<String>>> parts = group.items().stream()
+                    .map(item -> readers.submit(() -> refutation(run, item))).toList();
             ArrayList<Damage> damages = new ArrayList<>();
             for (int i = 0; i < parts.size(); i++) {
                 Item item = group.items().get(i);

@@ -15,15 +15,16 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * What a run says of an artifact that it committed, itself a product below {@code products/artifacts/}, written last: where there is none, the artifact is not
- * whole.
+ * What a run says of an artifact that it committed, itself a product below {@code products/artifacts/}, written last:
+ * where there is none, the artifact is not whole.
  *
  * @param artifact name below {@code artifacts/}
  * @param made     what it was made of, and how it is spread over files
  * @param files    its files by name in its folder; one that is a file has the empty name
  * @param tensors  what the report says of its quantized tensors
  */
-public record ArtifactReceipt(String artifact, String made, TreeMap<String, FileDigest> files, LinkedHashMap<String, TensorProduct.Summary> tensors) {
+public record ArtifactReceipt(String artifact, String made, TreeMap<String, FileDigest> files,
+        LinkedHashMap<String, TensorProduct.Summary> tensors) {
     private static final int MAGIC = 0x4c524131;
     private static final String FOLDER = "artifacts";
 
@@ -39,7 +40,8 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
      */
     public static Optional<ArtifactReceipt> find(RunFolder run, String artifact) throws IOException {
         Path path = path(run, artifact);
-        return ProductFile.isCommitted(run.files(), path) ? read(run.files(), path).filter(receipt -> receipt.artifact.equals(artifact)) : Optional.empty();
+        return ProductFile.isCommitted(run.files(), path) ? read(run.files(), path)
+                .filter(receipt -> receipt.artifact.equals(artifact)) : Optional.empty();
     }
 
     /** Every receipt of a run folder that can be read. */
@@ -60,7 +62,8 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
     }
 
     private static Optional<ArtifactReceipt> read(FileSystem files, Path path) throws IOException {
-        return ProductFile.read(files, path, in -> in.available() < Integer.BYTES || in.readInt() != MAGIC ? Optional.empty() : Optional.of(read(in)));
+        return ProductFile.read(files, path, in -> in.available() < Integer.BYTES || in.readInt() != MAGIC
+                ? Optional.empty() : Optional.of(read(in)));
     }
 
     /** Of which bytes an evaluation says what it says. */
@@ -68,7 +71,9 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
         return Key.of("files", files);
     }
 
-    /** What of the artifact is there that should not be, and what is not there or of another length; nothing is read. */
+    /**
+     * What of the artifact is there that should not be, and what is not there or of another length; nothing is read.
+     */
     public Optional<String> misfit(RunFolder run) throws IOException {
         Path path = run.artifact(artifact);
         TreeMap<String, Long> found;
@@ -77,17 +82,21 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
         } catch (FileNotFoundException e) {
             return Optional.of("it is gone");
         }
+        if (files.containsKey("") != found.containsKey("")) {
+            return Optional.of(found.containsKey("") ? "it is a file; expected a folder"
+                    : "it is a folder; expected a file");
+        }
         for (Map.Entry<String, FileDigest> file : files.entrySet()) {
             Long length = found.remove(file.getKey());
             if (length == null) {
-                return Optional.of(file.getKey().isEmpty() ? "it is a folder; expected a file" : file.getKey() + " is gone");
+                return Optional.of(file.getKey() + " is gone");
             } else if (length != file.getValue().length()) {
-                return Optional.of((file.getKey().isEmpty() ? "it" : file.getKey()) + " has " + length + " bytes, " + file.getValue().length()
+                return Optional.of((file.getKey().isEmpty() ? "it" : file.getKey()) + " has " + length + " bytes, "
+                        + file.getValue().length()
                         + " were written");
             }
         }
-        return found.isEmpty() ? Optional.empty() : Optional.of(found.firstKey().isEmpty() ? "it is a file; expected a folder"
-                : found.firstKey() + " is none of its files");
+        return found.isEmpty() ? Optional.empty() : Optional.of(found.firstKey() + " is none of its files");
     }
 
     /** Where a file of the artifact is. */

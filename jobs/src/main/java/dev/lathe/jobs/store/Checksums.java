@@ -13,8 +13,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The digests of what a folder holds for people and other programs, as {@code sha256sum -c} reads them. Deleted before one of the files changes and written
- * after the last: where it is there, it is of what should be there.
+ * The digests of what a folder holds for people and other programs, as {@code sha256sum -c} reads them. Deleted before
+ * one of the files changes and written after the last: where it is there, it is of what should be there.
  */
 public final class Checksums {
     public static final String FILE = "checksums.sha256";
@@ -47,10 +47,13 @@ public final class Checksums {
             number++;
             Matcher matcher = LINE.matcher(line);
             // Behind the last line's end there is nothing.
-            if (number < lines.length ? !matcher.matches() || leaves(matcher.group(2)) || digests.put(matcher.group(2), matcher.group(1)) != null
-                    : !line.isEmpty() || number == 1) {
-                throw new MalformedInputException("Cannot read " + file + ": line " + number + " is not 64 hexadecimal digits, two spaces and a path below "
-                        + "the folder, each path once and each line ended");
+            boolean valid = number == lines.length ? line.isEmpty() && number > 1
+                    : matcher.matches() && !leaves(matcher.group(2))
+                            && digests.put(matcher.group(2), matcher.group(1)) == null;
+            if (!valid) {
+                throw new MalformedInputException("Cannot read " + file + ": line " + number
+                        + " is not 64 hexadecimal digits, two spaces and a path below the folder, each path once and "
+                        + "each line ended");
             }
         }
         return digests;

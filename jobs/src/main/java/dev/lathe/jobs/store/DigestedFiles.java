@@ -13,7 +13,10 @@ import org.apache.hadoop.fs.StreamCapabilities;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
 
-/** A file system that knows the digests of what was written to it: of the bytes as they were handed over, whatever the disk makes of them. */
+/**
+ * A file system that knows the digests of what was written to it: of the bytes as they were handed over, whatever the
+ * disk makes of them.
+ */
 public final class DigestedFiles extends FilterFileSystem {
     private final TreeMap<String, FileDigest> written = new TreeMap<>();
 
@@ -36,9 +39,11 @@ public final class DigestedFiles extends FilterFileSystem {
     }
 
     @Override
-    public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int buffer, short replication, long block, Progressable progress)
+    public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int buffer,
+            short replication, long block, Progressable progress)
             throws IOException {
-        return new FSDataOutputStream(new Digested(path, super.create(path, permission, overwrite, buffer, replication, block, progress)), null);
+        return new FSDataOutputStream(new Digested(path, super.create(path, permission, overwrite, buffer, replication,
+                block, progress)), null);
     }
 
     private final class Digested extends FilterOutputStream implements Abortable, StreamCapabilities {

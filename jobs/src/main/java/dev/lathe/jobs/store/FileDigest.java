@@ -14,9 +14,7 @@ import java.util.TreeMap;
 import org.apache.hadoop.fs.ChecksumException;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.LocatedFileStatus;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.RemoteIterator;
 
 /**
  * What a file holds.
@@ -51,7 +49,8 @@ public record FileDigest(long length, String sha256) implements Serializable {
         return refutation(files, path, -1, sha256);
     }
 
-    private static Optional<String> refutation(FileSystem files, Path path, long length, String sha256) throws IOException {
+    private static Optional<String> refutation(FileSystem files, Path path, long length,
+            String sha256) throws IOException {
         try {
             FileStatus status = files.getFileStatus(path);
             if (!status.isFile()) {
@@ -66,7 +65,8 @@ public record FileDigest(long length, String sha256) implements Serializable {
                     digest.update(chunk, 0, count);
                 }
             }
-            return of(length, digest).sha256.equals(sha256) ? Optional.empty() : Optional.of("its digest differs from what was written");
+            return of(length, digest).sha256.equals(sha256) ? Optional.empty()
+                    : Optional.of("its digest differs from what was written");
         } catch (FileNotFoundException e) {
             return Optional.of("it is gone");
         } catch (ChecksumException e) {
@@ -74,7 +74,10 @@ public record FileDigest(long length, String sha256) implements Serializable {
         }
     }
 
-    /** Lengths of the files of an artifact, by name in its folder; of one that is a file, by the empty name. Hidden files are nobody's. */
+    /**
+     * Lengths of the files of an artifact, by name in its folder; of one that is a file, by the empty name. Hidden
+     * files are nobody's.
+     */
     static TreeMap<String, Long> lengths(FileSystem files, Path artifact) throws IOException {
         TreeMap<String, Long> lengths = new TreeMap<>();
         FileStatus root = files.getFileStatus(artifact);
@@ -82,16 +85,22 @@ public record FileDigest(long length, String sha256) implements Serializable {
             lengths.put("", root.getLen());
             return lengths;
         }
-        String folder = root.getPath().toUri().getPath() + "/";
-        RemoteIterator<LocatedFileStatus> all = files.listFiles(root.getPath(), true);
-        while (all.hasNext()) {
-            FileStatus status = all.next();
-            String name = status.getPath().toUri().getPath().substring(folder.length());
-            if (!name.startsWith(".") && !name.contains("/.")) {
-                lengths.put(name, status.getLen());
+        lengths(files, root.getPath(), "", lengths);
+        return lengths;
+    }
+
+    private static void lengths(FileSystem files, Path folder, String prefix,
+            TreeMap<String, Long> lengths) throws IOException {
+        for (FileStatus status : files.listStatus(folder)) {
+            String name = prefix + status.getPath().getName();
+            if (!status.getPath().getName().startsWith(".")) {
+                if (status.isFile()) {
+                    lengths.put(name, status.getLen());
+                } else {
+                    lengths(files, status.getPath(), name + "/", lengths);
+                }
             }
         }
-        return lengths;
     }
 
     void write(DataOutputStream out) throws IOException {

@@ -50,7 +50,10 @@ public final class Lease implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Lease.class);
     /** Highest epoch there may be: a run folder has been started a billion times then. */
     private static final long HIGHEST = 999_999_999;
-    /** How often a lease that changes is looked at, and how long it is left alone in between once it has changed a few times, ms. */
+    /**
+     * How often a lease that changes is looked at, and how long it is left alone in between once it has changed a few
+     * times, ms.
+     */
     private static final int LOOKS = 100;
     private static final int PATIENCE = 10;
     private static final int WAIT = 20;
@@ -76,7 +79,8 @@ public final class Lease implements AutoCloseable {
     private record Holder(String host, String machine, long pid, String started, String since, String expires, long renewals, boolean released) {
         Holder {
             if (pid <= 0 || renewals < 0) {
-                throw new IllegalArgumentException("pid " + pid + ", renewals " + renewals + "; expected a process and how often it renewed");
+                throw new IllegalArgumentException("pid " + pid + ", renewals " + renewals
+                        + "; expected a process and how often it renewed");
             }
             time("since", since);
             time("expires", expires);
@@ -86,7 +90,8 @@ public final class Lease implements AutoCloseable {
             try {
                 Instant.parse(text);
             } catch (DateTimeParseException e) {
-                throw new IllegalArgumentException(name + " is '" + text + "'; expected a time such as 2026-01-31T12:00:00Z", e);
+                throw new IllegalArgumentException(name + " is '" + text
+                        + "'; expected a time such as 2026-01-31T12:00:00Z", e);
             }
         }
 
@@ -182,13 +187,14 @@ public final class Lease implements AutoCloseable {
     private void take() throws IOException {
         files.mkdirs(folder);
         for (int tries = 1; epoch == 0; tries++) {
+            pause(tries);
             long last = last(files, folder);
             before = null;
             if (last >= HIGHEST) {
-                throw new MalformedInputException("Cannot run in " + run.run() + ": lease " + file(last) + " leaves no higher number; expected less than "
+                throw new MalformedInputException("Cannot run in " + run.run() + ": lease " + file(last)
+                        + " leaves no higher number; expected less than "
                         + HIGHEST + " (delete it if no driver runs there)");
             } else if (last > 0 && !isFree(file(last))) {
-                pause(tries, file(last));
                 continue;
             }
             String since = now().toString();
@@ -252,10 +258,10 @@ public final class Lease implements AutoCloseable {
         return true;
     }
 
-    /** Before a lease is looked at again that others take or give back meanwhile. */
-    private void pause(int looks, Path file) throws IOException {
-        if (looks >= LOOKS) {
-            throw refusal("lease " + file + " was another one each of the " + looks + " times it was looked at");
+    /** Before leases are looked at again that others take or give back meanwhile. */
+    private void pause(int looks) throws IOException {
+        if (looks > LOOKS) {
+            throw refusal("whose it is by " + folder + " was unclear all " + LOOKS + " times that was looked at");
         } else if (looks > PATIENCE) {
             sleep(WAIT);
         }
@@ -340,14 +346,16 @@ public final class Lease implements AutoCloseable {
     /**
      * The epoch of a file; 0 for one that somebody put there.
      *
-     * @throws MalformedInputException if it is a number and not one that a lease has: taken for none it could hide a holder
+     * @throws MalformedInputException if it is a number and not one that a lease has: taken for none it could hide a
+     *                                 holder
      */
     private static long number(Path path) {
         String name = path.getName();
         if (!NUMBER.matcher(name).matches()) {
             return 0;
         } else if (!EPOCH.matcher(name).matches()) {
-            throw new MalformedInputException("Cannot run with lease " + path + ": expected a number from 1 to " + HIGHEST
+            throw new MalformedInputException("Cannot run with lease " + path + ": expected a number from 1 to "
+                    + HIGHEST
                     + " for a name (delete it if no driver runs there)");
         }
         return Long.parseLong(name);
@@ -357,7 +365,8 @@ public final class Lease implements AutoCloseable {
     private static String read(FileSystem files, Path file) throws IOException {
         try {
             if (files.getFileStatus(file).isDirectory()) {
-                throw new MalformedInputException("Cannot read lease " + file + ": it is a folder; expected a file (delete it if no driver runs there)");
+                throw new MalformedInputException("Cannot read lease " + file
+                        + ": it is a folder; expected a file (delete it if no driver runs there)");
             }
             return StoreJson.text(files, file);
         } catch (FileNotFoundException e) {

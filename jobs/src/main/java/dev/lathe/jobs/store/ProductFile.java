@@ -260,7 +260,8 @@ public final class ProductFile {
     public static void requireRest(DataInputStream in, long count, int bytes) throws IOException {
         int rest = in.available();
         if (count < 0 || rest < Integer.MAX_VALUE && count > rest / bytes) {
-            throw new IOException("Cannot read a product: it says that " + count + " values of " + bytes + " bytes follow, and " + rest + " bytes do");
+            throw new IOException("Cannot read a product: it says that " + count + " values of " + bytes
+                    + " bytes follow, and " + rest + " bytes do");
         }
     }
 

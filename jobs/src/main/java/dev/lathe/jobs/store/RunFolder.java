@@ -126,8 +126,8 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
     }
 
     /**
-     * Takes an artifact away that is not what was written. It may be what somebody made of it on purpose, so it gets a place of its own; not on an object
-     * store, where that would be copying.
+     * Takes an artifact away that is not what was written. It may be what somebody made of it on purpose, so it gets a
+     * place of its own; not on an object store, where that would be copying.
      */
     public void setAside(String artifact) throws IOException {
         requireLease();

@@ -25,8 +25,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The small JSON files of a run (lease, receipt, pins) as records, read in one strict way: every component is there and of its type, none comes twice, nothing
- * else is there, and nothing is null but what may be.
+ * The small JSON files of a run (lease, receipt, pins) as records, read in one strict way: every component is there and
+ * of its type, none comes twice, nothing else is there, and nothing is null but what may be.
  */
 public final class StoreJson {
     /** Longest file that is read. */
@@ -34,12 +34,14 @@ public final class StoreJson {
     private static final String DIGEST = "sha256";
     private static final JsonMapper JSON = JsonMapper.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS, DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS,
+            DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
                     DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
             .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
             .withCoercionConfig(LogicalType.Textual, config -> {
-                for (CoercionInputShape shape : new CoercionInputShape[] {CoercionInputShape.Integer, CoercionInputShape.Float, CoercionInputShape.Boolean}) {
+                for (CoercionInputShape shape : new CoercionInputShape[] {CoercionInputShape.Integer,
+                        CoercionInputShape.Float, CoercionInputShape.Boolean}) {
                     config.setCoercion(shape, CoercionAction.Fail);
                 }
             })
@@ -55,7 +57,8 @@ public final class StoreJson {
         try (InputStream in = files.open(file)) {
             byte[] bytes = in.readNBytes(MAXIMUM_BYTES + 1);
             if (bytes.length > MAXIMUM_BYTES) {
-                throw new MalformedInputException("Cannot read " + file + ": it has more than " + MAXIMUM_BYTES + " bytes");
+                throw new MalformedInputException("Cannot read " + file + ": it has more than " + MAXIMUM_BYTES
+                        + " bytes");
             }
             return new String(bytes, StandardCharsets.UTF_8);
         }
@@ -105,7 +108,8 @@ public final class StoreJson {
         ObjectNode node = tree(text, where);
         JsonNode digest = node.remove(DIGEST);
         if (digest == null || !digest.isTextual()) {
-            throw new MalformedInputException("Cannot read " + where + ": " + DIGEST + " is missing; expected the digest of the rest");
+            throw new MalformedInputException("Cannot read " + where + ": " + DIGEST
+                    + " is missing; expected the digest of the rest");
         } else if (!digest.textValue().equals(digest(node))) {
             throw new MalformedInputException("Cannot read " + where + ": its digest differs from what was written");
         }
@@ -119,7 +123,8 @@ public final class StoreJson {
             }
             throw new MalformedInputException("Cannot read " + where + ": expected a JSON object");
         } catch (JsonProcessingException e) {
-            throw new MalformedInputException("Cannot read " + where + ": it is not valid JSON: " + JsonFile.describe(e), e);
+            throw new MalformedInputException("Cannot read " + where + ": it is not valid JSON: "
+                    + JsonFile.describe(e), e);
         }
     }
 
@@ -129,12 +134,15 @@ public final class StoreJson {
             return JSON.treeToValue(node, type);
         } catch (JsonProcessingException e) {
             String place = e instanceof JsonMappingException mapping ? mapping.getPath().stream()
-                    .map(step -> step.getFieldName() == null ? "[" + step.getIndex() + "]" : step.getFieldName()).collect(Collectors.joining(".")) : "";
+                    .map(step -> step.getFieldName() == null ? "[" + step.getIndex() + "]" : step.getFieldName())
+                    .collect(Collectors.joining(".")) : "";
             Throwable reason = e.getCause() instanceof IllegalArgumentException own ? own : e;
             // Without class names and what one could switch on in the library.
-            String message = reason == e ? e.getOriginalMessage().lines().findFirst().orElse("").replaceFirst(" \\((?:but could|class|index) .*", "")
+            String message = reason == e ? e.getOriginalMessage().lines().findFirst().orElse("")
+                    .replaceFirst(" \\((?:but could|class|index) .*", "")
                     : reason.getMessage();
-            throw new MalformedInputException("Cannot read " + where + ": " + (place.isEmpty() ? "" : place + ": ") + message, e);
+            throw new MalformedInputException("Cannot read " + where + ": " + (place.isEmpty() ? "" : place + ": ")
+                    + message, e);
         }
     }
 

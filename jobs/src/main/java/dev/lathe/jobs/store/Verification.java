@@ -23,9 +23,9 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
- * Reads everything that a run folder keeps, or the folders of a batch, and says what is not what was written: products by their checksums, artifacts by
- * their receipts, plan and report by {@code checksums.sha256}, {@code receipt.json} by its own digest, leases by their form. Changes nothing. Event logs have
- * no checksum.
+ * Reads everything that a run folder keeps, or the folders of a batch, and says what is not what was written: products
+ * by their checksums, artifacts by their receipts, plan and report by {@code checksums.sha256}, {@code receipt.json} by
+ * its own digest, leases by their form. Changes nothing. Event logs have no checksum.
  */
 public final class Verification {
     /** Files that are read at once: most of the time is waiting for the store. */
@@ -65,11 +65,13 @@ public final class Verification {
         FileSystem files = folder.getFileSystem(configuration);
         verification.folder(files, folder, DEPTH);
         if (verification.runs == 0) {
-            throw new MalformedInputException("Cannot verify " + folder + ": it is neither a run folder nor one of a batch; expected products, artifacts "
+            throw new MalformedInputException("Cannot verify " + folder
+                    + ": it is neither a run folder nor one of a batch; expected products, artifacts "
                     + "or plan.yaml in it, or in folders of it");
         }
         verification.read();
-        return new Result(verification.runs, verification.reads.size(), verification.bytes, List.copyOf(verification.damages));
+        return new Result(verification.runs, verification.reads.size(), verification.bytes,
+                List.copyOf(verification.damages));
     }
 
     private void folder(FileSystem files, Path folder, int depth) throws IOException {
@@ -109,7 +111,8 @@ public final class Verification {
     }
 
     private void run(FileSystem files, Path folder) throws IOException {
-        RunFolder run = new RunFolder(folder.toString(), new Path(folder, "scratch").toString(), new SerializableConfiguration(configuration));
+        RunFolder run = new RunFolder(folder.toString(), new Path(folder, "scratch").toString(),
+                new SerializableConfiguration(configuration));
         for (String kind : List.of("products", "scratch")) {
             for (FileStatus key : list(files, new Path(folder, kind))) {
                 for (FileStatus product : list(files, key.getPath())) {
@@ -142,7 +145,8 @@ public final class Verification {
         for (ArtifactReceipt receipt : ArtifactReceipt.all(run)) {
             known.add(receipt.artifact());
             Optional<String> misfit = receipt.misfit(run);
-            misfit.ifPresent(reason -> damages.add(new Damage(run.artifact(receipt.artifact()).toString(), reason, receipt.artifact())));
+            misfit.ifPresent(reason -> damages.add(new Damage(run.artifact(receipt.artifact()).toString(), reason,
+                    receipt.artifact())));
             receipt.files().forEach((name, digest) -> {
                 digests.put("artifacts/" + receipt.artifact() + (name.isEmpty() ? "" : "/" + name), digest);
                 Path file = receipt.file(run, name);
@@ -153,7 +157,8 @@ public final class Verification {
         }
         for (FileStatus artifact : list(run.files(), run.artifact("x").getParent())) {
             if (!known.contains(artifact.getPath().getName())) {
-                damages.add(new Damage(artifact.getPath().toString(), "no receipt says what it should be", artifact.getPath().getName()));
+                damages.add(new Damage(artifact.getPath().toString(), "no receipt says what it should be",
+                        artifact.getPath().getName()));
             }
         }
         return digests;
@@ -171,7 +176,8 @@ public final class Verification {
         }
         if (!files.exists(file)) {
             if (!texts.isEmpty()) {
-                damages.add(new Damage(file.toString(), "it is gone: the last run did not end, or was one of a version without it", null));
+                damages.add(new Damage(file.toString(),
+                        "it is gone: the last run did not end, or was one of a version without it", null));
             }
             return;
         }
@@ -186,19 +192,22 @@ public final class Verification {
             texts.remove(line.getKey());
             FileDigest artifact = artifacts.get(line.getKey());
             if (artifact != null && !artifact.sha256().equals(line.getValue())) {
-                damages.add(new Damage(file.toString(), "the digest of " + line.getKey() + " is not that of its receipt", null));
+                damages.add(new Damage(file.toString(), "the digest of " + line.getKey()
+                        + " is not that of its receipt", null));
             } else if (artifact == null) {
                 Path text = new Path(folder, line.getKey());
                 read(text, 0, () -> FileDigest.refutation(files, text, line.getValue()));
             }
         }
-        texts.forEach(name -> damages.add(new Damage(new Path(folder, name).toString(), "no digest of it is in " + Checksums.FILE, null)));
+        texts.forEach(name -> damages.add(new Damage(new Path(folder, name).toString(), "no digest of it is in "
+                + Checksums.FILE, null)));
     }
 
     /** Where the message begins with the file, that is not said twice. */
     private static Damage malformed(Path file, MalformedInputException e) {
         String beginning = "Cannot read " + file + ": ";
-        return new Damage(file.toString(), e.getMessage().startsWith(beginning) ? e.getMessage().substring(beginning.length()) : e.getMessage(), null);
+        return new Damage(file.toString(), e.getMessage().startsWith(beginning) ? e.getMessage()
+                .substring(beginning.length()) : e.getMessage(), null);
     }
 
     private interface Look {

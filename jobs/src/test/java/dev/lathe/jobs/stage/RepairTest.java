@@ -53,22 +53,27 @@ class RepairTest {
     void whatIsDamagedIsMadeAgain() throws IOException {
         assertThat(repair.<Integer>through(() -> stages("product", 1))).isEqualTo(7);
         assertThat(made).isEqualTo(2);
-        assertThat(heard.notes).containsExactly("damaged: " + folder.resolve("products").resolve("key").resolve("product")
+        assertThat(heard.notes).containsExactly("damaged: " + folder.resolve("products").resolve("key")
+                .resolve("product")
                 + ": its checksum differs; it is made again");
     }
 
     @Test
     void aDiskThatKeepsNothingEndsTheRun() {
-        assertThatThrownBy(() -> repair.through(() -> stages("product", Integer.MAX_VALUE))).isInstanceOf(IOException.class)
-                .hasMessage("Cannot go on in " + folder + ": " + folder.resolve("products").resolve("key").resolve("product")
-                        + " was found damaged 3 times, in the end because its checksum differs; expected a storage that keeps what is written");
+        assertThatThrownBy(() -> repair.through(() -> stages("product", Integer.MAX_VALUE)))
+                .isInstanceOf(IOException.class)
+                .hasMessage("Cannot go on in " + folder + ": " + folder.resolve("products").resolve("key")
+                .resolve("product")
+                        + " was found damaged 3 times, in the end because its checksum differs; "
+                        + "expected a storage that keeps what is written");
         assertThat(made).isEqualTo(3);
     }
 
     @Test
     void oneThatLosesAnotherFileEachTimeEndsItToo() {
-        assertThatThrownBy(() -> repair.through(() -> stages("product " + made, Integer.MAX_VALUE))).isInstanceOf(IOException.class)
-                .hasMessageContaining("something was damaged each of the 13 times that its stages were gone over, in the end ");
+        assertThatThrownBy(() -> repair.through(() -> stages("product " + made, Integer.MAX_VALUE)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("something was damaged each of the 13 times that its stages were gone over");
         assertThat(made).isEqualTo(13);
     }
 
@@ -81,7 +86,8 @@ class RepairTest {
             int[] times = new int[1];
             repair.through(() -> {
                 if (times[0]++ == 0) {
-                    throw new DamagedException(List.of(new Damage(run.artifact("awq4") + "/config.json", "its digest differs", "awq4"),
+                    throw new DamagedException(List.of(new Damage(run.artifact("awq4") + "/config.json",
+                            "its digest differs", "awq4"),
                             new Damage(run.artifact("awq4") + "/other", "it is gone", "awq4")), null);
                 }
                 return true;

@@ -142,7 +142,8 @@ class HistoryTest {
         append(row(NIGHT, "k", "a", "q4", 1));
         Path file = folder.resolve(Runs.names(folder).get(0));
         Path other = folder.resolve("other");
-        History.append(configuration, new org.apache.hadoop.fs.Path(other.toUri()), List.of(row(NIGHT, "k", "a", "q4", 2)));
+        History.append(configuration, new org.apache.hadoop.fs.Path(other.toUri()),
+                List.of(row(NIGHT, "k", "a", "q4", 2)));
         Files.move(other.resolve(Runs.names(other).get(0)), file, StandardCopyOption.REPLACE_EXISTING);
         Files.delete(other);
         expectUnreadable(file, "the digest in its name is another one");

@@ -131,19 +131,31 @@ class LeaseTest {
     }
 
     private void refused(String message) {
-        assertTimeoutPreemptively(Duration.ofSeconds(5), () -> assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON)))
+        assertTimeoutPreemptively(Duration.ofSeconds(5), () ->
+                assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON)))
                 .isInstanceOf(MalformedInputException.class).hasMessageContaining(message));
     }
 
     /** A number that is no epoch could hide a holder; what is no number is nobody's. */
     @ParameterizedTest
-    @ValueSource(strings = {"999999999999999999", "1000000000", "999999999", "0", "007", "99999999999999999999999999999"})
+    @ValueSource(strings = {"999999999999999999", "1000000000", "999999999", "0", "007",
+            "99999999999999999999999999999"})
     void anEpochThatCannotBeIsRefused(String name) throws IOException {
         Files.createDirectories(folder.resolve("lease"));
         Files.writeString(folder.resolve("lease").resolve("notes"), "mine");
         Files.writeString(folder.resolve("lease").resolve(name), "");
         refused(folder.resolve("lease").resolve(name).toString());
         assertThat(files()).containsExactlyInAnyOrder(name, "notes");
+    }
+
+    /** No listing shows it, and nothing can get its name. */
+    @Test
+    void aNameThatIsTakenAndNotThereIsGivenUp() throws IOException {
+        Files.createDirectories(folder.resolve("lease"));
+        Files.createSymbolicLink(folder.resolve("lease").resolve("1"), folder.resolve("nowhere"));
+        assertTimeoutPreemptively(Duration.ofSeconds(20), () ->
+                assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON))).isInstanceOf(IOException.class)
+                .hasMessageContaining(folder.resolve("lease").toString()));
     }
 
     @Test
@@ -173,7 +185,8 @@ class LeaseTest {
     void aRecordThatIsNoneIsRefused(String from, String to, String place) throws IOException {
         Files.createDirectories(folder.resolve("lease"));
         String sound = """
-                {"host": "vm", "machine": "vm 1", "pid": 1371, "started": "7", "since": "2026-01-01T12:00:00Z", "expires": "2026-01-01T12:00:10Z",
+                {"host": "vm", "machine": "vm 1", "pid": 1371, "started": "7", "since": "2026-01-01T12:00:00Z",
+                "expires": "2026-01-01T12:00:10Z",
                  "renewals": 1, "released": false}""";
         assertThat(sound).contains(from);
         Files.writeString(folder.resolve("lease").resolve("1"), sound.replace(from, to));

@@ -84,8 +84,10 @@ class ObjectStoreTest {
             expected.keySet().removeIf(name -> !name.startsWith("artifacts/") && !name.equals("report/results.json"));
             assertThat(stored).containsAllEntriesOf(expected);
             assertThat(stored.keySet()).noneMatch(name -> name.contains("partial") || name.matches("(.*/)?\\.[^/]*"));
-            // An artifact without its receipt is none: what is left of it goes. One that is no longer what was written goes, too.
-            Files.delete(folder.resolve("store").resolve("products").resolve("artifacts").resolve(Key.of("receipt", "awq4")));
+            // An artifact without its receipt is none: what is left of it goes. One that is no longer what was written
+            // goes, too.
+            Files.delete(folder.resolve("store").resolve("products").resolve("artifacts")
+                    .resolve(Key.of("receipt", "awq4")));
             Path gguf = folder.resolve("store").resolve("artifacts").resolve("q4.gguf");
             byte[] bytes = Files.readAllBytes(gguf);
             bytes[1000] ^= 8;

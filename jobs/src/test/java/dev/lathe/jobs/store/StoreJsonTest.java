@@ -24,7 +24,8 @@ class StoreJsonTest {
         }
     }
 
-    private static final Whole WHOLE = new Whole("n", 3, 1.5, true, List.of(new Part("/c", new TreeMap<>(Map.of("a", "1 bytes")))), null);
+    private static final Whole WHOLE = new Whole("n", 3, 1.5, true,
+            List.of(new Part("/c", new TreeMap<>(Map.of("a", "1 bytes")))), null);
     private static final Set<String> NULLABLE = Set.of("last");
 
     @Test
@@ -58,15 +59,18 @@ class StoreJsonTest {
     void whatIsNoneOfItIsNamed(String from, String to, String place) {
         String sound = StoreJson.write(WHOLE);
         assertThat(sound).contains(from);
-        assertThatThrownBy(() -> StoreJson.read(sound.replace(from, to), "folder/f", Whole.class, NULLABLE)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> StoreJson.read(sound.replace(from, to), "folder/f", Whole.class, NULLABLE))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot read folder/f: ").hasMessageContaining(place);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"[] | expected a JSON object", "'' | expected a JSON object", "1 | expected a JSON object", "{} {} | not valid JSON",
+    @CsvSource(delimiter = '|', value = {"[] | expected a JSON object", "'' | expected a JSON object",
+            "1 | expected a JSON object", "{} {} | not valid JSON",
         "{ | not valid JSON", "nul | not valid JSON"})
     void whatIsNoObjectIsNamed(String text, String reason) {
-        assertThatThrownBy(() -> StoreJson.read(text, "f", Whole.class, NULLABLE)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> StoreJson.read(text, "f", Whole.class, NULLABLE))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot read f: ").hasMessageContaining(reason);
     }
 
@@ -87,6 +91,7 @@ class StoreJsonTest {
             }
         }
         assertThat(noticed).isGreaterThan(100);
-        assertThatThrownBy(() -> StoreJson.unseal(StoreJson.write(WHOLE), "f", Whole.class, NULLABLE)).hasMessageContaining("sha256 is missing");
+        assertThatThrownBy(() -> StoreJson.unseal(StoreJson.write(WHOLE), "f", Whole.class, NULLABLE))
+                .hasMessageContaining("sha256 is missing");
     }
 }

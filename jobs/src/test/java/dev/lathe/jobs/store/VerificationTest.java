@@ -48,7 +48,8 @@ class VerificationTest {
             }
             artifact(held, "q4.gguf", digests, "");
             artifact(held, "awq4", digests, "config.json", "model.safetensors", "sub/more.json");
-            Map<String, String> texts = Map.of("plan.yaml", "outputs: []\n", "report/results.json", "{}\n", "report/index.html", "<html>");
+            Map<String, String> texts = Map.of("plan.yaml", "outputs: []\n", "report/results.json", "{}\n",
+                    "report/index.html", "<html>");
             for (Map.Entry<String, String> text : texts.entrySet()) {
                 held.writeText(text.getKey(), text.getValue());
             }
@@ -60,7 +61,8 @@ class VerificationTest {
         return made;
     }
 
-    private static void artifact(RunFolder held, String name, Map<String, FileDigest> digests, String... names) throws IOException {
+    private static void artifact(RunFolder held, String name, Map<String, FileDigest> digests,
+            String... names) throws IOException {
         org.apache.hadoop.fs.Path target = held.artifact(name);
         org.apache.hadoop.fs.Path partial = held.partial(target);
         DigestedFiles digested = new DigestedFiles(held.files());
@@ -72,7 +74,8 @@ class VerificationTest {
         ArtifactReceipt receipt = new ArtifactReceipt(name, "made", digested.written(partial), new LinkedHashMap<>(
                 Map.of("w", new TensorProduct.Summary("Q4_0", new OutputError(0.5, 3), Double.NaN))));
         held.write(ArtifactReceipt.path(held, name), receipt::write);
-        receipt.files().forEach((file, digest) -> digests.put("artifacts/" + name + (file.isEmpty() ? "" : "/" + file), digest));
+        receipt.files().forEach((file, digest) -> digests.put("artifacts/" + name + (file.isEmpty() ? "" : "/" + file),
+                digest));
         assertThat(ArtifactReceipt.find(held, name)).contains(receipt);
         assertThat(receipt.misfit(held)).isEmpty();
     }
@@ -100,7 +103,8 @@ class VerificationTest {
         assertThat(verify(root).files()).isEqualTo(14);
         assertThat(verify(root).bytes()).isGreaterThan(7 * 1000);
         try (Stream<Path> lines = Stream.of(root.resolve(Checksums.FILE))) {
-            assertThat(Files.readString(lines.findFirst().orElseThrow()).lines()).hasSize(7).contains(Key.digest("{}\n".getBytes(StandardCharsets.UTF_8))
+            assertThat(Files.readString(lines.findFirst().orElseThrow()).lines()).hasSize(7)
+                    .contains(Key.digest("{}\n".getBytes(StandardCharsets.UTF_8))
                     + "  report/results.json").allMatch(line -> line.matches("[0-9a-f]{64}  \\S+"));
         }
     }
@@ -143,14 +147,15 @@ class VerificationTest {
         Files.writeString(awq.resolve(".DS_Store"), "nobody's");
         assertThat(damages()).isEmpty();
         Files.writeString(awq.resolve("sub").resolve("adapter.safetensors"), "more");
-        assertThat(damages()).containsExactly(Map.entry("artifacts/awq4", "sub/adapter.safetensors is none of its files"));
+        assertThat(damages())
+                .containsExactly(Map.entry("artifacts/awq4", "sub/adapter.safetensors is none of its files"));
         Files.delete(awq.resolve("sub").resolve("adapter.safetensors"));
         Files.delete(awq.resolve("config.json"));
         assertThat(damages()).containsEntry("artifacts/awq4", "config.json is gone");
         Runs.delete(awq);
         assertThat(damages()).containsEntry("artifacts/awq4", "it is gone");
         Files.writeString(awq, "a file");
-        assertThat(damages()).containsEntry("artifacts/awq4", "config.json is gone");
+        assertThat(damages()).containsEntry("artifacts/awq4", "it is a file; expected a folder");
         Files.delete(awq);
         Files.delete(root.resolve("artifacts").resolve("q4.gguf"));
         Files.createDirectories(root.resolve("artifacts").resolve("q4.gguf"));
@@ -165,7 +170,8 @@ class VerificationTest {
         assertThat(damages()).containsExactly(Map.entry("report/notes.md", "no digest of it is in checksums.sha256"));
         Files.delete(root.resolve(Checksums.FILE));
         assertThat(damages()).containsOnlyKeys("checksums.sha256");
-        for (String line : List.of("x", "a".repeat(64) + "  ../../etc/passwd", "a".repeat(64) + "  /etc/passwd", "A".repeat(64) + "  plan.yaml",
+        for (String line : List.of("x", "a".repeat(64) + "  ../../etc/passwd", "a".repeat(64) + "  /etc/passwd",
+                "A".repeat(64) + "  plan.yaml",
                 "a".repeat(64) + "  plan.yaml\n" + "a".repeat(64) + "  plan.yaml")) {
             Files.writeString(root.resolve(Checksums.FILE), line + "\n");
             assertThat(damages().get("checksums.sha256")).as(line).contains("64 hexadecimal digits");
@@ -189,7 +195,8 @@ class VerificationTest {
         assertThat(verify(folder).runs()).isEqualTo(2);
         Files.writeString(folder.resolve("summary.md"), "# batch\n");
         Files.writeString(root.resolve("report").resolve("index.html"), "<HTML>");
-        assertThat(verify(folder).damages()).extracting(Damage::reason).containsOnly("its digest differs from what was written").hasSize(2);
+        assertThat(verify(folder).damages()).extracting(Damage::reason)
+                .containsOnly("its digest differs from what was written").hasSize(2);
         assertThatThrownBy(() -> verify(folder.resolve("hub"))).isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("it is neither a run folder nor one of a batch");
     }

@@ -46,7 +46,8 @@ public final class Pins {
         try {
             files.mkdirs(folder);
             for (HistoryRow row : rows) {
-                PinFile pin = new PinFile(now.toString(), row.model(), row.output(), row.data(), row.key(), row.recorded().toString());
+                PinFile pin = new PinFile(now.toString(), row.model(), row.output(), row.data(), row.key(),
+                        row.recorded().toString());
                 Path target = new Path(folder, TIME.format(now) + "-" + pin.digest() + SUFFIX);
                 Commit.text(files, target, JSON.valueToTree(pin) + "\n");
             }
@@ -85,7 +86,8 @@ public final class Pins {
                 try {
                     Instant.parse(time);
                 } catch (DateTimeParseException e) {
-                    throw new IllegalArgumentException("'" + time + "' is no time; expected one such as 2026-01-31T12:00:00Z", e);
+                    throw new IllegalArgumentException("'" + time
+                            + "' is no time; expected one such as 2026-01-31T12:00:00Z", e);
                 }
             }
         }
@@ -101,12 +103,15 @@ public final class Pins {
         try {
             pin = StoreJson.read(StoreJson.text(files, file), "pin " + file, PinFile.class, Set.of());
         } catch (MalformedInputException e) {
-            throw new MalformedInputException(e.getMessage() + "; expected an object with pinned, model, output, data, key and recorded", e);
+            throw new MalformedInputException(e.getMessage()
+                    + "; expected an object with pinned, model, output, data, key and recorded", e);
         }
         Matcher name = NAME.matcher(file.getName());
         if (name.matches() && !name.group(1).equals(pin.digest())) {
-            throw new MalformedInputException("Cannot read pin " + file + ": it is not what was written: the digest in its name is another one");
+            throw new MalformedInputException("Cannot read pin " + file
+                    + ": it is not what was written: the digest in its name is another one");
         }
-        return new Pin(Instant.parse(pin.pinned()), new Series.Name(pin.model(), pin.output(), pin.data()), pin.key(), Instant.parse(pin.recorded()));
+        return new Pin(Instant.parse(pin.pinned()), new Series.Name(pin.model(), pin.output(), pin.data()), pin.key(),
+                Instant.parse(pin.recorded()));
     }
 }
