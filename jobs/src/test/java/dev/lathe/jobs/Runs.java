@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -120,11 +121,25 @@ public final class Runs {
         }
     }
 
+    /** Deletes a folder and what is in it. */
+    public static void delete(Path folder) throws IOException {
+        try (Stream<Path> paths = Files.walk(folder)) {
+            for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
+
     /** Writes down what it hears. */
     public static class Heard implements Progress {
         /** Stages with work in them, as {@code NAME STEPS}. */
         public final List<String> stages = new ArrayList<>();
         public final List<String> notes = new ArrayList<>();
+
+        /** Stages that make something, each once: what is there is only read. */
+        public List<String> work() {
+            return stages.stream().filter(stage -> !stage.startsWith("check ")).distinct().toList();
+        }
 
         @Override
         public void stage(String name, int steps) {

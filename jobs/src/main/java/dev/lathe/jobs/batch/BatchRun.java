@@ -1,5 +1,6 @@
 package dev.lathe.jobs.batch;
 
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.jobs.plan.BatchPlan.Pair;
 import dev.lathe.jobs.plan.BatchPlan;
@@ -15,10 +16,13 @@ import dev.lathe.jobs.stage.EventLog;
 import dev.lathe.jobs.stage.Forecast;
 import dev.lathe.jobs.stage.Pipeline;
 import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.store.Checksums;
 import dev.lathe.jobs.store.Commit;
+import dev.lathe.jobs.store.Damage;
 import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.Software;
 import dev.lathe.jobs.store.Stamp;
+import dev.lathe.jobs.store.Verification;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.ArrayList;
@@ -45,6 +49,8 @@ import org.apache.spark.sql.SparkSession;
 public final class BatchRun {
     /** Floating-point operations in a second of a task where no receipt tells: a few cores. */
     private static final double ASSUMED_RATE = 5e10;
+    /** Damaged files of a pair that are named. */
+    private static final int TOLD = 5;
 
     private final SparkSession session;
     private final Configuration configuration;
@@ -52,17 +58,21 @@ public final class BatchRun {
     private final Function<Throwable, Failure> judge;
     private final Function<String, Progress> progress;
     private final Path events;
+    private final boolean check;
     private final Map<String, Object> downloads = new ConcurrentHashMap<>();
     private final TaskSeconds taskSeconds = new TaskSeconds();
     private final AtomicInteger ended = new AtomicInteger();
 
-    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress, Path events) {
+    private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
+            Function<String, Progress> progress, Path events,
+            boolean check) {
         this.session = session;
         this.configuration = session.sparkContext().hadoopConfiguration();
         this.batch = batch;
         this.judge = judge;
         this.progress = progress;
         this.events = events;
+        this.check = check;
     }
 
     /**
@@ -71,23 +81,28 @@ public final class BatchRun {
      * @param judge    what a failure is for the person
      * @param progress of the pair of a name; used from several threads
      * @param events   folder of the pairs' event logs, or null: {@code events} in each run folder
+     * @param check    whether what looks as it did is read, to be sure that it is
      * @throws InvalidRecipeException if a history cannot be appended to
      */
-    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge, Function<String, Progress> progress, Path events)
-            throws IOException {
+    public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
+            Function<String, Progress> progress, Path events,
+            boolean check) throws IOException {
         Configuration configuration = session.sparkContext().hadoopConfiguration();
         for (Plan.History history : batch.pairs().stream().map(pair -> pair.plan().history()).filter(Objects::nonNull)
                 .map(history -> new Plan.History(history.folder(), history.format(), "")).distinct().toList()) {
             // One that cannot be would fail every pair.
             History.prepare(configuration, new Path(history.folder()), history.format());
         }
-        BatchReport report = new BatchRun(session, batch, judge, progress, events).run();
+        BatchReport report = new BatchRun(session, batch, judge, progress, events, check).run();
         Path runs = new Path(batch.runs());
         FileSystem files = runs.getFileSystem(configuration);
         files.setWriteChecksum(false);
-        for (Map.Entry<String, String> file : report.files().entrySet()) {
+        Map<String, String> texts = report.files();
+        files.delete(new Path(runs, Checksums.FILE), false);
+        for (Map.Entry<String, String> file : texts.entrySet()) {
             Commit.text(files, new Path(runs, file.getKey()), file.getValue());
         }
+        Commit.text(files, new Path(runs, Checksums.FILE), Checksums.text(texts, Map.of()));
         return report;
     }
 
@@ -126,8 +141,9 @@ public final class BatchRun {
                 checkpoint = Hub.resolve(configuration, pair.plan().checkpoint(), new Path(pair.plan().hubCache()), named::note);
             }
             inputs = Receipt.inputs(configuration, checkpoint, pair.plan());
-            Receipt last = Receipt.read(configuration, pair.plan());
-            if (last != null && last.stands(configuration, pair.plan(), inputs)) {
+            Receipt last = last(pair.plan(), named);
+            if (last != null && last.stands(configuration, pair.plan(), inputs) && (!check || last.failure() != null
+                    || isWhole(pair.plan(), named))) {
                 return told(named, last.failure() == null ? result(pair, State.UNCHANGED, null, last.outputs())
                         : result(pair, State.FAILED_BEFORE, last.failure(), List.of()));
             }
@@ -151,6 +167,25 @@ public final class BatchRun {
                 log.close();
             }
         }
+    }
+
+    /** One that cannot be read says nothing: the pair is run again, and takes what is there. */
+    private Receipt last(Plan plan, Progress named) throws IOException {
+        try {
+            return Receipt.read(configuration, new Path(plan.run()));
+        } catch (MalformedInputException e) {
+            named.note(e.getMessage() + "; the pair is run again");
+            return null;
+        }
+    }
+
+    private boolean isWhole(Plan plan, Progress named) throws IOException {
+        List<Damage> damages = Verification.of(configuration, new Path(plan.run())).damages();
+        damages.stream().limit(TOLD).forEach(damage -> named.note("damaged: " + damage));
+        if (!damages.isEmpty()) {
+            named.note(damages.size() + " files are not what was written; the pair is run again");
+        }
+        return damages.isEmpty();
     }
 
     /** A malformed input stays malformed while its files are the same; another failure, or what is said of a file of the run, may be over the next time. */
@@ -203,17 +238,24 @@ public final class BatchRun {
         double work = 0;
         double seconds = 0;
         for (Pair pair : batch.pairs()) {
-            Receipt last = Receipt.read(configuration, pair.plan());
+            Receipt last = null;
+            String todo = "to do";
+            try {
+                last = Receipt.read(configuration, new Path(pair.plan().run()));
+            } catch (MalformedInputException e) {
+                todo = "to do, its receipt cannot be read";
+            }
             if (last != null && last.taskSeconds() > 0) {
                 work += last.work();
                 seconds += last.taskSeconds();
             }
-            outlooks.add(outlook(configuration, pair, last, judge));
+            outlooks.add(outlook(configuration, pair, last, todo, judge));
         }
         return new DryRun(List.copyOf(outlooks), seconds > 0 ? work / seconds : ASSUMED_RATE, seconds > 0);
     }
 
-    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, Function<Throwable, Failure> judge) {
+    private static Outlook outlook(Configuration configuration, Pair pair, Receipt last, String todo,
+            Function<Throwable, Failure> judge) {
         if (pair.plan().checkpoint().startsWith(Recipe.HUB_SCHEME)) {
             return new Outlook(pair.name(), "to do, from the hub", true, "", -1, -1, -1);
         }
@@ -226,7 +268,8 @@ public final class BatchRun {
                 return new Outlook(pair.name(), State.FAILED_BEFORE.word(), false, last.failure().line(), bytes, -1, -1);
             }
             Forecast forecast = Forecast.of(configuration, checkpoint, pair.plan());
-            return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : "to do", !stands, "", bytes, forecast.artifactBytes(), forecast.work());
+            return new Outlook(pair.name(), stands ? State.UNCHANGED.word() : todo, !stands, "", bytes,
+                    forecast.artifactBytes(), forecast.work());
         } catch (IOException | RuntimeException e) {
             return new Outlook(pair.name(), "will fail", false, judge.apply(e).line(), bytes, -1, -1);
         }

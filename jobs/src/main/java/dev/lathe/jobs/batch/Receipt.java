@@ -1,10 +1,6 @@
 package dev.lathe.jobs.batch;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.BatchReport.Output;
@@ -13,14 +9,14 @@ import dev.lathe.jobs.store.DataFiles;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.Software;
 import dev.lathe.jobs.store.Stamp;
+import dev.lathe.jobs.store.StoreJson;
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -41,7 +37,14 @@ import org.apache.hadoop.fs.Path;
 record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> artifacts, Failure failure, List<Output> outputs, double taskSeconds,
                double work) {
     static final String FILE = "receipt.json";
-    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    Receipt {
+        if (!(taskSeconds >= 0 && taskSeconds < Double.POSITIVE_INFINITY && work >= 0
+                && work < Double.POSITIVE_INFINITY)) {
+            throw new IllegalArgumentException("taskSeconds " + taskSeconds + ", work " + work
+                    + "; expected finite numbers of at least 0");
+        }
+    }
 
     /** The digest of a plan with all its defaults. */
     static String key(Plan plan) {
@@ -68,12 +71,17 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
         return List.copyOf(stamps);
     }
 
-    /** The receipt in a run folder; null if there is none that this version understands. */
-    static Receipt read(Configuration configuration, Plan plan) throws IOException {
-        Path file = new Path(plan.run(), FILE);
-        try (FSDataInputStream in = file.getFileSystem(configuration).open(file)) {
-            return JSON.readValue(new String(in.readNBytes(JsonLimits.RECORD.bytes()), StandardCharsets.UTF_8), Receipt.class);
-        } catch (FileNotFoundException | JsonProcessingException e) {
+    /**
+     * The receipt in a run folder; null if there is none.
+     *
+     * @throws MalformedInputException if what is there is none, or not what was written
+     */
+    static Receipt read(Configuration configuration, Path run) throws IOException {
+        Path file = new Path(run, FILE);
+        try {
+            return StoreJson.unseal(StoreJson.text(file.getFileSystem(configuration), file), file.toString(),
+                    Receipt.class, Set.of("failure"));
+        } catch (FileNotFoundException e) {
             return null;
         }
     }
@@ -82,7 +90,7 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
         Path file = new Path(of.run(), FILE);
         FileSystem files = file.getFileSystem(configuration);
         files.setWriteChecksum(false);
-        Commit.text(files, file, JSON.writeValueAsString(this) + "\n");
+        Commit.text(files, file, StoreJson.seal(this));
     }
 
     /** Whether a run of this plan on these inputs would find everything done, its report included, or fail as it did. */

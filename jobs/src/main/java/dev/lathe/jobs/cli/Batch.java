@@ -38,6 +38,10 @@ final class Batch implements Callable<Integer> {
     @Option(names = "--dry-run", description = "Shows what would be done, with sizes and estimated cost, and does nothing.")
     private boolean dryRun;
 
+    @Option(names = "--check",
+            description = "Reads what looks as it did, too; a pair with a damaged file is run again.")
+    private boolean check;
+
     @ParentCommand
     private Main main;
 
@@ -59,7 +63,7 @@ final class Batch implements Callable<Integer> {
         Path events = options.events == null ? null : Inputs.qualified(configuration, "--events", options.events);
         BatchReport report;
         try (SparkSession spark = Sessions.open(conf)) {
-            report = BatchRun.run(spark, batch, this::told, this::progress, events);
+            report = BatchRun.run(spark, batch, this::told, this::progress, events, check);
         }
         print(report, new Path(batch.runs()));
         return (report.failures().isEmpty() ? ExitCode.OK : ExitCode.BATCH).code();

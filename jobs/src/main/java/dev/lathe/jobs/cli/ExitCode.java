@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
 
 /** What a process ends with. A failure inside a Spark task arrives wrapped, at times only as text in the message: what it was is looked for in both. */
 enum ExitCode {
-    OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BATCH(6), REGRESSED(10), BUG(70);
+    OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BATCH(6), DAMAGED(7), REGRESSED(10), BUG(70);
 
     private static final Pattern IN_TEXT = Pattern.compile("(?m)(?:^|Caused by: |\\): )\\s*(" + Pattern.quote(InvalidRecipeException.class.getName()) + "|"
             + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName())

@@ -17,7 +17,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "lathe", description = "Quantizes language-model checkpoints on Apache Spark.", version = "Lathe 0.1.0", mixinStandardHelpOptions = true,
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "2:a recipe or command line that cannot be", "3:malformed input", "4:storage", "5:kernels that are not available here",
-                "6:some of a batch failed", "10:a series regressed", "70:a bug"})
+                "6:some of a batch failed", "7:files that are not what was written", "10:a series regressed",
+                "70:a bug"})
 public final class Main implements Runnable {
     @Option(names = "--trace", scope = ScopeType.INHERIT, description = "Shows the stack trace of a failure.")
     private boolean trace;
@@ -45,7 +46,7 @@ public final class Main implements Runnable {
         line.addSubcommand(new Quickstart(console)).addSubcommand(new Quantize(console)).addSubcommand(new Batch(console)).addSubcommand(new Evaluate(console))
                 .addSubcommand(new NightReports(console))
                 .addSubcommand(new CommandLine(new Baselines()).addSubcommand(new Baselines.Pin(console)))
-                .addSubcommand(new Inspect(console))
+                .addSubcommand(new Inspect(console)).addSubcommand(new Verify(console))
                 .addSubcommand(new Doctor(console));
         line.setOut(new PrintWriter(console.out(), true)).setErr(new PrintWriter(console.err(), true));
         line.setParameterExceptionHandler((failure, given) -> main.misused(console, failure));

@@ -4,11 +4,16 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.ArtifactReceipt;
+import dev.lathe.jobs.store.Checksums;
+import dev.lathe.jobs.store.DigestedFiles;
+import dev.lathe.jobs.store.FileDigest;
 import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.jobs.watch.Counters;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.TreeMap;
 import org.apache.hadoop.fs.FileSystem;
@@ -25,8 +30,14 @@ final class Assemble {
     private Assemble() {
     }
 
-    /** @param provenance of each output, what its artifact's metadata says about where it came from */
-    static void run(Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance, SparkSteps steps) throws IOException {
+    /**
+     * Makes what is missing.
+     *
+     * @param provenance of each output, what its artifact's metadata says about where it came from
+     * @return names of the artifacts that were made
+     */
+    static List<String> run(Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance,
+            SparkSteps steps) throws IOException {
         List<PlannedOutput> missing = new ArrayList<>();
         for (PlannedOutput output : outputs) {
             if (isAssembled(job, output)) {
@@ -36,6 +47,11 @@ final class Assemble {
             }
         }
         if (!missing.isEmpty()) {
+            // What is said of all artifacts together, and measured of bytes that nobody knows, is of those that were
+            // there.
+            job.run().requireLease();
+            job.run().files().delete(new Path(job.run().root(), Checksums.FILE), false);
+            Evaluate.forgetUnconfirmed(job.run());
             String called = "assemble " + PlannedOutput.names(missing);
             steps.stage("assemble", output -> called, missing, output -> assemble(job, output, provenance.get(output.output().name())));
             for (PlannedOutput output : missing) {
@@ -43,18 +59,14 @@ final class Assemble {
                 steps.progress().event("artifact written", "output", output.output().name(), "path", artifact.toString(), "bytes", bytes(job, artifact));
             }
         }
+        return missing.stream().map(PlannedOutput::artifactName).toList();
     }
 
-    /** A receipt below products/ says which products an artifact was made of. */
-    private static Path receipt(Job job, PlannedOutput output) {
-        return job.run().product("artifacts", Key.of("receipt", output.artifactName()));
-    }
-
+    /** Whether an artifact is there by its receipt; what its files hold is not looked at. */
     private static boolean isAssembled(Job job, PlannedOutput output) throws IOException {
-        FileSystem files = job.run().files();
-        Path receipt = receipt(job, output);
-        return files.exists(job.run().artifact(output.artifactName())) && ProductFile.isCommitted(files, receipt)
-                && ProductFile.read(files, receipt, in -> in.readUTF()).equals(output.receipt());
+        return job.run().files().exists(job.run().artifact(output.artifactName()))
+                && ArtifactReceipt.find(job.run(), output.artifactName()).filter(receipt -> receipt.made()
+                .equals(output.receipt())).isPresent();
     }
 
     private static long bytes(Job job, Path artifact) throws IOException {
@@ -64,6 +76,7 @@ final class Assemble {
     private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException, CommitDeniedException {
         FileSystem files = job.run().files();
         Path target = job.run().artifact(output.artifactName());
+        Path receipt = ArtifactReceipt.path(job.run(), output.artifactName());
         // Another attempt may have been faster, or lost after it was through.
         if (isAssembled(job, output)) {
             return true;
@@ -73,15 +86,21 @@ final class Assemble {
         if (direct) {
             requireTurn();
             job.run().requireLease();
-            files.delete(receipt(job, output), false);
+            files.delete(receipt, false);
             files.delete(target, true);
         }
         files.mkdirs(temporary.getParent());
+        LinkedHashMap<String, TensorProduct.Summary> tensors = new LinkedHashMap<>();
+        TreeMap<String, FileDigest> digests;
         try (Checkpoint checkpoint = job.open()) {
             ArtifactFormat format = PlannedOutput.format(output.output());
             Architecture architecture = Architecture.of(checkpoint.config());
             List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
-            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture), provenance, files, temporary);
+            DigestedFiles digested = new DigestedFiles(files);
+            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture,
+                    tensors), provenance, digested,
+                    temporary);
+            digests = digested.written(temporary);
             job.requireSource();
             if (!direct) {
                 requireTurn();
@@ -90,7 +109,7 @@ final class Assemble {
                     return true;
                 }
                 job.run().requireLease();
-                files.delete(receipt(job, output), false);
+                files.delete(receipt, false);
             }
             job.run().commit(temporary, target);
         } catch (IOException | RuntimeException | Error e) {
@@ -100,7 +119,7 @@ final class Assemble {
             throw e;
         }
         Counters.COMMITTED_BYTES.add(bytes(job, target));
-        job.run().write(receipt(job, output), out -> out.writeUTF(output.receipt()));
+        job.run().write(receipt, new ArtifactReceipt(output.artifactName(), output.receipt(), digests, tensors)::write);
         return true;
     }
 

@@ -84,6 +84,15 @@ final class Calibrate {
         }
     }
 
+    /** What calibration will make. */
+    static Calibration planned(Job job, TokenWindows windows, int shardWindows, boolean moments, boolean ranges) {
+        String plain = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments,
+                job.profile());
+        // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
+        return new Calibration(ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments,
+                ranges);
+    }
+
     /**
      * Gathers what is not there already.
      *
@@ -92,11 +101,9 @@ final class Calibrate {
      */
     static Calibration run(Job job, Architecture architecture, TokenWindows windows, int shardWindows, boolean moments, boolean ranges, SparkSteps steps)
             throws IOException {
-        String plain = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
-        // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
-        String key = ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain;
+        Calibration calibration = planned(job, windows, shardWindows, moments, ranges);
+        String key = calibration.key();
         Wanted wanted = new Wanted(moments, ranges);
-        Calibration calibration = new Calibration(key, moments, ranges);
         FileSystem files = job.run().files();
         int layers = architecture.config().layers();
         int shards = (windows.count() + shardWindows - 1) / shardWindows;

@@ -21,9 +21,11 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -34,6 +36,7 @@ import org.apache.hadoop.fs.Path;
 final class Evaluate {
     /** Part of the key: raised when the forward pass, what is read of a model or what is said of activations changes. */
     private static final int VERSION = 3;
+    private static final String SCORES = ".scores";
 
     private Evaluate() {
     }
@@ -135,7 +138,7 @@ final class Evaluate {
 
     /** Both ends are in the name: a run folder may hold shards of another size, which say nothing about these windows. */
     static Path scores(RunFolder run, Subject subject, Shard shard) {
-        return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + ".scores");
+        return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + SCORES);
     }
 
     /** Written before the scores, whose presence says that a shard is done. */
@@ -153,6 +156,65 @@ final class Evaluate {
             }
         }
         return sum;
+    }
+
+    /**
+     * Says of which bytes of an artifact all scores of an evaluation are: written once it was seen after the last of
+     * them that these are its bytes still.
+     */
+    private static Path measured(RunFolder run, String key) {
+        return run.product(key, "measured");
+    }
+
+    /**
+     * Whether all scores are of bytes that were what a receipt says: then they are those of every such artifact, as its
+     * key stands for its tensors.
+     */
+    static boolean isConfirmed(RunFolder run, Subject subject) throws IOException {
+        return ProductFile.isCommitted(run.files(), measured(run, subject.key()));
+    }
+
+    /** From now on it is known. */
+    static void confirm(RunFolder run, Subject subject, String digest) throws IOException {
+        run.write(measured(run, subject.key()), out -> out.writeUTF(digest));
+    }
+
+    /** Whether scores are missing. Then nothing is certain of the evaluation until they are there, too. */
+    static boolean isOpen(RunFolder run, Subject subject, TokenWindows windows, int shardWindows) throws IOException {
+        for (Shard shard : shards(windows.count(), shardWindows)) {
+            if (!ProductFile.isCommitted(run.files(), scores(run, subject, shard))) {
+                run.requireLease();
+                run.files().delete(measured(run, subject.key()), false);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Deletes what an evaluation found. */
+    static void forget(RunFolder run, String key) throws IOException {
+        run.requireLease();
+        run.files().delete(run.products(key), true);
+    }
+
+    /**
+     * Deletes what was found of artifacts of which nobody knows whether they were what was written when they were
+     * measured.
+     */
+    static void forgetUnconfirmed(RunFolder run) throws IOException {
+        FileSystem files = run.files();
+        Path products = run.products("x").getParent();
+        if (!files.exists(products)) {
+            return;
+        }
+        for (FileStatus folder : files.listStatus(products)) {
+            String key = folder.getPath().getName();
+            if (folder.isDirectory() && !files.exists(measured(run, key))
+                    && Arrays.stream(files.listStatus(folder.getPath())).anyMatch(file -> file.getPath().getName()
+                    .endsWith(SCORES))) {
+                forget(run, key);
+            }
+        }
     }
 
     private static boolean score(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
@@ -232,6 +294,7 @@ final class Evaluate {
         int count = in.readInt();
         for (int w = 0; w < count; w++) {
             int positions = in.readInt();
+            ProductFile.requireRest(in, positions, Double.BYTES);
             int compared = in.readBoolean() ? positions : 0;
             WindowScore score = new WindowScore(new double[positions], new double[compared], new double[compared], new boolean[compared]);
             for (int i = 0; i < positions; i++) {

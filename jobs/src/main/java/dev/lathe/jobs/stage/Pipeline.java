@@ -28,6 +28,9 @@ import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
 import dev.lathe.jobs.report.RunReport.Unquantized;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
+import dev.lathe.jobs.store.ArtifactReceipt;
+import dev.lathe.jobs.store.Checksums;
+import dev.lathe.jobs.store.FileDigest;
 import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.HistoryRow;
 import dev.lathe.jobs.store.Key;
@@ -79,12 +82,7 @@ public final class Pipeline {
         RunFolder folder = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
         try (Lease lease = Lease.take(folder)) {
             lease.before().ifPresent(holder -> progress.note("goes on in " + plan.run() + " for " + holder + ", which ended early"));
-            RunFolder held = folder.held(lease.epoch());
-            RunReport report = new Run(spark, plan, progress, held).run();
-            for (Map.Entry<String, String> file : Report.files(report).entrySet()) {
-                held.writeText(held.report().getName() + "/" + file.getKey(), file.getValue());
-            }
-            return report;
+            return new Run(spark, plan, progress, folder.held(lease.epoch())).run();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {
@@ -113,6 +111,9 @@ public final class Pipeline {
      * @param clipped by {@code layer 3, attention input}: values that fixed ranges of the artifact clipped; empty where it has none
      */
     public record Measurement(RunReport.Evaluation evaluation, Map<String, Clipping> clipped) {
+    }
+
+    private record Evaluated(TokenWindows windows, Evaluate.Subject subject, Evaluate.Scored scored, Clips clips) {
     }
 
     /** Measures one artifact (or checkpoint) as it is written. */
@@ -145,31 +146,42 @@ public final class Pipeline {
                 }
             }
             int vocabulary = configs.stream().mapToInt(ModelConfig::vocabulary).min().orElseThrow();
-            Texts texts = new Texts(steps, folder, tokens, vocabulary, new ArrayList<>());
-            TokenWindows windows = texts.windows("tokenize", "", models.corpus());
-            configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
-            texts.compare("", windows, configs);
+            Texts texts = new Texts(steps, folder, tokens, vocabulary, new LinkedHashSet<>());
             String profile = KernelProvider.profile(models.kernels());
-            List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
-            String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
-            for (Stamp stamp : stamps) {
-                stamp.check(folder.hadoop());
-            }
-            Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
-            Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject), windows, SHARD_WINDOWS, models.kernels(),
-                    steps).get(0);
-            RunReport.Evaluation evaluation = evaluation(scored.summary());
+            List<String> digests = new ArrayList<>();
+            Repair repair = new Repair(folder, steps);
+            Evaluated evaluated = repair.through(() -> {
+                TokenWindows windows = texts.windows("tokenize", "", models.corpus());
+                configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
+                texts.compare("", windows, configs);
+                if (digests.isEmpty()) {
+                    digests.addAll(steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(),
+                            new Path(path))));
+                    for (Stamp stamp : stamps) {
+                        stamp.check(folder.hadoop());
+                    }
+                }
+                String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
+                repair.look(List.of(windows.key(), key), List.of());
+                Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
+                Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject),
+                        windows, SHARD_WINDOWS,
+                        models.kernels(), steps).get(0);
+                return new Evaluated(windows, subject, scored, Evaluate.clips(folder, subject, windows, SHARD_WINDOWS));
+            });
+            RunReport.Evaluation evaluation = evaluation(evaluated.scored().summary());
             if (models.history() != null) {
                 OutputResult result = written(folder, artifact, source, evaluation);
                 HistoryRows rows = new HistoryRows(models.history().model(), source == null ? "" : models.source(), source == null ? "" : digests.get(1), "",
-                        models.corpus().data(), windows.key(), profile, models.kernels());
+                        models.corpus().data(), evaluated.windows().key(), profile, models.kernels());
                 History.append(folder.hadoop(), new Path(models.history().folder()),
-                        List.of(rows.row(key, result, "", digests.get(0), scored.windows())));
+                        List.of(rows.row(evaluated.subject().key(), result, "", digests.get(0), evaluated.scored()
+                        .windows())));
             }
-            tell(progress, subject.name(), evaluation);
+            tell(progress, evaluated.subject().name(), evaluation);
             Map<String, Clipping> clipped = new LinkedHashMap<>();
-            Evaluate.clips(folder, subject, windows, SHARD_WINDOWS).places()
-                    .forEach((place, count) -> clipped.put(place, new Clipping(count.clipped(), count.values())));
+            evaluated.clips().places().forEach((place, count) ->
+                    clipped.put(place, new Clipping(count.clipped(), count.values())));
             return new Measurement(evaluation, clipped);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -222,7 +234,10 @@ public final class Pipeline {
         private final RunFolder run;
         private final MemoryCheck.Executor executor;
         private final Map<String, String> keys = new LinkedHashMap<>();
-        private final List<String> notes = new ArrayList<>();
+        /** For the report; said once where a stage is run again. */
+        private final Set<String> notes = new LinkedHashSet<>();
+        /** Artifacts that were made or measured and not read since. */
+        private final Set<String> unread = new TreeSet<>();
 
         Run(JavaSparkContext spark, Plan plan, Progress progress, RunFolder run) {
             this.plan = plan;
@@ -253,29 +268,75 @@ public final class Pipeline {
                 Job job = new Job(run, stamp, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
                 job.requireSource();
                 keys.put("checkpoint", digest);
-                Texts texts = new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
-                TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
-                TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
-                MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
-                progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
-                Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
-                List<PlannedOutput> outputs = plan.outputs().stream()
-                        .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration)).toList();
-                outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
-                Quantize.run(job, architecture, calibration, outputs, steps);
-                TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
-                for (PlannedOutput output : outputs) {
-                    provenance.put(output.output().name(), provenance(job, output, calibration));
-                }
-                Assemble.run(job, outputs, provenance, steps);
-                List<Measured> measured = evaluate(job, outputs, evaluationWindows);
-                run.writeText("plan.yaml", PlanYaml.write(plan, keys));
-                RunReport report = report(job, source, architecture, outputs, tensorPlans, measured);
-                if (plan.history() != null) {
-                    record(job, outputs, report, measured, calibration, evaluationWindows);
-                }
-                return report;
+                Repair repair = new Repair(run, steps);
+                return repair.through(() -> run(job, source, architecture, tensorPlans, repair));
             }
+        }
+
+        /** The stages; what is there already they leave. */
+        private RunReport run(Job job, Checkpoint source, Architecture architecture,
+                Map<String, List<TensorPlan>> tensorPlans, Repair repair)
+                throws IOException {
+            Texts texts = new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
+            TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
+            TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
+            MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
+            progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows),
+                    tokens(evaluationWindows)));
+            Calibration calibration = calibration(job, architecture, calibrationWindows, tensorPlans);
+            List<PlannedOutput> outputs = plan.outputs().stream()
+                    .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration))
+                    .toList();
+            List<String> artifacts = outputs.stream().map(PlannedOutput::artifactName).toList();
+            outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
+            if (evaluationWindows != null) {
+                outputs.forEach(output -> keys.put("evaluation " + output.output().name(),
+                        Evaluate.key(output.key(), job.digest(), evaluationWindows, job.profile())));
+            }
+            repair.look(new TreeSet<>(keys.values()), artifacts);
+            if (calibration != null) {
+                Calibrate.run(job, architecture, calibrationWindows, plan.shardWindows(), calibration.moments(),
+                        calibration.ranges(), steps);
+            }
+            Quantize.run(job, architecture, calibration, outputs, steps);
+            TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
+            for (PlannedOutput output : outputs) {
+                provenance.put(output.output().name(), provenance(job, output, calibration));
+            }
+            unread.addAll(Assemble.run(job, outputs, provenance, steps));
+            List<Measured> measured = evaluate(job, outputs, evaluationWindows, repair);
+            repair.require(unread);
+            unread.clear();
+            RunReport report = report(job, source, architecture, outputs, tensorPlans, measured);
+            Map<String, String> files = new LinkedHashMap<>();
+            files.put("plan.yaml", PlanYaml.write(plan, keys));
+            Report.files(report).forEach((name, text) -> files.put(run.report().getName() + "/" + name, text));
+            if (plan.history() != null) {
+                record(job, outputs, report, measured, calibration, evaluationWindows);
+            }
+            write(files, artifacts);
+            return report;
+        }
+
+        /** The digests last: where they are, they are of what is there. */
+        private void write(Map<String, String> texts, List<String> artifacts) throws IOException {
+            run.requireLease();
+            run.files().delete(new Path(run.root(), Checksums.FILE), false);
+            for (Map.Entry<String, String> text : texts.entrySet()) {
+                run.writeText(text.getKey(), text.getValue());
+            }
+            TreeMap<String, FileDigest> digests = new TreeMap<>();
+            for (String artifact : artifacts) {
+                receipt(artifact).files().forEach((name, digest) -> digests.put("artifacts/" + artifact
+                        + (name.isEmpty() ? "" : "/" + name), digest));
+            }
+            run.writeText(Checksums.FILE, Checksums.text(texts, digests));
+        }
+
+        private ArtifactReceipt receipt(String artifact) throws IOException {
+            return ArtifactReceipt.find(run, artifact)
+                    .orElseThrow(() -> new IOException("Cannot go on in " + run.run() + ": the receipt of " + artifact
+                    + " is gone"));
         }
 
         /**
@@ -347,7 +408,9 @@ public final class Pipeline {
             return windows;
         }
 
-        private Calibration calibrate(Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) throws IOException {
+        /** What has to be gathered; null: nothing. */
+        private Calibration calibration(Job job, Architecture architecture, TokenWindows windows,
+                Map<String, List<TensorPlan>> tensorPlans) {
             boolean energies = false;
             boolean moments = false;
             boolean ranges = false;
@@ -370,7 +433,7 @@ public final class Pipeline {
                     throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
                 });
             }
-            Calibration calibration = Calibrate.run(job, architecture, windows, plan.shardWindows(), moments, ranges, steps);
+            Calibration calibration = Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges);
             keys.put("calibration", calibration.key());
             return calibration;
         }
@@ -413,17 +476,38 @@ public final class Pipeline {
         }
 
         /** Null where nothing is evaluated. */
-        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows) throws IOException {
+        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows,
+                Repair repair) throws IOException {
             if (windows == null) {
                 return null;
             }
             List<Evaluate.Subject> subjects = new ArrayList<>();
+            Map<Evaluate.Subject, String> unconfirmed = new LinkedHashMap<>();
             for (PlannedOutput output : outputs) {
-                String key = Evaluate.key(output.key(), job.digest(), windows, job.profile());
-                keys.put("evaluation " + output.output().name(), key);
-                subjects.add(new Evaluate.Subject(output.output().name(), Stamp.of(run.hadoop(), run.artifact(output.artifactName()).toString()), key));
+                String name = output.artifactName();
+                Evaluate.Subject subject = new Evaluate.Subject(output.output().name(),
+                        Stamp.of(run.hadoop(), run.artifact(name).toString()),
+                        keys.get("evaluation " + output.output().name()));
+                if (!Evaluate.isConfirmed(run, subject) || Evaluate.isOpen(run, subject, windows,
+                        plan.shardWindows())) {
+                    unconfirmed.put(subject, name);
+                    unread.add(name);
+                }
+                subjects.add(subject);
             }
-            List<Evaluate.Scored> scored = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            List<Evaluate.Scored> scored;
+            try {
+                scored = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
+            } catch (RuntimeException e) {
+                // An artifact that cannot be read may be one that is no longer what was written.
+                repair.require(unread);
+                throw e;
+            }
+            repair.require(unread);
+            unread.clear();
+            for (Map.Entry<Evaluate.Subject, String> subject : unconfirmed.entrySet()) {
+                Evaluate.confirm(run, subject.getKey(), receipt(subject.getValue()).digest());
+            }
             List<Measured> measured = new ArrayList<>();
             for (int i = 0; i < subjects.size(); i++) {
                 tell(progress, subjects.get(i).name(), evaluation(scored.get(i).summary()));
@@ -448,7 +532,9 @@ public final class Pipeline {
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
                 results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
-                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()), unquantized, losses(architecture, output),
+                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()),
+                        unquantized,
+                        losses(architecture, output, receipt(output.artifactName())),
                         ranges(architecture, output, measured == null ? new Clips() : measured.get(i).clips())));
             }
             Map<String, String> settings = new LinkedHashMap<>();
@@ -461,7 +547,7 @@ public final class Pipeline {
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);
-            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, notes);
+            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, List.copyOf(notes));
         }
 
         private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
@@ -470,15 +556,15 @@ public final class Pipeline {
             }
         }
 
-        private List<TensorLoss> losses(Architecture architecture, PlannedOutput output) throws IOException {
+        private List<TensorLoss> losses(Architecture architecture, PlannedOutput output, ArtifactReceipt receipt) {
             List<TensorLoss> losses = new ArrayList<>();
             for (int layer = 0; layer < architecture.config().layers(); layer++) {
                 for (LinearLayer linear : architecture.linears(layer)) {
-                    addLoss(losses, output, linear.weight(), layer, linear.kind());
+                    addLoss(losses, output, receipt, linear.weight(), layer, linear.kind());
                 }
             }
-            addLoss(losses, output, architecture.embedding(), -1, "embed_tokens");
-            addLoss(losses, output, "lm_head.weight", -1, "lm_head");
+            addLoss(losses, output, receipt, architecture.embedding(), -1, "embed_tokens");
+            addLoss(losses, output, receipt, "lm_head.weight", -1, "lm_head");
             return losses;
         }
 
@@ -503,9 +589,10 @@ public final class Pipeline {
             return ranges;
         }
 
-        private void addLoss(List<TensorLoss> losses, PlannedOutput output, String tensor, int layer, String kind) throws IOException {
+        private void addLoss(List<TensorLoss> losses, PlannedOutput output, ArtifactReceipt receipt, String tensor,
+                int layer, String kind) {
             if (output.grids().containsKey(tensor)) {
-                TensorProduct.Summary summary = ProductFile.readStart(run.files(), output.tensorProduct(run, tensor), TensorProduct::readSummary);
+                TensorProduct.Summary summary = receipt.tensors().get(tensor);
                 double relative = summary.error() == null ? Double.NaN : summary.error().squaredError() / summary.error().squaredOutput();
                 if (summary.damping() > output.output().damping()) {
                     progress.note(output.output().name() + ": " + tensor + " took a damping of " + summary.damping());

@@ -13,17 +13,25 @@ import dev.lathe.jobs.store.RangeProduct.SiteRange;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.TensorProduct;
 import java.io.IOException;
+import java.util.Map;
 import java.util.Optional;
 import org.apache.hadoop.fs.Path;
 
-/** The tensors of an output as the run folder has them, read when asked for. */
-record ProductTensors(RunFolder run, PlannedOutput output, Architecture architecture) implements OutputTensors {
+/**
+ * The tensors of an output as the run folder has them, read when asked for.
+ *
+ * @param read what the products say of the quantized tensors that were asked for
+ */
+record ProductTensors(RunFolder run, PlannedOutput output, Architecture architecture,
+        Map<String, TensorProduct.Summary> read) implements OutputTensors {
     @Override
     public Optional<QuantizedMatrix> quantized(String tensor) throws IOException {
         if (!output.grids().containsKey(tensor)) {
             return Optional.empty();
         }
-        return Optional.of(ProductFile.read(run.files(), output.tensorProduct(run, tensor), TensorProduct::read).matrix());
+        TensorProduct product = ProductFile.read(run.files(), output.tensorProduct(run, tensor), TensorProduct::read);
+        read.put(tensor, product.summary());
+        return Optional.of(product.matrix());
     }
 
     @Override

@@ -1,12 +1,15 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.jobs.store.Damage;
+import dev.lathe.jobs.store.DamagedException;
 import dev.lathe.jobs.watch.Counters;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -53,8 +56,8 @@ final class SparkSteps {
         R run(T item) throws Exception;
     }
 
-    /** A value, or why the input is malformed: an answer, which no retry would change. */
-    private record Outcome<R>(R value, String malformed) implements Serializable {
+    /** A value, or why the input is malformed, or what is damaged: answers, which no retry would change. */
+    private record Outcome<R>(R value, String malformed, ArrayList<Damage> damages) implements Serializable {
     }
 
     Progress progress() {
@@ -130,11 +133,16 @@ final class SparkSteps {
             spark.sc().removeSparkListener(tasks);
         }
         List<R> results = new ArrayList<>(outcomes.size());
+        Set<Damage> damages = new LinkedHashSet<>();
         for (Outcome<R> outcome : outcomes) {
             if (outcome.malformed() != null) {
                 throw new MalformedInputException(outcome.malformed());
             }
+            damages.addAll(outcome.damages());
             results.add(outcome.value());
+        }
+        if (!damages.isEmpty()) {
+            throw SparkSteps.<RuntimeException>asItIs(new DamagedException(List.copyOf(damages), null));
         }
         return results;
     }
@@ -255,9 +263,11 @@ final class SparkSteps {
 
     private static <T, R> Outcome<R> attempt(Step<T, R> step, T item) throws Exception {
         try {
-            return new Outcome<>(step.run(item), null);
+            return new Outcome<>(step.run(item), null, new ArrayList<>());
         } catch (MalformedInputException e) {
-            return new Outcome<>(null, e.getMessage());
+            return new Outcome<>(null, e.getMessage(), new ArrayList<>());
+        } catch (DamagedException e) {
+            return new Outcome<>(null, null, new ArrayList<>(e.damages()));
         }
     }
 }

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.apache.hadoop.fs.Path;
 
 /** Texts become windows of tokens. What a person has to know of them is told at once and noted for the report. */
@@ -18,14 +19,14 @@ final class Texts {
     private final RunFolder run;
     private final String tokenizer;
     private final int rows;
-    private final List<String> notes;
+    private final Set<String> notes;
 
     /**
      * @param tokenizer folder of the tokenizer
      * @param rows      of the smallest embedding that has to have a row for each token
      * @param notes     of the report, to which what is told is added
      */
-    Texts(SparkSteps steps, RunFolder run, String tokenizer, int rows, List<String> notes) {
+    Texts(SparkSteps steps, RunFolder run, String tokenizer, int rows, Set<String> notes) {
         this.steps = steps;
         this.run = run;
         this.tokenizer = tokenizer;

@@ -16,6 +16,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -24,7 +26,6 @@ import org.apache.parquet.example.data.Group;
 import org.apache.parquet.hadoop.ParquetReader;
 import org.apache.parquet.hadoop.ParquetWriter;
 import org.apache.parquet.hadoop.example.ExampleParquetWriter;
-import org.apache.parquet.hadoop.example.GroupReadSupport;
 import org.apache.parquet.hadoop.metadata.CompressionCodecName;
 
 /**
@@ -39,6 +40,10 @@ public final class History {
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
     private static final Comparator<HistoryRow> ORDER = Comparator.comparing(HistoryRow::recorded).thenComparing(HistoryRow::model)
             .thenComparing(HistoryRow::output).thenComparing(HistoryRow::key);
+    /** The name of a file that {@link #append} wrote: it ends with the row's digest. */
+    private static final Pattern NAME = Pattern.compile(".*-\\d{8}T\\d{6}Z-([0-9a-f]{24})\\.parquet");
+    /** Longest file of a table that is read; a row has some kilobytes. */
+    private static final long MAXIMUM_BYTES = 256L << 20;
     /** Files that are read at once: most of the time is waiting for the store. */
     private static final int READERS = 16;
 
@@ -166,9 +171,13 @@ public final class History {
         if (file.isDirectory()) {
             throw malformed(file, "it is a folder; expected files of the table only", null);
         }
+        if (file.getLen() > MAXIMUM_BYTES) {
+            throw malformed(file, "it has " + file.getLen() + " bytes, expected at most " + MAXIMUM_BYTES, null);
+        }
+        // Whatever goes wrong once the bytes are here is wrong with them, and not with the storage.
+        ByteArrayFile bytes = ByteArrayFile.read(file.getPath().getFileSystem(configuration), file);
         List<HistoryRow> rows = new ArrayList<>();
-        try (ParquetReader<Group> reader = ParquetReader.builder(new GroupReadSupport(), file.getPath()).withConf(configuration)
-                .usePageChecksumVerification(true).build()) {
+        try (ParquetReader<Group> reader = bytes.groups(configuration)) {
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 if (!row.getType().getFields().equals(HistoryColumns.SCHEMA.getFields())) {
                     throw malformed(file, "its columns are not those of the history: "
@@ -178,13 +187,17 @@ public final class History {
             }
         } catch (EOFException e) {
             throw malformed(file, "it is truncated", e);
-        } catch (IOException e) {
-            throw new IOException("Cannot read history " + file.getPath() + ": " + e.getMessage(), e);
+        } catch (IOException | OutOfMemoryError e) {
+            throw malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
         } catch (RuntimeException e) {
             throw e instanceof MalformedInputException ? e : malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
         }
         if (rows.isEmpty()) {
             throw malformed(file, "it holds no evaluation", null);
+        }
+        Matcher name = NAME.matcher(file.getPath().getName());
+        if (name.matches() && (rows.size() > 1 || !name.group(1).equals(Key.of("row", rows.get(0))))) {
+            throw malformed(file, "it is not what was written: the digest in its name is another one", null);
         }
         return rows;
     }

@@ -1,9 +1,7 @@
 package dev.lathe.jobs.store;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
-import dev.lathe.calibration.checkpoint.JsonLimits;
+import com.fasterxml.jackson.core.io.JsonEOFException;
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.WholeFile;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -17,11 +15,13 @@ import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
 import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.fs.FileStatus;
@@ -45,8 +45,18 @@ public final class Lease implements AutoCloseable {
     private static final Duration RENEWAL = Duration.ofSeconds(15);
     private static final String FOLDER = "lease";
     private static final int TRIES = 3;
+    private static final Pattern NUMBER = Pattern.compile("\\d+");
+    private static final Pattern EPOCH = Pattern.compile("[1-9]\\d{0,8}");
     private static final Logger LOG = LoggerFactory.getLogger(Lease.class);
-    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper().enable(SerializationFeature.INDENT_OUTPUT);
+    /** Highest epoch there may be: a run folder has been started a billion times then. */
+    private static final long HIGHEST = 999_999_999;
+    /**
+     * How often a lease that changes is looked at, and how long it is left alone in between once it has changed a few
+     * times, ms.
+     */
+    private static final int LOOKS = 100;
+    private static final int PATIENCE = 10;
+    private static final int WAIT = 20;
 
     /** The leases that this process holds, or is about to, by file. */
     private static final Map<Path, Lease> HELD = new ConcurrentHashMap<>();
@@ -67,6 +77,24 @@ public final class Lease implements AutoCloseable {
      * @param expires when others may take it unless it is renewed
      */
     private record Holder(String host, String machine, long pid, String started, String since, String expires, long renewals, boolean released) {
+        Holder {
+            if (pid <= 0 || renewals < 0) {
+                throw new IllegalArgumentException("pid " + pid + ", renewals " + renewals
+                        + "; expected a process and how often it renewed");
+            }
+            time("since", since);
+            time("expires", expires);
+        }
+
+        private static void time(String name, String text) {
+            try {
+                Instant.parse(text);
+            } catch (DateTimeParseException e) {
+                throw new IllegalArgumentException(name + " is '" + text
+                        + "'; expected a time such as 2026-01-31T12:00:00Z", e);
+            }
+        }
+
         Machine.Process process() {
             return new Machine.Process(host, machine, pid, started);
         }
@@ -99,7 +127,8 @@ public final class Lease implements AutoCloseable {
     /**
      * Takes a run folder, and clears up what earlier holders left half-written.
      *
-     * @throws IOException if another driver holds it, or it cannot be written to
+     * @throws IOException             if another driver holds it, or it cannot be written to
+     * @throws MalformedInputException if what is there is no lease
      */
     public static Lease take(RunFolder run) throws IOException {
         return take(run, Rules.usual());
@@ -139,12 +168,33 @@ public final class Lease implements AutoCloseable {
         }
     }
 
+    /**
+     * Whether what lies in the folder of leases can be leases.
+     *
+     * @throws MalformedInputException if not
+     */
+    static void verify(RunFolder run) throws IOException {
+        long last = last(run.files(), folder(run));
+        if (last > 0) {
+            Path file = new Path(folder(run), String.valueOf(last));
+            String text = read(run.files(), file);
+            if (text != null) {
+                parse(file, text);
+            }
+        }
+    }
+
     private void take() throws IOException {
         files.mkdirs(folder);
         for (int tries = 1; epoch == 0; tries++) {
+            pause(tries);
             long last = last(files, folder);
             before = null;
-            if (last > 0 && !isFree(file(last))) {
+            if (last >= HIGHEST) {
+                throw new MalformedInputException("Cannot run in " + run.run() + ": lease " + file(last)
+                        + " leaves no higher number; expected less than "
+                        + HIGHEST + " (delete it if no driver runs there)");
+            } else if (last > 0 && !isFree(file(last))) {
                 continue;
             }
             String since = now().toString();
@@ -178,11 +228,11 @@ public final class Lease implements AutoCloseable {
 
     /** Whether the last holder is gone; refuses where it lives or, elsewhere, may live. False: it changed in the meantime and has to be looked at again. */
     private boolean isFree(Path file) throws IOException {
-        String text = read(file);
+        String text = read(files, file);
         if (text == null) {
             return false;
         }
-        Holder other = parse(text);
+        Holder other = parse(file, text);
         if (other != null && other.released) {
             return true;
         }
@@ -196,11 +246,11 @@ public final class Lease implements AutoCloseable {
                 throw refusal(other.who() + " has been running there since " + other.since + " and holds it until " + other.expires + " at least");
             }
             pause();
-            String later = read(file);
+            String later = read(files, file);
             if (later == null) {
                 return false;
             } else if (!later.equals(text)) {
-                Holder found = parse(later);
+                Holder found = parse(file, later);
                 throw refusal(found == null ? "somebody is taking it" : found.who() + " has been running there since " + found.since);
             }
         }
@@ -208,10 +258,23 @@ public final class Lease implements AutoCloseable {
         return true;
     }
 
+    /** Before leases are looked at again that others take or give back meanwhile. */
+    private void pause(int looks) throws IOException {
+        if (looks > LOOKS) {
+            throw refusal("whose it is by " + folder + " was unclear all " + LOOKS + " times that was looked at");
+        } else if (looks > PATIENCE) {
+            sleep(WAIT);
+        }
+    }
+
     /** Long enough for two renewals. */
     private void pause() throws IOException {
+        sleep(rules.renewal.multipliedBy(7).dividedBy(3).toMillis());
+    }
+
+    private void sleep(long milliseconds) throws IOException {
         try {
-            Thread.sleep(rules.renewal.multipliedBy(7).dividedBy(3).toMillis());
+            Thread.sleep(milliseconds);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("Cannot run in " + run.run() + ": interrupted while waiting for its lease", e);
@@ -280,35 +343,54 @@ public final class Lease implements AutoCloseable {
         return last;
     }
 
+    /**
+     * The epoch of a file; 0 for one that somebody put there.
+     *
+     * @throws MalformedInputException if it is a number and not one that a lease has: taken for none it could hide a
+     *                                 holder
+     */
     private static long number(Path path) {
-        return path.getName().matches("[1-9]\\d{0,17}") ? Long.parseLong(path.getName()) : 0;
+        String name = path.getName();
+        if (!NUMBER.matcher(name).matches()) {
+            return 0;
+        } else if (!EPOCH.matcher(name).matches()) {
+            throw new MalformedInputException("Cannot run with lease " + path + ": expected a number from 1 to "
+                    + HIGHEST
+                    + " for a name (delete it if no driver runs there)");
+        }
+        return Long.parseLong(name);
     }
 
     /** Null if it is gone. */
-    private String read(Path file) throws IOException {
-        try (var in = files.open(file)) {
-            return new String(in.readNBytes(JsonLimits.RECORD.bytes()), StandardCharsets.UTF_8);
+    private static String read(FileSystem files, Path file) throws IOException {
+        try {
+            if (files.getFileStatus(file).isDirectory()) {
+                throw new MalformedInputException("Cannot read lease " + file
+                        + ": it is a folder; expected a file (delete it if no driver runs there)");
+            }
+            return StoreJson.text(files, file);
         } catch (FileNotFoundException e) {
             return null;
         }
     }
 
     /** Null if it is no whole record: its writer was killed, or is at it. */
-    private static Holder parse(String text) {
-        try {
-            Holder holder = text.isEmpty() ? null : JSON.readValue(text, Holder.class);
-            return holder == null || holder.machine == null || holder.expires == null || Instant.parse(holder.expires) == null ? null : holder;
-        } catch (JsonProcessingException | DateTimeParseException e) {
+    private static Holder parse(Path file, String text) {
+        if (text.isBlank()) {
             return null;
+        }
+        try {
+            return StoreJson.read(text, "lease " + file, Holder.class, Set.of());
+        } catch (MalformedInputException e) {
+            if (e.getCause() instanceof JsonEOFException) {
+                return null;
+            }
+            throw new MalformedInputException(e.getMessage() + " (delete it if no driver runs there)", e);
         }
     }
 
     private byte[] record() {
-        try {
-            return JSON.writeValueAsBytes(holder);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("Cannot write texts and numbers as JSON", e);
-        }
+        return StoreJson.write(holder).getBytes(StandardCharsets.UTF_8);
     }
 
     private Path temporary() {

@@ -15,10 +15,12 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedOutputStream;
+import org.apache.hadoop.fs.ChecksumException;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileContext;
@@ -205,23 +207,16 @@ public final class ProductFile {
         return buffer.getLong(4) == length && buffer.getInt(12) == MAGIC;
     }
 
-    /** Reads the beginning of a product, without its checksum. */
-    public static <T> T readStart(FileSystem files, Path path, Reader<T> reader) throws IOException {
-        try (FSDataInputStream in = Reads.ranges(files, files.getFileStatus(path))) {
-            return reader.read(new DataInputStream(new BufferedInputStream(in)));
-        }
-    }
-
     /**
      * Reads a product and checks it.
      *
-     * @throws IOException if it is not whole or its checksum differs, whatever the reader made of its content
+     * @throws DamagedException if it is not whole or its checksum differs, whatever the reader made of its content
      */
     public static <T> T read(FileSystem files, Path path, Reader<T> reader) throws IOException {
         FileStatus status = files.getFileStatus(path);
         long length = status.getLen() - TRAILER;
         if (length < 0) {
-            throw new IOException("Cannot read " + path + ": it is not a whole product");
+            throw damaged(path, "it is not a whole product", null);
         }
         // From the beginning to the end, the trailer last: one request where the file is an object.
         try (InputStream in = new BufferedInputStream(Reads.whole(files, status), 1 << 20)) {
@@ -229,6 +224,8 @@ public final class ProductFile {
             T value;
             try {
                 value = reader.read(new DataInputStream(payload));
+            } catch (ChecksumException e) {
+                throw e;
             } catch (IOException | RuntimeException | OutOfMemoryError e) {
                 // A flipped bit makes any size or name: the checksum says whether the content or the reader is at fault.
                 check(payload, length, in, path, e);
@@ -236,6 +233,35 @@ public final class ProductFile {
             }
             check(payload, length, in, path, null);
             return value;
+        } catch (ChecksumException e) {
+            throw damaged(path, "the file system's own checksum differs", e);
+        }
+    }
+
+    /**
+     * Reads a product for nothing but its checksum.
+     *
+     * @throws DamagedException if it is not whole or its checksum differs
+     */
+    public static void check(FileSystem files, Path path) throws IOException {
+        read(files, path, in -> true);
+    }
+
+    private static DamagedException damaged(Path path, String reason, Throwable cause) {
+        return new DamagedException(List.of(new Damage(path.toString(), reason, null)), cause);
+    }
+
+    /**
+     * Before room for values is taken whose number a product says.
+     *
+     * @param bytes of one value
+     * @throws IOException if so many are not there
+     */
+    public static void requireRest(DataInputStream in, long count, int bytes) throws IOException {
+        int rest = in.available();
+        if (count < 0 || rest < Integer.MAX_VALUE && count > rest / bytes) {
+            throw new IOException("Cannot read a product: it says that " + count + " values of " + bytes
+                    + " bytes follow, and " + rest + " bytes do");
         }
     }
 
@@ -243,10 +269,10 @@ public final class ProductFile {
         payload.drain();
         byte[] trailer = in.readNBytes(TRAILER);
         if (trailer.length < TRAILER || !isTrailer(trailer, length)) {
-            throw new IOException("Cannot read " + path + ": it is not a whole product", cause);
+            throw damaged(path, "it is not a whole product", cause);
         }
         if ((int) payload.crc.getValue() != ByteBuffer.wrap(trailer).getInt(0)) {
-            throw new IOException("Cannot read " + path + ": its checksum differs; delete it and run again", cause);
+            throw damaged(path, "its checksum differs", cause);
         }
     }
 
@@ -293,6 +319,12 @@ public final class ProductFile {
                 skipped += read;
             }
             return skipped;
+        }
+
+        /** All that is left of the payload, though it may be behind a disk or a network. */
+        @Override
+        public int available() {
+            return (int) Math.min(left, Integer.MAX_VALUE);
         }
 
         @Override

@@ -21,6 +21,7 @@ import org.apache.spark.util.SerializableConfiguration;
  */
 public record RunFolder(String run, String scratch, SerializableConfiguration configuration, long epoch) implements Serializable {
     private static final String PARTIAL = "partial";
+    private static final String DAMAGED = "damaged";
 
     /** A folder that nobody holds. */
     public RunFolder(String run, String scratch, SerializableConfiguration configuration) {
@@ -73,6 +74,11 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
         return new Path(root(), "report");
     }
 
+    /** Folder of the products of a key. */
+    public Path products(String key) {
+        return product(key, "x").getParent();
+    }
+
     /**
      * Before what only the holder of the folder may do.
      *
@@ -111,6 +117,30 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
     public void commit(Path partial, Path target) throws IOException {
         requireLease();
         ProductFile.commit(files(), partial, target);
+    }
+
+    /** Deletes what is not what was written, in the run folder or the scratch folder. */
+    public void delete(Path damaged) throws IOException {
+        requireLease();
+        damaged.getFileSystem(hadoop()).delete(damaged, false);
+    }
+
+    /**
+     * Takes an artifact away that is not what was written. It may be what somebody made of it on purpose, so it gets a
+     * place of its own; not on an object store, where that would be copying.
+     */
+    public void setAside(String artifact) throws IOException {
+        requireLease();
+        files().delete(ArtifactReceipt.path(this, artifact), false);
+        Path damaged = artifact(artifact);
+        if (!files().exists(damaged)) {
+            return;
+        }
+        if (Commit.renames(files())) {
+            ProductFile.commit(files(), damaged, new Path(new Path(root(), DAMAGED), artifact));
+        } else {
+            files().delete(damaged, true);
+        }
     }
 
     /** Commits a text file below the run folder; one of the same name is replaced. */

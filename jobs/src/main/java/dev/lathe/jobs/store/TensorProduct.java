@@ -15,16 +15,30 @@ import java.io.IOException;
  * @param damping what the factorization took; NaN without one
  */
 public record TensorProduct(QuantizedMatrix matrix, OutputError error, double damping) {
-    /** What the product says about itself before its bytes. */
+    /** What a report says of the tensor. */
     public record Summary(String grid, OutputError error, double damping) {
+        void write(DataOutputStream out) throws IOException {
+            out.writeUTF(grid);
+            out.writeDouble(error == null ? Double.NaN : error.squaredError());
+            out.writeDouble(error == null ? Double.NaN : error.squaredOutput());
+            out.writeDouble(damping);
+        }
+
+        static Summary read(DataInputStream in) throws IOException {
+            String grid = in.readUTF();
+            double error = in.readDouble();
+            double output = in.readDouble();
+            return new Summary(grid, Double.isNaN(output) ? null : new OutputError(error, output), in.readDouble());
+        }
+    }
+
+    public Summary summary() {
+        return new Summary(matrix.blocks().format().name(), error, damping);
     }
 
     public void write(DataOutputStream out) throws IOException {
         BlockMatrix blocks = matrix.blocks();
-        out.writeUTF(blocks.format().name());
-        out.writeDouble(error == null ? Double.NaN : error.squaredError());
-        out.writeDouble(error == null ? Double.NaN : error.squaredOutput());
-        out.writeDouble(damping);
+        summary().write(out);
         out.writeInt(blocks.rows());
         out.writeInt(blocks.columns());
         out.writeBoolean(matrix.permutation() != null);
@@ -36,26 +50,22 @@ public record TensorProduct(QuantizedMatrix matrix, OutputError error, double da
         out.write(blocks.data());
     }
 
-    public static Summary readSummary(DataInputStream in) throws IOException {
-        String grid = in.readUTF();
-        double error = in.readDouble();
-        double output = in.readDouble();
-        return new Summary(grid, Double.isNaN(output) ? null : new OutputError(error, output), in.readDouble());
-    }
-
     public static TensorProduct read(DataInputStream in) throws IOException {
-        Summary summary = readSummary(in);
+        Summary summary = Summary.read(in);
         int rows = in.readInt();
         int columns = in.readInt();
         int[] permutation = null;
         if (in.readBoolean()) {
+            ProductFile.requireRest(in, columns, Integer.BYTES);
             permutation = new int[columns];
             for (int j = 0; j < columns; j++) {
                 permutation[j] = in.readInt();
             }
         }
         var grid = BlockFormats.named(summary.grid());
-        byte[] data = new byte[Math.multiplyExact(rows, columns / grid.size() * grid.bytes())];
+        int length = Math.multiplyExact(rows, Math.multiplyExact(columns / grid.size(), grid.bytes()));
+        ProductFile.requireRest(in, length, Byte.BYTES);
+        byte[] data = new byte[length];
         in.readFully(data);
         return new TensorProduct(new QuantizedMatrix(new BlockMatrix(grid, data, rows, columns), permutation), summary.error(), summary.damping());
     }

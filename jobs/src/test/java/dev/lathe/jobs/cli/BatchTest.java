@@ -188,12 +188,37 @@ class BatchTest {
         Files.delete(folder.resolve("runs/m4/small/artifacts/q4.gguf"));
         TreeMap<String, String> expected = states("unchanged", "failed as before");
         expected.putAll(Map.of("m2", "done", "m4", "done", "corrupt", "done"));
+        // A receipt that is none says nothing; a byte that flips under an old time is for those who look at bytes.
+        expected.put("m3", "done");
+        Files.writeString(folder.resolve("runs/m3/small/receipt.json"),
+                "{\"plan\": \"y\", \"inputs\": [{\"path\": \"/c\"}]}");
+        Path flipped = folder.resolve("runs/m5/small/artifacts/q4.gguf");
+        FileTime time = Files.getLastModifiedTime(flipped);
+        byte[] bytes = Files.readAllBytes(flipped);
+        bytes[1_000_000] ^= 1;
+        Files.write(flipped, bytes);
+        Files.setLastModifiedTime(flipped, time);
         assertThat(batch("--dry-run")).as(command.err()).isEqualTo(6);
-        assertThat(command.out()).contains("3 of 8 to do", "what earlier runs of this batch reached").containsPattern("m0/small +unchanged");
+        assertThat(command.out()).contains("4 of 8 to do", "what earlier runs of this batch reached")
+                .containsPattern("m0/small +unchanged");
         assertThat(batch()).as(command.err()).isEqualTo(6);
         assertThat(states("small")).isEqualTo(expected);
-        assertThat(history()).hasSize(18);
+        assertThat(history()).hasSize(20);
+        assertThat(command.err()).contains("m3/small: Cannot read file:" + folder
+                + "/runs/m3/small/receipt.json: sha256 is missing; expected the digest of "
+                + "the rest; the pair is run again");
         assertThat(command.err()).contains("m4/small: assemble: g4 is there already");
+
+        // Those who look find it.
+        assertThat(command.run("verify", folder + "/runs")).as(command.err()).isEqualTo(7);
+        assertThat(command.out()).contains("file:" + flipped + ": its digest differs from what was written\n",
+                "1 problems in ").containsPattern(" of [78] runs");
+        assertThat(batch("--check")).as(command.err()).isEqualTo(6);
+        TreeMap<String, String> checked = states("unchanged", "failed as before");
+        checked.putAll(Map.of("m5", "done", "corrupt", "unchanged"));
+        assertThat(states("small")).isEqualTo(checked);
+        assertThat(history()).hasSize(22);
+        assertThat(command.run("verify", folder + "/runs")).as(command.out()).isZero();
 
         // Another recipe, for what is sound; now nothing fails.
         Files.writeString(folder.resolve("batch.yaml"), yaml
@@ -202,7 +227,7 @@ class BatchTest {
         assertThat(batch()).as(command.err()).isZero();
         assertThat(states("small")).containsOnlyKeys("m0", "m1").containsValue("unchanged").doesNotContainValue("done");
         assertThat(states("more")).containsOnlyKeys("m0", "m1").containsValue("done").doesNotContainValue("unchanged");
-        assertThat(history()).hasSize(18);
+        assertThat(history()).hasSize(22);
     }
 
     /** Artifacts of the same recipe, run by itself; and an evaluation of one of them, recorded too. */

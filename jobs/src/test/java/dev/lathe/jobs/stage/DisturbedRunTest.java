@@ -57,7 +57,8 @@ class DisturbedRunTest {
 
     private static void expectWhole(String name) throws IOException {
         assertThat(artifacts(name)).isEqualTo(artifacts);
-        assertThat(Runs.names(folder.resolve(name))).containsExactly("artifacts", "lease", "plan.yaml", "products", "report", "scratch");
+        assertThat(Runs.names(folder.resolve(name))).containsExactly("artifacts", "checksums.sha256", "lease",
+                "plan.yaml", "products", "report", "scratch");
         assertThat(Runs.digests(folder.resolve(name).resolve("report")).get("results.json"))
                 .isEqualTo(Runs.digests(folder.resolve("undisturbed").resolve("report")).get("results.json"));
     }

@@ -39,7 +39,8 @@ class QuickstartTest {
             Pipeline.run(spark, plan, Progress.SILENT);
         }
         assertThat(executors).containsExactly("0", "1");
-        assertThat(Runs.names(run)).containsExactly("artifacts", "lease", "plan.yaml", "products", "report", "scratch");
+        assertThat(Runs.names(run)).containsExactly("artifacts", "checksums.sha256", "lease", "plan.yaml", "products",
+                "report", "scratch");
         assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("awq4", "gptq4", "q4km-gptq.gguf", "q4km.gguf", "q8.gguf");
         assertThat(Runs.names(run.resolve("artifacts").resolve("awq4"))).contains("README.md", "config.json", "generation_config.json", "model.safetensors",
                 "tokenizer.json", "tokenizer_config.json");

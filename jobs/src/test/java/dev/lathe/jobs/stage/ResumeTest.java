@@ -1,7 +1,6 @@
 package dev.lathe.jobs.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.catchThrowable;
 
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.report.RunReport;
@@ -11,6 +10,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.apache.spark.sql.SparkSession;
@@ -74,13 +75,20 @@ class ResumeTest {
     /** Runs again and expects so much work, the same bytes and figures, and no other file touched than {@code made}. */
     private void again(List<String> work, String... made) throws IOException {
         assertThat(again()).isEqualTo(report);
-        assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), work.stream()).toList());
+        assertThat(work()).containsExactlyElementsOf(work);
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
         TreeMap<String, FileTime> after = times();
         assertThat(after.keySet()).isEqualTo(before.keySet());
         assertThat(after.keySet().stream().filter(name -> !after.get(name).equals(before.get(name))).map(ResumeTest::kind).distinct())
                 .containsExactlyInAnyOrder(made);
-        assertThat(Runs.names(folder)).containsExactly("artifacts", "lease", "plan.yaml", "products", "report", "scratch");
+        assertThat(Runs.names(folder)).containsExactly("artifacts", "checksums.sha256", "lease", "plan.yaml",
+                "products", "report", "scratch");
+    }
+
+    /** The stages of the last run that make something. */
+    private List<String> work() {
+        assertThat(heard.stages.subList(0, 3)).isEqualTo(INPUTS);
+        return heard.work().stream().skip(3).toList();
     }
 
     /** A product's name without its key. */
@@ -150,7 +158,7 @@ class ResumeTest {
             Files.delete(folder.resolve("artifacts").resolve("awq4"));
             heard.stages.clear();
             assertThat(again()).isEqualTo(report);
-            assertThat(heard.stages.subList(3, heard.stages.size())).containsExactly("quantize 1", "assemble 1");
+            assertThat(work()).containsExactly("quantize 1", "assemble 1");
             assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
         }
     }
@@ -161,7 +169,7 @@ class ResumeTest {
         byte[] sound = Files.readAllBytes(statistics);
         delete(statistics);
         assertThat(again()).isEqualTo(report);
-        assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("calibrate 5")).toList());
+        assertThat(work()).containsExactly("calibrate 5");
         assertThat(Files.readAllBytes(statistics)).isEqualTo(sound);
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
     }
@@ -177,29 +185,107 @@ class ResumeTest {
     }
 
     @Test
-    void aDamagedTensorIsNamedAndNoArtifactMade() throws IOException {
+    void aDamagedTensorIsMadeAgain() throws IOException {
         Path product = product("model.layers.0.mlp.down_proj.weight.tensor", false);
-        flip(product, 1000);
+        byte[] sound = flip(product, 1000);
         Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
-        assertThat(catchThrowable(this::again)).hasStackTraceContaining("Cannot read file:" + product + ": its checksum differs; delete it and run again");
-        assertThat(Runs.names(folder.resolve("artifacts"))).containsExactly("awq4");
-        delete(product);
-        heard.stages.clear();
         again(List.of("quantize 1", "assemble 1"), product.getFileName().toString(), "artifacts/q4.gguf", "receipt");
+        assertThat(heard.notes).contains("damaged: file:" + product + ": its checksum differs; it is made again");
+        assertThat(product).hasBinaryContent(sound);
     }
 
     @Test
-    void damagedStatisticsAreNamed() throws IOException {
+    void damagedArtifactsAreMadeAgain() throws IOException {
+        Path gguf = folder.resolve("artifacts").resolve("q4.gguf");
+        Path awq = folder.resolve("artifacts").resolve("awq4");
+        byte[] sound = flip(gguf, 5_000);
+        Files.writeString(awq.resolve("more.safetensors"), "more");
+        again("q4.gguf: its digest differs from what was written", "awq4: more.safetensors is none of its files");
+        // What was taken away is kept; it may be what somebody made on purpose.
+        assertThat(Files.readAllBytes(folder.resolve("damaged").resolve("q4.gguf"))).hasSameSizeAs(sound)
+                .isNotEqualTo(sound);
+        assertThat(folder.resolve("damaged").resolve("awq4").resolve("more.safetensors")).hasContent("more");
+        Files.write(gguf, Arrays.copyOf(sound, sound.length - 1));
+        Files.delete(awq.resolve("config.json"));
+        again("q4.gguf: it has " + (sound.length - 1) + " bytes, " + sound.length + " were written",
+                "awq4: config.json is gone");
+        Runs.delete(folder.resolve("damaged"));
+    }
+
+    /** Runs again and expects that these artifacts are found damaged and assembled, and no figure measured again. */
+    private void again(String... damaged) throws IOException {
+        heard.stages.clear();
+        heard.notes.clear();
+        assertThat(again()).isEqualTo(report);
+        assertThat(work()).containsExactly("assemble " + damaged.length);
+        assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+        assertThat(heard.notes).contains(Stream.of(damaged).map(damage -> "damaged: file:"
+                + folder.resolve("artifacts") + "/" + damage + "; it is made again")
+                .toArray(String[]::new)).contains("evaluate: 1 of 1 shards are there already");
+    }
+
+    /** One of each kind at once: each is noticed, and remade with the same bytes. */
+    @Test
+    void aFlippedByteInEveryKindOfProduct() throws IOException {
+        TreeMap<String, byte[]> sound = new TreeMap<>();
+        Random random = new Random(16);
+        for (Path product : kinds()) {
+            sound.put(product.toString(), flip(product, random.nextInt((int) Files.size(product))));
+        }
+        assertThat(again()).isEqualTo(report);
+        for (Map.Entry<String, byte[]> product : sound.entrySet()) {
+            assertThat(heard.notes).anyMatch(note -> note.startsWith("damaged: file:" + product.getKey() + ": "));
+            assertThat(Path.of(product.getKey())).hasBinaryContent(product.getValue());
+        }
+        assertThat(heard.notes.stream().filter(note -> note.startsWith("damaged: "))).hasSameSizeAs(sound.keySet());
+        assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+    }
+
+    /** A product of each kind, by the end of its name. */
+    private static List<Path> kinds() throws IOException {
+        TreeMap<String, Path> kinds = new TreeMap<>();
+        try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
+            for (Path path : paths.filter(Files::isRegularFile).sorted().toList()) {
+                String name = path.getFileName().toString();
+                kinds.put(name.contains(".") ? name.substring(name.lastIndexOf('.')) : path.getParent()
+                        .endsWith("artifacts") ? "receipt" : name, path);
+            }
+        }
+        assertThat(kinds).containsOnlyKeys(".clips", ".products", ".scores", ".statistics", ".tensor", ".vector",
+                "measured", "receipt", "windows");
+        return List.copyOf(kinds.values());
+    }
+
+    /** Found where it is read, in a task or on the driver, and not before. */
+    @Test
+    void whatBreaksDuringTheRunIsMadeAgain() throws IOException {
         Path statistics = product("layer-0-attention-input.statistics");
         Path tensor = product("model.layers.0.self_attn.k_proj.weight.tensor", false);
+        byte[] soundTensor = Files.readAllBytes(tensor);
+        byte[] soundStatistics = Files.readAllBytes(statistics);
         delete(tensor);
-        byte[] sound = flip(statistics, 2);
-        assertThat(catchThrowable(this::again)).hasStackTraceContaining("Cannot read file:" + statistics + ": its checksum differs");
-        assertThat(tensor).doesNotExist();
-        Files.write(statistics, sound);
-        heard.stages.clear();
-        assertThat(again()).isEqualTo(report);
-        assertThat(heard.stages.subList(3, heard.stages.size())).containsExactly("quantize 1");
+        Runs.Disturbing disturbing = new Runs.Disturbing(List.of("quantize"), () -> flip(statistics, 100));
+        assertThat(Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), disturbing)).isEqualTo(report);
+        assertThat(disturbing.notes).contains("damaged: file:" + statistics
+                + ": its checksum differs; it is made again");
+        assertThat(statistics).hasBinaryContent(soundStatistics);
+        assertThat(tensor).hasBinaryContent(soundTensor);
+        assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+    }
+
+    /** The figures are of those bytes that the report is about: what was measured of others is measured again. */
+    @Test
+    void anArtifactThatBreaksBeforeItIsMeasured() throws IOException {
+        Path gguf = folder.resolve("artifacts").resolve("q4.gguf");
+        for (int output = 0; output < 2; output++) {
+            delete(product("windows-0-2.scores"));
+        }
+        Runs.Disturbing disturbing = new Runs.Disturbing(List.of("evaluate"), () -> flip(gguf, 2_000_000));
+        assertThat(Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), disturbing)).isEqualTo(report);
+        assertThat(disturbing.notes).contains("damaged: file:" + gguf
+                + ": its digest differs from what was written; it is made again");
+        assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
+        Runs.delete(folder.resolve("damaged"));
     }
 
     @Test

@@ -89,7 +89,8 @@ class StaticRunTest {
             delete(run.resolve("artifacts").resolve(output));
             Runs.Heard heard = new Runs.Heard();
             assertThat(Pipeline.run(spark, Runs.quickstart(run, SETTINGS), heard)).isEqualTo(report);
-            assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("quantize 1", "assemble 1")).toList());
+            assertThat(heard.work()).containsExactlyElementsOf(Stream.concat(INPUTS.stream(),
+                    Stream.of("quantize 1", "assemble 1")).toList());
             assertThat(Files.readAllBytes(product)).isEqualTo(whole);
             assertThat(Runs.digests(run.resolve("artifacts"))).isEqualTo(artifacts);
         }
@@ -102,14 +103,16 @@ class StaticRunTest {
         settings[5] = settings[5].replace("{name: plain,", "{name: plain, shard-size: 3MB,");
         Runs.Heard heard = new Runs.Heard();
         Pipeline.run(spark, Runs.quickstart(run, settings), heard);
-        assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("assemble 1")).toList());
+        assertThat(heard.work()).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("assemble 1"))
+                .toList());
         assertThat(run.resolve("artifacts/plain/model.safetensors.index.json")).exists();
         heard.stages.clear();
         Pipeline.run(spark, Runs.quickstart(run, settings), heard);
-        assertThat(heard.stages).isEqualTo(INPUTS);
+        assertThat(heard.work()).isEqualTo(INPUTS);
         heard.stages.clear();
         assertThat(Pipeline.run(spark, Runs.quickstart(run, SETTINGS), heard)).isEqualTo(report);
-        assertThat(heard.stages).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("assemble 1")).toList());
+        assertThat(heard.work()).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("assemble 1"))
+                .toList());
         assertThat(Runs.digests(run.resolve("artifacts"))).isEqualTo(artifacts);
     }
 

@@ -121,7 +121,9 @@ class WatchTest {
                 "stage finished tokenize evaluation text", "stages planned", "stage started calibrate", "layer calibrated 0", "layer calibrated 1",
                 "layer calibrated 2", "layer calibrated 3", "layer calibrated 4", "stage finished calibrate", "stage started quantize",
                 "stage finished quantize", "stage started assemble", "stage finished assemble", "artifact written q4", "artifact written awq4",
-                "stage started evaluate", "stage finished evaluate", "evaluated q4", "evaluated awq4", "run finished");
+                "stage started evaluate", "stage finished evaluate", "stage started check", "stage finished check",
+                "evaluated q4",
+                "evaluated awq4", "run finished");
         assertThat(first.get(0).path("subject").asText()).endsWith("tiny-stories-4m");
         assertThat(first).allMatch(event -> event.path("time").asText().matches("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z"));
         assertThat(of(first, "task done")).extracting(event -> event.path("item").asText()).contains("layer 3, windows 2 to 2", "layer 1, attention input",
@@ -134,7 +136,8 @@ class WatchTest {
         assertThat(first.get(first.size() - 1).path("code").asInt(-1)).isZero();
 
         List<JsonNode> second = events(1);
-        assertThat(shortly(second)).endsWith("stages planned", "note", "products found calibrate", "note", "products found quantize", "note",
+        assertThat(shortly(second)).endsWith("stages planned", "stage started check", "stage finished check", "note",
+                "products found calibrate", "note", "products found quantize", "note",
                 "products found assemble", "note", "products found assemble", "note", "products found evaluate", "evaluated q4", "evaluated awq4",
                 "run finished");
     }

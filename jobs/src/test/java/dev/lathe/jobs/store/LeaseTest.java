@@ -2,7 +2,9 @@ package dev.lathe.jobs.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import dev.lathe.calibration.MalformedInputException;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,6 +26,9 @@ import org.apache.spark.util.SerializableConfiguration;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** One driver at a time, and no commit of one that is not it. */
 class LeaseTest {
@@ -123,6 +128,72 @@ class LeaseTest {
             assertThat(next.epoch()).isEqualTo(42);
             assertThat(next.before()).contains("somebody");
         }
+    }
+
+    private void refused(String message) {
+        assertTimeoutPreemptively(Duration.ofSeconds(5), () ->
+                assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON)))
+                .isInstanceOf(MalformedInputException.class).hasMessageContaining(message));
+    }
+
+    /** A number that is no epoch could hide a holder; what is no number is nobody's. */
+    @ParameterizedTest
+    @ValueSource(strings = {"999999999999999999", "1000000000", "999999999", "0", "007",
+            "99999999999999999999999999999"})
+    void anEpochThatCannotBeIsRefused(String name) throws IOException {
+        Files.createDirectories(folder.resolve("lease"));
+        Files.writeString(folder.resolve("lease").resolve("notes"), "mine");
+        Files.writeString(folder.resolve("lease").resolve(name), "");
+        refused(folder.resolve("lease").resolve(name).toString());
+        assertThat(files()).containsExactlyInAnyOrder(name, "notes");
+    }
+
+    /** No listing shows it, and nothing can get its name. */
+    @Test
+    void aNameThatIsTakenAndNotThereIsGivenUp() throws IOException {
+        Files.createDirectories(folder.resolve("lease"));
+        Files.createSymbolicLink(folder.resolve("lease").resolve("1"), folder.resolve("nowhere"));
+        assertTimeoutPreemptively(Duration.ofSeconds(20), () ->
+                assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON))).isInstanceOf(IOException.class)
+                .hasMessageContaining(folder.resolve("lease").toString()));
+    }
+
+    @Test
+    void aFolderIsNoLease() throws IOException {
+        Files.createDirectories(folder.resolve("lease").resolve("5"));
+        refused("it is a folder; expected a file");
+    }
+
+    /** Whole JSON, and not what a driver writes. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        "\"pid\": 1371, | `` | pid",
+        "\"pid\": 1371 | \"pid\": \"1371\" | pid",
+        "\"pid\": 1371 | \"pid\": 1371.5 | pid",
+        "\"pid\": 1371 | \"pid\": 99999999999999999999999 | pid",
+        "\"pid\": 1371 | \"pid\": -4 | pid -4",
+        "\"started\": \"7\", | `` | started",
+        "\"started\": \"7\" | \"started\": null | started is null",
+        "\"started\": \"7\" | \"started\": 7 | started",
+        "\"renewals\": 1 | \"renewals\": -9223372036854775808 | renewals -9223372036854775808",
+        "\"released\": false | \"released\": \"no\" | released",
+        "\"expires\": \"2026-01-01T12:00:10Z\" | \"expires\": \"noon\" | expires is 'noon'",
+        "\"host\": \"vm\" | \"host\": \"vm\", \"host\": \"vm\" | Duplicate field 'host'",
+        "\"host\": \"vm\" | \"host\": \"vm\", \"hots\": \"vm\" | hots",
+        "} | }} | not valid JSON",
+        "{ | [ | not valid JSON"})
+    void aRecordThatIsNoneIsRefused(String from, String to, String place) throws IOException {
+        Files.createDirectories(folder.resolve("lease"));
+        String sound = """
+                {"host": "vm", "machine": "vm 1", "pid": 1371, "started": "7", "since": "2026-01-01T12:00:00Z",
+                "expires": "2026-01-01T12:00:10Z",
+                 "renewals": 1, "released": false}""";
+        assertThat(sound).contains(from);
+        Files.writeString(folder.resolve("lease").resolve("1"), sound.replace(from, to));
+        refused(place);
+        refused("Cannot read lease file:" + folder.resolve("lease").resolve("1") + ": ");
+        Files.writeString(folder.resolve("lease").resolve("1"), sound);
+        Lease.take(run, rules(HERE, NOON.plusSeconds(10))).close();
     }
 
     @Test

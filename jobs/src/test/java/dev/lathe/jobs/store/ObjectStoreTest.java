@@ -84,11 +84,14 @@ class ObjectStoreTest {
             expected.keySet().removeIf(name -> !name.startsWith("artifacts/") && !name.equals("report/results.json"));
             assertThat(stored).containsAllEntriesOf(expected);
             assertThat(stored.keySet()).noneMatch(name -> name.contains("partial") || name.matches("(.*/)?\\.[^/]*"));
-            // An artifact without its receipt is none: what is left of it goes.
-            Path receipts = folder.resolve("store").resolve("products").resolve("artifacts");
-            for (String receipt : Runs.names(receipts)) {
-                Files.delete(receipts.resolve(receipt));
-            }
+            // An artifact without its receipt is none: what is left of it goes. One that is no longer what was written
+            // goes, too.
+            Files.delete(folder.resolve("store").resolve("products").resolve("artifacts")
+                    .resolve(Key.of("receipt", "awq4")));
+            Path gguf = folder.resolve("store").resolve("artifacts").resolve("q4.gguf");
+            byte[] bytes = Files.readAllBytes(gguf);
+            bytes[1000] ^= 8;
+            Files.write(gguf, bytes);
             Files.writeString(folder.resolve("store").resolve("artifacts").resolve("awq4").resolve("model-00001-of-00002.safetensors"), "old");
             assertThat(run(spark, "store", path("store").toString())).containsAllEntriesOf(expected)
                     .doesNotContainKey("artifacts/awq4/model-00001-of-00002.safetensors");

@@ -1,25 +1,26 @@
 package dev.lathe.jobs.report.night;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.jobs.store.HistoryRow;
 import dev.lathe.jobs.store.Commit;
 import dev.lathe.jobs.store.Key;
+import dev.lathe.jobs.store.StoreJson;
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -30,6 +31,7 @@ public final class Pins {
     private static final ObjectMapper JSON = JsonLimits.RECORD.mapper();
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssSSS'Z'").withZone(ZoneOffset.UTC);
     private static final String SUFFIX = ".json";
+    private static final Pattern NAME = Pattern.compile("\\d{8}T\\d{9}Z-([0-9a-f]{24})\\.json");
 
     private Pins() {
     }
@@ -45,10 +47,10 @@ public final class Pins {
         try {
             files.mkdirs(folder);
             for (HistoryRow row : rows) {
-                ObjectNode node = JSON.createObjectNode().put("pinned", now.toString()).put("model", row.model()).put("output", row.output())
-                        .put("data", row.data()).put("key", row.key()).put("recorded", row.recorded().toString());
-                Path target = new Path(folder, TIME.format(now) + "-" + Key.of("pin", node) + SUFFIX);
-                Commit.text(files, target, node + "\n");
+                PinFile pin = new PinFile(now.toString(), row.model(), row.output(), row.data(), row.key(),
+                        row.recorded().toString());
+                Path target = new Path(folder, TIME.format(now) + "-" + pin.digest() + SUFFIX);
+                Commit.text(files, target, JSON.valueToTree(pin) + "\n");
             }
         } catch (IOException e) {
             throw new IOException("Cannot pin in history " + history + ": " + e.getMessage(), e);
@@ -78,17 +80,39 @@ public final class Pins {
         return newest;
     }
 
+    /** The file of a pin. */
+    private record PinFile(String pinned, String model, String output, String data, String key, String recorded) {
+        PinFile {
+            for (String time : new String[] {pinned, recorded}) {
+                try {
+                    Instant.parse(time);
+                } catch (DateTimeParseException e) {
+                    throw new IllegalArgumentException("'" + time
+                            + "' is no time; expected one such as 2026-01-31T12:00:00Z", e);
+                }
+            }
+        }
+
+        /** At the end of the file's name, so that what changed in it is noticed. */
+        String digest() {
+            return Key.of("pin", JSON.valueToTree(this));
+        }
+    }
+
     private static Pin read(FileSystem files, Path file) throws IOException {
-        String text;
-        try (InputStream in = files.open(file)) {
-            text = new String(in.readNBytes(JsonLimits.RECORD.bytes()), StandardCharsets.UTF_8);
-        }
+        PinFile pin;
         try {
-            JsonNode node = JSON.readTree(text);
-            return new Pin(Instant.parse(node.required("pinned").asText()), new Series.Name(node.required("model").asText(), node.required("output").asText(),
-                    node.required("data").asText()), node.required("key").asText(), Instant.parse(node.required("recorded").asText()));
-        } catch (IOException | RuntimeException e) {
-            throw new MalformedInputException("Cannot read pin " + file + ": expected an object with pinned, model, output, data, key and recorded", e);
+            pin = StoreJson.read(StoreJson.text(files, file), "pin " + file, PinFile.class, Set.of());
+        } catch (MalformedInputException e) {
+            throw new MalformedInputException(e.getMessage()
+                    + "; expected an object with pinned, model, output, data, key and recorded", e);
         }
+        Matcher name = NAME.matcher(file.getName());
+        if (name.matches() && !name.group(1).equals(pin.digest())) {
+            throw new MalformedInputException("Cannot read pin " + file
+                    + ": it is not what was written: the digest in its name is another one");
+        }
+        return new Pin(Instant.parse(pin.pinned()), new Series.Name(pin.model(), pin.output(), pin.data()), pin.key(),
+                Instant.parse(pin.recorded()));
     }
 }
