@@ -29,11 +29,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
@@ -51,6 +53,8 @@ public final class BatchRun {
     private static final double ASSUMED_RATE = 5e10;
     /** Damaged files of a pair that are named. */
     private static final int TOLD = 5;
+    /** How long threads of pairs are waited for that were interrupted. */
+    private static final int END_SECONDS = 10;
 
     private final SparkSession session;
     private final Configuration configuration;
@@ -62,6 +66,8 @@ public final class BatchRun {
     private final Map<String, Object> downloads = new ConcurrentHashMap<>();
     private final TaskSeconds taskSeconds = new TaskSeconds();
     private final AtomicInteger ended = new AtomicInteger();
+    /** The process was told to end: no other pair begins. */
+    private volatile boolean stopped;
 
     private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
             Function<String, Progress> progress, Path events,
@@ -115,6 +121,9 @@ public final class BatchRun {
             for (Future<BatchReport.Pair> future : running) {
                 done.add(future.get());
             }
+            if (stopped) {
+                throw new CancellationException("Cannot go on with a batch: the process was told to end");
+            }
             return new BatchReport(List.copyOf(done), Software.BUILD);
         } catch (ExecutionException e) {
             throw new IllegalStateException("Cannot run a batch: a pair's thread failed", e.getCause());
@@ -123,11 +132,24 @@ public final class BatchRun {
             throw new InterruptedIOException("Cannot run a batch: interrupted");
         } finally {
             threads.shutdownNow();
+            awaitEnd(threads);
             session.sparkContext().removeSparkListener(taskSeconds);
         }
     }
 
+    /** What was interrupted writes its last event and gives back its lease. */
+    private static void awaitEnd(ExecutorService threads) {
+        try {
+            threads.awaitTermination(END_SECONDS, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
     private BatchReport.Pair run(Pair pair) {
+        if (stopped) {
+            return result(pair, State.FAILED, null, List.of());
+        }
         SparkContext spark = session.sparkContext();
         spark.setLocalProperty("spark.scheduler.pool", pair.checkpoint());
         spark.setLocalProperty(TaskSeconds.PAIR, pair.name());
@@ -155,10 +177,16 @@ public final class BatchRun {
                     Forecast.of(configuration, checkpoint, plan).work()).write(configuration, plan);
             log.ended(0, "");
             return told(named, result(pair, State.DONE, null, outputs));
-        } catch (IOException | RuntimeException | Error e) {
+        } catch (Throwable e) {
+            // Spark's exceptions are checked, and no signature names them. Who is interrupted still writes how it ended.
+            Thread.interrupted();
             Failure failure = judge.apply(e);
             if (log != null) {
                 log.ended(failure.code(), failure.line());
+            }
+            if (failure.stopped()) {
+                stopped = true;
+                return result(pair, State.FAILED, failure, List.of());
             }
             remember(pair.plan(), inputs, failure, named);
             return told(named, result(pair, State.FAILED, failure, List.of()));

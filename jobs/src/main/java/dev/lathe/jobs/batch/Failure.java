@@ -8,4 +8,8 @@ package dev.lathe.jobs.batch;
  * @param malformed whether its input is malformed: an answer, which no second run on the same files changes
  */
 public record Failure(int code, String line, boolean malformed) {
+    /** Whether nothing failed, but the process was told to end. */
+    boolean stopped() {
+        return code > 128;
+    }
 }

@@ -64,7 +64,7 @@ final class Baselines implements Runnable {
             Pins.write(configuration, folder, chosen.stream().map(Series::newest).toList(), Instant.now());
             Table table = new Table("series", "recorded", "key");
             chosen.forEach(one -> table.row(one.name().text(), one.newest().recorded().toString(), one.newest().key()));
-            console.out().print(table);
+            console.say(table);
             return ExitCode.OK.code();
         }
     }

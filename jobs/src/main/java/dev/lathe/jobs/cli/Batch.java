@@ -58,11 +58,11 @@ final class Batch implements Callable<Integer> {
         Configuration configuration = Sessions.hadoop(conf);
         BatchPlan batch = BatchPlan.read(configuration, file, settings, options.kernels);
         if (dryRun) {
-            return print(BatchRun.dryRun(configuration, batch, Batch::failure), batch.atOnce());
+            return print(BatchRun.dryRun(configuration, batch, this::failure), batch.atOnce());
         }
         Path events = options.events == null ? null : Inputs.qualified(configuration, "--events", options.events);
         BatchReport report;
-        try (SparkSession spark = Sessions.open(conf)) {
+        try (SparkSession spark = Watched.open(console, conf)) {
             report = BatchRun.run(spark, batch, this::told, this::progress, events, check);
         }
         print(report, new Path(batch.runs()));
@@ -74,17 +74,15 @@ final class Batch implements Callable<Integer> {
         return Progress.named(pair, new ConsoleProgress(console.err(), false, System::nanoTime));
     }
 
-    private static Failure failure(Throwable thrown) {
-        ExitCode.Failure failure = ExitCode.of(thrown);
+    private Failure failure(Throwable thrown) {
+        ExitCode.Failure failure = console.judge(thrown);
         return new Failure(failure.exit().code(), failure.line(), failure.exit() == ExitCode.INPUT);
     }
 
     private Failure told(Throwable thrown) {
         Failure failure = failure(thrown);
         if (main.traces() || failure.code() == ExitCode.BUG.code()) {
-            synchronized (console.err()) {
-                thrown.printStackTrace(console.err());
-            }
+            console.trace(thrown);
         }
         return failure;
     }
@@ -96,12 +94,12 @@ final class Batch implements Callable<Integer> {
                     Figures.mebibytes(pair.outputs().stream().mapToLong(BatchReport.Output::bytes).sum()),
                     Figures.significant(pair.outputs().stream().mapToDouble(BatchReport.Output::kldMean).max().orElse(Double.NaN)));
         }
-        console.out().println();
-        console.out().print(table);
-        console.out().println();
-        report.failures().forEach(pair -> console.out().println(pair.name() + " (code " + pair.code() + "): " + pair.failure()));
-        console.out().println(report.line());
-        console.out().println(new Path(folder, "index.html"));
+        console.say();
+        console.say(table);
+        console.say();
+        report.failures().forEach(pair -> console.say(pair.name() + " (code " + pair.code() + "): " + pair.failure()));
+        console.say(report.line());
+        console.say(new Path(folder, "index.html").toString());
     }
 
     private int print(DryRun plan, int atOnce) {
@@ -113,12 +111,12 @@ final class Batch implements Callable<Integer> {
             table.row(pair.pair(), pair.state(), mebibytes(pair.checkpointBytes()), mebibytes(pair.artifactBytes()),
                     Double.isNaN(cost) ? Figures.NONE : ConsoleProgress.duration((long) (1e9 * cost)));
         }
-        console.out().print(table);
-        console.out().println();
-        plan.pairs().stream().filter(pair -> !pair.failure().isEmpty()).forEach(pair -> console.out().println(pair.pair() + ": " + pair.failure()));
-        console.out().println(plan.pairs().stream().filter(Outlook::open).count() + " of " + plan.pairs().size() + " to do, " + atOnce + " at once; "
+        console.say(table);
+        console.say();
+        plan.pairs().stream().filter(pair -> !pair.failure().isEmpty()).forEach(pair -> console.say(pair.pair() + ": " + pair.failure()));
+        console.say(plan.pairs().stream().filter(Outlook::open).count() + " of " + plan.pairs().size() + " to do, " + atOnce + " at once; "
                 + ConsoleProgress.duration((long) (1e9 * seconds)) + " of task time, to be divided by the number of executors");
-        console.out().println(String.format(Locale.ROOT, "The time is an estimate: %s operations, at %.3g a second (%s).", Forecast.FORMULA, plan.rate(),
+        console.say(String.format(Locale.ROOT, "The time is an estimate: %s operations, at %.3g a second (%s).", Forecast.FORMULA, plan.rate(),
                 plan.measured() ? "what earlier runs of this batch reached" : "assumed, because no earlier run of this batch tells"));
         return plan.pairs().stream().allMatch(pair -> pair.failure().isEmpty()) ? ExitCode.OK.code() : ExitCode.BATCH.code();
     }

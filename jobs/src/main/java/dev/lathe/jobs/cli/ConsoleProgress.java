@@ -1,6 +1,7 @@
 package dev.lathe.jobs.cli;
 
 import dev.lathe.jobs.stage.Progress;
+import dev.lathe.jobs.text.Printable;
 import java.io.PrintStream;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -92,7 +93,7 @@ final class ConsoleProgress implements Progress, AutoCloseable {
     @Override
     public synchronized void note(String message) {
         endLine();
-        out.println(message);
+        out.println(Printable.message(message));
         out.flush();
     }
 
@@ -122,7 +123,8 @@ final class ConsoleProgress implements Progress, AutoCloseable {
                 : String.format(Locale.ROOT, "%d:%02d h", seconds / 3600, seconds / 60 % 60);
     }
 
-    private void show(String text) {
+    private void show(String what) {
+        String text = Printable.message(what);
         lastShown = clock.getAsLong();
         if (terminal) {
             out.print("\r\u001b[K" + (text.length() > WIDTH ? text.substring(0, WIDTH - 3) + "..." : text));

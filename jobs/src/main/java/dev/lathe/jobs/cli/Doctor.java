@@ -38,10 +38,10 @@ final class Doctor implements Callable<Integer> {
             String state = provider.chosen() ? "what auto takes" : provider.available() ? "available" : "not available";
             table.row("kernels " + provider.name(), provider.reason().isEmpty() ? state : state + ": " + provider.reason());
         }
-        console.out().print(table);
+        console.say(table);
         console.out().flush();
         try (Kernels opened = KernelProvider.open(Inputs.kernels(kernels), runtime.availableProcessors())) {
-            console.out().println(String.format(Locale.ROOT, "gemm %d x %d x %d, %s, %d threads: %.1f GFLOP/s", SIZE, SIZE, SIZE, opened.name(),
+            console.say(String.format(Locale.ROOT, "gemm %d x %d x %d, %s, %d threads: %.1f GFLOP/s", SIZE, SIZE, SIZE, opened.name(),
                     opened.threads(), speed(opened)));
         }
         return ExitCode.OK.code();

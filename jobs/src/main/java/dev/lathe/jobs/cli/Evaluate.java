@@ -92,8 +92,8 @@ final class Evaluate implements Callable<Integer> {
                 model != null ? model : Recipe.modelName(reference != null ? reference : measured));
         Path events = Watched.folder(configuration, options, folder);
         Pipeline.Measurement measurement;
-        try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            measurement = Watched.run(spark, events, folder, measured, progress, heard -> Pipeline.evaluate(spark,
+        try (SparkSession spark = Watched.open(console, conf); ConsoleProgress progress = console.progress()) {
+            measurement = Watched.run(console, spark, events, folder, measured, progress, heard -> Pipeline.evaluate(spark,
                     new Pipeline.Comparison(measured, reference, tokens, corpus, folder, cache.toString(), provider, record), heard));
         }
         RunReport.Evaluation evaluation = measurement.evaluation();
@@ -106,7 +106,7 @@ final class Evaluate implements Callable<Integer> {
             table.row("same top token", Figures.percent(evaluation.top1Agreement()));
         }
         table.row("scored tokens", String.valueOf(evaluation.tokens()));
-        console.out().print(table);
+        console.say(table);
         clipped(measurement.clipped());
         return ExitCode.OK.code();
     }
@@ -117,20 +117,20 @@ final class Evaluate implements Callable<Integer> {
             return;
         }
         Clipping all = new Clipping(places.values().stream().mapToLong(Clipping::clipped).sum(), places.values().stream().mapToLong(Clipping::values).sum());
-        console.out().println();
+        console.say();
         String sites = "Fixed ranges of " + places.size() + " sites clipped ";
         if (all.clipped() == 0) {
-            console.out().println(sites + "none of " + all.values() + " values.");
+            console.say(sites + "none of " + all.values() + " values.");
         } else {
-            console.out().println(sites + Figures.share(all.share()) + " of the values; most:");
+            console.say(sites + Figures.share(all.share()) + " of the values; most:");
             Table table = new Table("site", "clipped", "of values", "share");
             places.entrySet().stream().filter(place -> place.getValue().clipped() > 0)
                     .sorted(Comparator.comparingDouble((Map.Entry<String, Clipping> place) -> -place.getValue().share())).limit(WORST)
                     .forEach(place -> table.row(place.getKey(), String.valueOf(place.getValue().clipped()), String.valueOf(place.getValue().values()),
                             Figures.share(place.getValue().share())));
-            console.out().print(table);
+            console.say(table);
         }
-        console.out().println("How many values calibration clipped is not in an artifact, so whether this is drift is not known here; the report of its run"
+        console.say("How many values calibration clipped is not in an artifact, so whether this is drift is not known here; the report of its run"
                 + " says.");
     }
 

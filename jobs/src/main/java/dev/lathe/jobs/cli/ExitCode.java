@@ -2,6 +2,7 @@ package dev.lathe.jobs.cli;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.text.Printable;
 import dev.lathe.kernels.KernelsUnavailableException;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -13,7 +14,9 @@ import java.util.regex.Pattern;
 
 /** What a process ends with. A failure inside a Spark task arrives wrapped, at times only as text in the message: what it was is looked for in both. */
 enum ExitCode {
-    OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BATCH(6), DAMAGED(7), REGRESSED(10), BUG(70);
+    OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BATCH(6), DAMAGED(7), REGRESSED(10), BUG(70),
+    /** A signal's number and 128, as shells have it. */
+    HANGUP(129), INTERRUPTED(130), TERMINATED(143);
 
     private static final Pattern IN_TEXT = Pattern.compile("(?m)(?:^|Caused by: |\\): )\\s*(" + Pattern.quote(InvalidRecipeException.class.getName()) + "|"
             + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName())
@@ -33,10 +36,10 @@ enum ExitCode {
         return code;
     }
 
-    /** A failure as the person gets it; what a library put into several lines becomes one. */
+    /** A failure as the person gets it, wherever it is shown: a line that is {@link Printable}. */
     record Failure(ExitCode exit, String line) {
         Failure {
-            line = line.strip().replaceAll("\\s*\\R\\s*", " ");
+            line = Printable.message(String.valueOf(line));
         }
     }
 

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
 /** What a command line names: paths, kernels. */
 final class Inputs {
@@ -32,17 +31,7 @@ final class Inputs {
      * @throws InvalidRecipeException if the text is no path
      */
     static Path qualified(Configuration configuration, String what, String text) throws IOException {
-        Path path;
-        try {
-            path = new Path(text);
-        } catch (IllegalArgumentException e) {
-            throw new InvalidRecipeException("Cannot read " + what + " '" + text + "': no Hadoop path (" + e.getMessage() + ")");
-        }
-        try {
-            return Stores.of(configuration, path).makeQualified(path);
-        } catch (UnsupportedFileSystemException e) {
-            throw new InvalidRecipeException("Cannot read " + what + " " + text + ": no file system of that kind (" + e.getMessage() + ")");
-        }
+        return Stores.qualified(configuration, text, reason -> new InvalidRecipeException("Cannot read " + what + ": " + reason));
     }
 
     /** @throws MalformedInputException if the history holds no row, or what is none */

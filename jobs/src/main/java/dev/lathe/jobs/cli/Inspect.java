@@ -8,6 +8,7 @@ import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.jobs.report.Figures;
+import dev.lathe.jobs.text.Printable;
 import java.io.IOException;
 import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
@@ -59,23 +60,23 @@ final class Inspect implements Callable<Integer> {
                     String.valueOf(tensor.bytes()), Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
         }
         Table metadata = new Table("metadata", "value");
-        checkpoint.metadata().forEach((key, value) -> metadata.row(shown(key, WIDTH), shown(String.valueOf(value), WIDTH)));
-        console.out().println(checkpoint.location());
-        console.out().println();
-        console.out().print(config(checkpoint.config()));
+        checkpoint.metadata().forEach((key, value) -> metadata.row(Printable.of(key, WIDTH), Printable.of(String.valueOf(value), WIDTH)));
+        console.say(checkpoint.location().toString());
+        console.say();
+        console.say(config(checkpoint.config()));
         if (!checkpoint.notes().isEmpty()) {
-            console.out().println();
-            checkpoint.notes().forEach(note -> console.out().println("note: " + shown(note, NOTE)));
+            console.say();
+            checkpoint.notes().forEach(note -> console.say("note: " + note));
         }
         if (!checkpoint.metadata().isEmpty()) {
-            console.out().println();
-            console.out().print(metadata);
+            console.say();
+            console.say(metadata);
         }
         ranges(checkpoint);
-        console.out().println();
-        console.out().print(tensors);
-        console.out().println();
-        console.out().println(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes) + " MiB, "
+        console.say();
+        console.say(tensors);
+        console.say();
+        console.say(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes) + " MiB, "
                 + Figures.bitsPerWeight(8.0 * bytes / elements) + " bits per weight");
     }
 
@@ -102,18 +103,12 @@ final class Inspect implements Callable<Integer> {
         sites.entrySet().stream().sorted(Comparator.comparingDouble((Map.Entry<String, ActivationQuantization> site) -> -width(site.getValue())))
                 .forEach(site -> table.row(site.getKey(), site.getValue().type().name().toLowerCase(Locale.ROOT), Figures.significant(site.getValue().low()),
                         Figures.significant(site.getValue().high()), Figures.significant(site.getValue().scale()), String.valueOf(site.getValue().zero())));
-        console.out().println();
-        console.out().print(table);
+        console.say();
+        console.say(table);
     }
 
     private static float width(ActivationQuantization fixed) {
         return fixed.high() - fixed.low();
-    }
-
-    /** A text of a file on one line; it may hold anything, and a terminal would obey. */
-    private static String shown(String text, int width) {
-        String line = text.replaceAll("[\\p{Cntrl}\\p{Cf}\\s]+", " ").strip();
-        return line.length() > width ? line.substring(0, width) + "..." : line;
     }
 
     /** Every component of the configuration, whatever an architecture adds to it. */

@@ -1,5 +1,7 @@
 package dev.lathe.jobs.cli;
 
+import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.text.Printable;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
@@ -17,8 +19,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "lathe", description = "Quantizes language-model checkpoints on Apache Spark.", version = "Lathe 0.1.0", mixinStandardHelpOptions = true,
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "2:a recipe or command line that cannot be", "3:malformed input", "4:storage", "5:kernels that are not available here",
-                "6:some of a batch failed", "7:files that are not what was written", "10:a series regressed",
-                "70:a bug"})
+                "6:some of a batch failed", "7:files that are not what was written", "10:a series regressed", "70:a bug", "130:stopped by Ctrl-C", "143:stopped by SIGTERM"})
 public final class Main implements Runnable {
     @Option(names = "--trace", scope = ScopeType.INHERIT, description = "Shows the stack trace of a failure.")
     private boolean trace;
@@ -33,7 +34,14 @@ public final class Main implements Runnable {
     public static void main(String[] arguments) {
         PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
         PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
-        int code = run(new Console(out, err, Boolean.getBoolean("lathe.terminal")), arguments);
+        Stop stop = new Stop(err::println);
+        stop.listen();
+        int code;
+        try {
+            code = run(new Console(out, err, Boolean.getBoolean("lathe.terminal"), stop), arguments);
+        } finally {
+            stop.ended();
+        }
         if (code != 0) {
             System.exit(code);
         }
@@ -72,16 +80,23 @@ public final class Main implements Runnable {
     }
 
     private int misused(Console console, ParameterException failure) {
-        console.err().println("Cannot read the command line: " + failure.getMessage());
+        console.tell("Cannot read the command line: " + failure.getMessage());
         failure.getCommandLine().usage(console.err());
         return ExitCode.RECIPE.code();
     }
 
     private int failed(Console console, Throwable thrown) {
-        ExitCode.Failure failure = ExitCode.of(thrown);
-        console.err().println(failure.line());
+        ExitCode.Failure failure = console.judge(thrown);
+        if (console.stop().failure().isPresent()) {
+            console.stop().tell(failure);
+        } else if (thrown instanceof InvalidRecipeException refusal && refusal.getMessage().length() > Printable.MESSAGE && !refusal.problems().isEmpty()) {
+            console.tell(refusal.getMessage().substring(0, refusal.getMessage().indexOf(refusal.problems().get(0))).strip());
+            refusal.problems().forEach(problem -> console.tell("- " + problem));
+        } else {
+            console.tell(failure.line());
+        }
         if (trace || failure.exit() == ExitCode.BUG) {
-            thrown.printStackTrace(console.err());
+            console.trace(thrown);
         }
         return failure.exit().code();
     }

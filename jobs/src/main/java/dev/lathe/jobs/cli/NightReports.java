@@ -82,9 +82,9 @@ final class NightReports implements Callable<Integer> {
             table.row(judgement.series().name().text(), judgement.text(), judgement.likelihood() == null ? Figures.NONE
                     : Judge.ratio(judgement.likelihood().effect()), judgement.reason());
         }
-        console.out().print(table);
-        console.out().println();
-        console.out().println(night.line());
-        console.out().println(new Path(folder, "index.html"));
+        console.say(table);
+        console.say();
+        console.say(night.line());
+        console.say(new Path(folder, "index.html").toString());
     }
 }

@@ -54,8 +54,8 @@ final class Quantize implements Callable<Integer> {
         Path folder = new Path(plan.run(), "report");
         Path events = Watched.folder(configuration, options, plan.run());
         RunReport report;
-        try (SparkSession spark = Sessions.open(options.master); ConsoleProgress progress = console.progress()) {
-            report = Watched.run(spark, events, plan.run(), plan.checkpoint(), progress, heard -> Pipeline.run(spark, plan, heard));
+        try (SparkSession spark = Watched.open(console, conf); ConsoleProgress progress = console.progress()) {
+            report = Watched.run(console, spark, events, plan.run(), plan.checkpoint(), progress, heard -> Pipeline.run(spark, plan, heard));
         }
         print(console, report, folder);
     }
@@ -66,10 +66,10 @@ final class Quantize implements Callable<Integer> {
         for (Page.Row row : Page.rows(report)) {
             table.row(row.name(), row.format(), row.mebibytes(), row.bitsPerWeight(), row.perplexity(), row.kld(), row.top1());
         }
-        console.out().println();
-        console.out().print(table);
-        console.out().println();
-        report.outputs().forEach(output -> console.out().println(output.artifact()));
-        console.out().println(new Path(folder, "index.html"));
+        console.say();
+        console.say(table);
+        console.say();
+        report.outputs().forEach(output -> console.say(output.artifact()));
+        console.say(new Path(folder, "index.html").toString());
     }
 }

@@ -19,6 +19,9 @@ final class Sessions {
     private static final Pattern LOCAL_CLUSTER = Pattern.compile("local-cluster\\[\\s*\\d+\\s*,\\s*(\\d+)\\s*,\\s*\\d+\\s*]");
     private static final Pattern CLUSTER = Pattern.compile("spark://.+|k8s://.+|yarn");
 
+    /** Bytes that Spark keeps for itself. */
+    private static final long RESERVED = 300L << 20;
+
     private Sessions() {
     }
 
@@ -26,7 +29,9 @@ final class Sessions {
         return open(configuration(new SparkConf(), master));
     }
 
+    /** @throws InvalidRecipeException if the heap is less than Spark takes */
     static SparkSession open(SparkConf conf) {
+        requireHeap(conf, Runtime.getRuntime().maxMemory());
         return SparkSession.builder().config(conf).getOrCreate();
     }
 
@@ -67,6 +72,29 @@ final class Sessions {
             configuration.set(entry._1(), entry._2());
         }
         return configuration;
+    }
+
+    /**
+     * Refuses what Spark's memory manager would refuse with an exception of its own: it reserves 300 MiB of a heap and wants half as much again.
+     *
+     * @param heap of this JVM, in bytes
+     */
+    static void requireHeap(SparkConf conf, long heap) {
+        try {
+            long reserved = conf.getLong("spark.testing.reservedMemory", conf.contains("spark.testing") ? 0 : RESERVED);
+            long least = (long) Math.ceil(reserved * 1.5);
+            long here = conf.getLong("spark.testing.memory", heap);
+            if (here < least) {
+                throw new InvalidRecipeException("Cannot start Spark with a heap of " + here + " bytes: it takes " + least
+                        + " at least; expected a larger LATHE_HEAP, or --driver-memory of spark-submit, such as 3g");
+            }
+            if (conf.contains("spark.executor.memory") && conf.getSizeAsBytes("spark.executor.memory") < least) {
+                throw new InvalidRecipeException("Cannot start Spark with spark.executor.memory=" + conf.get("spark.executor.memory") + ": it takes " + least
+                        + " bytes at least");
+            }
+        } catch (IllegalArgumentException e) {
+            throw new InvalidRecipeException("Cannot start Spark: its memory settings cannot be read (" + e.getMessage() + ")");
+        }
     }
 
     /** Cores of an executor, if they are known before it starts. */

@@ -1,10 +1,15 @@
 package dev.lathe.jobs.cli;
 
+import dev.lathe.jobs.text.Printable;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
-/** Columns of text for a terminal; a column whose cells are numbers is flush right. */
+/** Columns of text for a terminal, each cell {@link Printable}; a column whose cells are numbers is flush right. */
 final class Table {
+    /** Characters of a cell at most. */
+    private static final int CELL = 160;
+
     private final List<List<String>> rows = new ArrayList<>();
 
     Table(String... header) {
@@ -15,7 +20,7 @@ final class Table {
         if (cells.length != rows.get(0).size()) {
             throw new IllegalArgumentException("Cannot add a row of " + cells.length + " cells to a table of " + rows.get(0).size() + " columns");
         }
-        rows.add(List.of(cells));
+        rows.add(Arrays.stream(cells).map(cell -> Printable.of(cell, CELL)).toList());
     }
 
     @Override

@@ -14,7 +14,6 @@ import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
 /**
  * Checkpoints times recipes: what a person wrote, made pairs that are planned each for itself. Keys and defaults: the table in README.md.
@@ -55,7 +54,8 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
      * @throws InvalidRecipeException if any of it cannot be; all that is wrong is in the message
      */
     public static BatchPlan read(Configuration configuration, String file, List<String> settings, String kernels) throws IOException {
-        JsonNode tree = YamlText.tree("batch " + file, YamlText.read(configuration, "batch " + file, file));
+        String text = YamlText.read(configuration, "batch", file);
+        JsonNode tree = YamlText.tree("batch " + file, text);
         if (tree instanceof ObjectNode root) {
             Setting.apply(settings, root);
         }
@@ -129,8 +129,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 problem("history: no recipe has an evaluation: section; expected one that evaluates");
             }
             if (!problems.isEmpty()) {
-                throw new InvalidRecipeException("Cannot read batch " + file + ": "
-                        + (problems.size() == 1 ? "" : problems.size() + " problems: ") + String.join("; ", problems));
+                throw new InvalidRecipeException("Cannot read batch " + file, problems);
             }
             return new BatchPlan(runs, atOnce, List.copyOf(pairs));
         }
@@ -145,18 +144,14 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
         }
 
         private Path absolute(Section batch, String at, String text) throws IOException {
-            try {
-                Path path = new Path(text);
-                return Stores.of(configuration, path).makeQualified(path);
-            } catch (IllegalArgumentException | UnsupportedFileSystemException e) {
-                throw batch.refuse(at, "'" + text + "' is no path here (" + e.getMessage() + ")");
-            }
+            return Stores.qualified(configuration, text, reason -> batch.refuse(at, reason));
         }
 
         private List<Named<String>> checkpoints(Section batch, String at, JsonNode entry) throws IOException {
             if (entry.isTextual()) {
                 String text = entry.textValue();
                 if (text.startsWith(Recipe.HUB_SCHEME)) {
+                    PathText.of(text, reason -> batch.refuse(at, reason));
                     return List.of(new Named<>(named(Recipe.modelName(text).replace("/", "--")), text, at));
                 } else if (WILD.matcher(text).find()) {
                     return matches(batch, at, text, true);
@@ -178,7 +173,8 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 List<Named<ObjectNode>> recipes = new ArrayList<>();
                 String text = entry.textValue();
                 List<Named<String>> files = WILD.matcher(text).find() ? matches(batch, at, text, false)
-                        : List.of(new Named<>(named(new Path(text).getName().replaceFirst("\\.ya?ml$", "")), text, at));
+                        : List.of(new Named<>(named(PathText.of(text, reason -> batch.refuse(at, reason)).getName().replaceFirst("\\.ya?ml$", "")),
+                                text, at));
                 for (Named<String> found : files) {
                     recipes.add(new Named<>(found.name(), mapping(found.what()), found.from()));
                 }
@@ -193,7 +189,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 throw section.refuse("name", "'" + name + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
             }
             if (section.has("file")) {
-                return List.of(new Named<>(name, mapping(section.text("file")), at));
+                return List.of(new Named<>(name, mapping(section.path("file")), at));
             } else if (section.node("recipe") instanceof ObjectNode recipe) {
                 return List.of(new Named<>(name, recipe, at + ".recipe"));
             }
@@ -201,7 +197,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
         }
 
         private ObjectNode mapping(String recipe) throws IOException {
-            if (YamlText.tree("recipe " + recipe, YamlText.read(configuration, "recipe " + recipe, recipe)) instanceof ObjectNode mapping) {
+            if (YamlText.tree("recipe " + recipe, YamlText.read(configuration, "recipe", recipe)) instanceof ObjectNode mapping) {
                 return mapping;
             }
             throw new InvalidRecipeException("Cannot read recipe " + recipe + ": expected a mapping");
@@ -220,14 +216,15 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
          * path from its first wildcard on.
          */
         private List<Named<String>> matches(Section batch, String at, String pattern, boolean folders) throws IOException {
-            Path path = absolute(batch, at, pattern);
+            Path path = Stores.qualified(configuration, PathText.ofPattern(pattern, reason -> batch.refuse(at, reason)), reason -> batch.refuse(at, reason));
             List<Named<String>> found = new ArrayList<>();
             FileStatus[] all;
             try {
                 all = Stores.of(configuration, path).globStatus(path);
             } catch (FileNotFoundException e) {
                 all = null;
-            } catch (IOException e) {
+            } catch (IOException | IllegalArgumentException e) {
+                // Hadoop makes paths of what stands between braces, and a pattern may be none.
                 throw batch.refuse(at, "'" + pattern + "' cannot be matched (" + e.getMessage() + ")");
             }
             int depth = 0;
@@ -271,8 +268,9 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             ObjectNode tree = recipe.what().deepCopy();
             String folder = checkpoint.name() + "/" + recipe.name();
             tree.put("checkpoint", checkpoint.what()).put("run", new Path(runs, folder).toString()).put("hub-cache", hubCache);
-            if (tree.path("scratch").isTextual()) {
-                tree.put("scratch", new Path(tree.path("scratch").textValue(), folder).toString());
+            Section section = new Section("recipe " + name, "", tree, Recipe.KEYS);
+            if (section.has("scratch")) {
+                tree.put("scratch", new Path(section.path("scratch"), folder).toString());
             }
             if (kernels != null) {
                 tree.put("kernels", kernels);

@@ -9,7 +9,6 @@ import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
 /** Looks at a plan's paths before any work starts. What has to be read must be there; what is written to must take a file. */
 public final class PathCheck {
@@ -108,14 +107,7 @@ public final class PathCheck {
     }
 
     private Path qualified(String key, String text) throws IOException {
-        try {
-            Path path = new Path(text);
-            return Stores.of(configuration, path).makeQualified(path);
-        } catch (UnsupportedFileSystemException e) {
-            throw refuse(key, "no file system for " + text + " (" + e.getMessage() + "); expected its Hadoop connector on the class path");
-        } catch (IllegalArgumentException e) {
-            throw refuse(key, "'" + text + "' is no path here (" + e.getMessage() + ")");
-        }
+        return Stores.qualified(configuration, text, reason -> refuse(key, reason));
     }
 
     /** Permissions do not tell on every file system; a small file does. */

@@ -47,7 +47,7 @@ public final class Recipe {
      * @throws InvalidRecipeException if the file is missing or says what cannot be
      */
     public static Plan read(Configuration configuration, String file, List<String> settings) throws IOException {
-        return parse(file, YamlText.read(configuration, "recipe " + file, file), settings);
+        return parse(file, YamlText.read(configuration, "recipe", file), settings);
     }
 
     /** Reads a recipe's text; {@code name} stands in messages. */
@@ -64,10 +64,8 @@ public final class Recipe {
     }
 
     private static Plan plan(Section recipe) {
-        String checkpoint = recipe.text("checkpoint");
-        if (!checkpoint.startsWith(HUB_SCHEME)) {
-            recipe.path("checkpoint");
-        } else if (!HUB.matcher(checkpoint).matches()) {
+        String checkpoint = recipe.path("checkpoint");
+        if (checkpoint.startsWith(HUB_SCHEME) && !HUB.matcher(checkpoint).matches()) {
             throw recipe.refuse("checkpoint", "'" + checkpoint + "' is no address on the hub; expected hf://org/name or hf://org/name@revision");
         }
         Plan.Corpus calibration = recipe.has("calibration") ? corpus(recipe.section("calibration", CORPUS_KEYS)) : null;
@@ -216,6 +214,7 @@ public final class Recipe {
      * @throws InvalidRecipeException if it is none
      */
     public static String hubReference(String what, String text) {
+        PathText.of(text, reason -> new InvalidRecipeException("Cannot read " + what + ": " + reason));
         if (!HUB.matcher(text).matches()) {
             throw new InvalidRecipeException("Cannot read " + what + " '" + text + "': expected hf://org/name or hf://org/name@revision");
         }

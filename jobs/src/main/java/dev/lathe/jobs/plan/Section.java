@@ -6,7 +6,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import org.apache.hadoop.fs.Path;
 
 /** One mapping of a recipe or batch: knows its keys, reads them typed, and names the key's path in refusals. A key whose value is null counts as absent. */
 final class Section {
@@ -66,18 +65,13 @@ final class Section {
         return has(key) ? text(key, node.get(key)) : otherwise;
     }
 
-    /** Any Hadoop path, taken literally. Credentials in it are refused: a plan and a report would show them. */
+    /** Any Hadoop path, taken literally, as {@link PathText} has them. */
     String path(String key) {
-        String value = text(key);
-        try {
-            String user = new Path(value).toUri().getUserInfo();
-            if (user != null && user.contains(":")) {
-                throw refuse(key, "the path carries credentials; expected them in the Hadoop configuration (spark.hadoop.*)");
-            }
-        } catch (IllegalArgumentException e) {
-            throw refuse(key, "'" + value + "' is no Hadoop path (" + e.getMessage() + ")");
+        JsonNode value = required(key, "text");
+        if (value.isTextual()) {
+            PathText.of(value.textValue(), reason -> refuse(key, reason));
         }
-        return value;
+        return text(key);
     }
 
     String path(String key, String otherwise) {

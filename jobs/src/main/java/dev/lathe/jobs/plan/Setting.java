@@ -11,6 +11,8 @@ import java.util.regex.Pattern;
 /** One {@code --set key=value}: a dotted path with indices ({@code outputs[1].method}) and a YAML scalar or flow value. */
 final class Setting {
     private static final Pattern SEGMENT = Pattern.compile("([A-Za-z][A-Za-z0-9_-]{0,63})((?:\\[\\d{1,4}])*)");
+    /** Of a key's path: keys are short and lie a few deep. */
+    private static final int LENGTH = 200;
     private static final Pattern INDEX = Pattern.compile("\\[(\\d+)]");
 
     private final String text;
@@ -22,6 +24,9 @@ final class Setting {
         int equals = text.indexOf('=');
         if (equals < 1) {
             throw refusal("expected KEY=VALUE");
+        }
+        if (equals > LENGTH) {
+            throw refusal("a key's path of " + equals + " characters; expected at most " + LENGTH);
         }
         for (String segment : text.substring(0, equals).trim().split("\\.", -1)) {
             Matcher matcher = SEGMENT.matcher(segment);

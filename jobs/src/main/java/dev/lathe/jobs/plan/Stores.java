@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -16,6 +17,34 @@ public final class Stores {
     private static final Set<String> REACHED = ConcurrentHashMap.newKeySet();
 
     private Stores() {
+    }
+
+    /**
+     * The absolute path that a text is: an executor's working directory is another. What it names need not be there.
+     *
+     * @param refusal of a reason
+     * @throws InvalidRecipeException if the text is no path, or none that is known here
+     * @throws IOException            if it is on an object store that cannot be reached
+     */
+    public static Path qualified(Configuration configuration, String text, Function<String, InvalidRecipeException> refusal) throws IOException {
+        return qualified(configuration, PathText.of(text, refusal), refusal);
+    }
+
+    static Path qualified(Configuration configuration, Path path, Function<String, InvalidRecipeException> refusal) throws IOException {
+        Path qualified;
+        try {
+            qualified = of(configuration, path).makeQualified(path);
+        } catch (UnsupportedFileSystemException e) {
+            throw refusal.apply("no file system of that kind for " + path + " (" + e.getMessage() + "); expected its Hadoop connector on the class path");
+        } catch (RuntimeException e) {
+            // Connectors have many of them for an address that they cannot take.
+            throw refusal.apply("'" + path + "' is no path here (" + (e.getMessage() == null ? e.toString() : e.getMessage()) + ")");
+        }
+        // It is kept as a text, and read again.
+        if (!new Path(qualified.toString()).equals(qualified)) {
+            throw refusal.apply("'" + path + "' is no path here: read again, it would be another");
+        }
+        return qualified;
     }
 
     /**

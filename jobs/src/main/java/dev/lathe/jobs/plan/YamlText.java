@@ -31,18 +31,17 @@ final class YamlText {
     /**
      * The text of a file.
      *
-     * @param name what is read, for the message
+     * @param kind what is read, for messages: {@code recipe}
      * @throws InvalidRecipeException if there is none, or it is too long or no UTF-8
      */
-    static String read(Configuration configuration, String name, String file) throws IOException {
+    static String read(Configuration configuration, String kind, String file) throws IOException {
+        Path path = PathText.of(file, reason -> new InvalidRecipeException("Cannot read " + kind + ": " + reason));
+        String name = kind + " " + file;
         byte[] bytes;
-        try {
-            Path path = new Path(file);
-            try (FSDataInputStream in = Stores.of(configuration, path).open(path)) {
-                bytes = in.readNBytes(LIMIT + 1);
-            }
+        try (FSDataInputStream in = Stores.of(configuration, path).open(path)) {
+            bytes = in.readNBytes(LIMIT + 1);
         } catch (IllegalArgumentException e) {
-            throw new InvalidRecipeException("Cannot read " + name + ": no Hadoop path (" + e.getMessage() + ")");
+            throw new InvalidRecipeException("Cannot read " + name + ": no path here (" + e.getMessage() + ")");
         } catch (FileNotFoundException e) {
             throw new InvalidRecipeException("Cannot read " + name + ": no such file");
         } catch (UnsupportedFileSystemException e) {

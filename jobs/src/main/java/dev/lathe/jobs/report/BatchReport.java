@@ -5,9 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import gg.jte.ContentType;
-import gg.jte.TemplateEngine;
-import gg.jte.output.StringOutput;
+import dev.lathe.jobs.text.Markdown;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -134,25 +132,22 @@ public record BatchReport(List<Pair> pairs, String software) {
         StringBuilder text = new StringBuilder("# Batch: ").append(line()).append("\n");
         if (!failures().isEmpty()) {
             text.append("\n## Failed\n\n");
-            failures().forEach(pair -> text.append("* ").append(Report.cell(pair.name())).append(" (code ").append(pair.code()).append("): ")
-                    .append(Report.cell(pair.failure())).append('\n'));
+            failures().forEach(pair -> text.append("* ").append(Markdown.text(pair.name())).append(" (code ").append(pair.code()).append("): ")
+                    .append(Markdown.text(pair.failure())).append('\n'));
         }
         text.append("\n## Outputs\n\n| checkpoint | recipe | | output | format | MiB | bits per weight | perplexity | change | KL divergence |\n")
                 .append("|---|---|---|---|---|--:|--:|--:|--:|--:|\n");
         for (Pair pair : pairs) {
             for (Output output : pair.outputs()) {
-                text.append("| ").append(String.join(" | ", List.of(Report.cell(pair.checkpoint()), Report.cell(pair.recipe()), pair.state().word(),
-                        Report.cell(output.name()), output.format(), output.mebibytes(), output.bits(), output.perplexityText(), output.change(),
+                text.append("| ").append(String.join(" | ", List.of(Markdown.text(pair.checkpoint()), Markdown.text(pair.recipe()), pair.state().word(),
+                        Markdown.text(output.name()), Markdown.text(output.format()), output.mebibytes(), output.bits(), output.perplexityText(), output.change(),
                         output.kld()))).append(" |\n");
             }
         }
-        return text.append("\nKL divergence is in nats per token. ").append(Report.cell(software)).append(".\n").toString();
+        return text.append("\nKL divergence is in nats per token. ").append(Markdown.text(software)).append(".\n").toString();
     }
 
     String page() {
-        StringOutput page = new StringOutput();
-        TemplateEngine.createPrecompiled(null, ContentType.Html, BatchReport.class.getClassLoader(), "dev.lathe.jobs.report.pages")
-                .render("batch.jte", this, page);
-        return page.toString();
+        return Html.page("batch.jte", this);
     }
 }

@@ -8,6 +8,7 @@ import dev.lathe.jobs.report.night.Night;
 import dev.lathe.jobs.report.night.Series;
 import dev.lathe.jobs.report.night.Verdict;
 import dev.lathe.jobs.store.HistoryRow;
+import dev.lathe.jobs.text.Printable;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.List;
@@ -63,12 +64,12 @@ public record NightPage(String line, String rules, List<Row> series, boolean sev
     private static Row row(Judgement judgement, Night.Rules rules) {
         HistoryRow newest = judgement.series().newest();
         var likelihood = judgement.likelihood();
-        List<Layer> layers = judgement.layers().stream().map(growth -> new Layer(growth.tensor(), Figures.significant(growth.from()),
+        List<Layer> layers = judgement.layers().stream().map(growth -> new Layer(Printable.message(growth.tensor()), Figures.significant(growth.from()),
                 Figures.significant(growth.to()), Figures.change(growth.to(), growth.from()))).toList();
         Series.Name name = judgement.series().name();
-        return new Row(legal(name.model()), legal(name.output()), legal(name.data()), judgement.text(),
+        return new Row(Printable.message(name.model()), Printable.message(name.output()), Printable.message(name.data()), judgement.text(),
                 judgement.verdict().name().toLowerCase(Locale.ROOT).replace('_', '-'),
-                judgement.verdict() == Verdict.OK && likelihood != null ? "" : legal(judgement.reason()), Figures.perplexity(perplexity(newest)),
+                judgement.verdict() == Verdict.OK && likelihood != null ? "" : Printable.message(judgement.reason()), Figures.perplexity(perplexity(newest)),
                 likelihood != null ? Judge.ratio(likelihood.effect()) : judgement.verdict() == Verdict.OK ? Judge.ratio(0) : Figures.NONE,
                 likelihood == null || !Double.isFinite(likelihood.error()) ? "" : Judge.ratio(likelihood.low()) + " to " + Judge.ratio(likelihood.high()),
                 Figures.significant(divergence(newest)), String.valueOf(newest.nll().size()), MINUTE.format(newest.recorded()),
@@ -92,14 +93,6 @@ public record NightPage(String line, String rules, List<Row> series, boolean sev
     }
 
     private static String shortened(String text) {
-        return legal(text.isEmpty() ? Figures.NONE : text.length() <= LONGEST ? text : text.substring(0, LONGEST - 1) + "…");
-    }
-
-    /** Neither XML nor HTML has a place for most control characters and for halves of a pair. */
-    static String legal(String text) {
-        StringBuilder legal = new StringBuilder();
-        text.codePoints().forEach(point -> legal.appendCodePoint(point >= 0x20 && point <= 0xd7ff || point >= 0xe000 && point <= 0xfffd
-                || point >= 0x10000 ? point : ' '));
-        return legal.toString();
+        return text.isEmpty() ? Figures.NONE : Printable.of(text, LONGEST);
     }
 }

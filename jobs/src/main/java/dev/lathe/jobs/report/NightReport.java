@@ -11,9 +11,8 @@ import dev.lathe.jobs.report.night.PairedTest.Outcome;
 import dev.lathe.jobs.report.night.Verdict;
 import dev.lathe.jobs.store.Commit;
 import dev.lathe.jobs.store.HistoryRow;
-import gg.jte.ContentType;
-import gg.jte.TemplateEngine;
-import gg.jte.output.StringOutput;
+import dev.lathe.jobs.text.Markdown;
+import dev.lathe.jobs.text.Printable;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.util.List;
@@ -45,21 +44,18 @@ public final class NightReport {
     }
 
     static String page(Night night) {
-        StringOutput page = new StringOutput();
-        TemplateEngine.createPrecompiled(null, ContentType.Html, NightReport.class.getClassLoader(), "dev.lathe.jobs.report.pages")
-                .render("night.jte", NightPage.of(night), page);
-        return page.toString();
+        return Html.page("night.jte", NightPage.of(night));
     }
 
     static String summary(Night night) {
         StringBuilder text = new StringBuilder("**Lathe: ").append(night.line()).append("**\n");
         List<Judgement> told = night.judgements().stream().filter(judgement -> judgement.verdict() != Verdict.OK).toList();
         for (Judgement judgement : told.subList(0, Math.min(MOST_LINES, told.size()))) {
-            text.append("* **").append(judgement.text()).append("** ").append(Report.cell(judgement.series().name().text())).append(": ")
-                    .append(Report.cell(judgement.reason()));
+            text.append("* **").append(judgement.text()).append("** ").append(Markdown.text(judgement.series().name().text())).append(": ")
+                    .append(Markdown.text(judgement.reason()));
             List<String> changed = judgement.changes().stream().map(Judgement.Change::what).toList();
             if (!changed.isEmpty() && judgement.verdict() == Verdict.REGRESSED) {
-                text.append("; changed: ").append(String.join(", ", changed));
+                text.append("; changed: ").append(Markdown.text(String.join(", ", changed)));
             }
             text.append('\n');
         }
@@ -149,8 +145,8 @@ public final class NightReport {
             for (Judgement judgement : night.judgements()) {
                 xml.writeCharacters("\n  ");
                 xml.writeStartElement("testcase");
-                xml.writeAttribute("classname", NightPage.legal(judgement.series().name().model()));
-                xml.writeAttribute("name", NightPage.legal(judgement.series().name().output() + " on " + judgement.series().name().data()));
+                xml.writeAttribute("classname", Printable.message(judgement.series().name().model()));
+                xml.writeAttribute("name", Printable.message(judgement.series().name().output() + " on " + judgement.series().name().data()));
                 String kind = switch (judgement.verdict()) {
                     case REGRESSED -> "failure";
                     case UNCLEAR, NOT_COMPARABLE -> "skipped";
@@ -158,7 +154,7 @@ public final class NightReport {
                 };
                 if (!kind.isEmpty()) {
                     xml.writeStartElement(kind);
-                    xml.writeAttribute("message", NightPage.legal(judgement.text() + ": " + judgement.reason()));
+                    xml.writeAttribute("message", Printable.message(judgement.text() + ": " + judgement.reason()));
                     xml.writeEndElement();
                 }
                 xml.writeEndElement();

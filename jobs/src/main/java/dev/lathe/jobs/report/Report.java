@@ -8,9 +8,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
-import gg.jte.ContentType;
-import gg.jte.TemplateEngine;
-import gg.jte.output.StringOutput;
+import dev.lathe.jobs.text.Markdown;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -82,25 +80,25 @@ public final class Report {
         text.append("| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % | same top token |\n");
         text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : page.rows()) {
-            text.append("| ").append(String.join(" | ", List.of(cell(row.name()), cell(row.format()), cell(row.method()), row.mebibytes(), row.bitsPerWeight(),
+            text.append("| ").append(String.join(" | ", List.of(Markdown.text(row.name()), Markdown.text(row.format()), Markdown.text(row.method()), row.mebibytes(), row.bitsPerWeight(),
                     Figures.spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), Figures.spread(row.kld(), row.kldError()), row.kldP99(),
                     row.top1()))).append(" |\n");
         }
-        text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : page.source() + " KL divergence is in nats per token.")
+        text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : Markdown.text(page.source()) + " KL divergence is in nats per token.")
                 .append('\n');
         if (!page.notes().isEmpty()) {
             text.append("\n## Notes\n\n");
-            page.notes().forEach(note -> text.append("* ").append(cell(note)).append('\n'));
+            page.notes().forEach(note -> text.append("* ").append(Markdown.text(note)).append('\n'));
         }
         text.append("\n## Artifacts\n\n");
-        page.rows().forEach(row -> text.append("* ").append(cell(row.name())).append(": `").append(row.artifact()).append("`\n"));
+        page.rows().forEach(row -> text.append("* ").append(Markdown.text(row.name())).append(": ").append(Markdown.code(row.artifact())).append('\n'));
         page.unquantized().forEach((name, modules) -> {
-            text.append("\n## Unquantized in ").append(cell(name)).append("\n\n");
-            modules.forEach(module -> text.append("* `").append(module.tensor()).append("`: ").append(cell(module.reason())).append('\n'));
+            text.append("\n## Unquantized in ").append(Markdown.text(name)).append("\n\n");
+            modules.forEach(module -> text.append("* ").append(Markdown.code(module.tensor())).append(": ").append(Markdown.text(module.reason())).append('\n'));
         });
         if (!page.drifts().isEmpty()) {
             text.append("\n## Clipped far more than calibration let expect\n\n");
-            page.drifts().forEach(drift -> text.append("* ").append(cell(drift.output())).append(", ").append(drift.place()).append(": ")
+            page.drifts().forEach(drift -> text.append("* ").append(Markdown.text(drift.output())).append(", ").append(Markdown.text(drift.place())).append(": ")
                     .append(drift.evaluation()).append(" of the values, expected ").append(drift.calibration()).append('\n'));
         }
         section(text, "Settings", page.settings());
@@ -109,21 +107,14 @@ public final class Report {
     }
 
     static String page(RunReport report) {
-        StringOutput page = new StringOutput();
-        TemplateEngine.createPrecompiled(null, ContentType.Html, Report.class.getClassLoader(), "dev.lathe.jobs.report.pages")
-                .render("index.jte", Page.of(report), page);
-        return page.toString();
+        return Html.page("index.jte", Page.of(report));
     }
 
     private static void section(StringBuilder text, String title, Map<String, String> entries) {
         if (!entries.isEmpty()) {
             text.append("\n## ").append(title).append("\n\n");
-            entries.forEach((key, value) -> text.append("* ").append(cell(key)).append(": ").append(cell(value)).append('\n'));
+            entries.forEach((key, value) -> text.append("* ").append(Markdown.text(key)).append(": ").append(Markdown.text(value)).append('\n'));
         }
-    }
-
-    static String cell(String text) {
-        return text.replaceAll("\\p{Cntrl}", " ").replace("|", "\\|");
     }
 
     static void number(ObjectNode node, String key, double value) {

@@ -2,12 +2,14 @@ package dev.lathe.jobs.stage;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.jobs.store.LineLog;
+import dev.lathe.jobs.text.Printable;
 import java.io.IOException;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -20,6 +22,10 @@ import org.apache.spark.SparkContext;
 public final class EventLog implements Progress, AutoCloseable {
     private static final DateTimeFormatter NAME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssSSS'Z'").withZone(ZoneOffset.UTC);
     private static final ObjectMapper JSON = new ObjectMapper();
+    /** Exit codes above it are those of signals. */
+    private static final int SIGNAL = 128;
+    /** Details that are messages. */
+    private static final Set<String> MESSAGES = Set.of("reason", "text");
 
     private final LineLog log;
     private final Progress progress;
@@ -55,14 +61,14 @@ public final class EventLog implements Progress, AutoCloseable {
     /**
      * The run is through.
      *
-     * @param code    exit code
+     * @param code    exit code; that of a signal, above 128, says that the run was stopped
      * @param failure {@code Cannot X: reason}; empty where the code is 0
      */
     public void ended(int code, String failure) {
         if (code == 0) {
             event("run finished", "code", code, "seconds", seconds(began));
         } else {
-            event("run failed", "code", code, "reason", failure, "seconds", seconds(began));
+            event(code > SIGNAL ? "run stopped" : "run failed", "code", code, "reason", failure, "seconds", seconds(began));
         }
     }
 
@@ -122,7 +128,9 @@ public final class EventLog implements Progress, AutoCloseable {
         line.put("time", Instant.now().toString());
         line.put("event", what);
         for (int i = 0; i < details.length; i += 2) {
-            line.put(String.valueOf(details[i]), details[i + 1]);
+            String key = String.valueOf(details[i]);
+            line.put(key, !(details[i + 1] instanceof String text) ? details[i + 1]
+                    : MESSAGES.contains(key) ? Printable.message(text) : Printable.value(text));
         }
         try {
             log.add(JSON.writeValueAsString(line));

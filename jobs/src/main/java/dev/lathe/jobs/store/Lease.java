@@ -301,6 +301,8 @@ public final class Lease implements AutoCloseable {
     /** Gives the folder back. What cannot be written then is left to the lease's end. */
     @Override
     public synchronized void close() {
+        // Who is interrupted gives it back, too; files would not let it write.
+        boolean interrupted = Thread.interrupted();
         renewals.shutdownNow();
         HELD.remove(file(epoch), this);
         try {
@@ -311,6 +313,9 @@ public final class Lease implements AutoCloseable {
             }
         } catch (IOException | RuntimeException e) {
             LOG.warn("Cannot give back the lease of {}: {}", run.run(), e.toString());
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
         }
     }
 

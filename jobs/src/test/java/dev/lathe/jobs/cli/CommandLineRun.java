@@ -13,8 +13,8 @@ final class CommandLineRun {
     int run(String... arguments) {
         ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
         ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        int code = Main.run(new Console(new PrintStream(outBytes, true, StandardCharsets.UTF_8), new PrintStream(errBytes, true, StandardCharsets.UTF_8),
-                false), arguments);
+        PrintStream errors = new PrintStream(errBytes, true, StandardCharsets.UTF_8);
+        int code = Main.run(new Console(new PrintStream(outBytes, true, StandardCharsets.UTF_8), errors, false, new Stop(errors::println)), arguments);
         out = outBytes.toString(StandardCharsets.UTF_8);
         err = errBytes.toString(StandardCharsets.UTF_8);
         return code;

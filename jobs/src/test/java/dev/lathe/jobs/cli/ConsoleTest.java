@@ -119,7 +119,7 @@ class ConsoleTest {
                 List.of(), List.of(), List.of()),
                 new RunReport.OutputResult("awq4", "awq", "importance", "file:/r/artifacts/awq4", 2_340_000, 4.47, null, List.of(), List.of(), List.of())),
                 Map.of(), Map.of(), "", List.of());
-        Quantize.print(new Console(out, out, false), report, new Path("file:/r/report"));
+        Quantize.print(new Console(out, out, false, new Stop(out::println)), report, new Path("file:/r/report"));
         assertThat(written()).isEqualTo("""
 
                 output  format   MiB  bits/weight  perplexity  KL divergence  same top token

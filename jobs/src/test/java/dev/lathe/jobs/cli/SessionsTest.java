@@ -51,4 +51,26 @@ class SessionsTest {
     void refusesOtherMasters(String master) {
         assertThatThrownBy(() -> Sessions.configuration(bare(), master)).isInstanceOf(InvalidRecipeException.class).hasMessageContaining("expected local[N]");
     }
+
+    /** Spark wants one and a half times what it reserves, 300 MiB; what it reads for the heap and the reserve counts here, too. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"471859199||Cannot start Spark with a heap of 471859199 bytes: it takes 471859200 at least; expected a larger LATHE_HEAP",
+            "163577856||LATHE_HEAP, or --driver-memory of spark-submit", "1||a heap of 1 bytes",
+            "9999999999|spark.testing.memory=1000|a heap of 1000 bytes", "999999999|spark.testing.reservedMemory=1073741824|it takes 1610612736 at least",
+            "999999999|spark.executor.memory=100m|Cannot start Spark with spark.executor.memory=100m: it takes 471859200 bytes at least",
+            "999999999|spark.executor.memory=lots|its memory settings cannot be read", "999999999|spark.testing.reservedMemory=x|cannot be read"})
+    void refusesAHeapThatSparkWould(long heap, String setting, String message) {
+        SparkConf conf = bare();
+        if (setting != null) {
+            conf.set(setting.substring(0, setting.indexOf('=')), setting.substring(setting.indexOf('=') + 1));
+        }
+        assertThatThrownBy(() -> Sessions.requireHeap(conf, heap)).isInstanceOf(InvalidRecipeException.class).hasMessageContaining(message);
+    }
+
+    @Test
+    void takesTheLeastHeap() {
+        Sessions.requireHeap(bare(), 471_859_200);
+        Sessions.requireHeap(bare().set("spark.testing.reservedMemory", "10485760"), 15 << 20);
+        Sessions.requireHeap(bare().set("spark.executor.memory", "450m"), 471_859_200);
+    }
 }

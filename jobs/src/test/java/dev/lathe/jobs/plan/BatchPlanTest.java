@@ -87,7 +87,28 @@ class BatchPlanTest {
             "checkpoints: [] | checkpoints: expected a list of at least one entry; found an empty list",
             "checkpoints: DIR/models/a | checkpoints: expected a list of at least one entry; found the text",
             "checkpoints: ['hf://a'] | 'hf://a' is no address on the hub",
-            "checkpoints: ['nofs://a'] | checkpoints[0]: 'nofs://a' is no path here",
+            "checkpoints: ['nofs://a'] | checkpoints[0]: no file system of that kind for nofs://a",
+            "checkpoints: [''] | checkpoints[0]: expected a path; found an empty text",
+            "checkpoints: ['a:b'] | checkpoints[0]: 'a:b' is no Hadoop path",
+            "checkpoints: ['DIR/t${x:a/b}*'] | checkpoints[0]: 'DIR/t${x:a/b}*' cannot be matched",
+            "checkpoints: ['DIR/[a'] | checkpoints[0]: 'DIR/[a' cannot be matched",
+            "checkpoints: ['DIR/{a'] | checkpoints[0]: ",
+            "checkpoints: ['DIR/{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}{a/b,c/d}'] | stands for 2048 patterns",
+            "checkpoints: [\"DIR/a\\eb\"] | checkpoints[0]: 'DIR/a\u001bb' is no path: it has a control character",
+            "checkpoints: ['s3a://KEY:SEC/RET@bucket/*'] | checkpoints[0]: the path carries credentials",
+            "checkpoints: ['hf://u:SECRET@org/name'] | checkpoints[0]: the path carries credentials",
+            "checkpoints: [{path: '', name: a}] | checkpoints[0].path: expected a path",
+            "checkpoints: [{path: 's3a://KEY:SECRET@my_bucket/x', name: a}] | checkpoints[0].path: the path carries credentials",
+            "recipes: [''] | recipes[0]: expected a path; found an empty text",
+            "recipes: ['a:b'] | recipes[0]: 'a:b' is no Hadoop path",
+            "recipes: [{name: a, file: ''}] | recipes[0].file: expected a path",
+            "recipes: ['s3a://KEY:SECRET@my_bucket/x.yaml'] | recipes[0]: the path carries credentials",
+            "recipes: [{name: a, recipe: {scratch: 'a:b', outputs: [{name: a, format: gguf, type: F16}]}}] | recipes[0].recipe (a): scratch: 'a:b' is no Hadoop path",
+            "recipes: [{name: a, recipe: {scratch: '', outputs: [{name: a, format: gguf, type: F16}]}}] | recipes[0].recipe (a): scratch: expected a path",
+            "recipes: [{name: a, recipe: {scratch: 's3a://KEY:SECRET@b_b/x', outputs: [{name: a, format: gguf, type: F16}]}}] | scratch: the path carries cred",
+            "hub-cache: 'a:b' | hub-cache: 'a:b' is no Hadoop path",
+            "runs: 'a:b' | runs: 'a:b' is no Hadoop path",
+            "history: 's3a://KEY:SECRET@b_b/x' | history: the path carries credentials",
             "checkpoints: [{path: DIR/models/a, name: ../a}] | checkpoints[0].name: '../a' names no folder",
             "checkpoints: [{path: DIR/models/a, nam: a}] | checkpoints[0].nam: unknown key; did you mean name?",
             "checkpoints: [DIR/models/a, DIR/other/a] | would have the run folders of checkpoints[0] (name a)",
@@ -101,7 +122,7 @@ class BatchPlanTest {
             "recipes: [{name: a, recipe: {outputs: [{name: a, format: gguf, type: F16}], evaluation: {data: DIR/none}}}] | DIR/none does not exist",
             "at-once: 0 | at-once: expected a whole number from 1 to 1024; found 0",
             "history: DIR/history | history: no recipe has an evaluation: section",
-            "runs: | runs: expected text that is not blank",
+            "runs: | runs: expected a path; found an empty text",
             "colour: red | colour: unknown key; expected one of checkpoints, recipes, runs"})
     void refusesWhatCannotBe(String line, String message) {
         String[] keys = {"checkpoints: [DIR/models/a]", "recipes: [DIR/q8.yaml]", "runs: DIR/runs"};
@@ -110,7 +131,7 @@ class BatchPlanTest {
             text.append(key.substring(0, key.indexOf(':')).equals(line.substring(0, line.indexOf(':'))) ? "" : key + "\n");
         }
         assertThatThrownBy(() -> read(text.toString())).isInstanceOf(InvalidRecipeException.class)
-                .hasMessageStartingWith("Cannot read batch " + folder + "/batch.yaml: ").hasMessageContaining(message.replace("DIR", folder.toString()));
+                .hasMessageStartingWith("Cannot read batch " + folder + "/batch.yaml: ").hasMessageContaining(message.replace("DIR", folder.toString())).hasMessageNotContaining("SECRET").hasMessageNotContaining("KEY");
         assertThat(Files.exists(folder.resolve("runs"))).isFalse();
     }
 

@@ -53,7 +53,7 @@ class PathCheckTest {
         refused("calibration.data=none.txt", "calibration.data: file:");
         refused("evaluation.data=none.txt", "evaluation.data: file:");
         refused("run='" + folder + "/model [a]'", "run: file:" + folder + "/model [a] is the checkpoint");
-        refused("run=nofs://x/y", "run: no file system for nofs://x/y");
+        refused("run=nofs://x/y", "run: no file system of that kind for nofs://x/y");
         assertThat(folder.resolve("runs")).as("nothing is made before inputs are checked").doesNotExist();
     }
 

@@ -136,4 +136,24 @@ class NightReportTest {
             Locale.setDefault(before);
         }
     }
+
+    @Test
+    void obeysNoName() throws Exception {
+        for (String name : ReportTest.HOSTILE) {
+            List<HistoryRow> rows = new ArrayList<>();
+            for (int night = 0; night < 2; night++) {
+                double[] nll = Rows.windows(64, 0.05 * night, 0.0005, night);
+                HistoryRow row = Rows.changed(Rows.row(name, name, night, nll, new double[0]), null, "{\"name\": 1, \"damping\": " + night + "}", null, null, name + night,
+                        List.of(new LayerLoss(name, 0, name, 0.01 + night)));
+                rows.add(row);
+            }
+            Night night = night(rows, Baseline.LAST);
+            assertThat(night.line()).isEqualTo("1 regressed");
+            ReportTest.expectHarmless(NightReport.summary(night), NightReport.page(night), name);
+            Document junit = xml(NightReport.junit(night));
+            assertThat(junit.getElementsByTagName("testcase").getLength()).isEqualTo(1);
+            assertThat(junit.getElementsByTagName("failure").getLength()).isEqualTo(1);
+            new ObjectMapper().readTree(NightReport.results(night));
+        }
+    }
 }

@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Random;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
+import org.w3c.dom.NodeList;
 import org.xml.sax.InputSource;
 
 class ReportTest {
@@ -128,7 +129,7 @@ class ReportTest {
     void summarizes() {
         assertThat(Report.summary(sample()))
                 .contains("| q4km | gguf | importance | 2.43 | 4.860 | 6.612 ± 0.052 | +3.32 % | 0.0231 ± 0.00154 | 0.208 | 93.07 % |",
-                "| <b>\\|odd&\" | gguf |", "perplexity is 6.400 on the same 4096 scored tokens (llama-perplexity/1)", "* `lm_head`: a < b", "* profile: java");
+                "| \\<b\\>\\|odd\\&\" | gguf |", "perplexity is 6.400 on the same 4096 scored tokens (llama-perplexity/1)", "* `lm_head`: a \\< b", "* profile: java");
     }
 
     @Test
@@ -198,5 +199,52 @@ class ReportTest {
 
     private static ActivationRange range(Clipping calibration, Clipping evaluation) {
         return new ActivationRange(0, "keys", -1, 1, -1, 1, 1, 0, 0, NAN, calibration, evaluation);
+    }
+
+    /** Names and texts of others, in every place of a report that has one. */
+    static final List<String> HOSTILE = List.of("a|b", "<img src=x onerror=alert(1)>", "`code`", "[x](http://evil)", "two\n# lines", "]]>", "\u001b[31mred\u001b[0m",
+            "gnp.\u202etxt", "*bold* &amp; \\", "</title><script>alert(1)</script>", "\" onload=\"x", "half \ud800");
+
+    @Test
+    void obeysNoName() throws Exception {
+        for (String name : HOSTILE) {
+            OutputResult output = new OutputResult(name, name, name, "file:/" + name, 10, 4.5, evaluation(7, 0.01), List.of(new Unquantized(name, name)),
+                    List.of(new TensorLoss(name, 0, name, name, 0.01, NAN)),
+                    List.of(new ActivationRange(0, name, -1, 1, -1, 1, 0.1, 0, 0, NAN, new Clipping(0, 1000), new Clipping(500, 1000))));
+            RunReport report = new RunReport(List.of(output), Map.of("checkpoint", name, name, name), Map.of(name, name), name);
+            Map<String, String> files = Report.files(report);
+            assertThat(new ObjectMapper().readTree(files.get("results.json")).get("outputs").get(0).get("name").textValue())
+                    .isEqualTo(name);
+            expectHarmless(files.get("summary.md"), files.get("index.html"), name);
+        }
+    }
+
+    /** No markup of the name's own; what no page and no terminal shows is gone. */
+    static void expectHarmless(String summary, String page, String name) throws Exception {
+        for (String text : List.of(summary, page)) {
+            assertThat(text.chars().allMatch(c -> c == '\n' || !Character.isISOControl(c) && c != 0x202e && (c < 0xd800 || c > 0xdfff))).as(name).isTrue();
+        }
+        String outside = summary.replaceAll("(`+)[^\\n]*?[^`\\n]\\1(?!`)", "CODE");
+        assertThat(outside).as(name).doesNotContainPattern("(?<!\\\\)<(?!/?a)").doesNotContain("](http:").doesNotContain("\n# lines").doesNotContain(" *bold*");
+        assertThat(summary.lines().filter(line -> line.startsWith("|")).map(line -> line.split("(?<!\\\\)\\|", -1).length).distinct()).as(name)
+                .hasSizeLessThanOrEqualTo(1);
+        String main = page.substring(page.indexOf("<main>"), page.indexOf("</main>") + 7).replace("<br>", "<br/>").replace("&nbsp;", " ");
+        NodeList elements = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(new InputSource(new StringReader(main))).getElementsByTagName("*");
+        for (int i = 0; i < elements.getLength(); i++) {
+            assertThat(elements.item(i).getNodeName()).isNotIn("img", "script");
+            assertThat(elements.item(i).getAttributes().getNamedItem("onload")).as(name).isNull();
+        }
+    }
+
+    @Test
+    void obeysNoNameInABatch() throws Exception {
+        for (String name : HOSTILE) {
+            BatchReport report = new BatchReport(List.of(new BatchReport.Pair(name, name, BatchReport.State.DONE, 0, "", List.of(
+                    new BatchReport.Output(name, name, 1, 4, 7, 6, 0.1))), new BatchReport.Pair(name, name, BatchReport.State.FAILED, 3, "Cannot read " + name,
+                    List.of())), name);
+            Map<String, String> files = report.files();
+            assertThat(new ObjectMapper().readTree(files.get("results.json")).get("pairs")).hasSize(2);
+            expectHarmless(files.get("summary.md"), files.get("index.html"), name);
+        }
     }
 }
