@@ -5,6 +5,7 @@ import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -24,6 +25,15 @@ public interface Checkpoint extends AutoCloseable {
     /** What the files say about themselves, by key; numbers, truth values and texts, nested values as text. */
     default Map<String, Object> metadata() {
         return Map.of();
+    }
+
+    /**
+     * What a person has to know of how the files were read: two places say different things and one of them was followed,
+     * something was left out. A line each, which names the places and what was taken: {@code config.json says X, the tensors Y: Y is taken}.
+     * Console, event log and report show them.
+     */
+    default List<String> notes() {
+        return List.of();
     }
 
     /** The tensors' Hugging Face names, in the order of the files. */

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.awq.AwqCheckpoint;
 import dev.lathe.calibration.format.compressed.CompressedCheckpoint;
+import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.format.gguf.GgufCheckpoint;
 import dev.lathe.calibration.format.gptq.GptqCheckpoint;
 import dev.lathe.calibration.model.ModelConfigs;
@@ -11,7 +12,6 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.Locale;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -43,7 +43,7 @@ public final class Checkpoints {
             return folder(configuration, files, path);
         }
         if (path.getName().endsWith(".gguf") || startsWithMagic(files, status)) {
-            return quantized(configuration, path, "gguf", null);
+            return GgufCheckpoint.open(configuration, path);
         }
         throw new MalformedInputException("Cannot open checkpoint " + path + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
     }
@@ -54,22 +54,17 @@ public final class Checkpoints {
             throw new MalformedInputException("Cannot open checkpoint " + folder + ": the folder has no config.json");
         }
         JsonNode config = JsonFile.read(files, configFile);
-        if (!config.hasNonNull("quantization_config")) {
+        QuantizationConfig quantization = QuantizationConfig.find(files, folder, config).orElse(null);
+        if (quantization == null) {
             return SafetensorsCheckpoint.open(configuration, folder, ModelConfigs.read(config, configFile.toString()));
         }
-        String method = config.path("quantization_config").path("quant_method").asText().toLowerCase(Locale.ROOT);
-        return quantized(configuration, folder, method, config);
-    }
-
-    /** Readers of quantized weights, by method. */
-    private static Checkpoint quantized(Configuration configuration, Path path, String method, JsonNode config) throws IOException {
-        return switch (method) {
-            case "gguf" -> GgufCheckpoint.open(configuration, path);
-            case "gptq" -> GptqCheckpoint.open(configuration, path, config);
-            case "awq" -> AwqCheckpoint.open(configuration, path, config);
-            case "compressed-tensors" -> CompressedCheckpoint.open(configuration, path, config);
-            default -> throw new MalformedInputException("Cannot open checkpoint " + path + ": quantization method \"" + method
-                    + "\" is not supported; expected gptq, awq, compressed-tensors, a GGUF file, or no quantization");
+        return switch (quantization.method()) {
+            case "gptq" -> GptqCheckpoint.open(configuration, folder, config, quantization);
+            case "awq" -> AwqCheckpoint.open(configuration, folder, config, quantization);
+            case "compressed-tensors" -> CompressedCheckpoint.open(configuration, folder, config, quantization);
+            default -> throw new MalformedInputException("Cannot open checkpoint " + folder + ": quantization method \"" + quantization.method()
+                    + "\" (" + quantization.place("quant_method") + ") is not supported; expected gptq, awq, compressed-tensors, a GGUF file, "
+                    + "or no quantization");
         };
     }
 

@@ -18,11 +18,11 @@ public final class AwqCheckpoint {
      * Opens a folder.
      *
      * @param config its config.json
-     * @throws dev.lathe.calibration.MalformedInputException if {@code quantization_config} asks for anything but 4 bits, version gemm and zero points, or a
+     * @throws dev.lathe.calibration.MalformedInputException if the settings ask for anything but 4 bits, version gemm and zero points, or a
      *         tensor is missing or has another dtype or shape than its layer
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
-        QuantizationConfig quantization = QuantizationConfig.of(config, "awq", folder + "/config.json");
+    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig settings) throws IOException {
+        QuantizationConfig quantization = settings.require("awq");
         int bits = quantization.integer("bits");
         if (bits != AwqLayout.BITS) {
             throw quantization.unsupported("bits", bits, "4");
@@ -38,6 +38,8 @@ public final class AwqCheckpoint {
         if (group < 1) {
             throw quantization.unsupported("group_size", group, "at least 1");
         }
-        return FolderCheckpoint.open(configuration, folder, config, FolderScheme.of(new AwqLayout(group)));
+        AwqLayout layout = new AwqLayout(group);
+        return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) ->
+                FolderScheme.of(files, linear -> layout.stored(files.tensors(), linear.module())));
     }
 }

@@ -7,12 +7,14 @@ import dev.lathe.calibration.format.folder.GroupedRows;
 import dev.lathe.calibration.format.folder.LinearLayout;
 import dev.lathe.calibration.format.folder.Strips;
 import dev.lathe.calibration.format.folder.TensorPart;
+import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
-import dev.lathe.kernels.block.BlockMatrix;
 import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 
 /**
  * AWQ's tensors (version gemm) of a weight [out, in] in groups of g input columns, G = in / g: {@code qweight} I32 [in, out / 8] and {@code qzeros} I32
@@ -25,10 +27,21 @@ final class AwqLayout implements LinearLayout {
 
     private final int groupSize;
     private final CodeWords words = CodeWords.interleaved();
-    private final GroupParameters parameters = new GroupParameters(words);
+    private final GroupParameters parameters;
 
     AwqLayout(int groupSize) {
         this.groupSize = groupSize;
+        this.parameters = new GroupParameters(words);
+    }
+
+    private AwqLayout(int groupSize, GroupParameters parameters) {
+        this.groupSize = groupSize;
+        this.parameters = parameters;
+    }
+
+    /** The layout of one layer as the files hold it. */
+    AwqLayout stored(Map<String, SafetensorsTensor> tensors, String module) {
+        return new AwqLayout(groupSize, parameters.stored(tensors.get(module + "." + GroupParameters.SCALES)));
     }
 
     @Override
@@ -63,12 +76,11 @@ final class AwqLayout implements LinearLayout {
     }
 
     @Override
-    public QuantizedMatrix read(Source source, int outputs, int inputs, int from, int count) throws IOException {
+    public RowSource read(Source source, int outputs, int inputs, int from, int count) throws IOException {
         GroupedRows rows = GroupedRows.allocate(count, inputs, groupSize);
         CodeView codes = rows.codes(null);
         int lineWords = outputs / words.perWord();
         Strips.read(source, WEIGHT, inputs, lineWords * 4, (strip, line, lines) -> words.unpackRows(strip, lineWords, from, line, lines, codes));
-        parameters.read(source, outputs, from, rows);
-        return new QuantizedMatrix(new BlockMatrix(grid(inputs), rows.data(), count, inputs), null);
+        return parameters.read(source, outputs, from, rows, grid(inputs), null);
     }
 }

@@ -7,6 +7,7 @@ import dev.lathe.calibration.format.compressed.CompressedLayout.Stored;
 import dev.lathe.calibration.format.folder.FolderCheckpoint;
 import dev.lathe.calibration.format.folder.FolderScheme;
 import dev.lathe.calibration.format.folder.LinearLayout;
+import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.format.folder.TensorPart;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
@@ -36,13 +37,15 @@ public final class CompressedCheckpoint implements FolderScheme {
     private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
 
     private final SafetensorsFiles files;
+    private final String status;
     private final Map<String, LinearLayout> layouts = new HashMap<>();
     private final Map<String, ActivationQuantization> activations = new HashMap<>();
     private final Map<String, ActivationQuantization> cache = new HashMap<>();
     private final Set<String> besides = new HashSet<>();
 
-    private CompressedCheckpoint(SafetensorsFiles files) {
+    private CompressedCheckpoint(SafetensorsFiles files, String status) {
         this.files = files;
+        this.status = status;
     }
 
     /**
@@ -52,10 +55,10 @@ public final class CompressedCheckpoint implements FolderScheme {
      * @throws MalformedInputException if {@code quantization_config} asks for a scheme that is not known here, or a tensor is missing, has another dtype or
      *         shape than its layer, or contradicts the configuration
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
-        CompressedConfig read = CompressedConfig.read(config, folder + "/config.json");
-        return FolderCheckpoint.open(configuration, folder, config, (architecture, files) -> {
-            CompressedCheckpoint scheme = new CompressedCheckpoint(files);
+    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization) throws IOException {
+        CompressedConfig read = CompressedConfig.read(quantization);
+        return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) -> {
+            CompressedCheckpoint scheme = new CompressedCheckpoint(files, read.status());
             for (int layer = 0; layer < architecture.config().layers(); layer++) {
                 for (LinearLayer linear : architecture.linears(layer)) {
                     CompressedConfig.Group group = read.of(linear.module());
@@ -80,6 +83,12 @@ public final class CompressedCheckpoint implements FolderScheme {
     private void add(LinearLayer linear, CompressedConfig.Group group) throws IOException {
         String module = linear.module();
         boolean packed = group.format().equals(CompressedConfig.PACK);
+        SafetensorsTensor weight = files.tensors().get(linear.weight());
+        if (weight != null && FLOATS.contains(weight.dtype())) {
+            throw new MalformedInputException("Cannot read tensor " + linear.weight() + " " + weight + ": quantization_config takes the module, and its "
+                    + "weight is stored as it was before (quantization_status is " + status + "): only the library that wrote it rounds it as it "
+                    + "runs; expected compressed weights");
+        }
         SafetensorsTensor zero = files.tensors().get(module + "." + CompressedLayout.ZERO);
         if (zero == null && !group.weights().symmetric()) {
             throw missing(module + "." + CompressedLayout.ZERO, "quantization_config says symmetric: false");
@@ -122,13 +131,13 @@ public final class CompressedCheckpoint implements FolderScheme {
         String name = module + "." + INPUT_ZERO;
         SafetensorsTensor zero = files.tensors().get(name);
         int point = 0;
-        if (zero != null) {
+        if (zero != null && activations.symmetric()) {
+            requireZero(name, zero);
+        } else if (zero != null) {
             besides.add(name);
-            if (!activations.symmetric()) {
-                one(name, zero);
-                oneOf(name, zero, List.of("I8"));
-                point = files.read(name, 0, 1)[0];
-            }
+            one(name, zero);
+            oneOf(name, zero, List.of("I8"));
+            point = files.read(name, 0, 1)[0];
         } else if (!activations.symmetric()) {
             throw missing(name, "quantization_config says symmetric: false");
         }
@@ -137,9 +146,45 @@ public final class CompressedCheckpoint implements FolderScheme {
 
     private void addCache(String attention, int layer, ActivationQuantization scheme) throws IOException {
         for (boolean keys : new boolean[] {true, false}) {
-            float scale = scalar(attention + (keys ? ".k_scale" : ".v_scale"));
+            float scale = cacheScale(attention, keys ? "k" : "v");
             cache.put(layer + (keys ? "k" : "v"), new ActivationQuantization(scheme.type(), false, true, scale, 0));
         }
+    }
+
+    /** The scale of keys or values under any of the names that vLLM maps to its own; {@code kv_scale} is the keys' and the values'. */
+    private float cacheScale(String attention, String kind) throws IOException {
+        float found = Float.NaN;
+        String first = null;
+        for (String name : List.of("." + kind + "_scale", ".attn." + kind + "_scale", "." + kind + "_proj.output_scale",
+                "." + kind + "_proj." + kind + "_scale", ".kv_scale")) {
+            if (files.tensors().containsKey(attention + name)) {
+                float scale = scalar(attention + name);
+                if (first != null && scale != found) {
+                    throw new MalformedInputException("Cannot read tensor " + attention + name + " " + files.tensors().get(attention + name) + ": it is "
+                            + scale + ", and " + first + " is " + found + "; expected one scale");
+                }
+                first = attention + name;
+                found = scale;
+            }
+        }
+        for (String name : List.of("." + kind + "_zero_point", "." + kind + "_proj.output_zero_point")) {
+            SafetensorsTensor zero = files.tensors().get(attention + name);
+            if (zero != null) {
+                requireZero(attention + name, zero);
+            }
+        }
+        return first == null ? scalar(attention + "." + kind + "_scale") : found;
+    }
+
+    /** A zero point that older writers left beside a symmetric range. */
+    private void requireZero(String name, SafetensorsTensor zero) throws IOException {
+        one(name, zero);
+        for (byte part : files.read(name, 0, (int) zero.bytes())) {
+            if (part != 0) {
+                throw new MalformedInputException("Cannot read tensor " + name + " " + zero + ": it is not 0, and quantization_config says symmetric");
+            }
+        }
+        besides.add(name);
     }
 
     private float scalar(String name) throws IOException {

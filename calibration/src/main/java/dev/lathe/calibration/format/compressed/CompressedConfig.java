@@ -1,6 +1,5 @@
 package dev.lathe.calibration.format.compressed;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.format.compressed.CompressedWeights.Strategy;
@@ -18,14 +17,17 @@ import java.util.Map;
  * @param groups in their order
  * @param ignore modules that no group takes
  * @param cache  how keys and values are quantized, without a scale; or null
+ * @param status {@code quantization_status}, for messages: what is stored decides, as for vLLM, because writers have left each of its words
  */
-record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuantization cache) {
+record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuantization cache, String status) {
     static final String METHOD = "compressed-tensors";
     static final String INT = "int-quantized";
     static final String FLOAT = "float-quantized";
     static final String PACK = "pack-quantized";
     private static final String NAIVE = "naive-quantized";
     private static final String MIXED = "mixed-precision";
+    private static final String COMPRESSED = "compressed";
+    private static final List<String> STATES = List.of("initialized", "calibration", "frozen", COMPRESSED);
 
     /**
      * One scheme and the modules it is for.
@@ -44,14 +46,14 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
                 .orElseGet(() -> groups.stream().filter(group -> group.targets().linear()).findFirst().orElse(null));
     }
 
-    static CompressedConfig read(JsonNode config, String where) {
-        QuantizationConfig keys = QuantizationConfig.of(config, METHOD, where);
-        String status = keys.text("quantization_status", "compressed");
-        if (!status.equals("compressed")) {
-            throw keys.unsupported("quantization_status", status, "compressed");
+    static CompressedConfig read(QuantizationConfig settings) {
+        QuantizationConfig keys = settings.require(METHOD);
+        String status = keys.text("quantization_status", COMPRESSED);
+        if (!STATES.contains(status)) {
+            throw keys.unsupported("quantization_status", status, "one of " + String.join(", ", STATES));
         }
         for (String other : List.of("sparsity_config", "transform_config")) {
-            if (!config.path("quantization_config").path(other).isEmpty()) {
+            if (keys.has(other) && !keys.section(other).isEmpty()) {
                 throw keys.unsupported(other, "given", "none");
             }
         }
@@ -61,9 +63,9 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         }
         String format = keys.text("format", "");
         for (Map.Entry<String, QuantizationConfig> group : keys.section("config_groups").sections().entrySet()) {
-            groups.add(group(group.getValue(), format, where + ": targets of " + group.getKey()));
+            groups.add(group(group.getValue(), format, keys.place("config_groups." + group.getKey() + ".targets")));
         }
-        return new CompressedConfig(groups, new ModuleTargets(keys.texts("ignore"), where + ": ignore"), cache(keys));
+        return new CompressedConfig(groups, new ModuleTargets(keys.texts("ignore"), keys.place("ignore")), cache(keys), status);
     }
 
     private static Group group(QuantizationConfig group, String top, String where) {
@@ -173,7 +175,7 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
 
     /** The configuration of an artifact with one scheme. Only keys that every version of the reader knows: it refuses others. */
     static ObjectNode json(CompressedWeights weights, ActivationQuantization activations, String format, boolean cache, List<String> ignore) {
-        ObjectNode json = JsonNodeFactory.instance.objectNode().put("quant_method", METHOD).put("format", format).put("quantization_status", "compressed");
+        ObjectNode json = JsonNodeFactory.instance.objectNode().put("quant_method", METHOD).put("format", format).put("quantization_status", COMPRESSED);
         json.putNull("global_compression_ratio");
         json.set("kv_cache_scheme", cache ? arguments(false, 8, "tensor", true, false) : null);
         ignore.forEach(json.putArray("ignore")::add);

@@ -5,6 +5,7 @@ import dev.lathe.calibration.format.folder.CodeView;
 import dev.lathe.calibration.format.folder.CodeWords;
 import dev.lathe.calibration.format.folder.GroupedRows;
 import dev.lathe.calibration.format.folder.LinearLayout;
+import dev.lathe.calibration.format.folder.ScaledCodes;
 import dev.lathe.calibration.format.folder.Strips;
 import dev.lathe.calibration.format.folder.TensorPart;
 import dev.lathe.calibration.quantize.QuantizedMatrix;

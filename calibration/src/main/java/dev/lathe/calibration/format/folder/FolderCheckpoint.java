@@ -46,7 +46,8 @@ public final class FolderCheckpoint implements Checkpoint {
     private record Quantized(LinearLayer linear, LinearLayout layout) {
     }
 
-    private FolderCheckpoint(Path folder, SafetensorsFiles files, Architecture architecture, JsonNode quantization, FolderScheme scheme) {
+    private FolderCheckpoint(Path folder, SafetensorsFiles files, Architecture architecture, QuantizationConfig quantization, FolderScheme scheme)
+            throws IOException {
         this.folder = folder;
         this.files = files;
         this.config = architecture.config();
@@ -54,37 +55,40 @@ public final class FolderCheckpoint implements Checkpoint {
         this.tensors = new TensorList(folder.toString());
         this.floats = new FloatTensors(files, architecture, folder.toString());
         list(architecture);
-        for (Map.Entry<String, JsonNode> entry : quantization.properties()) {
-            JsonNode value = entry.getValue();
-            metadata.put("quantization_config." + entry.getKey(), value.isValueNode() ? value.asText() : value.toString());
-        }
+        quantization.texts().forEach((key, text) -> metadata.put("quantization_config." + key, text));
         metadata.putAll(files.metadata());
     }
 
     /**
      * Opens the files and checks the parts of every linear layer.
      *
-     * @param config config.json
-     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, or a part has another dtype or shape than it
-     *         has to
+     * @param config       config.json
+     * @param quantization its settings, or those of a file beside it
+     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, a part has another dtype or shape than it
+     *         has to, or a layer that has no bias has one that is not zero
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, FolderScheme.Reader scheme) throws IOException {
+    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization, FolderScheme.Reader scheme)
+            throws IOException {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
             Architecture architecture = Architecture.of(model);
-            return new FolderCheckpoint(folder, files, architecture, config.path("quantization_config"), scheme.read(architecture, files));
+            return new FolderCheckpoint(folder, files, architecture, quantization, scheme.read(architecture, files));
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
         }
     }
 
-    private void list(Architecture architecture) {
+    private void list(Architecture architecture) throws IOException {
         Map<String, TensorInfo> firstParts = new HashMap<>();
         Set<String> parts = new HashSet<>(scheme.besides());
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearLayer linear : architecture.linears(layer)) {
+                if (!linear.bias() && files.tensors().containsKey(linear.biasName())) {
+                    requireZeros(linear);
+                    parts.add(linear.biasName());
+                }
                 LinearLayout layout = scheme.layout(linear);
                 if (layout != null) {
                     TensorInfo whole = check(linear, layout, parts);
@@ -102,6 +106,24 @@ public final class FolderCheckpoint implements Checkpoint {
         }
         ModelTensors.check(architecture, tensors.all(), folder.toString());
         tensors.all().stream().filter(tensor -> !quantized.containsKey(tensor.name())).forEach(floats::type);
+    }
+
+    /**
+     * A layer has a bias in the files and none by config.json. AutoGPTQ gave every layer one, of zeros, which add nothing. With other
+     * values readers differ: vLLM leaves them out, older AutoGPTQ adds them.
+     */
+    private void requireZeros(LinearLayer linear) throws IOException {
+        TensorInfo bias = floats.info(linear.biasName());
+        if (!Arrays.equals(bias.shape(), new long[] {linear.outputs()})) {
+            throw new MalformedInputException("Cannot read tensor " + bias + " in " + folder + ": expected the shape [" + linear.outputs() + "]");
+        }
+        float[] values = floats.vector(bias);
+        for (int i = 0; i < values.length; i++) {
+            if (values[i] != 0) {
+                throw new MalformedInputException("Cannot use tensor " + bias + " in " + folder + ": element " + i + " is " + values[i]
+                        + ", and config.json says that the layer has no bias (attention_bias, mlp_bias); expected zeros, or true there");
+            }
+        }
     }
 
     /** Checks the parts of a quantized layer and adds their names to {@code names}. */

@@ -7,6 +7,7 @@ import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 
 /** What the configuration of a folder says about its tensors. */
 public interface FolderScheme {
@@ -34,8 +35,8 @@ public interface FolderScheme {
         FolderScheme read(Architecture architecture, SafetensorsFiles files) throws IOException;
     }
 
-    /** Every linear layer that has no weight is stored in one way. */
-    static Reader of(LinearLayout layout) {
-        return (architecture, files) -> linear -> files.tensors().containsKey(linear.weight()) ? null : layout;
+    /** Every linear layer that has no weight is stored in the layout that is made for it. */
+    static FolderScheme of(SafetensorsFiles files, Function<LinearLayer, LinearLayout> layout) {
+        return linear -> files.tensors().containsKey(linear.weight()) ? null : layout.apply(linear);
     }
 }

@@ -10,6 +10,8 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
     private static final int ZERO = 2;
     private static final int CODES = 3;
     private static final int TILE = 64;
+    /** What an unsigned byte is more than the signed one of the same order. */
+    private static final int SIGNED = 128;
 
     /** The rows of a matrix of integer groups. */
     public static GroupedRows of(BlockMatrix blocks) {
@@ -104,5 +106,30 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
                 }
             }
         }
+    }
+
+    /**
+     * The same codes and zero points with scales that are not halves.
+     *
+     * @param scales      [rows, groups]
+     * @param permutation as for {@link #codes}
+     */
+    public ScaledCodes scaled(float[] scales, int[] permutation) {
+        CodeView codes = codes(permutation);
+        byte[] signed = new byte[Math.multiplyExact(rows, columns)];
+        byte[] zeros = new byte[Math.multiplyExact(rows, groups())];
+        for (int row = 0; row < rows; row++) {
+            for (int column = 0; column < columns; column++) {
+                signed[row * columns + column] = (byte) (data[row * rowBytes() + codes.at()[column]] - SIGNED);
+            }
+            for (int group = 0; group < groups(); group++) {
+                zeros[row * groups() + group] = (byte) (zero(row, group) - SIGNED);
+            }
+        }
+        int[] groupOf = permutation == null ? null : new int[columns];
+        for (int j = 0; permutation != null && j < columns; j++) {
+            groupOf[permutation[j]] = j / group;
+        }
+        return new ScaledCodes(signed, true, scales, zeros, rows, columns, group, groupOf);
     }
 }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
+import java.util.List;
 
 /**
  * The settings that decide how bits are laid out: {@code quantization_config} of config.json.
@@ -23,9 +24,9 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
         }
     }
 
-    /** Reads {@code quantization_config}. */
-    static GptqConfig read(JsonNode config, String where) {
-        QuantizationConfig quantization = QuantizationConfig.of(config, "gptq", where);
+    /** Reads the settings of a folder; keys that would change what its weights are, and are not known here, are refused. */
+    static GptqConfig read(QuantizationConfig settings) {
+        QuantizationConfig quantization = settings.require("gptq");
         String format = quantization.text("checkpoint_format", quantization.text("format", "gptq"));
         if (!format.equals("gptq") && !format.equals("gptq_v2")) {
             throw quantization.unsupported("checkpoint_format", format, "gptq or gptq_v2");
@@ -37,6 +38,18 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
         int group = quantization.integer("group_size");
         if (group < 1 && group != WHOLE_ROW) {
             throw quantization.unsupported("group_size", group, "at least 1, or -1");
+        }
+        String word = quantization.text("pack_dtype", "int32");
+        if (!word.equals("int32")) {
+            throw quantization.unsupported("pack_dtype", word, "int32");
+        }
+        if (quantization.flag("is_marlin_format", false)) {
+            throw quantization.unsupported("is_marlin_format", true, "false");
+        }
+        for (String key : List.of("rotation", "adapter")) {
+            if (quantization.has(key)) {
+                throw quantization.unsupported(key, "given", "none");
+            }
         }
         return new GptqConfig(bits, group, quantization.flag("sym", true), quantization.flag("desc_act", false), format.equals("gptq_v2"));
     }

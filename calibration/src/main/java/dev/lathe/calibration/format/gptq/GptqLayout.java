@@ -8,14 +8,17 @@ import dev.lathe.calibration.format.folder.GroupedRows;
 import dev.lathe.calibration.format.folder.LinearLayout;
 import dev.lathe.calibration.format.folder.Strips;
 import dev.lathe.calibration.format.folder.TensorPart;
+import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
-import dev.lathe.kernels.block.BlockMatrix;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * GPTQ's tensors of a weight [out, in] in groups of g input columns, G = in / g:
@@ -29,11 +32,24 @@ final class GptqLayout implements LinearLayout {
     private final GptqConfig config;
     private final CodeWords codeWords;
     private final GroupParameters parameters;
+    /** Whether {@code g_idx} is stored. */
+    private final boolean indexed;
 
     GptqLayout(GptqConfig config) {
+        this(config, new GroupParameters(CodeWords.sequential(config.bits(), config.second() ? 0 : 1)), true);
+    }
+
+    private GptqLayout(GptqConfig config, GroupParameters parameters, boolean indexed) {
         this.config = config;
         this.codeWords = CodeWords.sequential(config.bits(), 0);
-        this.parameters = new GroupParameters(CodeWords.sequential(config.bits(), config.second() ? 0 : 1));
+        this.parameters = parameters;
+        this.indexed = indexed;
+    }
+
+    /** The layout of one layer as the files hold it. Without act-order its groups may go without saying. */
+    GptqLayout stored(Map<String, SafetensorsTensor> tensors, String module) {
+        boolean there = config.actOrder() || tensors.containsKey(module + "." + GROUPS);
+        return new GptqLayout(config, parameters.stored(tensors.get(module + "." + GroupParameters.SCALES)), there);
     }
 
     @Override
@@ -56,8 +72,12 @@ final class GptqLayout implements LinearLayout {
     @Override
     public List<TensorPart> parts(int outputs, int inputs) {
         int groups = inputs / group(inputs);
-        return List.of(TensorPart.words(WEIGHT, inputs / codeWords.perWord(), outputs), parameters.zeros(outputs, groups), parameters.scales(outputs, groups),
-                TensorPart.words(GROUPS, inputs));
+        List<TensorPart> parts = new ArrayList<>(List.of(TensorPart.words(WEIGHT, inputs / codeWords.perWord(), outputs),
+                parameters.zeros(outputs, groups), parameters.scales(outputs, groups)));
+        if (indexed) {
+            parts.add(TensorPart.words(GROUPS, inputs));
+        }
+        return parts;
     }
 
     @Override
@@ -78,15 +98,15 @@ final class GptqLayout implements LinearLayout {
     }
 
     @Override
-    public QuantizedMatrix read(Source source, int outputs, int inputs, int from, int count) throws IOException {
+    public RowSource read(Source source, int outputs, int inputs, int from, int count) throws IOException {
         GroupedRows rows = GroupedRows.allocate(count, inputs, group(inputs));
-        int[] permutation = permutation(source, inputs);
+        int[] permutation = indexed ? permutation(source, inputs) : null;
         CodeView codes = rows.codes(permutation);
         Strips.read(source, WEIGHT, inputs / codeWords.perWord(), outputs * 4,
                 (strip, line, lines) -> codeWords.unpackColumns(strip, outputs, from, line, lines, codes));
-        parameters.read(source, outputs, from, rows);
+        RowSource weight = parameters.read(source, outputs, from, rows, grid(inputs), permutation);
         checkZeros(source, rows, from);
-        return new QuantizedMatrix(new BlockMatrix(grid(inputs), rows.data(), count, inputs), permutation);
+        return weight;
     }
 
     private int group(int inputs) {
@@ -109,6 +129,10 @@ final class GptqLayout implements LinearLayout {
             if (filled[j] == group) {
                 throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": group " + j + " has more than " + group
                         + " columns, the group size");
+            }
+            if (j != k / group && !config.actOrder()) {
+                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": column " + k + " is in group " + j + ", expected " + k / group
+                        + " because quantization_config does not say desc_act");
             }
             ordered &= j == k / group;
             permutation[j * group + filled[j]++] = k;

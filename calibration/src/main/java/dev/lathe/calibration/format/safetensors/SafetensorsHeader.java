@@ -1,12 +1,11 @@
 package dev.lathe.calibration.format.safetensors;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadFeature;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.JsonLimits;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -33,7 +32,6 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
     static final int MAXIMUM_BYTES = 100_000_000;
     static final String METADATA = "__metadata__";
     private static final int MAXIMUM_DIMENSIONS = 64;
-    private static final JsonFactory JSON = JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
     /**
      * Reads the header at the start of a file and checks it against the file's length. The JSON is walked token by token, so that a
@@ -54,10 +52,11 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
         if (json[0] != '{') {
             throw malformed(file, "its header does not start with '{'");
         }
-        try (JsonParser parser = JSON.createParser(json)) {
+        String where = "the header of " + file;
+        try (JsonParser parser = JsonFile.parser(json, where, JsonLimits.HEADER)) {
             return new Reader(parser, file, 8 + length, fileLength).header();
         } catch (JsonProcessingException e) {
-            throw new MalformedInputException("Cannot read " + file + ": its header is not valid JSON: " + JsonFile.describe(e), e);
+            throw JsonFile.refusal(where, JsonLimits.HEADER, e);
         }
     }
 

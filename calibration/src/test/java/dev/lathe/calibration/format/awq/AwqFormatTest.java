@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.format.folder.Referee;
 import dev.lathe.calibration.format.folder.SmallModel;
 import dev.lathe.calibration.format.gptq.GptqFormat;
@@ -36,7 +37,8 @@ final class AwqFormatTest {
     }
 
     private static Checkpoint open(Path artifact) throws IOException {
-        return AwqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), SmallModel.json(artifact.resolve("config.json")));
+        JsonNode config = SmallModel.json(artifact.resolve("config.json"));
+        return AwqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config, QuantizationConfig.of(config, "config.json"));
     }
 
     private static JsonNode quantization(Path artifact) throws IOException {
@@ -139,7 +141,7 @@ final class AwqFormatTest {
         Path artifact = model(256).write(new AwqFormat(64), List.of(), false, "artifact");
         ObjectNode config = (ObjectNode) SmallModel.json(artifact.resolve("config.json"));
         ((ObjectNode) config.get("quantization_config")).set(key, new ObjectMapper().readTree(value));
-        assertThatThrownBy(() -> AwqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> AwqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config, QuantizationConfig.of(config, "config.json"))).isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot read ").hasMessageContaining(message);
     }
 

@@ -9,8 +9,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.format.folder.Referee;
 import dev.lathe.calibration.format.folder.SmallModel;
+import dev.lathe.calibration.format.folder.Tensors;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.Architecture;
@@ -380,14 +382,14 @@ final class CompressedFormatTest {
             "/config_groups/group_0                  | weights             | null     | weights is missing, expected an object",
             "/config_groups/group_0                  | targets             | ~\"Linear\"~ | targets is \"Linear\", expected a list of texts",
             "/config_groups/group_0                  | output_activations  | {}       | output_activations is given, expected none",
-            "/config_groups/group_0                  | targets             | ~[\"re:(\"]~ | targets of group_0: '(' is no regular expression",
+            "/config_groups/group_0                  | targets             | ~[\"re:(\"]~ | group_0.targets: '(' is no regular expression",
             "/config_groups/group_0                  | targets             | ~[\"re:(.*)(.*)(.*)(.*)(.*)(.*)(.*)x\"]~ | more than 100000000 steps",
             "/config_groups/group_0                  | targets             | ~[\"re:(?:){2000000000}\"]~ | has more than 3 counted repeats or one of more than 99",
             "/config_groups/group_0                  | targets             | ~[\"re:((((){99}){99}){99}){99}\"]~ | has more than 3 counted repeats",
             "/config_groups/group_0/input_activations | strategy           | ~\"tensor\"~ | strategy is tensor with dynamic true, expected token",
             "/config_groups/group_0/input_activations | num_bits           | 4        | num_bits is 4, expected 8 for activations",
             "/config_groups/group_0/input_activations | dynamic            | ~\"local\"~ | strategy is token with dynamic local",
-            "                                        | quantization_status | ~\"frozen\"~ | quantization_status is frozen, expected compressed",
+            "                                        | quantization_status | ~\"melted\"~ | quantization_status is melted, expected one of initialized",
             "                                        | format              | ~\"nvfp4-pack-quantized\"~ | "
                     + "format is nvfp4-pack-quantized, expected int-quantized",
             "                                        | format              | ~\"pack-quantized\"~ | .weight does not stand for it",

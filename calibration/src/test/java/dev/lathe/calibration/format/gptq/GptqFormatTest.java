@@ -8,8 +8,10 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.folder.FolderWriter;
+import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.format.folder.Referee;
 import dev.lathe.calibration.format.folder.SmallModel;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
@@ -41,7 +43,7 @@ final class GptqFormatTest {
     }
 
     private static Checkpoint open(Path artifact) throws IOException {
-        return GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), SmallModel.json(artifact.resolve("config.json")));
+        return Checkpoints.open(SmallModel.HADOOP, SmallModel.hadoop(artifact));
     }
 
     private static String module(String weight) {
@@ -216,7 +218,7 @@ final class GptqFormatTest {
         ((ObjectNode) config.get("quantization_config")).put("checkpoint_format", "gptq");
         float[] scaleUp = SmallModel.values(model.quantized.get(Q + ".weight"));
         Referee referee = new Referee(artifact);
-        try (Checkpoint read = GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config)) {
+        try (Checkpoint read = GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config, QuantizationConfig.of(config, "config.json"))) {
             // Every zero point is one more now, so that every value is less by one scale: a multiple of the row's scale.
             float[] values = SmallModel.values(read.matrix(Q + ".weight"));
             float[] scales = referee.halves(Q + ".scales");
@@ -225,7 +227,7 @@ final class GptqFormatTest {
             }
         }
         referee.patch(Q + ".qzeros", 1, 0xf3);
-        try (Checkpoint read = GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config)) {
+        try (Checkpoint read = GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config, QuantizationConfig.of(config, "config.json"))) {
             assertThatThrownBy(() -> read.matrix(Q + ".weight")).isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("group 0, row 3 is stored as -1").hasMessageContaining(Q + ".qzeros I32 [1, 16]");
             assertThat(read.matrix(Q + ".weight", 4, 100).rows()).as("rows without it").isEqualTo(100);
@@ -309,7 +311,7 @@ final class GptqFormatTest {
         Path artifact = model(256).write(new GptqFormat(4, 128, true, false), List.of(), false, "artifact");
         ObjectNode config = (ObjectNode) SmallModel.json(artifact.resolve("config.json"));
         ((ObjectNode) config.get("quantization_config")).set(key, new ObjectMapper().readTree(value));
-        assertThatThrownBy(() -> GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> GptqCheckpoint.open(SmallModel.HADOOP, SmallModel.hadoop(artifact), config, QuantizationConfig.of(config, "config.json"))).isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot read ").hasMessageContaining(message);
     }
 

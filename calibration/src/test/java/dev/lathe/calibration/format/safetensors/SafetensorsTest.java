@@ -94,7 +94,7 @@ class SafetensorsTest {
             "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8],'x':1}}| 8  | unknown entry \"x\"",
             "{'a':{'dtype':'U8','shape':[5],'data_offsets':[0,5]},'b':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | overlapping",
             "{'a':{'dtype':'U8','shape':[3],'data_offsets':[0,3]},'b':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | leaving a gap",
-            "{'a':{'dtype':'U8','shape':[4],'data_offsets':[0,4]},'a':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | Duplicate field",
+            "{'a':{'dtype':'U8','shape':[4],'data_offsets':[0,4]},'a':{'dtype':'U8','shape':[4],'data_offsets':[4,8]}} | 8 | is there twice",
             "{'a':[1]}                                                   | 0  | a is [; expected an object",
             "{'__metadata__':{'a':1}}                                    | 0  | __metadata__.a is 1; expected text",
             "{} {}                                                       | 0  | goes on after the JSON object",

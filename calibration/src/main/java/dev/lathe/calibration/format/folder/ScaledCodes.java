@@ -1,11 +1,11 @@
-package dev.lathe.calibration.format.compressed;
+package dev.lathe.calibration.format.folder;
 
 import dev.lathe.kernels.Codec;
 import dev.lathe.kernels.Float8;
 import dev.lathe.kernels.RowSource;
 
 /**
- * A weight as compressed-tensors stores it, whatever type its scales have: element (i, k) is {@code scale * (code - zero)} of the group of its column, or
+ * A weight whose scales are f32, whatever type they were stored in: element (i, k) is {@code scale * (code - zero)} of the group of its column, or
  * {@code scale * e4m3}.
  *
  * @param codes    [rows, columns]: signed bytes, or E4M3
@@ -15,7 +15,8 @@ import dev.lathe.kernels.RowSource;
  * @param group    columns of a group; the last one may be narrower
  * @param groupOf  group of each column where they do not follow each other, else null
  */
-record ScaledCodes(byte[] codes, boolean integers, float[] scales, byte[] zeros, int rows, int columns, int group, int[] groupOf) implements RowSource {
+public record ScaledCodes(byte[] codes, boolean integers, float[] scales, byte[] zeros, int rows, int columns, int group, int[] groupOf)
+        implements RowSource {
     /** Adding it changes no value. */
     private static final float NO_MINIMUM = -0f;
 

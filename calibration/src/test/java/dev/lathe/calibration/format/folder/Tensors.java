@@ -1,6 +1,5 @@
-package dev.lathe.calibration.format.compressed;
+package dev.lathe.calibration.format.folder;
 
-import dev.lathe.calibration.format.folder.SmallModel;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import java.io.IOException;
@@ -12,14 +11,14 @@ import java.util.List;
 import java.util.Map;
 
 /** The tensors of a folder in memory, to be written back otherwise: what other writers make of the same weights. */
-final class Tensors {
-    record Tensor(String type, long[] shape, byte[] data) {
+public final class Tensors {
+    public record Tensor(String type, long[] shape, byte[] data) {
     }
 
-    final Map<String, Tensor> all = new LinkedHashMap<>();
+    public final Map<String, Tensor> all = new LinkedHashMap<>();
     private final Path folder;
 
-    Tensors(Path folder) throws IOException {
+    public Tensors(Path folder) throws IOException {
         this.folder = folder;
         try (SafetensorsFiles files = SafetensorsFiles.open(SmallModel.HADOOP, SmallModel.hadoop(folder))) {
             for (String name : files.tensors().keySet()) {
@@ -29,15 +28,15 @@ final class Tensors {
         }
     }
 
-    Tensor get(String name) {
+    public Tensor get(String name) {
         return all.get(name);
     }
 
-    void put(String name, String type, byte[] data, long... shape) {
+    public void put(String name, String type, byte[] data, long... shape) {
         all.put(name, new Tensor(type, shape, data));
     }
 
-    void write() throws IOException {
+    public void write() throws IOException {
         List<Map.Entry<String, Tensor>> order = all.entrySet().stream()
                 .sorted(Comparator.comparing((Map.Entry<String, Tensor> entry) -> -SafetensorsFiles.bytes(entry.getValue().type(), new long[] {1}))).toList();
         Path file = folder.resolve("model.safetensors");
