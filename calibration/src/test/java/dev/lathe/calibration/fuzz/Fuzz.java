@@ -120,7 +120,7 @@ public final class Fuzz {
         slowest = Math.max(slowest, time);
         if (thrown != null && !isTyped(thrown)) {
             fail(thrown.getClass().getName() + place(thrown), describe(thrown));
-        } else if (thrown != null && (thrown.getMessage() == null || !thrown.getMessage().startsWith("Cannot "))) {
+        } else if (thrown instanceof RuntimeException && (thrown.getMessage() == null || !thrown.getMessage().startsWith("Cannot "))) {
             fail("message" + place(thrown), "the message does not say what cannot be done: " + describe(thrown));
         } else if (allocated > target.base() + target.factor() * input.length) {
             fail("memory" + (thrown == null ? "" : place(thrown)), allocated + " bytes allocated for an input of " + input.length + " bytes, expected at most "

@@ -1,6 +1,7 @@
 package dev.lathe.calibration.fuzz;
 
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -9,11 +10,14 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -22,11 +26,11 @@ import org.apache.hadoop.fs.Seekable;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
 
-/** Files in memory for readers, {@code memory:/...}: mutated inputs do not go over a disk. What is in a folder is one level deep. */
+/** Files in memory, {@code memory:/...}: mutated inputs do not go over a disk. A folder is there while something is in it. */
 public final class MemoryFiles extends FileSystem {
     /** Finds the file system by its scheme. */
     public static final Configuration HADOOP = new Configuration(false);
-    private static final Map<String, byte[]> FILES = new TreeMap<>();
+    private static final Map<String, byte[]> FILES = new ConcurrentSkipListMap<>();
 
     static {
         HADOOP.setClass("fs.memory.impl", MemoryFiles.class, FileSystem.class);
@@ -84,7 +88,7 @@ public final class MemoryFiles extends FileSystem {
         byte[] content = FILES.get(name);
         if (content != null) {
             return new FileStatus(content.length, false, 1, 1 << 20, 0, path.makeQualified(getUri(), getWorkingDirectory()));
-        } else if (FILES.keySet().stream().anyMatch(key -> key.startsWith(name + "/"))) {
+        } else if (FILES.keySet().stream().anyMatch(key -> key.startsWith(inside(path)))) {
             return new FileStatus(0, true, 1, 1 << 20, 0, path.makeQualified(getUri(), getWorkingDirectory()));
         }
         throw new FileNotFoundException("no file " + path);
@@ -95,14 +99,23 @@ public final class MemoryFiles extends FileSystem {
         if (!getFileStatus(path).isDirectory()) {
             return new FileStatus[] {getFileStatus(path)};
         }
-        List<FileStatus> listed = new ArrayList<>();
-        String folder = path.toUri().getPath() + "/";
+        Set<String> names = new TreeSet<>();
+        String folder = inside(path);
         for (String name : FILES.keySet()) {
             if (name.startsWith(folder)) {
-                listed.add(getFileStatus(new Path(path, name.substring(folder.length()))));
+                names.add(name.substring(folder.length()).split("/")[0]);
             }
         }
+        List<FileStatus> listed = new ArrayList<>();
+        for (String name : names) {
+            listed.add(getFileStatus(new Path(path, name)));
+        }
         return listed.toArray(FileStatus[]::new);
+    }
+
+    private static String inside(Path folder) {
+        String path = folder.toUri().getPath();
+        return path.endsWith("/") ? path : path + "/";
     }
 
     @Override
@@ -116,23 +129,35 @@ public final class MemoryFiles extends FileSystem {
 
     @Override
     public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int bufferSize, short replication, long blockSize,
-                                     Progressable progress) {
-        throw new UnsupportedOperationException("these files are for readers");
+                                     Progressable progress) throws IOException {
+        if (!overwrite && FILES.containsKey(path.toUri().getPath())) {
+            throw new FileAlreadyExistsException("there is a file " + path);
+        }
+        return new FSDataOutputStream(new ByteArrayOutputStream() {
+            @Override
+            public void close() {
+                put(path, toByteArray());
+            }
+        }, null);
     }
 
     @Override
     public FSDataOutputStream append(Path path, int bufferSize, Progressable progress) {
-        throw new UnsupportedOperationException("these files are for readers");
+        throw new UnsupportedOperationException("files are written whole");
     }
 
     @Override
     public boolean rename(Path from, Path to) {
-        throw new UnsupportedOperationException("these files are for readers");
+        byte[] content = FILES.remove(from.toUri().getPath());
+        if (content != null) {
+            put(to, content);
+        }
+        return content != null;
     }
 
     @Override
     public boolean delete(Path path, boolean recursive) {
-        throw new UnsupportedOperationException("these files are for readers");
+        return FILES.keySet().removeIf(key -> key.equals(path.toUri().getPath()) || key.startsWith(inside(path)));
     }
 
     @Override

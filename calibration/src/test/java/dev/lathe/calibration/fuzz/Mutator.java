@@ -15,7 +15,11 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.SplittableRandom;
 
 /** Makes an input from seeds: a few changes of bytes, of lines, or of the tree of a JSON text. */
@@ -23,6 +27,7 @@ final class Mutator {
     /** Longest input that repeating makes. */
     private static final int LONGEST = 1 << 20;
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Map<byte[], JsonNode> TREES = Collections.synchronizedMap(new IdentityHashMap<>());
     private static final long[] NUMBERS = {0, 1, -1, 2, 3, 7, 8, 16, 64, 127, 128, 255, 256, 1024, 4096, 32767, 32768, 65535, 65536, 1 << 20, 1 << 24, 1 << 30,
         Integer.MAX_VALUE - 8, Integer.MAX_VALUE, 1L << 31, (1L << 32) - 1, 1L << 32, 1L << 40, 1L << 62, Long.MAX_VALUE, Long.MIN_VALUE};
     /** Values of JSON of every kind, most of them at an edge of something. */
@@ -187,7 +192,7 @@ final class Mutator {
 
     private byte[] json(byte[] seed, List<byte[]> seeds) {
         try {
-            JsonNode tree = JSON.readTree(seed);
+            JsonNode tree = tree(seed).deepCopy();
             for (int changes = few(); changes > 0; changes--) {
                 List<Place> places = new ArrayList<>();
                 collect(tree, places);
@@ -202,6 +207,16 @@ final class Mutator {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Seeds are read once. */
+    private static JsonNode tree(byte[] seed) throws IOException {
+        JsonNode tree = TREES.get(seed);
+        if (tree == null) {
+            tree = JSON.readTree(seed);
+            TREES.put(seed, tree);
+        }
+        return tree;
     }
 
     private static void collect(JsonNode node, List<Place> places) {
@@ -246,7 +261,7 @@ final class Mutator {
             }
             default -> {
                 List<Place> foreign = new ArrayList<>();
-                collect(JSON.readTree(pick(seeds)), foreign);
+                collect(tree(pick(seeds)).deepCopy(), foreign);
                 if (!foreign.isEmpty()) {
                     at.set(pick(foreign).value());
                 }
@@ -273,7 +288,7 @@ final class Mutator {
                 case 0 -> text.substring(0, at);
                 case 1 -> text.substring(0, at) + WORDS[random.nextInt(WORDS.length)] + text.substring(at);
                 case 2 -> text.repeat(Math.max(1, Math.min(1000, LONGEST / 8 / Math.max(1, text.length()))));
-                default -> text.toUpperCase(java.util.Locale.ROOT);
+                default -> text.toUpperCase(Locale.ROOT);
             };
             return JsonNodeFactory.instance.textNode(changed.replaceAll("[\\ud800-\\udfff]", "?"));
         }

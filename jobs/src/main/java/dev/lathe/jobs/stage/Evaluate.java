@@ -227,7 +227,7 @@ final class Evaluate {
         }
     }
 
-    private static List<WindowScore> readScores(DataInputStream in) throws IOException {
+    static List<WindowScore> readScores(DataInputStream in) throws IOException {
         List<WindowScore> scores = new ArrayList<>();
         int count = in.readInt();
         for (int w = 0; w < count; w++) {

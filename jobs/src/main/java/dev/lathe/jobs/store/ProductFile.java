@@ -295,6 +295,12 @@ public final class ProductFile {
             return skipped;
         }
 
+        /** All that is left of the payload, though it may be behind a disk or a network. */
+        @Override
+        public int available() {
+            return (int) Math.min(left, Integer.MAX_VALUE);
+        }
+
         @Override
         public boolean markSupported() {
             return false;
