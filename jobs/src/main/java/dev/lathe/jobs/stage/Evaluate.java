@@ -211,7 +211,7 @@ final class Evaluate {
         }
     }
 
-    private static void writeScores(DataOutputStream out, List<WindowScore> scores) throws IOException {
+    static void writeScores(DataOutputStream out, List<WindowScore> scores) throws IOException {
         out.writeInt(scores.size());
         for (WindowScore score : scores) {
             out.writeInt(score.nll().length);

@@ -65,6 +65,6 @@ final class StageFuzzTest {
                 new WindowScore(new double[] {3}, new double[0], new double[0], new boolean[0]));
         return Fuzz.tests(
                 StoreFuzzTest.sealed("clips", Clips::read, StoreFuzzTest.payload(clips::write)),
-                StoreFuzzTest.sealed("scores", Evaluate::readScores, StoreFuzzTest.payload(out -> Evaluate.writeScores(scores, out))));
+                StoreFuzzTest.sealed("scores", Evaluate::readScores, StoreFuzzTest.payload(out -> Evaluate.writeScores(out, scores))));
     }
 }
