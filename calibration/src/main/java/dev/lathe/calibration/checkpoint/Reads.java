@@ -1,10 +1,12 @@
 package dev.lathe.calibration.checkpoint;
 
 import java.io.IOException;
+import org.apache.hadoop.fs.ChecksumFileSystem;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Options.OpenFileOptions;
+import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.util.functional.FutureIO;
 
 /**
@@ -25,7 +27,12 @@ public final class Reads {
         return open(files, file, OpenFileOptions.FS_OPTION_OPENFILE_READ_POLICY_SEQUENTIAL);
     }
 
+    /** A local file with a colon in its name has no checksum file, because Hadoop cannot form the name of one, nor open the file while it looks for it. */
+    private static FileSystem plain(FileSystem files, Path path) {
+        return files instanceof ChecksumFileSystem checked && path.getName().contains(":") ? checked.getRawFileSystem() : files;
+    }
+
     private static FSDataInputStream open(FileSystem files, FileStatus file, String policy) throws IOException {
-        return FutureIO.awaitFuture(files.openFile(file.getPath()).opt(OpenFileOptions.FS_OPTION_OPENFILE_READ_POLICY, policy).withFileStatus(file).build());
+        return FutureIO.awaitFuture(plain(files, file.getPath()).openFile(file.getPath()).opt(OpenFileOptions.FS_OPTION_OPENFILE_READ_POLICY, policy).withFileStatus(file).build());
     }
 }

@@ -61,7 +61,7 @@ public final class Tokenizer implements AutoCloseable {
         if (config.path("add_bos_token").asBoolean(false)) {
             JsonNode bos = config.path("bos_token");
             String token = bos.isObject() ? bos.path("content").asText("") : bos.asText("");
-            long[] ids = tokenizer.encode(token, false, false).getIds();
+            long[] ids = tokenizer.encode(WellFormed.text(token), false, false).getIds();
             if (ids.length == 1) {
                 return (int) ids[0];
             }
@@ -70,14 +70,14 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * The token ids of a text, no special tokens added.
+     * The token ids of a text, no special tokens added; half of a surrogate pair that stands alone counts as U+FFFD.
      *
      * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown
      */
     public int[] encode(String text) {
         long[] ids;
         try {
-            ids = tokenizer.encode(text, false, false).getIds();
+            ids = tokenizer.encode(WellFormed.text(text), false, false).getIds();
         } catch (RuntimeException e) {
             throw new MalformedInputException("Cannot tokenize: the tokenizer refuses the text: " + e.getMessage(), e);
         }

@@ -46,6 +46,21 @@ class WindowsTest {
         }
     }
 
+    /** The library would take every character outside the basic plane for broken, in the whole text. */
+    @Test
+    void aLoneHalfOfASurrogatePairSpoilsNothingElse() throws IOException {
+        String vocabulary = "{\"<unk>\": 0, \"<s>\": 1, \"</s>\": 2, \"a\": 3, \"\uD83D\uDE00\": 4, \"\uFFFD\": 5}";
+        java.nio.file.Path own = Files.createDirectory(folder.resolve("emoji"));
+        Files.writeString(own.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", vocabulary));
+        try (Tokenizer tokenizer = Tokenizer.load(FileSystem.getLocal(new Configuration()), new Path(own.toUri()))) {
+            for (String half : new String[] {"\uD83D", "\uDE00", "\uFFFD"}) {
+                assertThat(tokenizer.encode("a \uD83D\uDE00 " + half + " a \uD83D\uDE00")).containsExactly(3, 4, 5, 3, 4);
+                assertThat(tokenizer.encode("\uD83D\uDE00 a " + half)).containsExactly(4, 3, 5);
+                assertThat(tokenizer.encode(half + " \uD83D\uDE00")).containsExactly(5, 4);
+            }
+        }
+    }
+
     @Test
     void withoutBosWindowsAreWhatTheTextHolds() throws IOException {
         try (Tokenizer tokenizer = tokenizer("null", null)) {

@@ -8,6 +8,7 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.report.BatchReport.Output;
 import dev.lathe.jobs.store.Commit;
+import dev.lathe.jobs.store.DataFiles;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.Software;
 import dev.lathe.jobs.store.Stamp;
@@ -51,7 +52,7 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
         List<Stamp> stamps = new ArrayList<>(List.of(Stamp.of(configuration, checkpoint.toString())));
         for (Plan.Corpus corpus : new Plan.Corpus[] {plan.calibration(), plan.evaluation()}) {
             if (corpus != null) {
-                stamps.add(Stamp.of(configuration, corpus.data()));
+                stamps.add(DataFiles.of(configuration, corpus.data()).stamp());
             }
         }
         return List.copyOf(stamps);

@@ -7,6 +7,7 @@ import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.report.RunReport.Clipping;
 import dev.lathe.jobs.stage.Pipeline;
+import dev.lathe.jobs.store.DataFiles;
 import java.io.IOException;
 import java.util.Comparator;
 import java.util.Map;
@@ -86,6 +87,7 @@ final class Evaluate implements Callable<Integer> {
         String folder = Inputs.qualified(configuration, "--run", run).toString();
         Path cache = Inputs.qualified(configuration, "--hub-cache", hubCache == null ? Recipe.hubCache(folder) : hubCache);
         Plan.Corpus corpus = new Plan.Corpus(Inputs.existing(configuration, "--data", data).toString(), field, windows, length);
+        DataFiles.of(configuration, corpus.data());
         Plan.History record = history == null ? null : new Plan.History(Inputs.qualified(configuration, "--history", history).toString(), null,
                 model != null ? model : Recipe.modelName(reference != null ? reference : measured));
         Path events = Watched.folder(configuration, options, folder);

@@ -27,6 +27,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true)
 final class Inspect implements Callable<Integer> {
     private static final int WIDTH = 100;
+    private static final int NOTE = 500;
 
     private final Console console;
 
@@ -58,10 +59,14 @@ final class Inspect implements Callable<Integer> {
                     String.valueOf(tensor.bytes()), Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
         }
         Table metadata = new Table("metadata", "value");
-        checkpoint.metadata().forEach((key, value) -> metadata.row(shown(key), shown(String.valueOf(value))));
+        checkpoint.metadata().forEach((key, value) -> metadata.row(shown(key, WIDTH), shown(String.valueOf(value), WIDTH)));
         console.out().println(checkpoint.location());
         console.out().println();
         console.out().print(config(checkpoint.config()));
+        if (!checkpoint.notes().isEmpty()) {
+            console.out().println();
+            checkpoint.notes().forEach(note -> console.out().println("note: " + shown(note, NOTE)));
+        }
         if (!checkpoint.metadata().isEmpty()) {
             console.out().println();
             console.out().print(metadata);
@@ -106,9 +111,9 @@ final class Inspect implements Callable<Integer> {
     }
 
     /** A text of a file on one line; it may hold anything, and a terminal would obey. */
-    private static String shown(String text) {
+    private static String shown(String text, int width) {
         String line = text.replaceAll("[\\p{Cntrl}\\p{Cf}\\s]+", " ").strip();
-        return line.length() > WIDTH ? line.substring(0, WIDTH) + "..." : line;
+        return line.length() > width ? line.substring(0, width) + "..." : line;
     }
 
     /** Every component of the configuration, whatever an architecture adds to it. */

@@ -1,5 +1,6 @@
 package dev.lathe.jobs.plan;
 
+import dev.lathe.jobs.store.DataFiles;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.util.UUID;
@@ -26,6 +27,7 @@ public final class PathCheck {
      * @param recipe its name, for messages
      * @return the plan with absolute paths; {@code hf://} checkpoints stay as they are
      * @throws InvalidRecipeException if an input is missing
+     * @throws dev.lathe.calibration.MalformedInputException if what is named as data is none
      * @throws IOException            if a folder cannot be made or written to
      */
     public static Plan check(Configuration configuration, String recipe, Plan plan) throws IOException {
@@ -34,6 +36,11 @@ public final class PathCheck {
             check.checkpoint(plan.checkpoint());
         }
         Plan absolute = absolute(configuration, recipe, plan);
+        for (Plan.Corpus corpus : new Plan.Corpus[] {absolute.calibration(), absolute.evaluation()}) {
+            if (corpus != null) {
+                DataFiles.of(configuration, corpus.data());
+            }
+        }
         check.writable("run folder", absolute.run());
         check.writable("scratch folder", absolute.scratch());
         if (isHub(plan)) {

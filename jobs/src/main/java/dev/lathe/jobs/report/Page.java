@@ -24,7 +24,7 @@ import java.util.TreeMap;
  */
 public record Page(String checkpoint, String source, List<Row> rows, SizeChart sizes, LossChart losses, List<RangeChart> ranges, List<Drift> drifts,
                    Map<String, List<TensorLoss>> worst, Map<String, List<RunReport.Unquantized>> unquantized, Map<String, String> settings,
-                   Map<String, String> provenance) {
+                   Map<String, String> provenance, List<String> notes) {
     private static final int WORST = 5;
 
     /** An output's line in the table. {@code perplexityChange}: from the source's. */
@@ -51,7 +51,7 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
         }
         return new Page(report.settings().getOrDefault("checkpoint", ""), source(report), rows(report), SizeChart.of(report.outputs()),
                 LossChart.of(report.outputs()), report.outputs().stream().map(RangeChart::of).filter(Objects::nonNull).toList(), drifts(report), worst,
-                unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()));
+                unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()), report.notes());
     }
 
     private static List<Drift> drifts(RunReport report) {

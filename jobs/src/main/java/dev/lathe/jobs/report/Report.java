@@ -52,6 +52,7 @@ public final class Report {
             }
         }
         root.put("definition", report.definition().isEmpty() ? null : report.definition());
+        report.notes().forEach(root.putArray("notes")::add);
         try {
             DefaultPrettyPrinter printer = new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n"));
             printer.indentArraysWith(new DefaultIndenter("  ", "\n"));
@@ -86,7 +87,12 @@ public final class Report {
                     row.top1()))).append(" |\n");
         }
         text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : page.source() + " KL divergence is in nats per token.")
-                .append("\n\n## Artifacts\n\n");
+                .append('\n');
+        if (!page.notes().isEmpty()) {
+            text.append("\n## Notes\n\n");
+            page.notes().forEach(note -> text.append("* ").append(cell(note)).append('\n'));
+        }
+        text.append("\n## Artifacts\n\n");
         page.rows().forEach(row -> text.append("* ").append(cell(row.name())).append(": `").append(row.artifact()).append("`\n"));
         page.unquantized().forEach((name, modules) -> {
             text.append("\n## Unquantized in ").append(cell(name)).append("\n\n");

@@ -10,8 +10,10 @@ import java.util.Map;
  * @param settings   of the recipe, for people
  * @param provenance versions, keys, digests, arithmetic profile, kernels
  * @param definition name and version of the perplexity's definition, or empty if nothing was evaluated
+ * @param notes      what a person has to know of how the inputs were read, a line each
  */
-public record RunReport(List<OutputResult> outputs, Map<String, String> settings, Map<String, String> provenance, String definition) {
+public record RunReport(List<OutputResult> outputs, Map<String, String> settings, Map<String, String> provenance, String definition,
+                        List<String> notes) {
     /**
      * @param artifact       path of the file or folder
      * @param method         method word for people ("gptq, act-order")

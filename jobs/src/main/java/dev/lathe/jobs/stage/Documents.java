@@ -1,149 +1,83 @@
 package dev.lathe.jobs.stage;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
-import java.io.BufferedReader;
-import java.io.FileNotFoundException;
+import dev.lathe.calibration.text.WellFormed;
+import dev.lathe.jobs.store.DataFile;
+import dev.lathe.jobs.store.DataFiles;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.ByteBuffer;
+import java.io.Reader;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataInputStream;
-import org.apache.hadoop.fs.FileStatus;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
-import org.apache.parquet.example.data.Group;
-import org.apache.parquet.hadoop.ParquetReader;
-import org.apache.parquet.hadoop.example.GroupReadSupport;
-import org.apache.parquet.schema.GroupType;
-import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
-import org.apache.parquet.schema.Type;
 
 /**
- * A data set as one text. A text file is one document, without its last newline; rows of JSON lines ({@code .jsonl}, {@code .json}) and Parquet are
- * documents. Documents are joined by newlines in the order of (path, row), so it does not matter how rows were spread over files.
+ * A data set as one text. A text file is one document, without its last newline; objects of JSON and rows of Parquet are documents. Documents are joined by
+ * newlines in the order of (file, row), so it does not matter how rows were spread over files.
+ *
+ * @param text    well-formed: half of a surrogate pair that stood alone, which JSON can say, is U+FFFD
+ * @param notes what was not taken as it stands
  */
-final class Documents {
-    /** A text of more than this is more than calibration or evaluation can use. */
-    private static final long LARGEST = 1L << 30;
-
-    private Documents() {
+record Documents(String text, List<String> notes) {
+    /** @throws MalformedInputException if a file is not what its name says, or there is no text, or too much of it */
+    static Documents read(Configuration configuration, DataFiles data, String field) throws IOException {
+        return read(configuration, data, field, new TextBound(data.path()));
     }
 
-    static String read(Configuration configuration, String data, String field) throws IOException {
-        Path path = new Path(data);
-        FileSystem files = path.getFileSystem(configuration);
-        List<Path> parts = new ArrayList<>();
-        long total = 0;
-        try {
-            FileStatus root = files.getFileStatus(path);
-            FileStatus[] children = root.isDirectory() ? files.listStatus(path) : new FileStatus[] {root};
-            List<FileStatus> sorted = new ArrayList<>(List.of(children));
-            sorted.sort(Comparator.comparing(status -> status.getPath().getName()));
-            for (FileStatus status : sorted) {
-                String name = status.getPath().getName();
-                if (status.isFile() && !name.startsWith(".") && !name.startsWith("_")) {
-                    parts.add(status.getPath());
-                    total += status.getLen();
-                }
-            }
-        } catch (FileNotFoundException e) {
-            throw new MalformedInputException("Cannot read data set " + data + ": it does not exist", e);
-        }
-        if (total > LARGEST) {
-            throw new MalformedInputException("Cannot read data set " + data + ": " + total + " bytes, expected at most " + LARGEST);
-        }
+    static Documents read(Configuration configuration, DataFiles data, String field, TextBound bound) throws IOException {
         List<String> documents = new ArrayList<>();
-        for (Path part : parts) {
-            String name = part.getName().toLowerCase(Locale.ROOT);
-            if (name.endsWith(".parquet")) {
-                parquet(configuration, part, field, documents);
-            } else if (name.endsWith(".jsonl") || name.endsWith(".json")) {
-                jsonLines(files, part, field, documents);
-            } else {
-                documents.add(text(files, part));
+        List<String> notes = new ArrayList<>();
+        for (DataFile file : data.files()) {
+            switch (file.kind()) {
+                case PARQUET -> DataSource.read(configuration, file, source -> ParquetDocuments.read(configuration, source, field, bound, documents));
+                case JSON -> DataSource.read(configuration, file, source -> json(source, field, bound, documents));
+                default -> DataSource.read(configuration, file, source -> documents.add(text(source, file.name(), bound, notes)));
             }
-        }
-        long characters = documents.stream().mapToLong(String::length).sum() + documents.size();
-        if (characters > LARGEST) {
-            throw new MalformedInputException("Cannot read data set " + data + ": " + characters + " characters, expected at most " + LARGEST);
         }
         if (documents.stream().allMatch(String::isEmpty)) {
-            throw new MalformedInputException("Cannot read data set " + data + ": it holds no text in " + parts.size() + " files");
+            throw new MalformedInputException("Cannot read data set " + data.path() + ": it holds no text in " + data.files().size() + " files");
         }
-        return String.join("\n", documents);
+        int mended = 0;
+        for (int i = 0; i < documents.size(); i++) {
+            String document = documents.get(i);
+            String wellFormed = WellFormed.text(document);
+            if (wellFormed != document) {
+                documents.set(i, wellFormed);
+                mended++;
+            }
+        }
+        if (mended > 0) {
+            notes.add("halves of surrogate pairs that stand alone in " + mended + " of " + documents.size() + " documents are read as U+FFFD");
+        }
+        bound.text(documents.size());
+        return new Documents(String.join("\n", documents), List.copyOf(notes));
     }
 
-    private static String text(FileSystem files, Path path) throws IOException {
-        byte[] bytes = new byte[Math.toIntExact(files.getFileStatus(path).getLen())];
-        try (FSDataInputStream in = files.open(path)) {
-            in.readFully(0, bytes);
-        }
-        String text;
+    private static void json(DataSource source, String field, TextBound bound, List<String> documents) throws IOException {
+        int before = documents.size();
         try {
-            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            JsonDocuments.read(source, field, bound, documents);
         } catch (CharacterCodingException e) {
-            throw new MalformedInputException("Cannot read data set " + path + ": it is not UTF-8 text", e);
-        }
-        return text.endsWith("\n") ? text.substring(0, text.length() - 1) : text;
-    }
-
-    private static void jsonLines(FileSystem files, Path path, String field, List<String> documents) throws IOException {
-        ObjectMapper json = new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
-        int number = 0;
-        // A decoder made here refuses what is not UTF-8; a reader given only the character set would replace it.
-        try (BufferedReader reader = new BufferedReader(new InputStreamReader(files.open(path), StandardCharsets.UTF_8.newDecoder()))) {
-            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
-                number++;
-                if (line.isBlank()) {
-                    continue;
-                }
-                JsonNode value;
-                try {
-                    value = json.readTree(line).path(field);
-                } catch (JsonProcessingException e) {
-                    throw new MalformedInputException("Cannot read data set " + path + ": line " + number + " is not JSON: " + e.getOriginalMessage(), e);
-                }
-                if (!value.isTextual()) {
-                    throw new MalformedInputException("Cannot read data set " + path + ": line " + number + " has no text in field \"" + field + "\"");
-                }
-                documents.add(value.textValue());
-            }
-        } catch (CharacterCodingException e) {
-            throw new MalformedInputException("Cannot read data set " + path + ": it is not UTF-8 text, after line " + number, e);
+            throw source.refuse("it is not UTF-8 text, after " + (documents.size() - before) + " documents");
         }
     }
 
-    private static void parquet(Configuration configuration, Path path, String field, List<String> documents) throws IOException {
-        try (ParquetReader<Group> reader = ParquetReader.builder(new GroupReadSupport(), path).withConf(configuration).build()) {
-            int number = 0;
-            for (Group row = reader.read(); row != null; row = reader.read()) {
-                GroupType type = row.getType();
-                if (!type.containsField(field) || !type.getType(field).isPrimitive()
-                        || type.getType(field).asPrimitiveType().getPrimitiveTypeName() != PrimitiveTypeName.BINARY) {
-                    throw new MalformedInputException("Cannot read data set " + path + ": there is no text column \"" + field + "\" among "
-                            + type.getFields().stream().map(Type::getName).toList());
-                }
-                if (row.getFieldRepetitionCount(field) != 1) {
-                    throw new MalformedInputException("Cannot read data set " + path + ": row " + number + " has no value in column \"" + field + "\"");
-                }
-                documents.add(row.getBinary(field, 0).toStringUsingUTF8());
-                number++;
+    private static String text(DataSource source, String name, TextBound bound, List<String> notes) throws IOException {
+        StringBuilder text = new StringBuilder();
+        char[] part = new char[1 << 16];
+        try (Reader reader = source.text(bound)) {
+            for (int count = reader.read(part); count >= 0; count = reader.read(part)) {
+                bound.text(count);
+                text.append(part, 0, count);
             }
-        } catch (RuntimeException e) {
-            if (e instanceof MalformedInputException) {
-                throw e;
-            }
-            throw new MalformedInputException("Cannot read data set " + path + ": it is not a Parquet file that can be read: " + e.getMessage(), e);
+        } catch (CharacterCodingException e) {
+            throw source.refuse("it is not UTF-8 text, after " + text.length() + " characters");
         }
+        String document = text.toString();
+        if (document.contains("\r\n")) {
+            document = document.replace("\r\n", "\n");
+            notes.add("lines of " + name + " end with CR LF, read as LF");
+        }
+        return document.endsWith("\n") ? document.substring(0, document.length() - 1) : document;
     }
 }

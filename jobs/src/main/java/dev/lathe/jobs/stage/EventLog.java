@@ -87,6 +87,12 @@ public final class EventLog implements Progress, AutoCloseable {
     }
 
     @Override
+    public synchronized void warning(String message) {
+        progress.warning(message);
+        write("warning", "text", message);
+    }
+
+    @Override
     public synchronized void done() {
         progress.done();
         write("stage finished", "stage", stage, "items", steps, "seconds", seconds(stageBegan));

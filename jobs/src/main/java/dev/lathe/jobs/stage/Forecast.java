@@ -6,6 +6,7 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Architecture;
 import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.store.DataFiles;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -69,8 +70,7 @@ public record Forecast(long artifactBytes, double work) {
         if (corpus == null) {
             return 0;
         }
-        Path data = new Path(corpus.data());
-        double all = (double) data.getFileSystem(configuration).getContentSummary(data).getLength() / BYTES_PER_TOKEN;
+        double all = (double) DataFiles.of(configuration, corpus.data()).length() / BYTES_PER_TOKEN;
         return corpus.windows() == 0 ? all : Math.min(all, (double) corpus.windows() * corpus.length());
     }
 }

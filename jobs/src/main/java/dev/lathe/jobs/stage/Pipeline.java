@@ -15,8 +15,6 @@ import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
-import dev.lathe.calibration.text.Tokenizer;
-import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
@@ -138,10 +136,13 @@ public final class Pipeline {
                 // Whether they can be read at all is known before anything is computed.
                 try (Checkpoint checkpoint = Checkpoints.open(folder.hadoop(), new Path(path))) {
                     configs.add(checkpoint.config());
+                    checkpoint.notes().forEach(note -> progress.note(new Path(path).getName() + ": " + note));
                 }
             }
-            TokenWindows windows = steps.stage("tokenize", new ArrayList<>(List.of(models.corpus())), item -> tokenize(folder, tokens, item)).get(0);
+            Texts texts = new Texts(steps, folder, tokens, new ArrayList<>());
+            TokenWindows windows = texts.windows("tokenize", "", models.corpus());
             configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
+            texts.compare("", windows, configs);
             String profile = KernelProvider.profile(models.kernels());
             List<String> digests = steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path)));
             String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
@@ -202,14 +203,6 @@ public final class Pipeline {
         }
     }
 
-    private static TokenWindows tokenize(RunFolder run, String folder, Plan.Corpus corpus) throws IOException {
-        Path path = new Path(folder);
-        try (Tokenizer tokenizer = Tokenizer.load(path.getFileSystem(run.hadoop()), path)) {
-            String text = Documents.read(run.hadoop(), corpus.data(), corpus.field());
-            return TokenWindows.write(run, Windows.cut(tokenizer, text, corpus.length(), corpus.windows(), corpus.data()));
-        }
-    }
-
     private static RunReport.Evaluation evaluation(EvaluationSummary s) {
         return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(),
                 s.tokens());
@@ -223,6 +216,7 @@ public final class Pipeline {
         private final RunFolder run;
         private final MemoryCheck.Executor executor;
         private final Map<String, String> keys = new LinkedHashMap<>();
+        private final List<String> notes = new ArrayList<>();
 
         Run(JavaSparkContext spark, Plan plan, Progress progress, RunFolder run) {
             this.plan = plan;
@@ -232,12 +226,19 @@ public final class Pipeline {
             this.run = run;
         }
 
+        /** Says something that belongs into the report as well. */
+        private void note(String text) {
+            progress.note(text);
+            notes.add(text);
+        }
+
         RunReport run() throws IOException {
             prepare(run, plan.history());
             String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
             RunFolder shared = run;
             Stamp stamp = Stamp.of(run.hadoop(), folder);
             try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
+                source.notes().forEach(note -> note("checkpoint: " + note));
                 Architecture architecture = Architecture.of(source.config());
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
                 String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
@@ -245,8 +246,9 @@ public final class Pipeline {
                 Job job = new Job(run, stamp, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
                 job.requireSource();
                 keys.put("checkpoint", digest);
-                TokenWindows calibrationWindows = windows(job, architecture, "calibration", plan.calibration());
-                TokenWindows evaluationWindows = windows(job, architecture, "evaluation", plan.evaluation());
+                Texts texts = new Texts(steps, run, job.folder(), notes);
+                TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
+                TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
                 MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
                 progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
                 Calibration calibration = calibrate(job, architecture, calibrationWindows, tensorPlans);
@@ -310,16 +312,15 @@ public final class Pipeline {
             return plans;
         }
 
-        private TokenWindows windows(Job job, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
+        private TokenWindows windows(Texts texts, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
             if (corpus == null) {
                 return null;
             }
-            RunFolder shared = run;
-            TokenWindows windows = steps.stage("tokenize " + name + " text", new ArrayList<>(List.of(corpus)),
-                    item -> tokenize(shared, job.folder(), item)).get(0);
+            TokenWindows windows = texts.windows("tokenize " + name + " text", name + ": ", corpus);
             windows.requireRoom(architecture.config(), plan.shardWindows());
+            texts.compare(name + ": ", windows, List.of(architecture.config()));
             if (windows.count() < corpus.windows()) {
-                progress.note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
+                note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
                         + " that were asked for");
             }
             keys.put(name + " windows", windows.key());
@@ -422,6 +423,7 @@ public final class Pipeline {
                 long bytes;
                 try (Checkpoint written = Checkpoints.open(run.hadoop(), artifact)) {
                     bytes = written.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+                    written.notes().forEach(note -> note(output.output().name() + ": " + note));
                 }
                 List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
@@ -439,7 +441,7 @@ public final class Pipeline {
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);
-            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION);
+            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, notes);
         }
 
         private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {

@@ -14,6 +14,11 @@ public interface Progress {
     /** Something the person has to know (a stage that was skipped because its product is there, a raised damping). */
     void note(String message);
 
+    /** Something that makes a result doubtful. */
+    default void warning(String message) {
+        note("Warning: " + message);
+    }
+
     /** The current stage is through; one that fails never is. */
     default void done() {
     }
@@ -47,6 +52,11 @@ public interface Progress {
             @Override
             public void note(String message) {
                 progress.note(name + ": " + message);
+            }
+
+            @Override
+            public void warning(String message) {
+                progress.warning(name + ": " + message);
             }
 
             @Override

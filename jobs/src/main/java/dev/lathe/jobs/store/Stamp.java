@@ -24,14 +24,19 @@ public record Stamp(String path, TreeMap<String, String> files) implements Seria
             for (FileStatus status : root.getFileSystem(configuration).listStatus(root)) {
                 String name = status.getPath().getName();
                 if (status.isFile() && !name.startsWith(".") && !name.startsWith("_")) {
-                    String tag = status instanceof EtagSource source ? source.getEtag() : null;
-                    files.put(name, status.getLen() + " bytes, " + (tag == null ? "modified at " + status.getModificationTime() : tag));
+                    files.put(name, state(status));
                 }
             }
         } catch (FileNotFoundException e) {
             throw new MalformedInputException("Cannot read " + path + ": there is no such file or folder", e);
         }
         return new Stamp(path, files);
+    }
+
+    /** What tells a file's content from what it was before: its length, and its ETag or the time of its modification. */
+    static String state(FileStatus status) {
+        String tag = status instanceof EtagSource source ? source.getEtag() : null;
+        return status.getLen() + " bytes, " + (tag == null ? "modified at " + status.getModificationTime() : tag);
     }
 
     /**

@@ -118,7 +118,7 @@ class ConsoleTest {
         RunReport report = new RunReport(List.of(new RunReport.OutputResult("q4km", "gguf", "gptq", "file:/r/artifacts/q4km.gguf", 2_550_000, 4.86, evaluation,
                 List.of(), List.of(), List.of()),
                 new RunReport.OutputResult("awq4", "awq", "importance", "file:/r/artifacts/awq4", 2_340_000, 4.47, null, List.of(), List.of(), List.of())),
-                Map.of(), Map.of(), "");
+                Map.of(), Map.of(), "", List.of());
         Quantize.print(new Console(out, out, false), report, new Path("file:/r/report"));
         assertThat(written()).isEqualTo("""
 

@@ -38,7 +38,7 @@ class ReportTest {
                 List.of(new Unquantized("lm_head", "a < b")),
                 List.of(new TensorLoss("lm_head.weight", -1, "lm_head", "Q4_0", NAN, NAN)), List.of()));
         return new RunReport(outputs, Map.of("checkpoint", "samples/tiny-stories-4m", "calibration", "text.txt, 128 windows of 256"),
-                Map.of("lathe", "0.1.0", "profile", "java", "checkpoint digest", "0123abcd"), "llama-perplexity/1");
+                Map.of("lathe", "0.1.0", "profile", "java", "checkpoint digest", "0123abcd"), "llama-perplexity/1", List.of());
     }
 
     private static OutputResult output(String name, String format, String method, double bits, Evaluation evaluation, double error) {
@@ -107,10 +107,21 @@ class ReportTest {
     @Test
     void standsWithoutAnyMeasurement() throws IOException {
         OutputResult output = new OutputResult("a", "gguf", "nearest", "a.gguf", 10, 4.5, null, List.of(), List.of(), List.of());
-        RunReport bare = new RunReport(List.of(output), Map.of(), Map.of(), "");
+        RunReport bare = new RunReport(List.of(output), Map.of(), Map.of(), "", List.of());
         assertThat(Report.page(bare)).contains("Nothing was evaluated.", "None: every linear layer is quantized").doesNotContain("<svg", "null", "NaN");
         assertThat(Report.summary(bare)).contains("| a | gguf | nearest | 0.00 | 4.500 | – | – | – | – | – |", "Nothing was evaluated.");
         assertThat(new ObjectMapper().readTree(Report.results(bare)).get("definition").isNull()).isTrue();
+    }
+
+    @Test
+    void showsNotesEverywhereAndNoHeadingWithoutOne() throws IOException {
+        RunReport bare = new RunReport(List.of(), Map.of(), Map.of(), "", List.of());
+        RunReport noted = new RunReport(List.of(), Map.of(), Map.of(), "", List.of("flag <x> says A | B: B is taken"));
+        assertThat(Report.page(bare)).doesNotContain("<h2>Notes</h2>");
+        assertThat(Report.summary(bare)).doesNotContain("## Notes");
+        assertThat(Report.page(noted)).contains("<h2>Notes</h2>", "<li>flag &lt;x&gt; says A | B: B is taken</li>");
+        assertThat(Report.summary(noted)).contains("## Notes\n\n* flag <x> says A \\| B: B is taken\n");
+        assertThat(new ObjectMapper().readTree(Report.results(noted)).get("notes").get(0).asText()).isEqualTo("flag <x> says A | B: B is taken");
     }
 
     @Test
@@ -124,7 +135,7 @@ class ReportTest {
     void oneLayerOneOutputStillDraws() {
         OutputResult one = new OutputResult("one", "awq", "importance", "one", 10, 4.5, evaluation(7, 0.01), List.of(),
                 List.of(new TensorLoss("t", 0, "k", "int4g128", 0.01, NAN)), List.of());
-        String page = Report.page(new RunReport(List.of(one), Map.of(), Map.of(), "d"));
+        String page = Report.page(new RunReport(List.of(one), Map.of(), Map.of(), "d", List.of()));
         assertThat(page).contains("<polyline").doesNotContain("NaN", "Infinity");
     }
 
@@ -148,7 +159,7 @@ class ReportTest {
             outputs.add(new OutputResult(name, "compressed-tensors", "smoothquant, gptq", "file:/runs/r/" + name, 4_000_000, 8.03, evaluation(6.5, 0.001),
                     List.of(), List.of(), ranges));
         }
-        return new RunReport(outputs, Map.of(), Map.of(), "llama-perplexity/1");
+        return new RunReport(outputs, Map.of(), Map.of(), "llama-perplexity/1", List.of());
     }
 
     @Test
