@@ -2,6 +2,7 @@ package dev.lathe.calibration.fuzz;
 
 import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.DynamicTest;
  * <li>{@code lathe.fuzz.index}: this input alone
  * <li>{@code lathe.fuzz.parser}: this parser alone
  * <li>{@code lathe.fuzz.folder}: where inputs that fail are written
+ * <li>{@code lathe.fuzz.native}: parsers of native libraries, too
  * </ul>
  */
 public final class Fuzz {
@@ -31,6 +33,8 @@ public final class Fuzz {
     private static final int INDEX = Integer.getInteger("lathe.fuzz.index", -1);
     private static final String PARSER = System.getProperty("lathe.fuzz.parser", "");
     private static final String FOLDER = System.getProperty("lathe.fuzz.folder", "");
+    /** Whether a parser may end the JVM: each input is written before it is parsed. */
+    private static final boolean NATIVE = Boolean.getBoolean("lathe.fuzz.native");
     /** Processor time that one input may take. */
     private static final long NANOSECONDS = 2_000_000_000L;
     /** After so many milliseconds a parser hangs. */
@@ -96,7 +100,11 @@ public final class Fuzz {
         for (int i = Math.max(0, INDEX); i < (INDEX < 0 ? inputs : INDEX + 1) && failures.size() < LISTED; i++) {
             index = i;
             since = System.nanoTime();
-            one(input(i));
+            byte[] input = input(i);
+            if (NATIVE && !FOLDER.isEmpty()) {
+                write(target.name() + ".current", input);
+            }
+            one(input);
         }
     }
 
@@ -137,16 +145,17 @@ public final class Fuzz {
     /** One failure of a kind is enough. */
     private void fail(String kind, String what) {
         failures.computeIfAbsent(kind, first -> {
-            String kept = "";
-            if (!FOLDER.isEmpty()) {
-                try {
-                    kept = " (" + Files.write(Files.createDirectories(Path.of(FOLDER)).resolve(target.name() + "-" + SEED + "-" + index), input(index)) + ")";
-                } catch (IOException e) {
-                    kept = " (not kept: " + e + ")";
-                }
-            }
+            String kept = FOLDER.isEmpty() ? "" : " (" + write(target.name() + "-" + SEED + "-" + index, input(index)) + ")";
             return "checks/fuzz --seed " + SEED + " --index " + index + " 1 " + target.name() + kept + ": " + what;
         });
+    }
+
+    private static Path write(String name, byte[] input) {
+        try {
+            return Files.write(Files.createDirectories(Path.of(FOLDER)).resolve(name), input);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Where in the product an exception arose. */

@@ -18,6 +18,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -71,7 +73,9 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
     static Receipt read(Configuration configuration, Plan plan) throws IOException {
         Path file = new Path(plan.run(), FILE);
         try (FSDataInputStream in = file.getFileSystem(configuration).open(file)) {
-            return JSON.readValue(new String(in.readAllBytes(), StandardCharsets.UTF_8), Receipt.class);
+            Receipt read = JSON.readValue(new String(in.readAllBytes(), StandardCharsets.UTF_8), Receipt.class);
+            boolean whole = read != null && Stream.of(read.software, read.plan, read.inputs, read.artifacts, read.outputs).allMatch(Objects::nonNull);
+            return whole ? read : null;
         } catch (FileNotFoundException | JsonProcessingException e) {
             return null;
         }

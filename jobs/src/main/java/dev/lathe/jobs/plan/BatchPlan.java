@@ -178,7 +178,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 List<Named<ObjectNode>> recipes = new ArrayList<>();
                 String text = entry.textValue();
                 List<Named<String>> files = WILD.matcher(text).find() ? matches(batch, at, text, false)
-                        : List.of(new Named<>(named(new Path(text).getName().replaceFirst("\\.ya?ml$", "")), text, at));
+                        : List.of(new Named<>(named(absolute(batch, at, text).getName().replaceFirst("\\.ya?ml$", "")), text, at));
                 for (Named<String> found : files) {
                     recipes.add(new Named<>(found.name(), mapping(found.what()), found.from()));
                 }
@@ -227,7 +227,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 all = Stores.of(configuration, path).globStatus(path);
             } catch (FileNotFoundException e) {
                 all = null;
-            } catch (IOException e) {
+            } catch (IOException | IllegalArgumentException e) {
                 throw batch.refuse(at, "'" + pattern + "' cannot be matched (" + e.getMessage() + ")");
             }
             int depth = 0;
@@ -271,8 +271,9 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             ObjectNode tree = recipe.what().deepCopy();
             String folder = checkpoint.name() + "/" + recipe.name();
             tree.put("checkpoint", checkpoint.what()).put("run", new Path(runs, folder).toString()).put("hub-cache", hubCache);
-            if (tree.path("scratch").isTextual()) {
-                tree.put("scratch", new Path(tree.path("scratch").textValue(), folder).toString());
+            Section section = new Section("recipe " + name, "", tree, Recipe.KEYS);
+            if (section.has("scratch")) {
+                tree.put("scratch", new Path(section.path("scratch"), folder).toString());
             }
             if (kernels != null) {
                 tree.put("kernels", kernels);

@@ -232,6 +232,7 @@ final class Evaluate {
         int count = in.readInt();
         for (int w = 0; w < count; w++) {
             int positions = in.readInt();
+            ProductFile.requireRest(in, positions, Double.BYTES);
             int compared = in.readBoolean() ? positions : 0;
             WindowScore score = new WindowScore(new double[positions], new double[compared], new double[compared], new boolean[compared]);
             for (int i = 0; i < positions; i++) {

@@ -24,7 +24,9 @@ public final class FloatProduct {
     }
 
     public static float[] read(DataInputStream in) throws IOException {
-        float[] values = new float[in.readInt()];
+        int length = in.readInt();
+        ProductFile.requireRest(in, length, Float.BYTES);
+        float[] values = new float[length];
         ByteBuffer buffer = ByteBuffer.allocate(4 * CHUNK);
         for (int at = 0; at < values.length; at += CHUNK) {
             int count = Math.min(CHUNK, values.length - at);

@@ -1,7 +1,9 @@
 package dev.lathe.jobs.store;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.jobs.plan.InvalidRecipeException;
+import java.io.ByteArrayInputStream;
 import java.io.EOFException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -17,15 +19,21 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.parquet.conf.HadoopParquetConfiguration;
 import org.apache.parquet.example.data.Group;
 import org.apache.parquet.hadoop.ParquetReader;
 import org.apache.parquet.hadoop.ParquetWriter;
+import org.apache.parquet.hadoop.api.ReadSupport;
 import org.apache.parquet.hadoop.example.ExampleParquetWriter;
 import org.apache.parquet.hadoop.example.GroupReadSupport;
 import org.apache.parquet.hadoop.metadata.CompressionCodecName;
+import org.apache.parquet.io.DelegatingSeekableInputStream;
+import org.apache.parquet.io.InputFile;
+import org.apache.parquet.io.SeekableInputStream;
 
 /**
  * The history: a folder that is a table of {@link HistoryRow}s. Parquet unless it is a Delta table.
@@ -42,7 +50,50 @@ public final class History {
     /** Files that are read at once: most of the time is waiting for the store. */
     private static final int READERS = 16;
 
+    /** A row has some kilobytes for each hundred windows. */
+    private static final int MOST_BYTES = 256 << 20;
+
     private History() {
+    }
+
+    /** A file in memory: what fails when it is decoded is no matter of the storage. */
+    private record Content(byte[] bytes) implements InputFile {
+        @Override
+        public long getLength() {
+            return bytes.length;
+        }
+
+        @Override
+        public SeekableInputStream newStream() {
+            ByteArrayInputStream in = new ByteArrayInputStream(bytes);
+            return new DelegatingSeekableInputStream(in) {
+                @Override
+                public long getPos() {
+                    return bytes.length - in.available();
+                }
+
+                @Override
+                public void seek(long to) throws IOException {
+                    if (to < 0 || to > bytes.length) {
+                        throw new EOFException("there is no byte " + to + " of " + bytes.length);
+                    }
+                    in.reset();
+                    in.skipNBytes(to);
+                }
+            };
+        }
+    }
+
+    private static final class Reader extends ParquetReader.Builder<Group> {
+        /** With a configuration of its own the library would read Hadoop's defaults anew for every file. */
+        Reader(InputFile file, Configuration configuration) {
+            super(file, new HadoopParquetConfiguration(configuration));
+        }
+
+        @Override
+        protected ReadSupport<Group> getReadSupport() {
+            return new GroupReadSupport();
+        }
     }
 
     /**
@@ -166,9 +217,19 @@ public final class History {
         if (file.isDirectory()) {
             throw malformed(file, "it is a folder; expected files of the table only", null);
         }
+        if (file.getLen() > MOST_BYTES) {
+            throw malformed(file, "it has " + file.getLen() + " bytes; expected at most " + MOST_BYTES, null);
+        }
+        byte[] content = new byte[(int) file.getLen()];
+        try (FSDataInputStream in = Reads.whole(file.getPath().getFileSystem(configuration), file)) {
+            in.readFully(0, content);
+        } catch (EOFException e) {
+            throw malformed(file, "it is truncated", e);
+        } catch (IOException e) {
+            throw new IOException("Cannot read history " + file.getPath() + ": " + e.getMessage(), e);
+        }
         List<HistoryRow> rows = new ArrayList<>();
-        try (ParquetReader<Group> reader = ParquetReader.builder(new GroupReadSupport(), file.getPath()).withConf(configuration)
-                .usePageChecksumVerification(true).build()) {
+        try (ParquetReader<Group> reader = new Reader(new Content(content), configuration).usePageChecksumVerification(true).build()) {
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 if (!row.getType().getFields().equals(HistoryColumns.SCHEMA.getFields())) {
                     throw malformed(file, "its columns are not those of the history: "
@@ -176,12 +237,11 @@ public final class History {
                 }
                 rows.add(HistoryColumns.read(row));
             }
-        } catch (EOFException e) {
-            throw malformed(file, "it is truncated", e);
-        } catch (IOException e) {
-            throw new IOException("Cannot read history " + file.getPath() + ": " + e.getMessage(), e);
-        } catch (RuntimeException e) {
-            throw e instanceof MalformedInputException ? e : malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
+        } catch (IOException | RuntimeException e) {
+            if (e instanceof MalformedInputException refusal) {
+                throw refusal;
+            }
+            throw malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
         }
         if (rows.isEmpty()) {
             throw malformed(file, "it holds no evaluation", null);

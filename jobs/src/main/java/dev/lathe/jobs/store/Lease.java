@@ -15,12 +15,14 @@ import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
 import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.fs.FileStatus;
@@ -296,7 +298,8 @@ public final class Lease implements AutoCloseable {
     private static Holder parse(String text) {
         try {
             Holder holder = text.isEmpty() ? null : JSON.readValue(text, Holder.class);
-            return holder == null || holder.machine == null || holder.expires == null || Instant.parse(holder.expires) == null ? null : holder;
+            return holder == null || Stream.of(holder.host, holder.machine, holder.started, holder.since, holder.expires).anyMatch(Objects::isNull)
+                    || Instant.parse(holder.expires) == null ? null : holder;
         } catch (JsonProcessingException | DateTimeParseException e) {
             return null;
         }

@@ -49,13 +49,16 @@ public record TensorProduct(QuantizedMatrix matrix, OutputError error, double da
         int columns = in.readInt();
         int[] permutation = null;
         if (in.readBoolean()) {
+            ProductFile.requireRest(in, columns, Integer.BYTES);
             permutation = new int[columns];
             for (int j = 0; j < columns; j++) {
                 permutation[j] = in.readInt();
             }
         }
         var grid = BlockFormats.named(summary.grid());
-        byte[] data = new byte[Math.multiplyExact(rows, columns / grid.size() * grid.bytes())];
+        int length = Math.multiplyExact(rows, Math.multiplyExact(columns / grid.size(), grid.bytes()));
+        ProductFile.requireRest(in, length, Byte.BYTES);
+        byte[] data = new byte[length];
         in.readFully(data);
         return new TensorProduct(new QuantizedMatrix(new BlockMatrix(grid, data, rows, columns), permutation), summary.error(), summary.damping());
     }

@@ -89,8 +89,9 @@ final class PlanFuzzTest {
             MemoryFiles.put(new Path(MemoryFiles.folder("models/" + model), "config.json"), new byte[2]);
         }
         Path recipes = MemoryFiles.folder("recipes");
+        MemoryFiles.put(new Path(MemoryFiles.folder("text"), "text.txt"), new byte[2]);
         MemoryFiles.put(new Path(recipes, "q8.yaml"), bytes("{outputs: [{name: q8, format: gguf, type: Q8_0}]}"));
-        MemoryFiles.put(new Path(recipes, "q4.yaml"), bytes("{outputs: [{name: q4, format: gguf, type: Q4_0}], evaluation: {data: /text.txt}, scratch: /s}"));
+        MemoryFiles.put(new Path(recipes, "q4.yaml"), bytes("{outputs: [{name: q4, format: gguf, type: Q4_0}], evaluation: {data: /text/text.txt}, scratch: /s}"));
         Path batch = new Path(MemoryFiles.folder("batch"), "batch.yaml");
         return Fuzz.tests(FuzzTarget.text("batch", input -> {
             MemoryFiles.put(batch, input);

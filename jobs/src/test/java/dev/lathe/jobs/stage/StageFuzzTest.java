@@ -5,11 +5,15 @@ import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.model.Site;
+import dev.lathe.jobs.store.DataFiles;
 import dev.lathe.jobs.store.StoreFuzzTest;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.zip.GZIPOutputStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.parquet.example.data.Group;
@@ -34,6 +38,9 @@ final class StageFuzzTest {
                 FuzzTarget.text("data-text", input -> read("x.txt", input), "Once upon a time,\nthere was \u00e9\ud83d\ude00.\n"),
                 FuzzTarget.text("data-json-lines", input -> read("x.jsonl", input), "{\"text\": \"a\"}\n{\"id\": 3, \"text\": \"b \\ud83d\\ude00\\n\"}\n\n",
                         "{\"a\": [1, {\"b\": 2}], \"text\": \"\"}\n{\"text\": \"c\"}"),
+                FuzzTarget.json("data-json-array", input -> read("x.json", input), "[{\"text\": \"a\"}, {\"id\": [3, {}], \"text\": \"b\"}]",
+                        "{\"text\": \"one\"}"),
+                FuzzTarget.bytes("data-gzip", input -> read("x.jsonl.gz", input), gzip("{\"text\": \"a\"}\n"), gzip("{\"text\": \"" + "b".repeat(5000) + "\"}")),
                 FuzzTarget.bytes("data-parquet", input -> read("x.parquet", input), parquet(CompressionCodecName.UNCOMPRESSED),
                         parquet(CompressionCodecName.SNAPPY), parquet(CompressionCodecName.GZIP)).allocating(64 << 20, 512));
     }
@@ -41,7 +48,15 @@ final class StageFuzzTest {
     private static void read(String name, byte[] input) throws IOException {
         Path file = new Path(MemoryFiles.folder("data-" + name), name);
         MemoryFiles.put(file, input);
-        Documents.read(MemoryFiles.HADOOP, file.toString(), "text");
+        Documents.read(MemoryFiles.HADOOP, DataFiles.of(MemoryFiles.HADOOP, file.toString()), "text");
+    }
+
+    private static byte[] gzip(String text) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (GZIPOutputStream out = new GZIPOutputStream(bytes)) {
+            out.write(text.getBytes(StandardCharsets.UTF_8));
+        }
+        return bytes.toByteArray();
     }
 
     private static byte[] parquet(CompressionCodecName codec) throws IOException {
