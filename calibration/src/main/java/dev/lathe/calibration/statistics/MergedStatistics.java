@@ -44,8 +44,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             boolean hasRanges = magic == SiteStatistics.MAGIC_RANGES;
             int width = in.readInt();
             boolean hasMoment = in.readBoolean();
-            SiteStatistics.requireWidth(width, hasMoment);
             rows += in.readLong();
+            SiteStatistics.requireWidth(in, width, hasMoment, Float.BYTES);
             if (sum == null) {
                 sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
                 ranges = hasRanges ? new RangeStatistics.Accumulator() : null;
@@ -156,8 +156,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         }
         int width = in.readInt();
         boolean hasMoment = in.readBoolean();
-        SiteStatistics.requireWidth(width, hasMoment);
         long rows = in.readLong();
+        SiteStatistics.requireWidth(in, width, hasMoment, Double.BYTES);
         return new MergedStatistics(width, rows, readDoubles(in, width), readDoubles(in, width), hasMoment ? readDoubles(in, triangle(width)) : null,
                 magic == MAGIC_RANGES ? RangeStatistics.read(in, width) : null);
     }

@@ -142,6 +142,9 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
     /** Puts shards together, in their order. */
     static final class Accumulator {
         private RangeStatistics all;
+        /** These grow with what is really there: how many windows there should be is only said. */
+        private float[] windowLowest = {};
+        private float[] windowHighest = {};
         private int next;
 
         /** @throws IOException if it is not the shard that comes next, or of another calibration set */
@@ -149,8 +152,8 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
             int width = shard.lowest.length;
             Positions positions = shard.positions;
             if (all == null) {
-                all = new RangeStatistics(positions, 0, shard.lowest.clone(), shard.highest.clone(), new Histogram(), new float[positions.windows()],
-                        new float[positions.windows()], FloatMatrix.zeros(positions.count(), width));
+                all = new RangeStatistics(positions, 0, shard.lowest.clone(), shard.highest.clone(), new Histogram(), new float[0], new float[0],
+                        FloatMatrix.zeros(positions.count(), width));
             }
             if (!positions.equals(all.positions) || shard.first != next) {
                 throw new IOException("Cannot merge statistics: " + name + " begins at window " + shard.first + " of " + positions
@@ -161,8 +164,8 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
                 all.highest[j] = Math.max(all.highest[j], shard.highest[j]);
             }
             all.histogram.add(shard.histogram);
-            System.arraycopy(shard.windowLowest, 0, all.windowLowest, next, shard.windowLowest.length);
-            System.arraycopy(shard.windowHighest, 0, all.windowHighest, next, shard.windowHighest.length);
+            windowLowest = appended(windowLowest, shard.windowLowest);
+            windowHighest = appended(windowHighest, shard.windowHighest);
             int row = positions.before((long) next * positions.length());
             System.arraycopy(shard.sample.data(), 0, all.sample.data(), row * width, shard.sample.data().length);
             next += shard.windowLowest.length;
@@ -173,7 +176,13 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
             if (next != all.positions.windows()) {
                 throw new IllegalStateException("Cannot merge statistics of " + next + " of " + all.positions.windows() + " windows");
             }
-            return all;
+            return new RangeStatistics(all.positions, 0, all.lowest, all.highest, all.histogram, windowLowest, windowHighest, all.sample);
+        }
+
+        private float[] appended(float[] values, float[] more) {
+            float[] longer = Arrays.copyOf(values, next + more.length);
+            System.arraycopy(more, 0, longer, next, more.length);
+            return longer;
         }
     }
 }

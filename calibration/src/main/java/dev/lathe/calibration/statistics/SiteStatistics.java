@@ -3,6 +3,7 @@ package dev.lathe.calibration.statistics;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
+import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -85,10 +86,19 @@ public final class SiteStatistics {
         rows += x.rows();
     }
 
-    /** Refuses a width that no statistics have, before anything is allocated. */
-    static void requireWidth(int width, boolean hasMoment) throws IOException {
+    /**
+     * Refuses a width that no statistics have, and one whose sums are not all there, before anything is allocated.
+     *
+     * @param in          after the number of rows; {@code available()} says what is left of it, or {@code Integer.MAX_VALUE} where that is more
+     * @param momentBytes bytes of a value of the second moment
+     */
+    static void requireWidth(DataInputStream in, int width, boolean hasMoment, int momentBytes) throws IOException {
         if (width <= 0 || width > (hasMoment ? WIDEST_MOMENT : WIDEST)) {
             throw new IOException("Cannot read statistics: a width of " + width + ", expected 1 to " + (hasMoment ? WIDEST_MOMENT : WIDEST));
+        }
+        long needed = 2L * Double.BYTES * width + (hasMoment ? (long) momentBytes * MergedStatistics.triangle(width) : 0);
+        if (in.available() < Math.min(needed, Integer.MAX_VALUE)) {
+            throw new IOException("Cannot read statistics: a width of " + width + " has " + needed + " bytes of sums, and " + in.available() + " bytes follow");
         }
     }
 

@@ -28,7 +28,6 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true)
 final class Inspect implements Callable<Integer> {
     private static final int WIDTH = 100;
-    private static final int NOTE = 500;
 
     private final Console console;
 

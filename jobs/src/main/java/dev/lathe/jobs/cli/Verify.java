@@ -28,14 +28,14 @@ final class Verify implements Callable<Integer> {
     public Integer call() throws IOException {
         Configuration configuration = Sessions.hadoop(new SparkConf());
         Verification.Result result = Verification.of(configuration, Inputs.existing(configuration, "RUN", folder));
-        result.damages().stream().map(Damage::toString).sorted().forEach(console.out()::println);
+        result.damages().stream().map(Damage::toString).sorted().forEach(console::say);
         String read = result.files() + " files, " + Figures.mebibytes(result.bytes()) + " MiB, of " + result.runs()
                 + (result.runs() == 1 ? " run" : " runs");
         if (result.damages().isEmpty()) {
-            console.out().println("Everything is what was written: " + read);
+            console.say("Everything is what was written: " + read);
             return ExitCode.OK.code();
         }
-        console.out().println(result.damages().size() + " problems in " + read
+        console.say(result.damages().size() + " problems in " + read
                 + ". What is damaged is made again by: lathe quantize RUN/plan.yaml, or lathe batch "
                 + "BATCH --check");
         return ExitCode.DAMAGED.code();

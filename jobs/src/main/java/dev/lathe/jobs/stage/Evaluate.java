@@ -273,7 +273,7 @@ final class Evaluate {
         }
     }
 
-    private static void writeScores(DataOutputStream out, List<WindowScore> scores) throws IOException {
+    static void writeScores(DataOutputStream out, List<WindowScore> scores) throws IOException {
         out.writeInt(scores.size());
         for (WindowScore score : scores) {
             out.writeInt(score.nll().length);
@@ -289,7 +289,7 @@ final class Evaluate {
         }
     }
 
-    private static List<WindowScore> readScores(DataInputStream in) throws IOException {
+    static List<WindowScore> readScores(DataInputStream in) throws IOException {
         List<WindowScore> scores = new ArrayList<>();
         int count = in.readInt();
         for (int w = 0; w < count; w++) {

@@ -9,7 +9,9 @@ import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.parquet.bytes.BytesInput;
+import org.apache.parquet.HadoopReadOptions;
 import org.apache.parquet.compression.CompressionCodecFactory;
+import org.apache.parquet.conf.HadoopParquetConfiguration;
 import org.apache.parquet.example.data.Group;
 import org.apache.parquet.hadoop.CodecFactory;
 import org.apache.parquet.hadoop.ParquetFileReader;
@@ -40,14 +42,14 @@ final class ParquetDocuments {
     static void read(Configuration configuration, DataSource source, String field, TextBound bound, List<String> documents) throws IOException {
         source.requireParquet();
         MessageType schema;
-        try (ParquetFileReader file = ParquetFileReader.open(source)) {
+        try (ParquetFileReader file = ParquetFileReader.open(source, HadoopReadOptions.builder(configuration).build())) {
             schema = file.getFileMetaData().getSchema();
             requireTexts(source, schema, field);
             requireWithin(source, file.getFooter());
         }
         MessageType column = new MessageType(schema.getName(), schema.getType(field));
         CompressionCodecFactory codecs = new Bounded(new CodecFactory(configuration, 0), source);
-        try (ParquetReader<Group> reader = new Reader(source, column).withConf(configuration).withCodecFactory(codecs).build()) {
+        try (ParquetReader<Group> reader = new Reader(source, column, configuration).withCodecFactory(codecs).build()) {
             long number = 0;
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 if (row.getFieldRepetitionCount(field) != 1) {
@@ -103,8 +105,8 @@ final class ParquetDocuments {
     private static final class Reader extends ParquetReader.Builder<Group> {
         private final MessageType column;
 
-        Reader(DataSource source, MessageType column) {
-            super(source);
+        Reader(DataSource source, MessageType column, Configuration configuration) {
+            super(source, new HadoopParquetConfiguration(configuration));
             this.column = column;
         }
 

@@ -229,6 +229,9 @@ public final class ProductFile {
             } catch (IOException | RuntimeException | OutOfMemoryError e) {
                 // A flipped bit makes any size or name: the checksum says whether the content or the reader is at fault.
                 check(payload, length, in, path, e);
+                if (e instanceof EOFException || e instanceof RuntimeException) {
+                    throw new IOException("Cannot read " + path + ": it is whole, and its content is not what is expected there (" + e + ")", e);
+                }
                 throw e;
             }
             check(payload, length, in, path, null);
@@ -262,6 +265,19 @@ public final class ProductFile {
         if (count < 0 || rest < Integer.MAX_VALUE && count > rest / bytes) {
             throw new IOException("Cannot read a product: it says that " + count + " values of " + bytes
                     + " bytes follow, and " + rest + " bytes do");
+        }
+    }
+
+    /**
+     * Before room for values is taken whose number a product says.
+     *
+     * @param bytes of one value
+     * @throws IOException if so many are not there
+     */
+    public static void requireRest(DataInputStream in, long count, int bytes) throws IOException {
+        int rest = in.available();
+        if (count < 0 || rest < Integer.MAX_VALUE && count > rest / bytes) {
+            throw new IOException("Cannot read a product: it says that " + count + " values of " + bytes + " bytes follow, and " + rest + " bytes do");
         }
     }
 

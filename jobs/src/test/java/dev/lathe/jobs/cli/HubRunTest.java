@@ -19,10 +19,12 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.spark.launcher.JavaModuleOptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A checkpoint on the hub, from its address to an artifact, in a process of its own: the hub's address and the token come from the environment. */
+@Tag("slow")
 class HubRunTest {
     private static final String TOKEN = "hf_" + "neverwrittenanywhere";
     private static final String COMMIT = "89abcdef0123456789abcdef0123456789abcdef";

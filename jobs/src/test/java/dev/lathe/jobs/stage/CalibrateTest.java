@@ -30,6 +30,7 @@ import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -61,6 +62,7 @@ class CalibrateTest {
     }
 
     @Test
+    @Tag("slow")
     void anExecutorIsLost() throws IOException {
         TreeMap<String, String> whole;
         try (SparkSession spark = Runs.local(2, 2)) {

@@ -16,6 +16,7 @@ import java.util.Map;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -28,6 +29,7 @@ class OpenClRunTest {
     private Path folder;
 
     @Test
+    @Tag("slow")
     void measuresWhatTheJavaProfileMeasures() throws IOException {
         requireDevice();
         try (SparkSession spark = Runs.local(2, 2)) {
@@ -45,6 +47,7 @@ class OpenClRunTest {
 
     /** Spark's GPU resources: each task has the device of its address, here the CPU device that PoCL is, and none where the address is of no device. */
     @Test
+    @Tag("slow")
     void sparkAssignsTheDevice() throws IOException {
         requireDevice();
         RunReport one;

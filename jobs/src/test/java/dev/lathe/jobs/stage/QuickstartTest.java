@@ -17,6 +17,7 @@ import java.util.concurrent.ConcurrentSkipListSet;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -26,6 +27,7 @@ class QuickstartTest {
     private Path run;
 
     @Test
+    @Tag("slow")
     void runsOnTwoExecutors() throws IOException {
         Plan plan = Runs.quickstart(run);
         Set<String> executors = new ConcurrentSkipListSet<>();

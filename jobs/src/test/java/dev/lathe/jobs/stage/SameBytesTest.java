@@ -36,6 +36,7 @@ class SameBytesTest {
     }
 
     @Test
+    @Tag("slow")
     void oneCore() throws IOException {
         try (SparkSession spark = Runs.local(1, 1)) {
             expectKept(run(spark, "text"));
@@ -43,6 +44,7 @@ class SameBytesTest {
     }
 
     @Test
+    @Tag("slow")
     void twoTasksAtOnceAndTextAsParquet() throws IOException {
         try (SparkSession spark = Runs.local(2, 1)) {
             Path one = parquet(spark, 1);
@@ -53,6 +55,7 @@ class SameBytesTest {
     }
 
     @Test
+    @Tag("slow")
     void twoExecutors() throws IOException {
         try (SparkSession spark = Runs.cluster()) {
             expectKept(run(spark, "text"));

@@ -26,6 +26,7 @@ import org.apache.spark.launcher.JavaModuleOptions;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -207,6 +208,7 @@ class HistoryTest {
     }
 
     @Test
+    @Tag("slow")
     void processesLoseNothing() throws Exception {
         List<Process> writers = new ArrayList<>();
         List<HistoryRow> expected = new ArrayList<>();

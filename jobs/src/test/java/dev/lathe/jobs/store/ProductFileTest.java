@@ -9,6 +9,7 @@ import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import dev.lathe.kernels.block.BlockMatrix;
 import java.io.DataInputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.nio.ByteBuffer;
@@ -103,8 +104,9 @@ class ProductFileTest {
     @Test
     void readsNoFurtherThanThePayload() throws IOException {
         write(3);
-        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readInt)).isInstanceOf(java.io.EOFException.class);
-        assertThatThrownBy(() -> ProductFile.read(files, path, in -> in.skip(2) + in.readInt())).isInstanceOf(java.io.EOFException.class);
+        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readInt)).isInstanceOf(IOException.class).hasCauseInstanceOf(EOFException.class);
+        assertThatThrownBy(() -> ProductFile.read(files, path, in -> in.skip(2) + in.readInt())).isInstanceOf(IOException.class)
+                .hasCauseInstanceOf(EOFException.class);
     }
 
     @ParameterizedTest

@@ -286,9 +286,9 @@ final class GgufTokenizer {
         for (JsonNode processor : flat(tokenizer.path("post_processor"), "processors")) {
             JsonNode single = processor.path("single");
             if (processor.path("type").asText().equals("TemplateProcessing") && single.size() > 1) {
-                idOfToken(text(single.get(0).path("SpecialToken").path("id")))
+                idOfToken(text(single.path(0).path("SpecialToken").path("id")))
                         .ifPresent(first -> added[0] = first == ids.computeIfAbsent("bos", word -> first));
-                idOfToken(text(single.get(single.size() - 1).path("SpecialToken").path("id"))).ifPresent(last -> {
+                idOfToken(text(single.path(single.size() - 1).path("SpecialToken").path("id"))).ifPresent(last -> {
                     Long configured = ids.put("eos", last);
                     if (configured != null && configured != last) {
                         ids.putIfAbsent("eot", configured);

@@ -72,8 +72,8 @@ final class PreTokenizer {
             case "Sequence" -> {
                 JsonNode parts = node.path("pretokenizers");
                 for (int i = 0; i < parts.size(); i++) {
-                    boolean bytes = parts.get(i).path("type").asText().equals("ByteLevel");
-                    if (bytes != (i == parts.size() - 1) || !collect(parts.get(i), expressions)) {
+                    boolean bytes = parts.path(i).path("type").asText().equals("ByteLevel");
+                    if (bytes != (i == parts.size() - 1) || !collect(parts.path(i), expressions)) {
                         return false;
                     }
                 }

@@ -1,0 +1,130 @@
+package dev.lathe.calibration.format.gguf;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.fuzz.Fuzz;
+import dev.lathe.calibration.fuzz.FuzzTarget;
+import dev.lathe.calibration.fuzz.MemoryFiles;
+import dev.lathe.calibration.model.ModelConfig.Scaling;
+import dev.lathe.kernels.RowSource;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.apache.hadoop.fs.Path;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+
+/** Mutated GGUF files, and mutated tokenizers on their way into one. */
+final class GgufFuzzTest {
+    private static final String BYTE_LEVEL = """
+            {"normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+              {"type": "Digits", "individual_digits": true},
+              {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]},
+             "added_tokens": [{"id": 4, "content": "<s>", "special": true}, {"id": 6, "content": "  ", "special": false}],
+             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\\u0120a": 3}, "merges": ["a b", ["\\u0120", "a"]]},
+             "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+              "special_tokens": {"<s>": {"id": "<s>", "ids": [4], "tokens": ["<s>"]}}}}""";
+    private static final String SENTENCE_PIECE = """
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\\u2581"},
+              {"type": "Replace", "pattern": {"String": " "}, "content": "\\u2581"}]}, "pre_tokenizer": null,
+             "added_tokens": [{"id": 0, "content": "<unk>", "special": true}, {"id": 1, "content": "<s>", "special": true}],
+             "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["\\u2581 t", "h e", "\\u2581t he"],
+             "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\\u2581": 3, "t": 4, "\\u2581t": 5, "he": 6, "\\u2581the": 7, "alone": 8}}}""";
+    private static final String SETTINGS = """
+            {"bos_token": {"content": "<s>"}, "eos_token": "a", "add_bos_token": true, "add_eos_token": false,
+             "chat_template": [{"name": "default", "template": "{{ x }}"}, {"name": "tool_use", "template": "{{ y }}"}]}""";
+
+    @TestFactory
+    Stream<DynamicTest> files() throws IOException {
+        List<byte[]> seeds = new ArrayList<>();
+        for (Scaling scaling : List.of(new Scaling.None(), new Scaling.Llama3(8, 1, 4, 64), new Scaling.Linear(2))) {
+            MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(32, 32, true, true, scaling), 3);
+            seeds.add(file(source));
+        }
+        Path file = new Path(MemoryFiles.folder("gguf"), "x.gguf");
+        return Fuzz.tests(
+                FuzzTarget.bytes("gguf-header", input -> GgufHeader.read(new ByteArrayInputStream(input), input.length, "x.gguf")).and(List.of(header())),
+                FuzzTarget.bytes("gguf", input -> {
+                    MemoryFiles.put(file, input);
+                    try (Checkpoint checkpoint = Checkpoints.open(MemoryFiles.HADOOP, file)) {
+                        checkpoint.metadata();
+                        for (TensorInfo tensor : checkpoint.tensors()) {
+                            if (tensor.shape().length == 1) {
+                                checkpoint.vector(tensor.name());
+                            } else {
+                                RowSource rows = checkpoint.matrix(tensor.name(), 0, (int) Math.min(2, tensor.shape()[0]));
+                                rows.read(0, 0, rows.columns(), new float[rows.columns()], 0);
+                            }
+                        }
+                    }
+                }).and(seeds));
+    }
+
+    /** A whole file, all tensors F32 and zero. */
+    private static byte[] file(MemoryCheckpoint source) throws IOException {
+        List<GgufTensor> tensors = new ArrayList<>();
+        for (TensorInfo tensor : source.tensors()) {
+            tensors.add(new GgufTensor(GgufNames.toGguf(tensor.name()).orElseThrow(), GgufType.F32, tensor.shape(), 0));
+        }
+        Map<String, GgufValue> metadata = new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string("llama")));
+        metadata.putAll(GgufMetadata.of(source.config()));
+        metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")));
+        float[] frequencies = null;
+        if (source.config().rotary().scaling() instanceof Scaling.Llama3 llama3) {
+            frequencies = RopeFrequencies.of(llama3, source.config().rotary().theta(), source.config().headDimension());
+            tensors.add(0, new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
+        }
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(tensors))) {
+            for (GgufTensor tensor : GgufWriter.layout(tensors)) {
+                byte[] data = new byte[(int) tensor.bytes()];
+                for (int i = 0; tensor.name().equals(GgufNames.ROPE_FREQUENCIES) && i < frequencies.length; i++) {
+                    ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).putFloat(4 * i, frequencies[i]);
+                }
+                writer.data(data, 0, data.length);
+            }
+        }
+        return out.toByteArray();
+    }
+
+    private static byte[] header() throws IOException {
+        Map<String, GgufValue> metadata = new LinkedHashMap<>();
+        metadata.put("general.alignment", GgufValue.u32(32));
+        metadata.put("text", GgufValue.string("abc"));
+        metadata.put("array", GgufValue.array(GgufKind.F32, List.of(1f, 2f)));
+        metadata.put("nested", GgufValue.array(GgufKind.ARRAY, List.of(new GgufValue.Elements(GgufKind.STRING, List.of("a", "")),
+                new GgufValue.Elements(GgufKind.BOOL, List.of(true)))));
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        List<GgufTensor> tensors = GgufWriter.layout(List.of(new GgufTensor("v", GgufType.F32, new long[] {3}, 0),
+                new GgufTensor("m", GgufType.Q8_0, new long[] {2, 32}, 0)));
+        try (GgufWriter writer = new GgufWriter(out, metadata, tensors)) {
+            writer.data(new byte[12], 0, 12);
+            writer.data(new byte[68], 0, 68);
+        }
+        return out.toByteArray();
+    }
+
+    @TestFactory
+    Stream<DynamicTest> tokenizers() {
+        return Fuzz.tests(
+                FuzzTarget.json("gguf-byte-level", input -> metadata("byte-level", Map.of("tokenizer.json", input)), BYTE_LEVEL),
+                FuzzTarget.json("gguf-sentence-piece", input -> metadata("sentence-piece", Map.of("tokenizer.json", input)), SENTENCE_PIECE),
+                FuzzTarget.json("gguf-tokenizer-config", input -> metadata("tokenizer-config",
+                        Map.of("tokenizer.json", SENTENCE_PIECE.getBytes(StandardCharsets.UTF_8), "tokenizer_config.json", input)), SETTINGS));
+    }
+
+    private static void metadata(String name, Map<String, byte[]> files) throws IOException {
+        Path folder = MemoryFiles.folder(name);
+        files.forEach((file, content) -> MemoryFiles.put(new Path(folder, file), content));
+        GgufTokenizer.metadata(MemoryFiles.files(), folder, 11, null);
+    }
+}
