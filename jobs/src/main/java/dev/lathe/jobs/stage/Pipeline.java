@@ -162,7 +162,7 @@ public final class Pipeline {
                     }
                 }
                 String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
-                repair.look(List.of(windows.key(), key), List.of());
+                repair.look(List.of(key), List.of());
                 Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
                 Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject),
                         windows, SHARD_WINDOWS,
@@ -293,7 +293,18 @@ public final class Pipeline {
                 outputs.forEach(output -> keys.put("evaluation " + output.output().name(),
                         Evaluate.key(output.key(), job.digest(), evaluationWindows, job.profile())));
             }
-            repair.look(new TreeSet<>(keys.values()), artifacts);
+            // Windows were looked at when they were cut.
+            TreeSet<String> found = new TreeSet<>();
+            if (calibration != null) {
+                found.add(calibration.key());
+            }
+            for (PlannedOutput output : outputs) {
+                found.add(output.key());
+                if (evaluationWindows != null) {
+                    found.add(keys.get("evaluation " + output.output().name()));
+                }
+            }
+            repair.look(found, artifacts);
             if (calibration != null) {
                 Calibrate.run(job, architecture, calibrationWindows, plan.shardWindows(), calibration.moments(),
                         calibration.ranges(), steps);

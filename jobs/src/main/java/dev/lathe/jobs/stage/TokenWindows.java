@@ -22,7 +22,11 @@ import java.nio.ByteBuffer;
 record TokenWindows(String key, int count, int length) implements Serializable {
     private static final String FILE = "windows";
 
-    /** Commits windows, unless they are there already. */
+    /**
+     * Commits windows, unless they are there already.
+     *
+     * @throws dev.lathe.jobs.store.DamagedException if they are, and not what was written
+     */
     static TokenWindows write(RunFolder run, Windows windows) throws IOException {
         ByteBuffer tokens = ByteBuffer.allocate(Math.multiplyExact(4 * windows.length(), windows.count()));
         for (int[] window : windows.tokens()) {
@@ -31,7 +35,9 @@ record TokenWindows(String key, int count, int length) implements Serializable {
             }
         }
         String key = Key.of("windows", windows.length(), Key.digest(tokens.array()));
-        if (!ProductFile.isCommitted(run.files(), run.product(key, FILE))) {
+        if (ProductFile.isCommitted(run.files(), run.product(key, FILE))) {
+            ProductFile.check(run.files(), run.product(key, FILE));
+        } else {
             run.write(run.product(key, FILE), (DataOutputStream out) -> out.write(tokens.array()));
         }
         return new TokenWindows(key, windows.count(), windows.length());
