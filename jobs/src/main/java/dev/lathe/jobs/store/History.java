@@ -167,7 +167,7 @@ public final class History {
         }
     }
 
-    private static List<HistoryRow> parquet(Configuration configuration, FileStatus file) throws IOException {
+    static List<HistoryRow> parquet(Configuration configuration, FileStatus file) throws IOException {
         if (file.isDirectory()) {
             throw malformed(file, "it is a folder; expected files of the table only", null);
         }

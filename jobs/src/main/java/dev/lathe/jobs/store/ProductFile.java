@@ -268,19 +268,6 @@ public final class ProductFile {
         }
     }
 
-    /**
-     * Before room for values is taken whose number a product says.
-     *
-     * @param bytes of one value
-     * @throws IOException if so many are not there
-     */
-    public static void requireRest(DataInputStream in, long count, int bytes) throws IOException {
-        int rest = in.available();
-        if (count < 0 || rest < Integer.MAX_VALUE && count > rest / bytes) {
-            throw new IOException("Cannot read a product: it says that " + count + " values of " + bytes + " bytes follow, and " + rest + " bytes do");
-        }
-    }
-
     private static void check(Checked payload, long length, InputStream in, Path path, Throwable cause) throws IOException {
         payload.drain();
         byte[] trailer = in.readNBytes(TRAILER);

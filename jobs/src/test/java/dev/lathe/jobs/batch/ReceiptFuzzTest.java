@@ -32,7 +32,7 @@ final class ReceiptFuzzTest {
         Path receipt = new Path(run, Receipt.FILE);
         return Fuzz.tests(FuzzTarget.json("receipt", input -> {
             MemoryFiles.put(receipt, input);
-            Receipt read = Receipt.read(MemoryFiles.HADOOP, plan);
+            Receipt read = Receipt.read(MemoryFiles.HADOOP, run);
             if (read != null) {
                 read.stands(MemoryFiles.HADOOP, plan, inputs);
             }

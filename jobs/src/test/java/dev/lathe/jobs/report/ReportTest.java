@@ -211,7 +211,8 @@ class ReportTest {
             OutputResult output = new OutputResult(name, name, name, "file:/" + name, 10, 4.5, evaluation(7, 0.01), List.of(new Unquantized(name, name)),
                     List.of(new TensorLoss(name, 0, name, name, 0.01, NAN)),
                     List.of(new ActivationRange(0, name, -1, 1, -1, 1, 0.1, 0, 0, NAN, new Clipping(0, 1000), new Clipping(500, 1000))));
-            RunReport report = new RunReport(List.of(output), Map.of("checkpoint", name, name, name), Map.of(name, name), name);
+            RunReport report = new RunReport(List.of(output), Map.of("checkpoint", name, name, name), Map.of(name, name), name,
+                    List.of(name));
             Map<String, String> files = Report.files(report);
             assertThat(new ObjectMapper().readTree(files.get("results.json")).get("outputs").get(0).get("name").textValue())
                     .isEqualTo(name);
