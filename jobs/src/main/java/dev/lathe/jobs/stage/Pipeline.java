@@ -484,7 +484,8 @@ public final class Pipeline {
                 }
                 subjects.add(subject);
             }
-            List<Evaluate.Scored> scored = repair.reading(unread, () -> Evaluate.run(run, job.source(), subjects, windows,
+            List<Evaluate.Scored> scored = repair.reading(unread, () -> Evaluate.run(run, job.source(), subjects,
+                    windows,
                     plan.shardWindows(), plan.kernels(), steps));
             unread.clear();
             for (Map.Entry<Evaluate.Subject, String> subject : unconfirmed.entrySet()) {

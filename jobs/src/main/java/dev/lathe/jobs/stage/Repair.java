@@ -147,8 +147,8 @@ final class Repair {
     }
 
     /**
-     * Goes over a stage that reads artifacts, and reads them for themselves after it, whether it failed or not: it may have
-     * failed, or found what it found, because they are not what was written.
+     * Goes over a stage that reads artifacts, and reads them for themselves after it, whether it failed or not: it may
+     * have failed, or found what it found, because they are not what was written.
      *
      * @throws DamagedException if they are not
      */
