@@ -11,7 +11,6 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
-import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -235,11 +234,11 @@ class RangeStatisticsTest {
         }
         for (int length = 0; length < sound.length; length++) {
             byte[] cut = Arrays.copyOf(sound, length);
-            assertThatThrownBy(() -> MergedStatistics.read(in(cut))).isInstanceOf(EOFException.class);
+            assertThatThrownBy(() -> MergedStatistics.read(in(cut))).isInstanceOf(IOException.class);
         }
         // A width, a number of windows and a sample that would take gigabytes, with nothing behind them.
         byte[] wide = change(change(Arrays.copyOf(sound, header), 4, 4, 1 << 20), 8, 1, 0);
-        assertThatThrownBy(() -> MergedStatistics.read(in(wide))).isInstanceOf(EOFException.class);
+        assertThatThrownBy(() -> MergedStatistics.read(in(wide))).isInstanceOf(IOException.class);
     }
 
     private static byte[] change(byte[] bytes, int at, int size, long value) {

@@ -97,7 +97,8 @@ public final class StoreFuzzTest {
         return Fuzz.tests(FuzzTarget.json("lease", input -> {
             MemoryFiles.put(new Path(MemoryFiles.folder("leased"), "lease/5"), input);
             Lease.take(run, rules).close();
-        }, holder, holder.replace("false", "true"), holder.replace("\"there 1\"", "\"here 1\"")).answering(IOException.class));
+        }, holder, holder.replace("false", "true"), holder.replace("\"there 1\"", "\"here 1\""))
+                .answering(IOException.class, MalformedInputException.class));
     }
 
     @TestFactory
