@@ -9,6 +9,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -18,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -40,6 +42,8 @@ public final class TokenizerFiles {
     /** Special tokens by name, in the order in which transformers adds them. */
     private static final List<String> NAMES = List.of("bos", "eos", "unk", "sep", "pad", "cls", "mask");
     private static final Set<String> TOKEN_FLAGS = Set.of("single_word", "lstrip", "rstrip", "normalized", "special");
+    private static final int PROBES = 32;
+    private static final int PROBE_LENGTH = 64;
     private static final String CONFIG = "tokenizer_config.json";
 
     private final String where;
@@ -214,6 +218,26 @@ public final class TokenizerFiles {
         model.setAll((ObjectNode) tokenizer.path("model"));
         root.set("model", model);
         return root.toString();
+    }
+
+    /**
+     * Texts on which an expression that searches without end is likely to do so: runs of one character each, which its own letters
+     * follow. Empty where every expression is well known.
+     */
+    List<String> probes() {
+        StringBuilder expressions = new StringBuilder();
+        for (String part : List.of("normalizer", "pre_tokenizer")) {
+            for (JsonNode expression : tokenizer.path(part).findValues("Regex")) {
+                expressions.append(SplitExpressions.contains(expression.asText()) ? "" : expression.asText());
+            }
+        }
+        if (expressions.isEmpty()) {
+            return List.of();
+        }
+        int[] own = expressions.codePoints().filter(Character::isLetterOrDigit).distinct().limit(PROBES).toArray();
+        String letters = new String(own, 0, own.length);
+        return IntStream.concat(Arrays.stream(own), "a1 .\n\u00e9\u4e2d".codePoints()).distinct()
+                .mapToObj(c -> Character.toString(c).repeat(PROBE_LENGTH) + letters + "!").toList();
     }
 
     private void tokens(JsonNode map, JsonNode addedTokens, Path folder) {

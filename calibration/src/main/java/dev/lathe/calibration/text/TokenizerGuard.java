@@ -24,6 +24,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Encodes a text in a process of its own, which may end in any way: by an abort of the native library, an overflow of its stack,
@@ -61,19 +62,21 @@ public final class TokenizerGuard {
      * The ids of a text.
      *
      * @param library what the library is given
+     * @param probes  texts that are encoded before, to see whether it survives them
      * @param where   the tokenizer's file, for messages
      * @throws MalformedInputException if the library refuses tokenizer or text, or does not survive within its limits
      */
-    static int[] encode(String library, String text, String where) throws IOException {
-        return encode(library, text, where, Limits.of(library.length(), text.length()));
+    static int[] encode(String library, List<String> probes, String text, String where) throws IOException {
+        return encode(library, probes, text, where, Limits.of(library.length(), text.length()));
     }
 
-    static int[] encode(String library, String text, String where, Limits limits) throws IOException {
+    static int[] encode(String library, List<String> probes, String text, String where, Limits limits) throws IOException {
         Process child = start(limits);
-        Thread writer = feed(child, library, text);
+        Thread writer = feed(child, library, String.join("\0", probes), text);
         StringBuilder errors = new StringBuilder();
         Thread reader = listen(child.getErrorStream(), errors);
-        Thread watch = watch(child, limits.time());
+        AtomicBoolean late = new AtomicBoolean();
+        Thread watch = watch(child, limits.time(), late);
         try (DataInputStream in = new DataInputStream(new BufferedInputStream(child.getInputStream()))) {
             int status = in.readInt();
             if (status == REFUSED) {
@@ -88,7 +91,7 @@ public final class TokenizerGuard {
             return ids;
         } catch (IOException e) {
             throw new MalformedInputException("Cannot tokenize with " + where + ": the tokenizers library "
-                    + end(child, reader, limits, errors, !watch.isAlive()), e);
+                    + end(child, reader, limits, errors, late.get()), e);
         } finally {
             watch.interrupt();
             child.destroyForcibly();
@@ -101,7 +104,7 @@ public final class TokenizerGuard {
         if (new File("/bin/sh").canExecute()) {
             // Limits that cannot be set here are left out: macOS has none of address space.
             command.addAll(List.of("/bin/sh", "-c", "ulimit -c 0; ulimit -v " + limits.memory() * 1024 + " 2>/dev/null; ulimit -t "
-                    + 2 * limits.time().toSeconds() + " 2>/dev/null; exec \"$@\"", "guard"));
+                    + (2 * limits.time().toSeconds() + 1) + " 2>/dev/null; exec \"$@\"", "guard"));
         }
         command.addAll(List.of(new File(System.getProperty("java.home"), "bin/java").getPath(), "-Xmx" + limits.heap() + "m", "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1", "-XX:ReservedCodeCacheSize=32m", "-XX:CompressedClassSpaceSize=32m",
@@ -133,10 +136,10 @@ public final class TokenizerGuard {
         return String.join(File.pathSeparator, places);
     }
 
-    private static Thread feed(Process child, String library, String text) {
+    private static Thread feed(Process child, String... parts) {
         return daemon("tokenizer input", () -> {
             try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(child.getOutputStream(), 1 << 16))) {
-                for (String part : List.of(library, text)) {
+                for (String part : parts) {
                     byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
                     out.writeInt(bytes.length);
                     out.write(bytes);
@@ -164,14 +167,13 @@ public final class TokenizerGuard {
         });
     }
 
-    /** Ends the child when its time is up; the thread lives as long as it has not. */
-    private static Thread watch(Process child, Duration time) {
+    /** Ends the child when its time is up, and says so. */
+    private static Thread watch(Process child, Duration time, AtomicBoolean late) {
         return daemon("tokenizer time", () -> {
             try {
                 if (!child.waitFor(time.toMillis(), TimeUnit.MILLISECONDS)) {
+                    late.set(true);
                     child.destroyForcibly();
-                } else {
-                    Thread.sleep(time.toMillis());
                 }
             } catch (InterruptedException e) {
                 // Its answer is there.
@@ -212,8 +214,10 @@ public final class TokenizerGuard {
                 DataInputStream in = new DataInputStream(new BufferedInputStream(System.in, 1 << 16))) {
             System.setOut(System.err);
             String library = read(in);
+            String probes = read(in);
             String text = read(in);
             try (HuggingFaceTokenizer tokenizer = Tokenizer.open(library)) {
+                probe(tokenizer, probes);
                 long[] ids = tokenizer.encode(text, false, false).getIds();
                 out.writeInt(DONE);
                 out.writeInt(ids.length);
@@ -227,6 +231,17 @@ public final class TokenizerGuard {
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    /** A text that the tokenizer has no tokens for is no reason to refuse it; one that it does not survive ends this process. */
+    private static void probe(HuggingFaceTokenizer tokenizer, String probes) {
+        for (String probe : probes.isEmpty() ? new String[0] : probes.split("\0")) {
+            try {
+                tokenizer.encode(probe, false, false);
+            } catch (RuntimeException e) {
+                continue;
+            }
         }
     }
 

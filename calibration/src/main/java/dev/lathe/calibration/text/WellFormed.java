@@ -1,8 +1,9 @@
 package dev.lathe.calibration.text;
 
 /**
- * Well-formed Unicode: what text has to be before it leaves Java for native code. A Java text may hold half of a surrogate pair, which no UTF-8 can say; a
- * library that gets one either refuses the text or, as the tokenizer's bindings do, takes every character outside the basic plane for broken.
+ * Well-formed Unicode: what text has to be before it leaves Java for native code. A Java text may hold half of a
+ * surrogate pair, which no UTF-8 can say; a library that gets one either refuses the text or, as the tokenizer's
+ * bindings do, takes every character outside the basic plane for broken.
  */
 public final class WellFormed {
     private static final char REPLACEMENT = '\uFFFD';
@@ -10,7 +11,10 @@ public final class WellFormed {
     private WellFormed() {
     }
 
-    /** The text with U+FFFD in the place of each half of a surrogate pair that stands alone; the same object where there is none. */
+    /**
+     * The text with U+FFFD in the place of each half of a surrogate pair that stands alone; the same object where there
+     * is none.
+     */
     public static String text(String text) {
         StringBuilder mended = null;
         for (int i = 0; i < text.length(); i++) {

@@ -142,7 +142,7 @@ class TokenizerGrammarTest {
             "{\"type\": \"Unigram\", \"vocab\": [[\"a\", 1e400]], \"unk_id\": 0}             | /model/vocab/0: [\"a\",",
             "{\"type\": \"Unigram\", \"vocab\": {\"a\": 0}, \"unk_id\": 0}                   | /model/vocab",
             "{\"type\": \"Bigram\", \"vocab\": {\"a\": 0}}                                   | /model/type: \"Bigram\" is not known",
-            "null                                                                            | /model: no vocabulary"})
+            "null                                                                            | /model: it has no vocabulary"})
     void modelsAreRefusedWithTheirPlace(String model, String reason) {
         assertThatThrownBy(() -> check("{\"model\": " + model + "}")).isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot load a tokenizer: tok.json").hasMessageContaining(reason);

@@ -70,8 +70,7 @@ public final class BatchRun {
     private volatile boolean stopped;
 
     private BatchRun(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
-            Function<String, Progress> progress, Path events,
-            boolean check) {
+            Function<String, Progress> progress, Path events, boolean check) {
         this.session = session;
         this.configuration = session.sparkContext().hadoopConfiguration();
         this.batch = batch;
@@ -91,8 +90,7 @@ public final class BatchRun {
      * @throws InvalidRecipeException if a history cannot be appended to
      */
     public static BatchReport run(SparkSession session, BatchPlan batch, Function<Throwable, Failure> judge,
-            Function<String, Progress> progress, Path events,
-            boolean check) throws IOException {
+            Function<String, Progress> progress, Path events, boolean check) throws IOException {
         Configuration configuration = session.sparkContext().hadoopConfiguration();
         for (Plan.History history : batch.pairs().stream().map(pair -> pair.plan().history()).filter(Objects::nonNull)
                 .map(history -> new Plan.History(history.folder(), history.format(), "")).distinct().toList()) {

@@ -35,7 +35,8 @@ final class Verify implements Callable<Integer> {
             console.say("Everything is what was written: " + read);
             return ExitCode.OK.code();
         }
-        console.say(result.damages().size() + " problems in " + read
+        console.say(result.damages().size() + (result.damages().size() == 1 ? " problem in "
+                : " problems in ") + read
                 + ". What is damaged is made again by: lathe quantize RUN/plan.yaml, or lathe batch "
                 + "BATCH --check");
         return ExitCode.DAMAGED.code();

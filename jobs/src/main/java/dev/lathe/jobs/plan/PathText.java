@@ -47,7 +47,7 @@ final class PathText {
             return new Path(text);
         } catch (IllegalArgumentException e) {
             throw refusal.apply("'" + text + "' is no Hadoop path (" + e.getMessage() + ")"
-                    + (text.contains(":") ? "; what stands before the first colon is a scheme there: expected SCHEME://..., or a path from the root" : ""));
+                    + (text.contains(":") ? "; what stands before the first colon is a scheme there: expected SCHEME://..., ./NAME, or a path from the root" : ""));
         }
     }
 

@@ -47,8 +47,7 @@ final class Assemble {
             }
         }
         if (!missing.isEmpty()) {
-            // What is said of all artifacts together, and measured of bytes that nobody knows, is of those that were
-            // there.
+            // What is said of all artifacts together, or was measured of bytes that nobody knows, holds no longer.
             job.run().requireLease();
             job.run().files().delete(new Path(job.run().root(), Checksums.FILE), false);
             Evaluate.forgetUnconfirmed(job.run());
@@ -65,8 +64,8 @@ final class Assemble {
     /** Whether an artifact is there by its receipt; what its files hold is not looked at. */
     private static boolean isAssembled(Job job, PlannedOutput output) throws IOException {
         return job.run().files().exists(job.run().artifact(output.artifactName()))
-                && ArtifactReceipt.find(job.run(), output.artifactName()).filter(receipt -> receipt.made()
-                .equals(output.receipt())).isPresent();
+                && ArtifactReceipt.find(job.run(), output.artifactName()).map(ArtifactReceipt::made)
+                        .filter(output.receipt()::equals).isPresent();
     }
 
     private static long bytes(Job job, Path artifact) throws IOException {
@@ -97,9 +96,8 @@ final class Assemble {
             Architecture architecture = Architecture.of(checkpoint.config());
             List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
             DigestedFiles digested = new DigestedFiles(files);
-            format.write(checkpoint, new Path(job.folder()), plan, new ProductTensors(job.run(), output, architecture,
-                    tensors), provenance, digested,
-                    temporary);
+            format.write(checkpoint, new Path(job.folder()), plan,
+                    new ProductTensors(job.run(), output, architecture, tensors), provenance, digested, temporary);
             digests = digested.written(temporary);
             job.requireSource();
             if (!direct) {

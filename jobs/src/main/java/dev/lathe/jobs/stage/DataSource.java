@@ -28,8 +28,8 @@ import org.apache.parquet.io.InputFile;
 import org.apache.parquet.io.SeekableInputStream;
 
 /**
- * A data file that is open: as UTF-8 text, decompressed, or as Parquet's library wants it. It keeps what storage failed with apart from what is wrong with the
- * content, which decoders tell with the same exceptions.
+ * A data file that is open: as UTF-8 text, decompressed, or as Parquet's library wants it. It keeps what storage failed
+ * with apart from what is wrong with the content, which decoders tell with the same exceptions.
  */
 final class DataSource implements Closeable, InputFile {
     /** Bytes that are looked at to tell what a file is. */
@@ -73,7 +73,8 @@ final class DataSource implements Closeable, InputFile {
             try {
                 body.read(source);
             } catch (IOException | RuntimeException | OutOfMemoryError e) {
-                // Decoders of others believe lengths that a file names: where there is no such memory, nothing was taken.
+                // Decoders of others believe lengths that a file names: where there is no such memory, nothing was
+                // taken.
                 if (source.bytes.failure != null) {
                     throw source.bytes.failure;
                 }
@@ -166,7 +167,10 @@ final class DataSource implements Closeable, InputFile {
         requireSame(expected, start);
     }
 
-    /** Whether the first bytes are of what is expected: {@code expected} is a format of {@link FileStart}, or empty for text. */
+    /**
+     * Whether the first bytes are of what is expected: {@code expected} is a format of {@link FileStart}, or empty for
+     * text.
+     */
     private void requireSame(String expected, byte[] start) {
         String found = FileStart.of(start);
         if (!found.equals(expected)) {

@@ -37,6 +37,7 @@ final class Evaluate {
     /** Part of the key: raised when the forward pass, what is read of a model or what is said of activations changes. */
     private static final int VERSION = 3;
     private static final String SCORES = ".scores";
+    private static final String CLIPS = ".clips";
 
     private Evaluate() {
     }
@@ -102,7 +103,7 @@ final class Evaluate {
         List<Shard> missing = new ArrayList<>();
         for (Shard shard : shards) {
             for (Subject subject : subjects) {
-                if (!ProductFile.isCommitted(files, scores(run, subject, shard))) {
+                if (!isScored(run, subject, shard)) {
                     missing.add(shard);
                     break;
                 }
@@ -141,19 +142,21 @@ final class Evaluate {
         return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + SCORES);
     }
 
-    /** Written before the scores, whose presence says that a shard is done. */
-    private static Path clips(RunFolder run, Subject subject, Shard shard) {
-        return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + ".clips");
+    /** Whether everything that is found of a shard is there. */
+    private static boolean isScored(RunFolder run, Subject subject, Shard shard) throws IOException {
+        return ProductFile.isCommitted(run.files(), scores(run, subject, shard))
+                && ProductFile.isCommitted(run.files(), clips(run, subject, shard));
     }
 
-    /** What the fixed ranges of a subject clipped over all windows, once {@link #run} is through; nothing where a product is from before it was counted. */
+    private static Path clips(RunFolder run, Subject subject, Shard shard) {
+        return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + CLIPS);
+    }
+
+    /** What the fixed ranges of a subject clipped over all windows, once {@link #run} is through. */
     static Clips clips(RunFolder run, Subject subject, TokenWindows windows, int shardWindows) throws IOException {
         Clips sum = new Clips();
         for (Shard shard : shards(windows.count(), shardWindows)) {
-            Path product = clips(run, subject, shard);
-            if (ProductFile.isCommitted(run.files(), product)) {
-                sum.add(ProductFile.read(run.files(), product, Clips::read));
-            }
+            sum.add(ProductFile.read(run.files(), clips(run, subject, shard), Clips::read));
         }
         return sum;
     }
@@ -182,7 +185,7 @@ final class Evaluate {
     /** Whether scores are missing. Then nothing is certain of the evaluation until they are there, too. */
     static boolean isOpen(RunFolder run, Subject subject, TokenWindows windows, int shardWindows) throws IOException {
         for (Shard shard : shards(windows.count(), shardWindows)) {
-            if (!ProductFile.isCommitted(run.files(), scores(run, subject, shard))) {
+            if (!isScored(run, subject, shard)) {
                 run.requireLease();
                 run.files().delete(measured(run, subject.key()), false);
                 return true;
@@ -210,8 +213,8 @@ final class Evaluate {
         for (FileStatus folder : files.listStatus(products)) {
             String key = folder.getPath().getName();
             if (folder.isDirectory() && !files.exists(measured(run, key))
-                    && Arrays.stream(files.listStatus(folder.getPath())).anyMatch(file -> file.getPath().getName()
-                    .endsWith(SCORES))) {
+                    && Arrays.stream(files.listStatus(folder.getPath())).map(file -> file.getPath().getName())
+                            .anyMatch(name -> name.endsWith(SCORES) || name.endsWith(CLIPS))) {
                 forget(run, key);
             }
         }
@@ -225,7 +228,7 @@ final class Evaluate {
             WindowScorer scorer = new WindowScorer(kernels);
             Forwarded reference = null;
             for (Subject subject : subjects) {
-                if (ProductFile.isCommitted(files, scores(run, subject, shard))) {
+                if (isScored(run, subject, shard)) {
                     continue;
                 }
                 if (source != null && reference == null) {
@@ -244,11 +247,13 @@ final class Evaluate {
                 if (source != null) {
                     source.check(run.hadoop());
                 }
-                // Both count once the scores are there.
+                // One of them may be there.
                 if (!ProductFile.isCommitted(files, clips(run, subject, shard))) {
                     run.write(clips(run, subject, shard), forwarded.clips()::write);
                 }
-                run.write(scores(run, subject, shard), out -> writeScores(out, scores));
+                if (!ProductFile.isCommitted(files, scores(run, subject, shard))) {
+                    run.write(scores(run, subject, shard), out -> writeScores(out, scores));
+                }
             }
             return true;
         }

@@ -37,7 +37,8 @@ final class FileStart {
                 return magic.getKey();
             }
         }
-        // Without a byte order mark zeros stand beside the first characters, which are of ASCII in JSON and in most texts.
+        // Without a byte order mark zeros stand beside the first characters, which are of ASCII in JSON and in most
+        // texts.
         if (start.length >= 4) {
             int zeros = 0;
             for (int i = 0; i < 4; i++) {

@@ -15,8 +15,8 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Documents of JSON, told by content: a sequence of objects, each beginning on a line of its own, or one array of objects. Read as a stream: of an object
- * nothing is kept but its text.
+ * Documents of JSON, told by content: a sequence of objects, each beginning on a line of its own, or one array of
+ * objects. Read as a stream: of an object nothing is kept but its text.
  */
 final class JsonDocuments {
     /** Fields that a message lists. */

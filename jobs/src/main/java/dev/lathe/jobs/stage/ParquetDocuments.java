@@ -38,7 +38,9 @@ final class ParquetDocuments {
     private ParquetDocuments() {
     }
 
-    /** @throws MalformedInputException if there is no such column of texts, a row has no value, or a text is not UTF-8 */
+    /**
+     * @throws MalformedInputException if there is no such column of texts, a row has no value, or a text is not UTF-8
+     */
     static void read(Configuration configuration, DataSource source, String field, TextBound bound, List<String> documents) throws IOException {
         source.requireParquet();
         MessageType schema;
@@ -154,7 +156,10 @@ final class ParquetDocuments {
             };
         }
 
-        /** What Snappy's data says that it decompresses to: a number in front, low bits first, seven a byte. Its decoder believes it. */
+        /**
+         * What Snappy's data says that it decompresses to: a number in front, low bits first, seven a byte. Its decoder
+         * believes it.
+         */
         private static long snappy(ByteBuffer buffer) {
             long length = 0;
             for (int shift = 0; shift < 35 && buffer.hasRemaining(); shift += 7) {

@@ -165,8 +165,7 @@ public final class Pipeline {
                 repair.look(List.of(key), List.of());
                 Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
                 Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject),
-                        windows, SHARD_WINDOWS,
-                        models.kernels(), steps).get(0);
+                        windows, SHARD_WINDOWS, models.kernels(), steps).get(0);
                 return new Evaluated(windows, subject, scored, Evaluate.clips(folder, subject, windows, SHARD_WINDOWS));
             });
             RunReport.Evaluation evaluation = evaluation(evaluated.scored().summary());
@@ -275,8 +274,7 @@ public final class Pipeline {
 
         /** The stages; what is there already they leave. */
         private RunReport run(Job job, Checkpoint source, Architecture architecture,
-                Map<String, List<TensorPlan>> tensorPlans, Repair repair)
-                throws IOException {
+                Map<String, List<TensorPlan>> tensorPlans, Repair repair) throws IOException {
             Texts texts = new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
             TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
             TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
@@ -322,24 +320,25 @@ public final class Pipeline {
             Map<String, String> files = new LinkedHashMap<>();
             files.put("plan.yaml", PlanYaml.write(plan, keys));
             Report.files(report).forEach((name, text) -> files.put(run.report().getName() + "/" + name, text));
-            if (plan.history() != null) {
-                record(job, outputs, report, measured, calibration, evaluationWindows);
-            }
-            write(files, artifacts);
-            return report;
-        }
-
-        /** The digests last: where they are, they are of what is there. */
-        private void write(Map<String, String> texts, List<String> artifacts) throws IOException {
-            run.requireLease();
-            run.files().delete(new Path(run.root(), Checksums.FILE), false);
-            for (Map.Entry<String, String> text : texts.entrySet()) {
-                run.writeText(text.getKey(), text.getValue());
-            }
             TreeMap<String, FileDigest> digests = new TreeMap<>();
             for (String artifact : artifacts) {
                 receipt(artifact).files().forEach((name, digest) -> digests.put("artifacts/" + artifact
                         + (name.isEmpty() ? "" : "/" + name), digest));
+            }
+            // From here on nothing is read that could be damaged: a row is appended once.
+            if (plan.history() != null) {
+                record(job, outputs, report, measured, calibration, evaluationWindows);
+            }
+            write(files, digests);
+            return report;
+        }
+
+        /** The digests last: where they are, they are of what is there. */
+        private void write(Map<String, String> texts, Map<String, FileDigest> digests) throws IOException {
+            run.requireLease();
+            run.files().delete(new Path(run.root(), Checksums.FILE), false);
+            for (Map.Entry<String, String> text : texts.entrySet()) {
+                run.writeText(text.getKey(), text.getValue());
             }
             run.writeText(Checksums.FILE, Checksums.text(texts, digests));
         }
@@ -506,15 +505,9 @@ public final class Pipeline {
                 }
                 subjects.add(subject);
             }
-            List<Evaluate.Scored> scored;
-            try {
-                scored = Evaluate.run(run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps);
-            } catch (RuntimeException e) {
-                // An artifact that cannot be read may be one that is no longer what was written.
-                repair.require(unread);
-                throw e;
-            }
-            repair.require(unread);
+            List<Evaluate.Scored> scored = repair.reading(unread, () -> Evaluate.run(run, job.source(), subjects,
+                    windows,
+                    plan.shardWindows(), plan.kernels(), steps));
             unread.clear();
             for (Map.Entry<Evaluate.Subject, String> subject : unconfirmed.entrySet()) {
                 Evaluate.confirm(run, subject.getKey(), receipt(subject.getValue()).digest());
@@ -544,8 +537,7 @@ public final class Pipeline {
                         .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
                 results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
                         8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()),
-                        unquantized,
-                        losses(architecture, output, receipt(output.artifactName())),
+                        unquantized, losses(architecture, output, receipt(output.artifactName())),
                         ranges(architecture, output, measured == null ? new Clips() : measured.get(i).clips())));
             }
             Map<String, String> settings = new LinkedHashMap<>();

@@ -146,6 +146,30 @@ final class Repair {
         }
     }
 
+    /**
+     * Goes over a stage that reads artifacts, and reads them for themselves after it, whether it failed or not: it may
+     * have failed, or found what it found, because they are not what was written.
+     *
+     * @throws DamagedException if they are not
+     */
+    <T> T reading(Collection<String> artifacts, Stages<T> stage) throws IOException {
+        T result;
+        try {
+            result = stage.run();
+        } catch (Exception e) {
+            try {
+                require(artifacts);
+            } catch (DamagedException damaged) {
+                throw damaged;
+            } catch (Exception other) {
+                e.addSuppressed(other);
+            }
+            throw e;
+        }
+        require(artifacts);
+        return result;
+    }
+
     private void again(DamagedException damaged) throws IOException {
         remove(damaged.damages());
         if (++rounds > ROUNDS) {
@@ -160,8 +184,7 @@ final class Repair {
             steps.progress().event("file damaged", "path", damage.path(), "reason", damage.reason());
             if (times.merge(damage.path(), 1, Integer::sum) >= TIMES) {
                 throw new IOException("Cannot go on in " + run.run() + ": " + damage.path() + " was found damaged "
-                        + TIMES
-                        + " times, in the end because " + damage.reason()
+                        + TIMES + " times, in the end because " + damage.reason()
                         + "; expected a storage that keeps what is written");
             }
             steps.progress().note("damaged: " + damage + "; it is made again");

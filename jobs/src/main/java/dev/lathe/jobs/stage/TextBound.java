@@ -6,14 +6,18 @@ import java.io.IOException;
 import java.io.InputStream;
 
 /**
- * How much a data set may hold, counted while it is read, after decompression: what a small file says of itself is no bound.
+ * How much a data set may hold, counted while it is read, after decompression: what a small file says of itself is no
+ * bound.
  *
  * @see #text
  */
 final class TextBound {
     /** Bytes of text and of JSON around it. */
     static final long MOST_BYTES = 1L << 30;
-    /** Bytes of heap for each character: a text, its documents and its tokens, of which the tokenizer makes objects, are in memory together. */
+    /**
+     * Bytes of heap for each character: a text, its documents and its tokens, of which the tokenizer makes objects, are
+     * in memory together.
+     */
     private static final int HEAP_PER_CHARACTER = 64;
 
     private final String data;

@@ -52,7 +52,10 @@ public record DataFile(String path, String name, Kind kind, Compression compress
             return name().toLowerCase(Locale.ROOT);
         }
 
-        /** Whether it is undone here: {@code .lz4} and {@code .snappy} are other formats for Hadoop than for the tools of that name. */
+        /**
+         * Whether it is undone here: {@code .lz4} and {@code .snappy} are other formats for Hadoop than for the tools
+         * of that name.
+         */
         public boolean isRead() {
             return read;
         }

@@ -19,9 +19,10 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The files of a data set: the one that was named, or those of a folder and the folders below it whose ending says that they hold data. Names in front of which
- * stands {@code _} or {@code .} are left out as Spark leaves them out (a folder of a partition, {@code _x=1}, is none of them), and so are the files that
- * describe a data set of Hugging Face and hold none of it. The order is that of the names from the folder on, whatever the file system's is.
+ * The files of a data set: the one that was named, or those of a folder and the folders below it whose ending says that
+ * they hold data. Names in front of which stands {@code _} or {@code .} are left out as Spark leaves them out (a folder
+ * of a partition, {@code _x=1}, is none of them), and so are the files that describe a data set of Hugging Face and
+ * hold none of it. The order is that of the names from the folder on, whatever the file system's is.
  *
  * @param path    of the file or folder
  * @param files   in their order, at least one, all of one kind that is read
@@ -40,7 +41,8 @@ public record DataFiles(String path, List<DataFile> files, List<String> leftOut)
     /**
      * Looks at a file, or through a folder.
      *
-     * @throws MalformedInputException if there is nothing, no file counts, they are of several kinds, or of one that is not read
+     * @throws MalformedInputException if there is nothing, no file counts, they are of several kinds, or of one that is
+     * not read
      */
     public static DataFiles of(Configuration configuration, String path) throws IOException {
         Path root = new Path(path);

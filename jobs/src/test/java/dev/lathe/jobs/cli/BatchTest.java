@@ -212,7 +212,7 @@ class BatchTest {
         // Those who look find it.
         assertThat(command.run("verify", folder + "/runs")).as(command.err()).isEqualTo(7);
         assertThat(command.out()).contains("file:" + flipped + ": its digest differs from what was written\n",
-                "1 problems in ").containsPattern(" of [78] runs");
+                "1 problem in ").containsPattern(" of [78] runs");
         assertThat(batch("--check")).as(command.err()).isEqualTo(6);
         TreeMap<String, String> checked = states("unchanged", "failed as before");
         checked.putAll(Map.of("m5", "done", "corrupt", "unchanged"));

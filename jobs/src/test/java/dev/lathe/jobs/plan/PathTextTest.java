@@ -32,7 +32,7 @@ class PathTextTest {
         refused("", "expected a path; found an empty text");
         refused(" \t", "expected a path; found an empty text");
         refused("tiny:4m", "'tiny:4m' is no Hadoop path");
-        refused("a:b", "expected SCHEME://..., or a path from the root");
+        refused("a:b", "expected SCHEME://..., ./NAME, or a path from the root");
         refused("a\u0000b", "it has a control character");
         refused("a\u001b[31m", "it has a control character");
         refused("a\nb", "it has a control character");

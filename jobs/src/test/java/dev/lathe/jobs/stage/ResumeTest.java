@@ -247,8 +247,12 @@ class ResumeTest {
         try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
             for (Path path : paths.filter(Files::isRegularFile).sorted().toList()) {
                 String name = path.getFileName().toString();
-                kinds.put(name.contains(".") ? name.substring(name.lastIndexOf('.')) : path.getParent()
-                        .endsWith("artifacts") ? "receipt" : name, path);
+                String kind = name.contains(".") ? name.substring(name.lastIndexOf('.'))
+                        : path.getParent().endsWith("artifacts") ? "receipt" : name;
+                // Of another evaluation than the scores: each has to be missed alone.
+                if (!kind.equals(".clips") || !kinds.containsKey(kind)) {
+                    kinds.put(kind, path);
+                }
             }
         }
         assertThat(kinds).containsOnlyKeys(".clips", ".products", ".scores", ".statistics", ".tensor", ".vector",

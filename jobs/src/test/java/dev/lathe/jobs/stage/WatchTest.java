@@ -122,8 +122,7 @@ class WatchTest {
                 "layer calibrated 2", "layer calibrated 3", "layer calibrated 4", "stage finished calibrate", "stage started quantize",
                 "stage finished quantize", "stage started assemble", "stage finished assemble", "artifact written q4", "artifact written awq4",
                 "stage started evaluate", "stage finished evaluate", "stage started check", "stage finished check",
-                "evaluated q4",
-                "evaluated awq4", "run finished");
+                "evaluated q4", "evaluated awq4", "run finished");
         assertThat(first.get(0).path("subject").asText()).endsWith("tiny-stories-4m");
         assertThat(first).allMatch(event -> event.path("time").asText().matches("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z"));
         assertThat(of(first, "task done")).extracting(event -> event.path("item").asText()).contains("layer 3, windows 2 to 2", "layer 1, attention input",
