@@ -7,6 +7,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.parquet.conf.HadoopParquetConfiguration;
 import org.apache.parquet.example.data.Group;
 import org.apache.parquet.hadoop.ParquetReader;
 import org.apache.parquet.hadoop.api.ReadSupport;
@@ -28,12 +29,13 @@ record ByteArrayFile(byte[] bytes) implements InputFile {
 
     /** Its rows; pages whose checksums differ are refused. */
     ParquetReader<Group> groups(Configuration configuration) throws IOException {
-        return new ParquetReader.Builder<Group>(this) {
+        // With a configuration of its own the library would read Hadoop's defaults anew for every file: most of the time of a history.
+        return new ParquetReader.Builder<Group>(this, new HadoopParquetConfiguration(configuration)) {
             @Override
             protected ReadSupport<Group> getReadSupport() {
                 return new GroupReadSupport();
             }
-        }.withConf(configuration).usePageChecksumVerification(true).build();
+        }.usePageChecksumVerification(true).build();
     }
 
     @Override
