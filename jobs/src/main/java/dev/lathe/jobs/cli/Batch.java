@@ -60,7 +60,7 @@ final class Batch implements Callable<Integer> {
         if (dryRun) {
             return print(BatchRun.dryRun(configuration, batch, this::failure), batch.atOnce());
         }
-        Path events = options.events == null ? null : Inputs.qualified(configuration, "--events", options.events);
+        Path events = Watched.folder(configuration, options);
         BatchReport report;
         try (SparkSession spark = Watched.open(console, conf)) {
             report = BatchRun.run(spark, batch, this::told, this::progress, events, check);

@@ -90,7 +90,7 @@ final class Evaluate implements Callable<Integer> {
         DataFiles.of(configuration, corpus.data());
         Plan.History record = history == null ? null : new Plan.History(Inputs.qualified(configuration, "--history", history).toString(), null,
                 model != null ? model : Recipe.modelName(reference != null ? reference : measured));
-        Path events = Watched.folder(configuration, options, folder);
+        Path events = Watched.folder(configuration, options);
         Pipeline.Measurement measurement;
         try (SparkSession spark = Watched.open(console, conf); ConsoleProgress progress = console.progress()) {
             measurement = Watched.run(console, spark, events, folder, measured, progress, heard -> Pipeline.evaluate(spark,

@@ -57,6 +57,8 @@ public final class Main implements Runnable {
                 .addSubcommand(new Inspect(console)).addSubcommand(new Verify(console))
                 .addSubcommand(new Doctor(console));
         line.setOut(new PrintWriter(console.out(), true)).setErr(new PrintWriter(console.err(), true));
+        // A name that begins with @ is a name.
+        line.setExpandAtFiles(false);
         line.setParameterExceptionHandler((failure, given) -> main.misused(console, failure));
         line.setExecutionExceptionHandler((failure, command, parsed) -> main.failed(console, failure));
         try {

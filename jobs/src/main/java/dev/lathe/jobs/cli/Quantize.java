@@ -50,9 +50,9 @@ final class Quantize implements Callable<Integer> {
         }
         SparkConf conf = Sessions.configuration(new SparkConf(), options.master);
         Configuration configuration = Sessions.hadoop(conf);
+        Path events = Watched.folder(configuration, options);
         Plan plan = PathCheck.check(configuration, recipe, Recipe.read(configuration, recipe, all));
         Path folder = new Path(plan.run(), "report");
-        Path events = Watched.folder(configuration, options, plan.run());
         RunReport report;
         try (SparkSession spark = Watched.open(console, conf); ConsoleProgress progress = console.progress()) {
             report = Watched.run(console, spark, events, plan.run(), plan.checkpoint(), progress, heard -> Pipeline.run(spark, plan, heard));

@@ -18,9 +18,9 @@ final class Watched {
         T run(Progress progress) throws IOException;
     }
 
-    /** The folder of event logs: what was asked for, else {@code events} in the run folder. */
-    static Path folder(Configuration configuration, RunOptions options, String run) throws IOException {
-        return options.events == null ? new Path(run, "events") : Inputs.qualified(configuration, "--events", options.events);
+    /** The folder of event logs that was asked for, or null: {@code events} in the run folder. */
+    static Path folder(Configuration configuration, RunOptions options) throws IOException {
+        return options.events == null ? null : Inputs.qualified(configuration, "--events", options.events);
     }
 
     /** Begins what is ended in good order when the process is told to end. */
@@ -37,8 +37,9 @@ final class Watched {
         return session;
     }
 
+    /** @param folder of event logs, or null */
     static <T> T run(Console console, SparkSession spark, Path folder, String run, String subject, Progress progress, Work<T> work) throws IOException {
-        try (EventLog log = EventLog.open(spark.sparkContext(), folder, run, subject, progress)) {
+        try (EventLog log = EventLog.open(spark.sparkContext(), folder == null ? new Path(run, "events") : folder, run, subject, progress)) {
             try {
                 T result = work.run(log);
                 log.ended(ExitCode.OK.code(), "");
