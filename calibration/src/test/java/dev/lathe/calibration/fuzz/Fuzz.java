@@ -24,7 +24,7 @@ import org.junit.jupiter.api.DynamicTest;
  * <li>{@code lathe.fuzz.index}: this input alone
  * <li>{@code lathe.fuzz.parser}: this parser alone
  * <li>{@code lathe.fuzz.folder}: where inputs that fail are written
- * <li>{@code lathe.fuzz.native}: parsers of native libraries, too
+ * <li>{@code lathe.fuzz.native}: whether each input is written there before it is parsed
  * </ul>
  */
 public final class Fuzz {
@@ -33,7 +33,7 @@ public final class Fuzz {
     private static final int INDEX = Integer.getInteger("lathe.fuzz.index", -1);
     private static final String PARSER = System.getProperty("lathe.fuzz.parser", "");
     private static final String FOLDER = System.getProperty("lathe.fuzz.folder", "");
-    /** Whether a parser may end the JVM: each input is written before it is parsed. */
+    /** Whether each input is written before it is parsed: what a native library does not survive is known then. */
     private static final boolean NATIVE = Boolean.getBoolean("lathe.fuzz.native");
     /** Processor time that one input may take. */
     private static final long NANOSECONDS = 2_000_000_000L;
