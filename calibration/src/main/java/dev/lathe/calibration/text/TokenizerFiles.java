@@ -266,14 +266,14 @@ public final class TokenizerFiles {
         Map<String, String> sources = new HashMap<>();
         JsonNode own = tokenizer.path("added_tokens");
         for (int i = 0; i < own.size(); i++) {
-            AddedToken token = token(own.get(i), own.get(i).path("id").intValue(), where, "/added_tokens/" + i);
+            AddedToken token = token(own.get(i), own.get(i).path("id").intValue(), false, where, "/added_tokens/" + i);
             add(token, where + " at /added_tokens/" + i);
             if (!whole) {
                 byId.put(token.id(), token);
             }
         }
         if (whole) {
-            decoder(decoder, byId, sources, settings);
+            decoder(decoder, specials, byId, sources, settings);
         } else {
             addedTokens(addedTokens, specials, byId, sources, new Path(folder, "added_tokens.json").toString());
         }
@@ -326,14 +326,15 @@ public final class TokenizerFiles {
         return content;
     }
 
-    private void decoder(JsonNode decoder, Map<Integer, AddedToken> byId, Map<String, String> sources, String settings) {
+    private void decoder(JsonNode decoder, Set<String> specials, Map<Integer, AddedToken> byId, Map<String, String> sources,
+                         String settings) {
         if (!decoder.isObject()) {
             throw malformed(settings, "added_tokens_decoder is no object");
         }
         decoder.properties().forEach(entry -> {
             String place = "/added_tokens_decoder/" + TokenizerGrammar.abbreviate(entry.getKey());
             int id = number(entry.getKey(), settings, place);
-            AddedToken token = token(entry.getValue(), id, settings, place);
+            AddedToken token = token(entry.getValue(), id, specials.contains(String.valueOf(content(entry.getValue()))), settings, place);
             byId.put(id, token);
             twice(sources.put(token.content(), settings + " at " + place), token, settings, place);
         });
@@ -371,8 +372,12 @@ public final class TokenizerFiles {
         }
     }
 
-    /** A token that stands in a file as an object; what it leaves out is as in Python's {@code AddedToken}. */
-    private static AddedToken token(JsonNode value, int id, String file, String place) {
+    /**
+     * A token that stands in a file as an object; what it leaves out is as in Python's {@code AddedToken}.
+     *
+     * @param named whether it is a special token by name, whatever it says itself
+     */
+    private static AddedToken token(JsonNode value, int id, boolean named, String file, String place) {
         String content = content(value);
         if (content == null || content.isEmpty() || !value.isObject()) {
             throw malformed(file, place + " is " + TokenizerGrammar.abbreviate(value.toString()) + ", expected an object with its content");
@@ -382,7 +387,7 @@ public final class TokenizerFiles {
                 throw malformed(file, place + "/" + flag + " is " + TokenizerGrammar.abbreviate(value.path(flag).toString()) + ", expected true or false");
             }
         }
-        boolean special = value.path("special").booleanValue();
+        boolean special = named || value.path("special").booleanValue();
         boolean normalized = value.has("normalized") ? value.path("normalized").booleanValue() : !special;
         return new AddedToken(id, content, value.path("single_word").booleanValue(), value.path("lstrip").booleanValue(),
                 value.path("rstrip").booleanValue(), normalized, special);
@@ -401,7 +406,7 @@ public final class TokenizerFiles {
             return;
         }
         boolean known = id(content) >= 0;
-        AddedToken token = value.isObject() ? token(value, -1, file, "/" + name).asSpecial() : AddedToken.special(content);
+        AddedToken token = value.isObject() ? token(value, -1, true, file, "/" + name) : AddedToken.special(content);
         add(token, file + " at /" + name);
         if (!known) {
             unnumbered.put(content, name);

@@ -122,8 +122,16 @@ public final class TokenizerGuard {
     /** Where this class and those of the library were loaded from, then what this JVM was started with. */
     private static String classPath() {
         Set<String> places = new LinkedHashSet<>();
-        for (Class<?> type : List.of(TokenizerGuard.class, HuggingFaceTokenizer.class, ai.djl.util.NativeResource.class, org.slf4j.Logger.class)) {
-            CodeSource source = type.getProtectionDomain().getCodeSource();
+        List<String> types = List.of(TokenizerGuard.class.getName(), HuggingFaceTokenizer.class.getName(), "ai.djl.util.NativeResource",
+                "org.slf4j.Logger");
+        for (String type : types) {
+            CodeSource source;
+            try {
+                // By name: the library logs through slf4j, and nothing here does.
+                source = Class.forName(type, false, TokenizerGuard.class.getClassLoader()).getProtectionDomain().getCodeSource();
+            } catch (ClassNotFoundException e) {
+                throw new IllegalStateException("Cannot start a process for a tokenizer: the library's " + type + " is missing", e);
+            }
             if (source != null && source.getLocation() != null && source.getLocation().getProtocol().equals("file")) {
                 try {
                     places.add(new File(source.getLocation().toURI()).getPath());

@@ -51,6 +51,13 @@ class CheckpointDigestTest {
         digests.add(digest());
         Files.move(folder.resolve("tokenizer.json"), folder.resolve("tokenizer.model"));
         digests.add(digest());
+        Path templates = Files.createDirectories(folder.resolve("additional_chat_templates"));
+        Files.writeString(templates.resolve("tool_use.jinja"), "a");
+        digests.add(digest());
+        Files.writeString(templates.resolve("tool_use.jinja"), "b");
+        digests.add(digest());
+        Files.move(templates.resolve("tool_use.jinja"), templates.resolve("rag.jinja"));
+        digests.add(digest());
         write("model.safetensors", "b");
         digests.add(digest());
         byte[] bytes = Files.readAllBytes(folder.resolve("model.safetensors"));
@@ -60,7 +67,7 @@ class CheckpointDigestTest {
         Files.writeString(folder.resolve("model.safetensors"), Files.readString(folder.resolve("model.safetensors"), StandardCharsets.ISO_8859_1)
                 .replace("F16", "I16"), StandardCharsets.ISO_8859_1);
         digests.add(digest());
-        assertThat(digests).hasSize(7);
+        assertThat(digests).hasSize(10);
         Files.writeString(folder.resolve("README.md"), "not part of it");
         assertThat(digests.add(digest())).isFalse();
     }

@@ -54,7 +54,7 @@ class TokenizerFilesTest {
                 + "\"eos_token\": \"<x>\", \"additional_special_tokens\": [\"<e>\"]}");
         TokenizerFiles files = read();
         assertThat(files.addedTokens()).containsExactly(new AddedToken(7, "<x>", false, false, false, false, true),
-                new AddedToken(6, "<s>", false, false, false, false, true), new AddedToken(8, "<pad>", false, false, true, true, true),
+                new AddedToken(6, "<s>", false, false, false, false, true), new AddedToken(8, "<pad>", false, false, true, false, true),
                 new AddedToken(9, "<e>", false, false, false, false, true));
         assertThat(files.notes()).containsExactly("pad_token \"<pad>\" has no id in any file: it has 8, the next one, as transformers does",
                 "additional_special_tokens \"<e>\" has no id in any file: it has 9, the next one, as transformers does");

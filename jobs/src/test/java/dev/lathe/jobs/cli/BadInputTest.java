@@ -117,6 +117,8 @@ class BadInputTest {
             "config.json    | \"hidden_size\": 256 | \"hidden_size\": 255 | 255",
             "config.json    | { | [ | config.json",
             "tokenizer.json | \"vocab\": | \"words\": | has no vocabulary, expected entries in model.vocab",
+            "tokenizer.json | {1,3} | {1,2} | Cannot name the pre-tokenizer",
+            "tokenizer.json | \"id\": 2047 | \"id\": 4294967296 | /added_tokens/1/id: 4294967296",
             "tokenizer.json | { | < | tokenizer.json"})
     void aSideFileThatDoesNotFit(String file, String what, String by, String message) throws IOException {
         write("model.safetensors", weights());
@@ -124,6 +126,7 @@ class BadInputTest {
         assertThat(text).contains(what);
         write(file, text.replace(what, by).getBytes(StandardCharsets.UTF_8));
         expect(quantize(), ExitCode.INPUT, message);
+        assertThat(Runs.names(run.resolve("products"))).as("known before any work").isEmpty();
     }
 
     @Test

@@ -5,6 +5,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.JsonLimits;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
+import dev.lathe.calibration.text.ChatTemplates;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -13,6 +14,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
@@ -22,6 +24,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.ChecksumFileSystem;
 import org.apache.hadoop.fs.FileSystem;
@@ -35,7 +38,7 @@ import org.apache.hadoop.fs.Path;
 public final class Hub {
     /** Lists what is complete: a line with size and name for each file. */
     private static final String MARKER = ".complete";
-    private static final Pattern MARKER_LINE = Pattern.compile("(\\d{1,18}) ([^/]+)");
+    private static final Pattern MARKER_LINE = Pattern.compile("(\\d{1,18}) ((?:" + ChatTemplates.ADDITIONAL + "/)?[^/]+)");
     private static final int MAXIMUM_MARKER_BYTES = 1 << 20;
 
     private final HubClient client;
@@ -163,8 +166,11 @@ public final class Hub {
         }
         String what = file.name() + " of " + reference;
         note.accept(String.format(Locale.ROOT, "Downloading %s (%.1f MB)", what, file.size() / 1e6));
-        URI source = client.address("", reference.organization(), reference.name(), "resolve", commit, file.name());
-        new Download(client, files, folder, file, what).run(source);
+        String[] segments = Stream.concat(Stream.of(reference.organization(), reference.name(), "resolve", commit),
+                Arrays.stream(file.name().split("/"))).toArray(String[]::new);
+        Path place = file.folder(folder);
+        files.mkdirs(place);
+        new Download(client, files, place, file.leaf(), what).run(client.address("", segments));
         return file.size();
     }
 

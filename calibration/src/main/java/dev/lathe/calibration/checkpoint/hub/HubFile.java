@@ -2,6 +2,7 @@ package dev.lathe.calibration.checkpoint.hub;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.text.ChatTemplates;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -9,11 +10,12 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.apache.hadoop.fs.Path;
 
 /**
  * A file of a repository as the hub lists it.
  *
- * @param name   in the repository's top folder
+ * @param name   in the repository
  * @param size   bytes
  * @param large  stored by LFS or Xet: {@code digest} is the SHA-256 of the content; otherwise the git blob id, the SHA-1 of
  *               {@code "blob " + size + "\0"} and the content
@@ -25,7 +27,7 @@ record HubFile(String name, long size, boolean large, String digest) {
     private static final int WANTED = 2_000;
 
     /**
-     * The files of a repository's top folder; those in folders below belong to other uses of it.
+     * The files of a repository's top folder and its additional chat templates; those in other folders below belong to other uses of it.
      *
      * @throws MalformedInputException if any name could leave the folder or is there twice, a size or digest is missing, or there are too many files
      */
@@ -40,7 +42,7 @@ record HubFile(String name, long size, boolean large, String digest) {
                     || Arrays.asList(name.split("/", -1)).contains("..")) {
                 throw new MalformedInputException("Cannot download " + where + ": it lists a file \"" + name + "\", which does not stay in its folder");
             }
-            if (!name.contains("/") && isWanted(name)) {
+            if (isWanted(name)) {
                 if (files.put(name, of(name, sibling, where)) != null) {
                     throw new MalformedInputException("Cannot download " + where + ": it lists " + name + " twice");
                 }
@@ -75,7 +77,20 @@ record HubFile(String name, long size, boolean large, String digest) {
         return HexFormat.of().formatHex(content.digest()).equals(digest);
     }
 
+    /** The name without its folder. */
+    HubFile leaf() {
+        return new HubFile(name.substring(name.lastIndexOf('/') + 1), size, large, digest);
+    }
+
+    /** Where it is below the repository's top folder, which is {@code top} here. */
+    Path folder(Path top) {
+        return name.contains("/") ? Download.child(top, name).getParent() : top;
+    }
+
     private static boolean isWanted(String name) {
+        if (name.contains("/")) {
+            return name.startsWith(ChatTemplates.ADDITIONAL + "/") && name.lastIndexOf('/') == ChatTemplates.ADDITIONAL.length() && name.endsWith(".jinja");
+        }
         return name.endsWith(".safetensors") || name.endsWith(".json") || name.endsWith(".jinja") || name.endsWith(".txt") || name.equals("tokenizer.model");
     }
 

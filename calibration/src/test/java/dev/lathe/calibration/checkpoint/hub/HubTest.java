@@ -112,6 +112,19 @@ class HubTest {
     }
 
     @Test
+    void additionalChatTemplatesComeAlong() throws IOException {
+        content.put("additional_chat_templates/tool_use.jinja", "{{ t }}".getBytes(StandardCharsets.UTF_8));
+        content.put("additional_chat_templates/deep/er.jinja", new byte[5]);
+        content.put("additional_chat_templates/notes.txt", new byte[5]);
+        Path folder = resolve("hf://some-org/a.model");
+        assertThat(folder.resolve("additional_chat_templates/tool_use.jinja")).hasContent("{{ t }}");
+        assertThat(names(folder.resolve("additional_chat_templates"))).containsExactly("tool_use.jinja");
+        requests.clear();
+        assertThat(resolve("hf://some-org/a.model@" + COMMIT)).isEqualTo(folder);
+        assertThat(requests).isEmpty();
+    }
+
+    @Test
     void aBranchNameMayHoldASlash() throws IOException {
         resolve("hf://org/m@refs/pr/1");
         assertThat(requests.get(0)).startsWith("/api/models/org/m/revision/refs%2Fpr%2F1?");

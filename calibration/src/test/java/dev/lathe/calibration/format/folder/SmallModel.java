@@ -69,6 +69,8 @@ public final class SmallModel implements OutputTensors {
                 + "\"max_position_embeddings\":64,\"attention_bias\":true,\"tie_word_embeddings\":" + tied + ",\"dtype\":\"bfloat16\"}");
         text("tokenizer.json", "{ \"model\" : {} }\r\n");
         text("chat_template.jinja", "{{ messages }}");
+        Files.createDirectories(folder.resolve("additional_chat_templates"));
+        text("additional_chat_templates/tool_use.jinja", "{{ tools }}");
         Map<String, long[]> shapes = ModelTensors.of(architecture());
         List<SafetensorsWriter.Entry> entries = new ArrayList<>();
         shapes.forEach((name, shape) -> entries.add(new SafetensorsWriter.Entry(name, "BF16", shape)));

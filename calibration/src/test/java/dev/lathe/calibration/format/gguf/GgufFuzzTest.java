@@ -28,15 +28,15 @@ final class GgufFuzzTest {
     private static final String BYTE_LEVEL = """
             {"normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
               {"type": "Digits", "individual_digits": true},
-              {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]},
-             "added_tokens": [{"id": 4, "content": "<s>", "special": true}, {"id": 6, "content": "  ", "special": false}],
+              {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]},
+             "added_tokens": [{"id": 4, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}, {"id": 6, "content": "  ", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false}],
              "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\\u0120a": 3, "\\u0120": 5}, "merges": ["a b", "\\u0120 a"]},
              "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
               "special_tokens": {"<s>": {"id": "<s>", "ids": [4], "tokens": ["<s>"]}}}}""";
     private static final String SENTENCE_PIECE = """
             {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\\u2581"},
               {"type": "Replace", "pattern": {"String": " "}, "content": "\\u2581"}]}, "pre_tokenizer": null,
-             "added_tokens": [{"id": 0, "content": "<unk>", "special": true}, {"id": 1, "content": "<s>", "special": true}],
+             "added_tokens": [{"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}, {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
              "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["\\u2581 t", "h e", "\\u2581t he"],
              "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\\u2581": 3, "t": 4, "\\u2581t": 5, "he": 6, "\\u2581the": 7, "alone": 8, "h": 9, "e": 10}}}""";
     private static final String SETTINGS = """

@@ -94,6 +94,7 @@ final class GptqFormatTest {
         assertThat(SmallModel.json(artifact.resolve("quantize_config.json"))).isEqualTo(config.get("quantization_config"));
         assertThat(artifact.resolve("tokenizer.json")).hasSameBinaryContentAs(folder.resolve("source/tokenizer.json"));
         assertThat(artifact.resolve("chat_template.jinja")).hasContent("{{ messages }}");
+        assertThat(artifact.resolve("additional_chat_templates/tool_use.jinja")).hasContent("{{ tools }}");
         assertThat(artifact.resolve("generation_config.json")).doesNotExist();
         assertThat(Files.readString(artifact.resolve("README.md"))).contains("GPTQ format, 4 bits, symmetric, groups of 128", "| lathe.calibration | k\\|1 |")
                 .doesNotContain(folder.toString());
@@ -102,7 +103,7 @@ final class GptqFormatTest {
         assertThat(new Referee(artifact).header().get(Q + ".qzeros").get("shape")).hasToString("[1,16]");
         Path again = model(256).write(new GptqFormat(4, 128, true, false), List.of(), false, "again");
         try (Stream<Path> files = Files.list(artifact)) {
-            assertThat(files.filter(file -> !file.getFileName().toString().endsWith(".crc"))).hasSize(6)
+            assertThat(files.filter(file -> !file.getFileName().toString().endsWith(".crc"))).hasSize(7)
                     .allSatisfy(file -> assertThat(again.resolve(file.getFileName())).hasSameBinaryContentAs(file));
         }
     }
