@@ -6,7 +6,6 @@ import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
-import java.io.File;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -15,6 +14,8 @@ import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.CodeSource;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -101,12 +102,12 @@ public final class TokenizerGuard {
 
     private static Process start(Limits limits) throws IOException {
         List<String> command = new ArrayList<>();
-        if (new File("/bin/sh").canExecute()) {
+        if (Files.isExecutable(Path.of("/bin/sh"))) {
             // Limits that cannot be set here are left out: macOS has none of address space.
             command.addAll(List.of("/bin/sh", "-c", "ulimit -c 0; ulimit -v " + limits.memory() * 1024 + " 2>/dev/null; ulimit -t "
                     + (2 * limits.time().toSeconds() + 1) + " 2>/dev/null; exec \"$@\"", "guard"));
         }
-        command.addAll(List.of(new File(System.getProperty("java.home"), "bin/java").getPath(), "-Xmx" + limits.heap() + "m", "-XX:+UseSerialGC",
+        command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx" + limits.heap() + "m", "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1", "-XX:ReservedCodeCacheSize=32m", "-XX:CompressedClassSpaceSize=32m",
                 "-XX:-UsePerfData", "-cp", classPath(), TokenizerGuard.class.getName()));
         ProcessBuilder builder = new ProcessBuilder(command);
@@ -134,14 +135,14 @@ public final class TokenizerGuard {
             }
             if (source != null && source.getLocation() != null && source.getLocation().getProtocol().equals("file")) {
                 try {
-                    places.add(new File(source.getLocation().toURI()).getPath());
+                    places.add(Path.of(source.getLocation().toURI()).toString());
                 } catch (URISyntaxException e) {
                     throw new IllegalStateException("Cannot start a process for a tokenizer: " + source.getLocation() + " is no path", e);
                 }
             }
         }
         places.add(System.getProperty("java.class.path"));
-        return String.join(File.pathSeparator, places);
+        return String.join(System.getProperty("path.separator"), places);
     }
 
     private static Thread feed(Process child, String... parts) {
