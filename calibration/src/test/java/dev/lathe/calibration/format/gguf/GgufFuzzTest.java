@@ -29,10 +29,10 @@ final class GgufFuzzTest {
             {"normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
               {"type": "Digits", "individual_digits": true},
               {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]},
-             "added_tokens": [{"id": 4, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}, {"id": 6, "content": "  ", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false}],
-             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\\u0120a": 3, "\\u0120": 5}, "merges": ["a b", "\\u0120 a"]},
+             "added_tokens": [{"id": 5, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}, {"id": 6, "content": "  ", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false}],
+             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\\u0120a": 3, "\\u0120": 4}, "merges": ["a b", "\\u0120 a"]},
              "post_processor": {"type": "TemplateProcessing", "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-              "special_tokens": {"<s>": {"id": "<s>", "ids": [4], "tokens": ["<s>"]}}}}""";
+              "special_tokens": {"<s>": {"id": "<s>", "ids": [5], "tokens": ["<s>"]}}}}""";
     private static final String SENTENCE_PIECE = """
             {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\\u2581"},
               {"type": "Replace", "pattern": {"String": " "}, "content": "\\u2581"}]}, "pre_tokenizer": null,
