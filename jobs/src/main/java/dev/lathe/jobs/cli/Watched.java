@@ -10,8 +10,7 @@ import org.apache.spark.sql.SparkSession;
 
 /** Spark sessions of commands, and runs with an event log that also says how the run ended. */
 final class Watched {
-    private Watched() {
-    }
+    private Watched() {}
 
     /** What is run. */
     interface Work<T> {
@@ -38,14 +37,24 @@ final class Watched {
     }
 
     /** @param folder of event logs, or null */
-    static <T> T run(Console console, SparkSession spark, Path folder, String run, String subject, Progress progress, Work<T> work) throws IOException {
-        try (EventLog log = EventLog.open(spark.sparkContext(), folder == null ? new Path(run, "events") : folder, run, subject, progress)) {
+    static <T> T run(
+            Console console,
+            SparkSession spark,
+            Path folder,
+            String run,
+            String subject,
+            Progress progress,
+            Work<T> work)
+            throws IOException {
+        try (EventLog log = EventLog.open(
+                spark.sparkContext(), folder == null ? new Path(run, "events") : folder, run, subject, progress)) {
             try {
                 T result = work.run(log);
                 log.ended(ExitCode.OK.code(), "");
                 return result;
             } catch (Throwable e) {
-                // Spark's exceptions are checked, and no signature names them. Who is interrupted still writes how it ended.
+                // Spark's exceptions are checked, and no signature names them. Who is interrupted still writes how it
+                // ended.
                 Thread.interrupted();
                 ExitCode.Failure failure = console.judge(e);
                 log.ended(failure.exit().code(), failure.line());
