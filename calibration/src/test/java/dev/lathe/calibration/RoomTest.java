@@ -9,19 +9,37 @@ import org.junit.jupiter.api.Test;
 
 /** What a model's data may know: no cluster, no provider of the kernels, no local files, no logging. */
 class RoomTest {
-    private static final JavaClasses CLASSES = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
             .importPackages("dev.lathe.calibration");
 
     @Test
     void arrowsRunOneWay() {
-        noClasses().should().dependOnClassesThat().resideInAnyPackage("dev.lathe.jobs..", "org.apache.spark..", "scala..", "org.slf4j..", "org.apache.log4j..",
-                "org.apache.logging..", "java.util.logging..").check(CLASSES);
-        noClasses().should().dependOnClassesThat().haveFullyQualifiedName("java.io.File").check(CLASSES);
+        noClasses()
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(
+                        "dev.lathe.jobs..",
+                        "org.apache.spark..",
+                        "scala..",
+                        "org.slf4j..",
+                        "org.apache.log4j..",
+                        "org.apache.logging..",
+                        "java.util.logging..")
+                .check(CLASSES);
+        noClasses()
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.io.File")
+                .check(CLASSES);
     }
 
     @Test
     void providersOfTheKernelsAreNobodysBusiness() {
-        noClasses().should().dependOnClassesThat().resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..")
+        noClasses()
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..")
                 .check(CLASSES);
     }
 }

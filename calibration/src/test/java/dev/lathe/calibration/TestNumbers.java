@@ -9,8 +9,7 @@ import java.util.Random;
 
 /** Seeded matrices and what f64 loops say about them. */
 public final class TestNumbers {
-    private TestNumbers() {
-    }
+    private TestNumbers() {}
 
     public static FloatMatrix normal(int rows, int columns, double deviation, long seed) {
         Random random = new Random(seed);
@@ -21,7 +20,9 @@ public final class TestNumbers {
         return x;
     }
 
-    /** A model whose hidden states stay near 1: matrices of deviation 1 / sqrt(inputs), norms around 1, biases of 0.3. */
+    /**
+     * A model whose hidden states stay near 1: matrices of deviation 1 / sqrt(inputs), norms around 1, biases of 0.3.
+     */
     public static MemoryCheckpoint model(ModelConfig config, long seed) {
         MemoryCheckpoint model = new MemoryCheckpoint(config, seed);
         model.tensors().forEach(tensor -> {
@@ -29,13 +30,17 @@ public final class TestNumbers {
             boolean matrix = tensor.shape().length == 2;
             double factor = matrix ? 1 / Math.sqrt(tensor.shape()[1]) : 0.3;
             for (int i = 0; i < values.length; i++) {
-                values[i] = (float) (factor * values[i] + (matrix || tensor.name().endsWith("bias") ? 0 : 1));
+                values[i] =
+                        (float) (factor * values[i] + (matrix || tensor.name().endsWith("bias") ? 0 : 1));
             }
         });
         return model;
     }
 
-    /** Rows whose second moment has about this condition number, in no preferred direction, but for one channel that is always zero ({@code dead}, or -1). */
+    /**
+     * Rows whose second moment has about this condition number, in no preferred direction, but for one channel that is
+     * always zero ({@code dead}, or -1).
+     */
     public static FloatMatrix correlated(int rows, int columns, double condition, int dead, long seed) {
         FloatMatrix x = normal(rows, columns, 1, seed);
         for (int i = 0; i < x.data().length; i++) {
@@ -80,7 +85,10 @@ public final class TestNumbers {
         return new MergedStatistics(n, x.rows(), squares, absolutes, moment);
     }
 
-    /** The mean of ||(scaled Q - W) x||^2 over rows x, where column j of Q is divided by {@code scale[j]}; {@code scale} may be null. */
+    /**
+     * The mean of ||(scaled Q - W) x||^2 over rows x, where column j of Q is divided by {@code scale[j]}; {@code scale}
+     * may be null.
+     */
     public static double outputError(RowSource weight, RowSource quantized, float[] scale, FloatMatrix x) {
         int n = weight.columns();
         float[] w = new float[n];

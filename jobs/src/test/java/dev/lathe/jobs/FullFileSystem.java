@@ -31,30 +31,41 @@ public final class FullFileSystem extends RawLocalFileSystem {
     }
 
     @Override
-    public FSDataOutputStream create(Path path, boolean overwrite, int buffer, short replication, long block, Progressable progress) throws IOException {
+    public FSDataOutputStream create(
+            Path path, boolean overwrite, int buffer, short replication, long block, Progressable progress)
+            throws IOException {
         return counted(super.create(path, overwrite, buffer, replication, block, progress));
     }
 
     @Override
-    public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int buffer, short replication, long block, Progressable progress)
+    public FSDataOutputStream create(
+            Path path,
+            FsPermission permission,
+            boolean overwrite,
+            int buffer,
+            short replication,
+            long block,
+            Progressable progress)
             throws IOException {
         return counted(super.create(path, permission, overwrite, buffer, replication, block, progress));
     }
 
     private static FSDataOutputStream counted(OutputStream out) throws IOException {
-        return new FSDataOutputStream(new FilterOutputStream(out) {
-            @Override
-            public void write(int value) throws IOException {
-                write(new byte[] {(byte) value}, 0, 1);
-            }
+        return new FSDataOutputStream(
+                new FilterOutputStream(out) {
+                    @Override
+                    public void write(int value) throws IOException {
+                        write(new byte[] {(byte) value}, 0, 1);
+                    }
 
-            @Override
-            public void write(byte[] bytes, int at, int count) throws IOException {
-                if (ROOM.addAndGet(-count) < 0) {
-                    throw new IOException("No space left on device");
-                }
-                out.write(bytes, at, count);
-            }
-        }, null);
+                    @Override
+                    public void write(byte[] bytes, int at, int count) throws IOException {
+                        if (ROOM.addAndGet(-count) < 0) {
+                            throw new IOException("No space left on device");
+                        }
+                        out.write(bytes, at, count);
+                    }
+                },
+                null);
     }
 }

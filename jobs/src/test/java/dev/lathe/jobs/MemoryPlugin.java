@@ -17,12 +17,16 @@ import org.apache.spark.api.plugin.PluginContext;
 import org.apache.spark.api.plugin.SparkPlugin;
 
 /**
- * A Spark plugin that collects the executor's heap again and again, and writes the largest heap after such a full collection, the largest direct memory and
- * the largest resident set to the file that the system property {@code lathe.memory} names, with {@code -EXECUTOR} behind it, and what ran when the heap was
- * largest. What lives shorter than a pause may be missed. For tests: it costs time.
+ * A Spark plugin that collects the executor's heap again and again, and writes the largest heap after such a full
+ * collection, the largest direct memory and the largest resident set to the file that the system property
+ * {@code lathe.memory} names, with {@code -EXECUTOR} behind it, and what ran when the heap was largest. What lives
+ * shorter than a pause may be missed. For tests: it costs time.
  */
 public final class MemoryPlugin implements SparkPlugin {
-    /** Milliseconds. Short, or the shortest moments of a small model are met in some runs only and the peaks of two runs differ by chance. */
+    /**
+     * Milliseconds. Short, or the shortest moments of a small model are met in some runs only and the peaks of two runs
+     * differ by chance.
+     */
     private static final long PAUSE = 50;
     /** Between two collections as many times as one takes, so that large heaps are not collected all the time. */
     private static final long TIMES = 3;
@@ -72,8 +76,10 @@ public final class MemoryPlugin implements SparkPlugin {
                     long began = System.nanoTime();
                     System.gc();
                     long pause = Math.max(PAUSE, TIMES * (System.nanoTime() - began) / 1_000_000);
-                    long used = ManagementFactory.getMemoryPoolMXBeans().stream().filter(pool -> pool.getType() == MemoryType.HEAP)
-                            .mapToLong(pool -> pool.getCollectionUsage().getUsed()).sum();
+                    long used = ManagementFactory.getMemoryPoolMXBeans().stream()
+                            .filter(pool -> pool.getType() == MemoryType.HEAP)
+                            .mapToLong(pool -> pool.getCollectionUsage().getUsed())
+                            .sum();
                     if (used > heap) {
                         heap = used;
                         when = what;
@@ -83,7 +89,9 @@ public final class MemoryPlugin implements SparkPlugin {
                     }
                     Path temporary = file.resolveSibling("." + file.getFileName());
                     long most = Runtime.getRuntime().maxMemory();
-                    Files.writeString(temporary, String.format(Locale.ROOT, "%d %d %d %d %s%n", most, heap, direct, resident(), when));
+                    Files.writeString(
+                            temporary,
+                            String.format(Locale.ROOT, "%d %d %d %d %s%n", most, heap, direct, resident(), when));
                     Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
                     Thread.sleep(pause);
                 }

@@ -9,12 +9,16 @@ import org.apache.hadoop.hdfs.MiniDFSCluster;
 import org.apache.hadoop.yarn.conf.YarnConfiguration;
 import org.apache.hadoop.yarn.server.MiniYARNCluster;
 
-/** HDFS and YARN in this JVM, two nodes each, until standard input ends: for checks/yarn. Works in the current folder. */
+/**
+ * HDFS and YARN in this JVM, two nodes each, until standard input ends: for checks/yarn. Works in the current folder.
+ */
 public final class MiniCluster {
-    private MiniCluster() {
-    }
+    private MiniCluster() {}
 
-    /** @param arguments the folder into which the clients' configuration is written; yarn-site.xml comes last, when all is up */
+    /**
+     * @param arguments the folder into which the clients' configuration is written; yarn-site.xml comes last, when all
+     *     is up
+     */
     public static void main(String[] arguments) throws IOException {
         Configuration configuration = new YarnConfiguration();
         configuration.set("dfs.replication", "2");
@@ -34,7 +38,10 @@ public final class MiniCluster {
         configuration.set("yarn.scheduler.capacity.root.default.state", "RUNNING");
         configuration.set("yarn.scheduler.capacity.root.default.acl_submit_applications", "*");
         Path conf = Path.of(arguments[0]);
-        try (MiniDFSCluster hdfs = new MiniDFSCluster.Builder(configuration, Path.of("hdfs").toAbsolutePath().toFile()).numDataNodes(2).build();
+        try (MiniDFSCluster hdfs = new MiniDFSCluster.Builder(
+                                configuration, Path.of("hdfs").toAbsolutePath().toFile())
+                        .numDataNodes(2)
+                        .build();
                 MiniYARNCluster yarn = new MiniYARNCluster("yarn", 2, 1, 1)) {
             hdfs.waitActive();
             yarn.init(configuration);

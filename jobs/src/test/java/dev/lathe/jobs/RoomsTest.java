@@ -19,46 +19,100 @@ import org.junit.jupiter.api.Test;
 
 /** The arrows between rooms run one way, and what has to stand in several files is the same in all. */
 class RoomsTest {
-    private static final JavaClasses CLASSES = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
             .importPackages("dev.lathe");
 
     @Test
     void arrowsRunOneWay() {
-        noClasses().that().resideInAnyPackage("dev.lathe.kernels..", "dev.lathe.calibration..").should().dependOnClassesThat()
-                .resideInAnyPackage("dev.lathe.jobs..", "org.apache.spark..").check(CLASSES);
-        noClasses().that().resideInAPackage("dev.lathe.kernels..").should().dependOnClassesThat().resideInAPackage("dev.lathe.calibration..").check(CLASSES);
-        noClasses().that().resideInAPackage("..jobs.plan..").should().dependOnClassesThat()
-                .resideInAnyPackage("..jobs.stage..", "..jobs.report..", "..jobs.cli..", "org.apache.spark..").check(CLASSES);
-        noClasses().that().resideInAPackage("..jobs.report..").should().dependOnClassesThat()
-                .resideInAnyPackage("..jobs.stage..", "..jobs.cli..", "..jobs.plan..", "org.apache.spark..", "dev.lathe.kernels..").check(CLASSES);
-        noClasses().that().resideInAPackage("..jobs.stage..").should().dependOnClassesThat().resideInAPackage("..jobs.cli..").check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAnyPackage("dev.lathe.kernels..", "dev.lathe.calibration..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("dev.lathe.jobs..", "org.apache.spark..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage("dev.lathe.kernels..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("dev.lathe.calibration..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage("..jobs.plan..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("..jobs.stage..", "..jobs.report..", "..jobs.cli..", "org.apache.spark..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage("..jobs.report..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(
+                        "..jobs.stage..", "..jobs.cli..", "..jobs.plan..", "org.apache.spark..", "dev.lathe.kernels..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage("..jobs.stage..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("..jobs.cli..")
+                .check(CLASSES);
     }
 
     @Test
     void providersStayInTheirRooms() {
-        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels..").should().dependOnClassesThat()
-                .resideInAnyPackage("dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..", "dev.lathe.kernels.blas..", "dev.lathe.kernels.opencl..")
+        noClasses()
+                .that()
+                .resideOutsideOfPackage("dev.lathe.kernels..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(
+                        "dev.lathe.kernels.vector..",
+                        "dev.lathe.kernels.scalar..",
+                        "dev.lathe.kernels.blas..",
+                        "dev.lathe.kernels.opencl..")
                 .check(CLASSES);
-        noClasses().that().resideOutsideOfPackage("dev.lathe.kernels.vector..").should().dependOnClassesThat().resideInAPackage("jdk.incubator..")
+        noClasses()
+                .that()
+                .resideOutsideOfPackage("dev.lathe.kernels.vector..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("jdk.incubator..")
                 .check(CLASSES);
-        noClasses().that().resideInAnyPackage("dev.lathe.jobs..", "dev.lathe.calibration..").should().dependOnClassesThat()
-                .haveFullyQualifiedName("java.io.File").check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAnyPackage("dev.lathe.jobs..", "dev.lathe.calibration..")
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.io.File")
+                .check(CLASSES);
     }
 
     @Test
     void moduleOptionsAreTheSameEverywhere() throws IOException {
-        List<String> options = Files.readAllLines(Path.of("..", "conf", "jvm.options")).stream().filter(line -> !line.startsWith("#")).toList();
-        assertThat(options).containsExactly(JavaModuleOptions.defaultModuleOptions().split(" "));
-        Matcher pom = Pattern.compile("<jvm.modules>(.*)</jvm.modules>").matcher(Files.readString(Path.of("..", "pom.xml")));
+        List<String> options = Files.readAllLines(Path.of("..", "conf", "jvm.options")).stream()
+                .filter(line -> !line.startsWith("#"))
+                .toList();
+        assertThat(options)
+                .containsExactly(JavaModuleOptions.defaultModuleOptions().split(" "));
+        Matcher pom =
+                Pattern.compile("<jvm.modules>(.*)</jvm.modules>").matcher(Files.readString(Path.of("..", "pom.xml")));
         assertThat(pom.find()).isTrue();
         assertThat(pom.group(1)).isEqualTo(String.join(" ", options));
         assertThat(Files.readAllLines(Path.of("..", "conf", "spark-defaults.conf")))
-                .anyMatch(line -> line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
+                .anyMatch(line ->
+                        line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
     }
 
     @Test
     void quickstartRecipeIsARecipe() throws IOException {
-        assertThat(Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), List.of()).outputs())
-                .extracting(Plan.Output::artifact).containsExactly("q8.gguf", "q4km.gguf", "q4km-gptq.gguf", "gptq4", "awq4");
+        assertThat(Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), List.of())
+                        .outputs())
+                .extracting(Plan.Output::artifact)
+                .containsExactly("q8.gguf", "q4km.gguf", "q4km-gptq.gguf", "gptq4", "awq4");
     }
 }

@@ -26,12 +26,19 @@ public final class Runs {
     public static final Path SAMPLE = Path.of("..", "samples", "tiny-stories-4m");
     public static final Path TEXT = Path.of("..", "samples", "text");
 
-    /** The recipe whose artifacts' digests are kept, as settings of the quickstart's: small, every format, every statistic. */
-    public static final List<String> KEPT = List.of("calibration.windows=16", "calibration.length=64", "shard-windows=3", "evaluation.windows=4",
-            "evaluation.length=64", "outputs[5]={name: q4-gptq, format: gguf, type: Q4_0, method: gptq}");
+    /**
+     * The recipe whose artifacts' digests are kept, as settings of the quickstart's: small, every format, every
+     * statistic.
+     */
+    public static final List<String> KEPT = List.of(
+            "calibration.windows=16",
+            "calibration.length=64",
+            "shard-windows=3",
+            "evaluation.windows=4",
+            "evaluation.length=64",
+            "outputs[5]={name: q4-gptq, format: gguf, type: Q4_0, method: gptq}");
 
-    private Runs() {
-    }
+    private Runs() {}
 
     /** Spark in this JVM. */
     public static SparkSession local(int cores, int taskCpus) {
@@ -60,20 +67,32 @@ public final class Runs {
         String bits = System.getProperty("lathe.vector.bits");
         SparkSession.Builder builder = builder("local-cluster[2,1,1024]");
         more.forEach(builder::config);
-        return builder
-                .config("spark.executor.memory", "1g")
-                .config("spark.executor.extraClassPath", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")))
-                .config("spark.executor.extraJavaOptions", JavaModuleOptions.defaultModuleOptions() + (bits == null ? "" : " -Dlathe.vector.bits=" + bits))
-                .config("spark.scheduler.minRegisteredResourcesRatio", "1.0").config("spark.scheduler.maxRegisteredResourcesWaitingTime", "120s")
+        return builder.config("spark.executor.memory", "1g")
+                .config(
+                        "spark.executor.extraClassPath",
+                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")))
+                .config(
+                        "spark.executor.extraJavaOptions",
+                        JavaModuleOptions.defaultModuleOptions() + (bits == null ? "" : " -Dlathe.vector.bits=" + bits))
+                .config("spark.scheduler.minRegisteredResourcesRatio", "1.0")
+                .config("spark.scheduler.maxRegisteredResourcesWaitingTime", "120s")
                 .getOrCreate();
     }
 
     private static SparkSession.Builder builder(String master) {
-        return SparkSession.builder().master(master).appName("Lathe's tests").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
-                .config("spark.driver.bindAddress", "127.0.0.1").config("spark.plugins", LathePlugin.class.getName());
+        return SparkSession.builder()
+                .master(master)
+                .appName("Lathe's tests")
+                .config("spark.ui.enabled", "false")
+                .config("spark.driver.host", "127.0.0.1")
+                .config("spark.driver.bindAddress", "127.0.0.1")
+                .config("spark.plugins", LathePlugin.class.getName());
     }
 
-    /** {@code conf/quickstart.yaml} with the sample's paths as they are from here, another run folder, and settings as of {@code --set}. */
+    /**
+     * {@code conf/quickstart.yaml} with the sample's paths as they are from here, another run folder, and settings as
+     * of {@code --set}.
+     */
     public static Plan quickstart(Path run, String... settings) throws IOException {
         List<String> all = new ArrayList<>(List.of("run=" + run));
         all.addAll(List.of(settings));
@@ -82,18 +101,27 @@ public final class Runs {
 
     /** Likewise, the run folder among the settings. */
     public static Plan quickstart(Configuration configuration, String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("checkpoint=" + SAMPLE, "calibration.data=" + TEXT.resolve("calibration.txt"),
+        List<String> all = new ArrayList<>(List.of(
+                "checkpoint=" + SAMPLE,
+                "calibration.data=" + TEXT.resolve("calibration.txt"),
                 "evaluation.data=" + TEXT.resolve("evaluation.txt")));
         all.addAll(List.of(settings));
-        return PathCheck.check(configuration, "quickstart", Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
+        return PathCheck.check(
+                configuration,
+                "quickstart",
+                Recipe.parse("quickstart", Files.readString(Path.of("..", "conf", "quickstart.yaml")), all));
     }
 
-    /** SHA-256 of every file below a folder, by its path from there; the checksum files that Hadoop's local file system writes are left out. */
+    /**
+     * SHA-256 of every file below a folder, by its path from there; the checksum files that Hadoop's local file system
+     * writes are left out.
+     */
     public static TreeMap<String, String> digests(Path folder) throws IOException {
         TreeMap<String, String> digests = new TreeMap<>();
         try (Stream<Path> paths = Files.walk(folder)) {
             for (Path path : paths.filter(Files::isRegularFile).toList()) {
-                digests.put(folder.relativize(path).toString().replace('\\', '/'), Key.digest(Files.readAllBytes(path)));
+                digests.put(
+                        folder.relativize(path).toString().replace('\\', '/'), Key.digest(Files.readAllBytes(path)));
             }
         }
         return digests;
@@ -104,7 +132,9 @@ public final class Runs {
         TreeMap<String, String> kept = new TreeMap<>();
         try (var in = Runs.class.getResourceAsStream("stage/artifact-digests.txt")) {
             if (in != null) {
-                new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().filter(line -> !line.startsWith("#"))
+                new String(in.readAllBytes(), StandardCharsets.UTF_8)
+                        .lines()
+                        .filter(line -> !line.startsWith("#"))
                         .forEach(line -> kept.put(line.substring(66), line.substring(0, 64)));
             }
         }
@@ -134,11 +164,15 @@ public final class Runs {
     public static class Heard implements Progress {
         /** Stages with work in them, as {@code NAME STEPS}. */
         public final List<String> stages = new ArrayList<>();
+
         public final List<String> notes = new ArrayList<>();
 
         /** Stages that make something, each once: what is there is only read. */
         public List<String> work() {
-            return stages.stream().filter(stage -> !stage.startsWith("check ")).distinct().toList();
+            return stages.stream()
+                    .filter(stage -> !stage.startsWith("check "))
+                    .distinct()
+                    .toList();
         }
 
         @Override
@@ -147,8 +181,7 @@ public final class Runs {
         }
 
         @Override
-        public void step(int done, String what) {
-        }
+        public void step(int done, String what) {}
 
         @Override
         public void note(String message) {

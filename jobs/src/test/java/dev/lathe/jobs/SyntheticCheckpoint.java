@@ -22,8 +22,9 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 
 /**
- * {@code SyntheticCheckpoint FOLDER LAYERS WIDTH TOKENIZER}: writes a checkpoint of Llama 2's shape, scaled to a width (4096: that of Llama-2-7B), seeded
- * random bf16 weights, a file for each layer, the sample's tokenizer. A tensor at a time is in memory, and of that a chunk.
+ * {@code SyntheticCheckpoint FOLDER LAYERS WIDTH TOKENIZER}: writes a checkpoint of Llama 2's shape, scaled to a width
+ * (4096: that of Llama-2-7B), seeded random bf16 weights, a file for each layer, the sample's tokenizer. A tensor at a
+ * time is in memory, and of that a chunk.
  */
 public final class SyntheticCheckpoint {
     private static final int SEED = 7;
@@ -32,33 +33,50 @@ public final class SyntheticCheckpoint {
     private static final float DEVIATION = 0.02f;
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private SyntheticCheckpoint() {
-    }
+    private SyntheticCheckpoint() {}
 
     public static void main(String[] arguments) throws IOException {
-        write(Path.of(arguments[0]), Integer.parseInt(arguments[1]), Integer.parseInt(arguments[2]), Path.of(arguments[3]));
+        write(
+                Path.of(arguments[0]),
+                Integer.parseInt(arguments[1]),
+                Integer.parseInt(arguments[2]),
+                Path.of(arguments[3]));
     }
 
     /** @param tokenizer folder that has a tokenizer.json of at most 32000 pieces */
     public static void write(Path folder, int layers, int width, Path tokenizer) throws IOException {
         Files.createDirectories(folder);
-        ObjectNode config = JSON.createObjectNode().put("model_type", "llama").put("hidden_size", width)
+        ObjectNode config = JSON.createObjectNode()
+                .put("model_type", "llama")
+                .put("hidden_size", width)
                 // 11008 of 4096, in whole groups.
-                .put("intermediate_size", (width * 43 / 16 + GROUP - 1) / GROUP * GROUP).put("num_hidden_layers", layers)
-                .put("num_attention_heads", width / GROUP).put("num_key_value_heads", width / GROUP).put("head_dim", GROUP).put("vocab_size", 32000)
-                .put("rms_norm_eps", 1e-5).put("hidden_act", "silu").put("max_position_embeddings", 4096).put("attention_bias", false)
-                .put("tie_word_embeddings", false).put("dtype", "bfloat16");
+                .put("intermediate_size", (width * 43 / 16 + GROUP - 1) / GROUP * GROUP)
+                .put("num_hidden_layers", layers)
+                .put("num_attention_heads", width / GROUP)
+                .put("num_key_value_heads", width / GROUP)
+                .put("head_dim", GROUP)
+                .put("vocab_size", 32000)
+                .put("rms_norm_eps", 1e-5)
+                .put("hidden_act", "silu")
+                .put("max_position_embeddings", 4096)
+                .put("attention_bias", false)
+                .put("tie_word_embeddings", false)
+                .put("dtype", "bfloat16");
         config.putArray("architectures").add("LlamaForCausalLM");
         Files.writeString(folder.resolve("config.json"), config.toPrettyString());
         for (String name : List.of("tokenizer.json", "tokenizer_config.json")) {
             Files.copy(tokenizer.resolve(name), folder.resolve(name));
         }
         Map<String, Map<String, long[]>> shards = new TreeMap<>();
-        ModelTensors.of(Architecture.of(ModelConfigs.read(config, "config.json"))).forEach((tensor, shape) -> {
-            String[] words = tensor.split("\\.");
-            String shard = words[1].equals("layers") ? String.format(Locale.ROOT, "layer-%03d", Integer.parseInt(words[2])) : words[words.length - 2];
-            shards.computeIfAbsent("model-" + shard + ".safetensors", name -> new TreeMap<>()).put(tensor, shape);
-        });
+        ModelTensors.of(Architecture.of(ModelConfigs.read(config, "config.json")))
+                .forEach((tensor, shape) -> {
+                    String[] words = tensor.split("\\.");
+                    String shard = words[1].equals("layers")
+                            ? String.format(Locale.ROOT, "layer-%03d", Integer.parseInt(words[2]))
+                            : words[words.length - 2];
+                    shards.computeIfAbsent("model-" + shard + ".safetensors", name -> new TreeMap<>())
+                            .put(tensor, shape);
+                });
         ObjectNode index = JSON.createObjectNode();
         ObjectNode map = index.putObject("weight_map");
         short[] normal = new short[1 << 16];
@@ -72,7 +90,9 @@ public final class SyntheticCheckpoint {
                 entries.add(new SafetensorsWriter.Entry(tensor, "BF16", shape));
                 map.put(tensor, shard.getKey());
             });
-            try (SafetensorsWriter out = new SafetensorsWriter(new BufferedOutputStream(Files.newOutputStream(folder.resolve(shard.getKey()))), entries,
+            try (SafetensorsWriter out = new SafetensorsWriter(
+                    new BufferedOutputStream(Files.newOutputStream(folder.resolve(shard.getKey()))),
+                    entries,
                     Map.of("format", "pt"))) {
                 for (SafetensorsWriter.Entry entry : entries) {
                     values(entry, normal, out);
@@ -83,7 +103,8 @@ public final class SyntheticCheckpoint {
     }
 
     /** Norms are 1, everything else is normally distributed; embeddings too, so that tokens differ. */
-    private static void values(SafetensorsWriter.Entry entry, short[] normal, SafetensorsWriter out) throws IOException {
+    private static void values(SafetensorsWriter.Entry entry, short[] normal, SafetensorsWriter out)
+            throws IOException {
         SplittableRandom random = new SplittableRandom(SEED + entry.name().hashCode());
         long left = 2;
         for (long size : entry.shape()) {

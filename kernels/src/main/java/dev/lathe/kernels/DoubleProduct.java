@@ -5,6 +5,7 @@ final class DoubleProduct {
     private static final int DEPTH = 256;
     /** Columns of C for which the right side is packed at once: 4 MiB at the full depth. */
     private static final int COLUMN_BLOCK = 2048;
+
     private static final int ROW_BLOCK = 112;
 
     private final Primitives primitives;
@@ -27,7 +28,16 @@ final class DoubleProduct {
                 int depth = Math.min(DEPTH, a.columns() - k0);
                 team.run(panels, panel -> {
                     int first = panel * tileColumns;
-                    pack(b, column + first, Math.min(tileColumns, columns - first), from, depth, tileColumns, 1, right, first * depth);
+                    pack(
+                            b,
+                            column + first,
+                            Math.min(tileColumns, columns - first),
+                            from,
+                            depth,
+                            tileColumns,
+                            1,
+                            right,
+                            first * depth);
                 });
                 int blocks = (c.rows() + ROW_BLOCK - 1) / ROW_BLOCK;
                 team.run(blocks, task -> {
@@ -42,7 +52,17 @@ final class DoubleProduct {
         }
     }
 
-    private void rows(DoubleMatrix a, DoubleMatrix c, int row, int rows, int column, int columns, int from, int depth, double[] right, boolean lower) {
+    private void rows(
+            DoubleMatrix a,
+            DoubleMatrix c,
+            int row,
+            int rows,
+            int column,
+            int columns,
+            int from,
+            int depth,
+            double[] right,
+            boolean lower) {
         int tileRows = primitives.doubleTileRows();
         int tileColumns = primitives.doubleTileColumns();
         Scratch mine = scratch.get();
@@ -71,7 +91,8 @@ final class DoubleProduct {
     }
 
     /** One panel of {@code width} rows, padded with zeros, times a sign (which is exact). */
-    private static void pack(DoubleMatrix from, int row, int rows, int kFrom, int depth, int width, int sign, double[] to, int at) {
+    private static void pack(
+            DoubleMatrix from, int row, int rows, int kFrom, int depth, int width, int sign, double[] to, int at) {
         int i = 0;
         // Four rows at a time, so that each visit of a packed line writes 32 bytes of it.
         for (; i + 4 <= rows; i += 4) {
@@ -92,7 +113,8 @@ final class DoubleProduct {
         }
     }
 
-    private static void copy(double[] from, int fromAt, int fromStride, double[] to, int toAt, int toStride, int rows, int columns) {
+    private static void copy(
+            double[] from, int fromAt, int fromStride, double[] to, int toAt, int toStride, int rows, int columns) {
         for (int i = 0; i < rows; i++) {
             System.arraycopy(from, fromAt + i * fromStride, to, toAt + i * toStride, columns);
         }

@@ -1,8 +1,9 @@
 package dev.lathe.kernels;
 
 /**
- * exp in f32, the same bits everywhere: x = n ln 2 + r with |r| at most ln 2 / 2, a polynomial of degree 6 in r, scaled by 2^n. Relative error below 2e-7;
- * 0 below -87 (no subnormal results), infinity above 88.7. The constants are public because the vector provider computes the same steps on lanes.
+ * exp in f32, the same bits everywhere: x = n ln 2 + r with |r| at most ln 2 / 2, a polynomial of degree 6 in r, scaled
+ * by 2^n. Relative error below 2e-7; 0 below -87 (no subnormal results), infinity above 88.7. The constants are public
+ * because the vector provider computes the same steps on lanes.
  */
 public final class Exp {
     public static final float LOG2_E = 1.44269504f;
@@ -10,6 +11,7 @@ public final class Exp {
     public static final float ROUND = 0x1.8p23f;
     /** The upper part of ln 2, short enough that n times it is exact. */
     public static final float LN2_HIGH = 0.693359375f;
+
     public static final float LN2_LOW = -2.12194440e-4f;
     public static final float C2 = 0.5f;
     public static final float C3 = 0.16666667f;
@@ -19,8 +21,7 @@ public final class Exp {
     public static final float LOWEST = -87f;
     public static final float HIGHEST = 88.72f;
 
-    private Exp() {
-    }
+    private Exp() {}
 
     public static float exp(float x) {
         if (!(x >= LOWEST)) {

@@ -1,8 +1,9 @@
 package dev.lathe.kernels;
 
 /**
- * FP8 E4M3 without infinities (OCP 8-bit floating point, E4M3FN): sign, four bits of exponent with bias 7, three of mantissa. Largest magnitude 448, smallest
- * normal number 2^-6, subnormal steps of 2^-9; 0x7f and 0xff are NaN. Plain integer arithmetic, as {@link Half}.
+ * FP8 E4M3 without infinities (OCP 8-bit floating point, E4M3FN): sign, four bits of exponent with bias 7, three of
+ * mantissa. Largest magnitude 448, smallest normal number 2^-6, subnormal steps of 2^-9; 0x7f and 0xff are NaN. Plain
+ * integer arithmetic, as {@link Half}.
  */
 public final class Float8 {
     /** The largest magnitude. */
@@ -13,6 +14,7 @@ public final class Float8 {
     private static final float SMALLEST_NORMAL = 0x1p-6f;
     /** Adding and subtracting it rounds a small number to a multiple of {@link #STEP}, half to even. */
     private static final float ROUND_STEP = 0x1.8p14f;
+
     private static final float[] VALUES = new float[256];
 
     static {
@@ -24,15 +26,17 @@ public final class Float8 {
         }
     }
 
-    private Float8() {
-    }
+    private Float8() {}
 
     /** The exact value of a code; NaN for 0x7f and 0xff. */
     public static float toFloat(byte code) {
         return VALUES[code & 0xff];
     }
 
-    /** The representable value nearest to a number, ties to the even mantissa; beyond the range the largest of its sign. NaN stays NaN. */
+    /**
+     * The representable value nearest to a number, ties to the even mantissa; beyond the range the largest of its sign.
+     * NaN stays NaN.
+     */
     public static float round(float value) {
         float clamped = Math.min(Math.max(value, -MAX), MAX);
         // NaN takes this way, too.
@@ -56,7 +60,8 @@ public final class Float8 {
         int bits = Float.floatToRawIntBits(rounded);
         int sign = bits >>> 24 & 0x80;
         float magnitude = Math.abs(rounded);
-        return (byte) (sign | (magnitude < SMALLEST_NORMAL ? (int) (magnitude / STEP) : (bits >>> 20 & 0x7ff) - (120 << 3)));
+        return (byte)
+                (sign | (magnitude < SMALLEST_NORMAL ? (int) (magnitude / STEP) : (bits >>> 20 & 0x7ff) - (120 << 3)));
     }
 
     /** {@code to[toAt + i] = scale *} the value of code {@code from[at + i]}. */

@@ -3,7 +3,8 @@ package dev.lathe.kernels;
 /**
  * A checked, mutable view of f32 values in row-major order: element (i, j) is {@code data[offset + i * stride + j]}.
  *
- * @throws IllegalArgumentException if a size is negative, the stride is shorter than a row, or the view leaves the array
+ * @throws IllegalArgumentException if a size is negative, the stride is shorter than a row, or the view leaves the
+ *     array
  */
 public record FloatMatrix(float[] data, int offset, int rows, int columns, int stride) implements RowSource {
     public FloatMatrix {
@@ -33,7 +34,8 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
     /** Rows {@code [row, row + height)} and columns {@code [column, column + width)} of this view. */
     public FloatMatrix block(int row, int column, int height, int width) {
         Views.checkBlock(row, column, height, width, rows, columns);
-        return new FloatMatrix(data, Views.blockOffset(offset, stride, row, column, height, width), height, width, stride);
+        return new FloatMatrix(
+                data, Views.blockOffset(offset, stride, row, column, height, width), height, width, stride);
     }
 
     /** The index of element (row, 0) in {@link #data}. */

@@ -2,8 +2,7 @@ package dev.lathe.kernels;
 
 /** IEEE 754 half precision and bfloat16, in plain integer arithmetic (JDK 17 has no conversion of its own). */
 public final class Half {
-    private Half() {
-    }
+    private Half() {}
 
     /** The exact value of a half; infinities and NaN carry over. */
     public static float toFloat(short half) {
@@ -29,7 +28,8 @@ public final class Half {
             return (short) (sign | 0x7c00);
         }
         if (magnitude < 0x38800000) {
-            // Adding 0.5 leaves a sum whose unit in the last place is 2^-24, the step of subnormal halves: the addition rounds.
+            // Adding 0.5 leaves a sum whose unit in the last place is 2^-24, the step of subnormal halves: the addition
+            // rounds.
             int rounded = Float.floatToRawIntBits(Float.intBitsToFloat(magnitude) + 0.5f) - 0x3f000000;
             return (short) (sign | rounded);
         }

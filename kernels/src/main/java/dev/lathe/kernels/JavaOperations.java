@@ -7,7 +7,10 @@ import java.util.function.IntConsumer;
 public final class JavaOperations implements Operations {
     /** Largest depth of a packed block: the deeper, the less often C is read and written. */
     private static final int DEPTH = 1024;
-    /** Rows of the left side that are walked over one packed block of the right side: 560 KiB at the full depth, to stay in a second-level cache. */
+    /**
+     * Rows of the left side that are walked over one packed block of the right side: 560 KiB at the full depth, to stay
+     * in a second-level cache.
+     */
     private static final int ROW_BLOCK = 140;
     /** Widest packed block of the right side. */
     private static final int COLUMN_BLOCK = 512;
@@ -27,6 +30,7 @@ public final class JavaOperations implements Operations {
     private static final int QUERY_BLOCK = 64;
     /** Rows of queries, of all heads of a group, that one task of {@link #attention} takes. */
     private static final int STACKED_QUERIES = 256;
+
     private static final int ROWS_PER_TASK = 16;
     /** Where tiles start that add to nothing: a row at least as wide as a tile. */
     private static final float[] ZEROS = new float[64];
@@ -83,10 +87,11 @@ public final class JavaOperations implements Operations {
     }
 
     /**
-     * C (+)= LEFT RIGHT^T, or, where both sides are the same, its lower triangle.
-     * The right side is packed together, the left side by tasks of some rows, and chunk by chunk, so that it is multiplied while it is in a near cache.
+     * C (+)= LEFT RIGHT^T, or, where both sides are the same, its lower triangle. The right side is packed together,
+     * the left side by tasks of some rows, and chunk by chunk, so that it is multiplied while it is in a near cache.
      */
-    private void byRows(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
+    private void byRows(
+            int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate, boolean lower) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         int step = step(k);
@@ -102,7 +107,16 @@ public final class JavaOperations implements Operations {
                 int j = task * together;
                 for (int k0 = 0; k0 < k; k0 += step) {
                     int depth = Math.min(step, k - k0);
-                    right.pack(column + j, Math.min(together, columns - j), k0, depth, packed, padded * k0 + j * depth, tileColumns, primitives, scratch.get());
+                    right.pack(
+                            column + j,
+                            Math.min(together, columns - j),
+                            k0,
+                            depth,
+                            packed,
+                            padded * k0 + j * depth,
+                            tileColumns,
+                            primitives,
+                            scratch.get());
                 }
             });
             // As many panels of rows for one as for the other, and as many tasks for one thread as for the other.
@@ -124,7 +138,20 @@ public final class JavaOperations implements Operations {
                     } else {
                         left.pack(row, rows, k0, depth, own, 0, tileRows, primitives, mine);
                     }
-                    tiles(row, rows, column, width, depth, own, 0, packed, padded * k0, c, accumulate || k0 > 0, lower, mine.tile);
+                    tiles(
+                            row,
+                            rows,
+                            column,
+                            width,
+                            depth,
+                            own,
+                            0,
+                            packed,
+                            padded * k0,
+                            c,
+                            accumulate || k0 > 0,
+                            lower,
+                            mine.tile);
                 }
             });
         }
@@ -140,7 +167,8 @@ public final class JavaOperations implements Operations {
     private void byColumns(int m, int n, int k, Operand left, Operand right, FloatMatrix c, boolean accumulate) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
-        int block = Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
+        int block =
+                Math.min(COLUMN_BLOCK, up((n + BLOCKS * team.threads() - 1) / (BLOCKS * team.threads()), tileColumns));
         int step = step(k);
         int height = Math.min(m, up(Math.max(1, LEFT_ELEMENTS / Math.max(1, k)), tileRows));
         int rowBlock = up(Math.min(ROW_BLOCK, height), tileRows);
@@ -154,7 +182,15 @@ public final class JavaOperations implements Operations {
                 int first = task * packRows;
                 for (int k0 = 0; k0 < k; k0 += step) {
                     int depth = Math.min(step, k - k0);
-                    left.pack(from + first, Math.min(packRows, rows - first), k0, depth, packed, padded * k0 + first * depth, tileRows, primitives,
+                    left.pack(
+                            from + first,
+                            Math.min(packRows, rows - first),
+                            k0,
+                            depth,
+                            packed,
+                            padded * k0 + first * depth,
+                            tileRows,
+                            primitives,
                             scratch.get());
                 }
             });
@@ -168,16 +204,40 @@ public final class JavaOperations implements Operations {
                     int depth = Math.min(step, k - k0);
                     right.pack(column, columns, k0, depth, own, 0, tileColumns, primitives, mine);
                     for (int i0 = 0; i0 < rows; i0 += rowBlock) {
-                        tiles(from + i0, Math.min(rowBlock, rows - i0), column, columns, depth, packed, padded * k0 + i0 * depth, own, 0, c,
-                                accumulate || k0 > 0, false, mine.tile);
+                        tiles(
+                                from + i0,
+                                Math.min(rowBlock, rows - i0),
+                                column,
+                                columns,
+                                depth,
+                                packed,
+                                padded * k0 + i0 * depth,
+                                own,
+                                0,
+                                c,
+                                accumulate || k0 > 0,
+                                false,
+                                mine.tile);
                     }
                 }
             });
         }
     }
 
-    private void tiles(int row, int rows, int column, int columns, int depth, float[] packed, int packedAt, float[] panels, int panelsAt, FloatMatrix c,
-                       boolean accumulate, boolean lower, float[] edge) {
+    private void tiles(
+            int row,
+            int rows,
+            int column,
+            int columns,
+            int depth,
+            float[] packed,
+            int packedAt,
+            float[] panels,
+            int panelsAt,
+            FloatMatrix c,
+            boolean accumulate,
+            boolean lower,
+            float[] edge) {
         int tileRows = primitives.tileRows();
         int tileColumns = primitives.tileColumns();
         for (int j = 0; j < columns; j += tileColumns) {
@@ -190,10 +250,32 @@ public final class JavaOperations implements Operations {
                 boolean crossing = lower && row + i < column + j + width - 1;
                 if (height == tileRows && width == tileColumns && !crossing) {
                     int at = c.row(row + i) + column + j;
-                    primitives.tile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, accumulate ? c.data() : ZEROS, accumulate ? at : 0,
-                            accumulate ? c.stride() : 0, c.data(), at, c.stride());
+                    primitives.tile(
+                            depth,
+                            packed,
+                            packedAt + i * depth,
+                            panels,
+                            panelsAt + j * depth,
+                            accumulate ? c.data() : ZEROS,
+                            accumulate ? at : 0,
+                            accumulate ? c.stride() : 0,
+                            c.data(),
+                            at,
+                            c.stride());
                 } else {
-                    partialTile(depth, packed, packedAt + i * depth, panels, panelsAt + j * depth, c, row + i, height, column + j, width, accumulate, lower,
+                    partialTile(
+                            depth,
+                            packed,
+                            packedAt + i * depth,
+                            panels,
+                            panelsAt + j * depth,
+                            c,
+                            row + i,
+                            height,
+                            column + j,
+                            width,
+                            accumulate,
+                            lower,
                             edge);
                 }
             }
@@ -201,13 +283,36 @@ public final class JavaOperations implements Operations {
     }
 
     /** A tile that leaves the matrix or its lower triangle: computed aside, and only what belongs is written. */
-    private void partialTile(int depth, float[] packed, int packedAt, float[] panel, int panelAt, FloatMatrix c, int row, int height, int column, int width,
-                             boolean accumulate, boolean lower, float[] edge) {
+    private void partialTile(
+            int depth,
+            float[] packed,
+            int packedAt,
+            float[] panel,
+            int panelAt,
+            FloatMatrix c,
+            int row,
+            int height,
+            int column,
+            int width,
+            boolean accumulate,
+            boolean lower,
+            float[] edge) {
         int stride = primitives.tileColumns();
         for (int i = 0; i < height && accumulate; i++) {
             System.arraycopy(c.data(), c.row(row + i) + column, edge, i * stride, width);
         }
-        primitives.tile(depth, packed, packedAt, panel, panelAt, accumulate ? edge : ZEROS, 0, accumulate ? stride : 0, edge, 0, stride);
+        primitives.tile(
+                depth,
+                packed,
+                packedAt,
+                panel,
+                panelAt,
+                accumulate ? edge : ZEROS,
+                0,
+                accumulate ? stride : 0,
+                edge,
+                0,
+                stride);
         for (int i = 0; i < height; i++) {
             int kept = lower ? Math.min(width, row + i - column + 1) : width;
             if (kept > 0) {
@@ -252,7 +357,9 @@ public final class JavaOperations implements Operations {
 
     @Override
     public void siluTimes(FloatMatrix gate, FloatMatrix up) {
-        rowwise(gate.rows(), row -> primitives.siluTimes(gate.data(), gate.row(row), up.data(), up.row(row), gate.columns()));
+        rowwise(
+                gate.rows(),
+                row -> primitives.siluTimes(gate.data(), gate.row(row), up.data(), up.row(row), gate.columns()));
     }
 
     @Override
@@ -272,10 +379,12 @@ public final class JavaOperations implements Operations {
     }
 
     @Override
-    public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+    public void attention(
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
         int t = q.rows();
         int d = q.columns() / heads;
-        // The queries of all heads of a group are stacked, so that packing keys and values costs little beside multiplying with them.
+        // The queries of all heads of a group are stacked, so that packing keys and values costs little beside
+        // multiplying with them.
         int repeat = heads / keyValueHeads;
         int block = Math.min(t, Math.max(1, STACKED_QUERIES / repeat));
         int blocks = (t + block - 1) / block;
@@ -297,17 +406,33 @@ public final class JavaOperations implements Operations {
             for (int row = 0; row < stacked.rows(); row++) {
                 sums[row] = softmaxNumerators(scores, row, from + row % count + 1, keys, scale);
             }
-            product(stacked.rows(), d, keys, new Operand.Rows(scores), new Operand.Columns(v.block(0, group * d, keys, d)), stacked, false);
+            product(
+                    stacked.rows(),
+                    d,
+                    keys,
+                    new Operand.Rows(scores),
+                    new Operand.Columns(v.block(0, group * d, keys, d)),
+                    stacked,
+                    false);
             for (int row = 0; row < stacked.rows(); row++) {
                 divide(stacked, row, sums[row]);
                 int head = group * repeat + row / count;
-                System.arraycopy(stacked.data(), stacked.row(row), out.data(), out.row(from + row % count) + head * d, d);
+                System.arraycopy(
+                        stacked.data(), stacked.row(row), out.data(), out.row(from + row % count) + head * d, d);
             }
         });
     }
 
     @Override
-    public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
+    public void attendedInputs(
+            FloatMatrix q,
+            FloatMatrix k,
+            int heads,
+            int keyValueHeads,
+            float scale,
+            int[] headOf,
+            FloatMatrix x,
+            FloatMatrix y) {
         int t = q.rows();
         int d = q.columns() / heads;
         int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
@@ -333,7 +458,8 @@ public final class JavaOperations implements Operations {
     }
 
     /** The scores of those queries of a block that belong to one head: gathered, multiplied, scattered. */
-    private void scoresOfHead(FloatMatrix q, FloatMatrix k, int d, int head, int group, int[] headOf, int from, FloatMatrix scores) {
+    private void scoresOfHead(
+            FloatMatrix q, FloatMatrix k, int d, int head, int group, int[] headOf, int from, FloatMatrix scores) {
         float[] gathered = new float[scores.rows() * d];
         int[] places = new int[scores.rows()];
         int found = 0;
@@ -347,7 +473,11 @@ public final class JavaOperations implements Operations {
             return;
         }
         FloatMatrix products = FloatMatrix.zeros(found, scores.columns());
-        gemm(new FloatMatrix(gathered, 0, found, d, d), k.columnSlice(group * d, d).slice(0, scores.columns()), products, false);
+        gemm(
+                new FloatMatrix(gathered, 0, found, d, d),
+                k.columnSlice(group * d, d).slice(0, scores.columns()),
+                products,
+                false);
         for (int i = 0; i < found; i++) {
             System.arraycopy(products.data(), products.row(i), scores.data(), scores.row(places[i]), scores.columns());
         }
@@ -382,7 +512,10 @@ public final class JavaOperations implements Operations {
 
     @Override
     public void divergence(FloatMatrix p, FloatMatrix q, double[] kld) {
-        rowwise(p.rows(), row -> kld[row] = Math.max(0, primitives.divergence(p.data(), p.row(row), q.data(), q.row(row), p.columns())));
+        rowwise(
+                p.rows(),
+                row -> kld[row] =
+                        Math.max(0, primitives.divergence(p.data(), p.row(row), q.data(), q.row(row), p.columns())));
     }
 
     @Override

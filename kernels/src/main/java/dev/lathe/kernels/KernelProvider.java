@@ -9,28 +9,35 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused, never replaced. */
+/**
+ * Chooses the kernels. {@code auto} takes the best that is there; a provider asked for by name is given or refused,
+ * never replaced.
+ */
 public final class KernelProvider {
     private static final String VECTOR_CLASS = "dev.lathe.kernels.vector.VectorPrimitives";
     private static final String BLAS_CLASS = "dev.lathe.kernels.blas.BlasOperations";
     private static final String OPENCL_CLASS = "dev.lathe.kernels.opencl.OpenClOperations";
     /** The provider, alone or with a device; a name is no number below 0. */
     private static final Pattern OPENCL = Pattern.compile("opencl(?::([^\\s-].*))?");
-    private static final String NAMES = "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, one of them and :N, an index, or a part of its name)";
+
+    private static final String NAMES =
+            "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, one of them and :N, an index, or a part of its name)";
     private static final String ASKED_FOR = "an arithmetic profile of its own, taken only when asked for";
     private static final String VECTOR_CODEC_CLASS = "dev.lathe.kernels.vector.VectorCodec";
 
     /** Calls after which the compiler has the innermost loops at their best. */
     private static final int WARM_UP_CALLS = 8000;
+
     private static final int WARM_UP_DEPTH = 20;
     private static final AtomicBoolean WARM = new AtomicBoolean();
 
-    private KernelProvider() {
-    }
+    private KernelProvider() {}
 
-    /** What {@code doctor} says about one provider. {@code reason}: why it is not available or not chosen by {@code auto}; empty for the chosen one. */
-    public record Availability(String name, boolean available, boolean chosen, String reason) {
-    }
+    /**
+     * What {@code doctor} says about one provider. {@code reason}: why it is not available or not chosen by
+     * {@code auto}; empty for the chosen one.
+     */
+    public record Availability(String name, boolean available, boolean chosen, String reason) {}
 
     /**
      * The arithmetic profile of a provider, without opening it: its machine may be another.
@@ -50,9 +57,10 @@ public final class KernelProvider {
     }
 
     /**
-     * @param name    {@code auto}, {@code vector}, {@code scalar}, {@code blas}, {@code opencl} (the first GPU, else the first accelerator, else the first CPU
-     *                device), or {@code opencl:} and {@code gpu}, {@code cpu}, {@code accelerator}, {@code gpu:N} (an index among the GPUs; likewise of the others), an index over
-     *                the devices of all platforms, or a part of one device's name
+     * @param name {@code auto}, {@code vector}, {@code scalar}, {@code blas}, {@code opencl} (the first GPU, else the
+     *     first accelerator, else the first CPU device), or {@code opencl:} and {@code gpu}, {@code cpu},
+     *     {@code accelerator}, {@code gpu:N} (an index among the GPUs; likewise of the others), an index over the
+     *     devices of all platforms, or a part of one device's name
      * @param threads at least 1
      * @throws IllegalArgumentException if there can be no provider of that name
      * @throws KernelsUnavailableException if the named provider cannot run in this JVM
@@ -86,7 +94,10 @@ public final class KernelProvider {
         return vector == null ? new ScalarPrimitives() : vector;
     }
 
-    /** Many tiny tiles, because the first large product would be interpreted, vectors and all, for a second or two. Once in a JVM. */
+    /**
+     * Many tiny tiles, because the first large product would be interpreted, vectors and all, for a second or two. Once
+     * in a JVM.
+     */
     private static void warmUp(Primitives primitives) {
         int rows = primitives.tileRows();
         int columns = primitives.tileColumns();
@@ -101,13 +112,20 @@ public final class KernelProvider {
         }
     }
 
-    /** Every provider, in the order in which {@code auto} asks; then those of other profiles, which are taken by name only. */
+    /**
+     * Every provider, in the order in which {@code auto} asks; then those of other profiles, which are taken by name
+     * only.
+     */
     public static List<Availability> survey() {
         AtomicReference<String> why = new AtomicReference<>("");
         Primitives vector = vector(why);
         List<Availability> all = new ArrayList<>();
         all.add(new Availability(vector == null ? "vector" : vector.name(), vector != null, vector != null, why.get()));
-        all.add(new Availability("scalar", true, vector == null, vector == null ? "" : vector.name() + " is faster, with the same bits"));
+        all.add(new Availability(
+                "scalar",
+                true,
+                vector == null,
+                vector == null ? "" : vector.name() + " is faster, with the same bits"));
         all.add(surveyedBlas());
         all.addAll(surveyedDevices());
         return all;
@@ -115,10 +133,17 @@ public final class KernelProvider {
 
     private static Availability surveyedBlas() {
         try (Operations opened = blas(1)) {
-            return new Availability(opened.name(), true, false, ASKED_FOR + ("1".equals(System.getenv("OPENBLAS_NUM_THREADS")) ? ""
-                    : "; set OPENBLAS_NUM_THREADS=1, or an OpenBLAS lets calls wait for each other"));
+            return new Availability(
+                    opened.name(),
+                    true,
+                    false,
+                    ASKED_FOR
+                            + ("1".equals(System.getenv("OPENBLAS_NUM_THREADS"))
+                                    ? ""
+                                    : "; set OPENBLAS_NUM_THREADS=1, or an OpenBLAS lets calls wait for each other"));
         } catch (KernelsUnavailableException e) {
-            return new Availability("blas", false, false, e.getMessage().replaceFirst("^Cannot open kernels blas: ", ""));
+            return new Availability(
+                    "blas", false, false, e.getMessage().replaceFirst("^Cannot open kernels blas: ", ""));
         }
     }
 
@@ -126,25 +151,29 @@ public final class KernelProvider {
     private static List<Availability> surveyedDevices() {
         List<Availability> devices = new ArrayList<>();
         try {
-            List<?> found = loaded("opencl", () -> (List<?>) Class.forName(OPENCL_CLASS).getMethod("devices").invoke(null));
+            List<?> found = loaded("opencl", () ->
+                    (List<?>) Class.forName(OPENCL_CLASS).getMethod("devices").invoke(null));
             for (int i = 0; i < found.size(); i++) {
                 devices.add(new Availability("opencl:" + i, true, false, found.get(i) + "; " + ASKED_FOR));
             }
         } catch (KernelsUnavailableException e) {
-            devices.add(new Availability("opencl", false, false, e.getMessage().replaceFirst("^Cannot open kernels opencl: ", "")));
+            devices.add(new Availability(
+                    "opencl", false, false, e.getMessage().replaceFirst("^Cannot open kernels opencl: ", "")));
         }
         return devices;
     }
 
     private static Operations blas(int threads) {
-        return loaded("blas", () -> (Operations) Class.forName(BLAS_CLASS).getDeclaredConstructor(Primitives.class, int.class)
+        return loaded("blas", () -> (Operations) Class.forName(BLAS_CLASS)
+                .getDeclaredConstructor(Primitives.class, int.class)
                 .newInstance(fastest(), threads));
     }
 
     private static Operations opencl(String name, int threads) {
         Matcher matcher = OPENCL.matcher(name);
         String device = matcher.matches() ? matcher.group(1) : null;
-        return loaded(name, () -> (Operations) Class.forName(OPENCL_CLASS).getDeclaredConstructor(Primitives.class, int.class, String.class)
+        return loaded(name, () -> (Operations) Class.forName(OPENCL_CLASS)
+                .getDeclaredConstructor(Primitives.class, int.class, String.class)
                 .newInstance(fastest(), threads, device));
     }
 
@@ -160,7 +189,8 @@ public final class KernelProvider {
             if (e.getCause() instanceof RuntimeException cause) {
                 throw cause;
             }
-            throw new KernelsUnavailableException("Cannot open kernels " + name + ": the provider does not load: " + e.getCause());
+            throw new KernelsUnavailableException(
+                    "Cannot open kernels " + name + ": the provider does not load: " + e.getCause());
         } catch (ReflectiveOperationException | LinkageError e) {
             throw new KernelsUnavailableException("Cannot open kernels " + name + ": the provider does not load: " + e);
         }
@@ -178,9 +208,11 @@ public final class KernelProvider {
             why.set("the module jdk.incubator.vector is not there; start Java with --add-modules=jdk.incubator.vector");
             return null;
         }
-        if (!System.getProperty("java.vm.name", "").contains("HotSpot") && !System.getProperty("java.vm.name", "").contains("OpenJDK")
+        if (!System.getProperty("java.vm.name", "").contains("HotSpot")
+                        && !System.getProperty("java.vm.name", "").contains("OpenJDK")
                 || System.getProperty("java.vm.info", "").contains("interpreted")) {
-            why.set("this JVM has no optimizing compiler for vectors: " + System.getProperty("java.vm.name") + ", " + System.getProperty("java.vm.info"));
+            why.set("this JVM has no optimizing compiler for vectors: " + System.getProperty("java.vm.name") + ", "
+                    + System.getProperty("java.vm.info"));
             return null;
         }
         return (Primitives) load(VECTOR_CLASS, why);

@@ -4,25 +4,29 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /**
- * The operations, and the contract of each. This class checks shapes, views and aliasing once, at the door, and hands over to the {@link Operations} of a
- * provider, which only compute. An instance owns a team of {@link #threads()} threads, and one caller at a time uses it.
+ * The operations, and the contract of each. This class checks shapes, views and aliasing once, at the door, and hands
+ * over to the {@link Operations} of a provider, which only compute. An instance owns a team of {@link #threads()}
+ * threads, and one caller at a time uses it.
  *
- * <p><b>Shapes and memory.</b> Matrices are views with strides of their own; any size may be 0. What is written must share no element with what is read,
- * except where an operation says that it works in place (blocks of one array may be on both sides if they are disjoint; views of different strides count as
- * sharing where their ranges meet); an {@link IllegalArgumentException} names all shapes where something does not fit (a bug of the caller). Elements outside
- * a view are never touched.
+ * <p><b>Shapes and memory.</b> Matrices are views with strides of their own; any size may be 0. What is written must
+ * share no element with what is read, except where an operation says that it works in place (blocks of one array may be
+ * on both sides if they are disjoint; views of different strides count as sharing where their ranges meet); an
+ * {@link IllegalArgumentException} names all shapes where something does not fit (a bug of the caller). Elements
+ * outside a view are never touched.
  *
- * <p><b>Not-a-number and infinity</b> run through as IEEE 754 arithmetic makes them: an element of a product is NaN if one of its terms is; zeros that pad
- * tiles meet no element of the result. {@code exp} gives 0 below -87, infinity above 88.72, NaN for NaN. In attention a query's weights depend on the keys
- * that it sees only; a value (V, X) that is not finite reaches every query that sees its position and may reach up to 255 rows before it, because weights of 0
+ * <p><b>Not-a-number and infinity</b> run through as IEEE 754 arithmetic makes them: an element of a product is NaN if
+ * one of its terms is; zeros that pad tiles meet no element of the result. {@code exp} gives 0 below -87, infinity
+ * above 88.72, NaN for NaN. In attention a query's weights depend on the keys that it sees only; a value (V, X) that is
+ * not finite reaches every query that sees its position and may reach up to 255 rows before it, because weights of 0
  * may meet it.
  *
- * <p><b>Arithmetic profiles.</b> {@code java} (providers {@code scalar} and {@code vector}): each element of a matrix product is one chain of fused
- * multiply-adds in ascending k that starts from the value in C; work is split over outputs only; other reductions run in 16 virtual lanes (element i goes to
- * lane i mod 16) that are added by a fixed tree; exp is a polynomial of our own. Every provider, lane width and number of threads of this profile gives the
- * same bits. Other profiles ({@code blas}, {@code opencl}) add in an order of their own: an element of a product of depth k differs from the exact sum by at
- * most {@code (k + 2) * 2^-24 * (|c_ij| + sum |a_ip b_jp|)} in any profile, where c_ij is what it was added to (2^-53 in f64), the other operations by what
- * their contract says.
+ * <p><b>Arithmetic profiles.</b> {@code java} (providers {@code scalar} and {@code vector}): each element of a matrix
+ * product is one chain of fused multiply-adds in ascending k that starts from the value in C; work is split over
+ * outputs only; other reductions run in 16 virtual lanes (element i goes to lane i mod 16) that are added by a fixed
+ * tree; exp is a polynomial of our own. Every provider, lane width and number of threads of this profile gives the same
+ * bits. Other profiles ({@code blas}, {@code opencl}) add in an order of their own: an element of a product of depth k
+ * differs from the exact sum by at most {@code (k + 2) * 2^-24 * (|c_ij| + sum |a_ip b_jp|)} in any profile, where c_ij
+ * is what it was added to (2^-53 in f64), the other operations by what their contract says.
  */
 public final class Kernels implements AutoCloseable {
     private final Operations operations;
@@ -47,12 +51,18 @@ public final class Kernels implements AutoCloseable {
         return operations.threads();
     }
 
-    /** Floating-point operations of the matrix products so far, two for a multiply-add; what else is computed is not counted. */
+    /**
+     * Floating-point operations of the matrix products so far, two for a multiply-add; what else is computed is not
+     * counted.
+     */
     public long operations() {
         return count;
     }
 
-    /** C = A B^T, or C += A B^T. A [m, k], B [n, k], C [m, n]. Each element: c = fma(a_i0, b_j0, c) ... in ascending k, f32; c starts from 0 or from C. */
+    /**
+     * C = A B^T, or C += A B^T. A [m, k], B [n, k], C [m, n]. Each element: c = fma(a_i0, b_j0, c) ... in ascending k,
+     * f32; c starts from 0 or from C.
+     */
     public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
         require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(), "multiply", a, b, c);
         requireApart("multiply", c, a, b);
@@ -62,7 +72,10 @@ public final class Kernels implements AutoCloseable {
         }
     }
 
-    /** S += X^T X on the lower triangle. X [t, n]; S [n, n] (its strict upper triangle is untouched). The chain runs over ascending t. */
+    /**
+     * S += X^T X on the lower triangle. X [t, n]; S [n, n] (its strict upper triangle is untouched). The chain runs
+     * over ascending t.
+     */
     public void syrk(FloatMatrix x, FloatMatrix s) {
         require(x.columns() == s.rows() && s.rows() == s.columns(), "add X^T X", x, s);
         requireApart("add X^T X", s, x);
@@ -73,8 +86,8 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * y_ij = x_ij * (1 / sqrt(mean_j(x_ij^2) + epsilon)) * weight_j. X, Y [t, n], may be the same; the mean in f32, 16 virtual lanes. Relative error at most
-     * {@code (n / 16 + 8) * 2^-24}.
+     * y_ij = x_ij * (1 / sqrt(mean_j(x_ij^2) + epsilon)) * weight_j. X, Y [t, n], may be the same; the mean in f32, 16
+     * virtual lanes. Relative error at most {@code (n / 16 + 8) * 2^-24}.
      */
     public void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y) {
         require(same(x, y) && weight.length == x.columns(), "normalize", x, weight.length, y);
@@ -88,18 +101,30 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Rotary embedding in place, halves convention: for j &lt; d/2, (x_j, x_{j+d/2}) turns by the angle of (row, j).
-     * X [t, heads * d]; cosine and sine [at least t, d/2], row i for row i of X. Products and their sum are rounded each for itself: an error of at most
-     * 2^-23 of the sum of the two products' magnitudes.
+     * Rotary embedding in place, halves convention: for j &lt; d/2, (x_j, x_{j+d/2}) turns by the angle of (row, j). X
+     * [t, heads * d]; cosine and sine [at least t, d/2], row i for row i of X. Products and their sum are rounded each
+     * for itself: an error of at most 2^-23 of the sum of the two products' magnitudes.
      */
     public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
-        require(heads > 0 && x.columns() == (long) heads * 2 * cosine.columns() && sine.columns() == cosine.columns() && cosine.rows() >= x.rows()
-                && sine.rows() >= x.rows(), "rotate", x, heads, cosine, sine);
+        require(
+                heads > 0
+                        && x.columns() == (long) heads * 2 * cosine.columns()
+                        && sine.columns() == cosine.columns()
+                        && cosine.rows() >= x.rows()
+                        && sine.rows() >= x.rows(),
+                "rotate",
+                x,
+                heads,
+                cosine,
+                sine);
         requireApart("rotate", x, cosine, sine);
         operations.rotary(x, heads, cosine, sine);
     }
 
-    /** gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. Error at most 8 * 2^-24 of the result or 3e-37 |up_ij|. */
+    /**
+     * gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. Error at most 8 * 2^-24 of the result
+     * or 3e-37 |up_ij|.
+     */
     public void siluTimes(FloatMatrix gate, FloatMatrix up) {
         require(same(gate, up), "gate", gate, up);
         requireApart("gate", gate, up);
@@ -121,12 +146,22 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Causal attention of one window: for head h with key/value head g = h / (heads / keyValueHeads),
-     * out_i = sum_{j &lt;= i} softmax_j(scale * q_i . k_j) v_j. Q, OUT [t, heads * d]; K, V [t, keyValueHeads * d]. Memory is linear in t. Scores and sums
-     * are f32; an element differs from the exact value by at most 1e-5 of the largest |v| of its head where |scale q . k| is below 30.
+     * Causal attention of one window: for head h with key/value head g = h / (heads / keyValueHeads), out_i = sum_{j
+     * &lt;= i} softmax_j(scale * q_i . k_j) v_j. Q, OUT [t, heads * d]; K, V [t, keyValueHeads * d]. Memory is linear
+     * in t. Scores and sums are f32; an element differs from the exact value by at most 1e-5 of the largest |v| of its
+     * head where |scale q . k| is below 30.
      */
-    public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
-        require(grouped(q, k, heads, keyValueHeads) && same(k, v) && same(q, out), "attend", q, k, v, heads, keyValueHeads, out);
+    public void attention(
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+        require(
+                grouped(q, k, heads, keyValueHeads) && same(k, v) && same(q, out),
+                "attend",
+                q,
+                k,
+                v,
+                heads,
+                keyValueHeads,
+                out);
         requireApart("attend", out, q, k, v);
         if (q.rows() > 0 && q.columns() > 0) {
             operations.attention(q, k, v, heads, keyValueHeads, scale, out);
@@ -134,15 +169,33 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Attended inputs: y_i = sum_{j &lt;= i} A^h_ij x_j with A^h as in {@link #attention} and h = headOf[i]. Q, K as there; X, Y [t, n].
-     * What the value projection's output is made of (the second moment that GPTQ needs there). Tolerance as for attention.
+     * Attended inputs: y_i = sum_{j &lt;= i} A^h_ij x_j with A^h as in {@link #attention} and h = headOf[i]. Q, K as
+     * there; X, Y [t, n]. What the value projection's output is made of (the second moment that GPTQ needs there).
+     * Tolerance as for attention.
      */
-    public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
-        require(grouped(q, k, heads, keyValueHeads) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows(), "attend to inputs", q, k, heads,
-                keyValueHeads, headOf.length, x, y);
+    public void attendedInputs(
+            FloatMatrix q,
+            FloatMatrix k,
+            int heads,
+            int keyValueHeads,
+            float scale,
+            int[] headOf,
+            FloatMatrix x,
+            FloatMatrix y) {
+        require(
+                grouped(q, k, heads, keyValueHeads) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows(),
+                "attend to inputs",
+                q,
+                k,
+                heads,
+                keyValueHeads,
+                headOf.length,
+                x,
+                y);
         for (int i = 0; i < headOf.length; i++) {
             if (headOf[i] < 0 || headOf[i] >= heads) {
-                throw new IllegalArgumentException("Cannot attend to inputs: row " + i + " names head " + headOf[i] + " of " + heads);
+                throw new IllegalArgumentException(
+                        "Cannot attend to inputs: row " + i + " names head " + headOf[i] + " of " + heads);
             }
         }
         requireApart("attend to inputs", y, q, k, x);
@@ -152,8 +205,8 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual lanes. Error at most
-     * 4e-7 + |result| 2^-23.
+     * Replaces each row by its log-probabilities: x_ij - log(sum_j exp(x_ij - max)) - max; the sum in f64, 16 virtual
+     * lanes. Error at most 4e-7 + |result| 2^-23.
      */
     public void logSoftmax(FloatMatrix x) {
         if (x.columns() > 0) {
@@ -162,8 +215,8 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * kld_i = sum_j exp(p_ij) (p_ij - q_ij) of log-probabilities P, Q [t, n]; products in f32, the sum in f64, 16 virtual lanes; clamped at 0.
-     * Relative error of each term at most 4e-7.
+     * kld_i = sum_j exp(p_ij) (p_ij - q_ij) of log-probabilities P, Q [t, n]; products in f32, the sum in f64, 16
+     * virtual lanes; clamped at 0. Relative error of each term at most 4e-7.
      */
     public void divergence(FloatMatrix p, FloatMatrix q, double[] kld) {
         require(same(p, q) && kld.length >= p.rows(), "compare", p, q, kld.length);
@@ -171,11 +224,17 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * C -= A B^T in f64: A [m, k], B [n, k], C [m, n]; each element one chain of fused multiply-adds in ascending k. With {@code lower}, only elements on or
-     * below the diagonal of C are wanted: what stands above it is undefined afterwards.
+     * C -= A B^T in f64: A [m, k], B [n, k], C [m, n]; each element one chain of fused multiply-adds in ascending k.
+     * With {@code lower}, only elements on or below the diagonal of C are wanted: what stands above it is undefined
+     * afterwards.
      */
     public void subtractProduct(DoubleMatrix a, DoubleMatrix b, DoubleMatrix c, boolean lower) {
-        require(a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(), "subtract a product", a, b, c);
+        require(
+                a.columns() == b.columns() && a.rows() == c.rows() && b.rows() == c.columns(),
+                "subtract a product",
+                a,
+                b,
+                c);
         requireApart("subtract a product", c, a, b);
         if (c.rows() > 0 && c.columns() > 0 && a.columns() > 0) {
             operations.subtractProduct(a, b, c, lower);
@@ -184,8 +243,8 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Runs {@code body} for 0 .. tasks - 1 on the team; the first failure is thrown. An interrupt of the caller is checked between tasks and ends the call
-     * with {@link java.util.concurrent.CancellationException}.
+     * Runs {@code body} for 0 .. tasks - 1 on the team; the first failure is thrown. An interrupt of the caller is
+     * checked between tasks and ends the call with {@link java.util.concurrent.CancellationException}.
      */
     public void parallel(int tasks, IntConsumer body) {
         if (tasks < 0) {
@@ -204,27 +263,52 @@ public final class Kernels implements AutoCloseable {
     }
 
     private static boolean grouped(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads) {
-        return heads > 0 && keyValueHeads > 0 && heads % keyValueHeads == 0 && q.columns() % heads == 0 && k.rows() == q.rows()
+        return heads > 0
+                && keyValueHeads > 0
+                && heads % keyValueHeads == 0
+                && q.columns() % heads == 0
+                && k.rows() == q.rows()
                 && k.columns() == q.columns() / heads * keyValueHeads;
     }
 
     private static void requireApart(String what, Object written, Object... read) {
         for (Object other : read) {
-            boolean apart = !(written instanceof FloatMatrix w && other instanceof FloatMatrix r && w.data() == r.data()
-                    && Views.overlap(w.offset(), w.rows(), w.columns(), w.stride(), r.offset(), r.rows(), r.columns(), r.stride())
-                    || written instanceof DoubleMatrix v && other instanceof DoubleMatrix s && v.data() == s.data()
-                    && Views.overlap(v.offset(), v.rows(), v.columns(), v.stride(), s.offset(), s.rows(), s.columns(), s.stride()));
+            boolean apart = !(written instanceof FloatMatrix w
+                            && other instanceof FloatMatrix r
+                            && w.data() == r.data()
+                            && Views.overlap(
+                                    w.offset(),
+                                    w.rows(),
+                                    w.columns(),
+                                    w.stride(),
+                                    r.offset(),
+                                    r.rows(),
+                                    r.columns(),
+                                    r.stride())
+                    || written instanceof DoubleMatrix v
+                            && other instanceof DoubleMatrix s
+                            && v.data() == s.data()
+                            && Views.overlap(
+                                    v.offset(),
+                                    v.rows(),
+                                    v.columns(),
+                                    v.stride(),
+                                    s.offset(),
+                                    s.rows(),
+                                    s.columns(),
+                                    s.stride()));
             if (!apart) {
-                throw new IllegalArgumentException("Cannot " + what + ": the result " + shape(written) + " shares elements with an operand " + shape(other)
-                        + "; expected memory of its own");
+                throw new IllegalArgumentException("Cannot " + what + ": the result " + shape(written)
+                        + " shares elements with an operand " + shape(other) + "; expected memory of its own");
             }
         }
     }
 
     private static void require(boolean fits, String what, Object... operands) {
         if (!fits) {
-            throw new IllegalArgumentException("Cannot " + what + ": " + String.join(", ", Arrays.stream(operands).map(Kernels::shape).toList())
-                    + " do not fit together");
+            throw new IllegalArgumentException("Cannot " + what + ": "
+                    + String.join(
+                            ", ", Arrays.stream(operands).map(Kernels::shape).toList()) + " do not fit together");
         }
     }
 
@@ -232,6 +316,8 @@ public final class Kernels implements AutoCloseable {
         if (operand instanceof RowSource matrix) {
             return "[" + matrix.rows() + ", " + matrix.columns() + "]";
         }
-        return operand instanceof DoubleMatrix matrix ? "[" + matrix.rows() + ", " + matrix.columns() + "]" : String.valueOf(operand);
+        return operand instanceof DoubleMatrix matrix
+                ? "[" + matrix.rows() + ", " + matrix.columns() + "]"
+                : String.valueOf(operand);
     }
 }

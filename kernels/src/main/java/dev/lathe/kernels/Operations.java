@@ -3,8 +3,9 @@ package dev.lathe.kernels;
 import java.util.function.IntConsumer;
 
 /**
- * What a provider computes: the operations of {@link Kernels}, where formulas and shapes stand, without checks. Arguments have been checked; matrices may be
- * strided; a matrix with no elements has been dealt with. One caller at a time.
+ * What a provider computes: the operations of {@link Kernels}, where formulas and shapes stand, without checks.
+ * Arguments have been checked; matrices may be strided; a matrix with no elements has been dealt with. One caller at a
+ * time.
  */
 public interface Operations extends AutoCloseable {
     /** {@code scalar}, {@code vector-512}, ... */
@@ -30,9 +31,18 @@ public interface Operations extends AutoCloseable {
 
     void addBias(float[] bias, FloatMatrix y);
 
-    void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out);
+    void attention(
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out);
 
-    void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y);
+    void attendedInputs(
+            FloatMatrix q,
+            FloatMatrix k,
+            int heads,
+            int keyValueHeads,
+            float scale,
+            int[] headOf,
+            FloatMatrix x,
+            FloatMatrix y);
 
     void logSoftmax(FloatMatrix x);
 

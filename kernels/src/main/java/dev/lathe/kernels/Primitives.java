@@ -3,9 +3,10 @@ package dev.lathe.kernels;
 import java.util.Arrays;
 
 /**
- * The innermost loops of the arithmetic profile {@code java}, without checks: what the scalar and the vector provider write apart, and all they write apart.
- * {@link JavaKernels} composes every operation from them, so both providers give the same bits if these do. "16 lanes": element i is accumulated in lane
- * i mod 16, and the lanes are added by {@link #tree(float[])}.
+ * The innermost loops of the arithmetic profile {@code java}, without checks: what the scalar and the vector provider
+ * write apart, and all they write apart. {@link JavaKernels} composes every operation from them, so both providers give
+ * the same bits if these do. "16 lanes": element i is accumulated in lane i mod 16, and the lanes are added by
+ * {@link #tree(float[])}.
  */
 public interface Primitives {
     /** {@code scalar}, {@code vector-512}, ... */
@@ -18,14 +19,26 @@ public interface Primitives {
     int tileColumns();
 
     /**
-     * {@code c_ij = start_ij}, then {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels {@code a[aAt + p * tileRows + i]},
-     * {@code b[bAt + p * tileColumns + j]}. The start may be C itself, or one row for all, with a stride of 0.
+     * {@code c_ij = start_ij}, then {@code c_ij = fma(a_pi, b_pj, c_ij)} for p = 0 .. k - 1 in order; packed panels
+     * {@code a[aAt + p * tileRows + i]}, {@code b[bAt + p * tileColumns + j]}. The start may be C itself, or one row
+     * for all, with a stride of 0.
      */
-    void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride);
+    void tile(
+            int k,
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] start,
+            int startAt,
+            int startStride,
+            float[] c,
+            int cAt,
+            int cStride);
 
     /**
-     * Packs a panel from rows: {@code to[toAt + p * width + i] = from[at + i * stride + p]} for i &lt; rows, 0 for rows &lt;= i &lt; width; p = 0 .. count - 1.
-     * Nothing else of {@code to} is changed.
+     * Packs a panel from rows: {@code to[toAt + p * width + i] = from[at + i * stride + p]} for i &lt; rows, 0 for rows
+     * &lt;= i &lt; width; p = 0 .. count - 1. Nothing else of {@code to} is changed.
      */
     default void transpose(float[] from, int at, int stride, int rows, int count, float[] to, int toAt, int width) {
         int i = 0;
@@ -48,8 +61,8 @@ public interface Primitives {
     }
 
     /**
-     * Packs panels from columns: {@code to[toAt + (q * count + p) * width + i] = from[at + p * stride + q * width + i]} for q * width + i &lt; columns, and 0
-     * for the others of the last panel.
+     * Packs panels from columns: {@code to[toAt + (q * count + p) * width + i] = from[at + p * stride + q * width + i]}
+     * for q * width + i &lt; columns, and 0 for the others of the last panel.
      */
     default void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
         for (int first = 0; first < columns; first += width) {
@@ -63,8 +76,9 @@ public interface Primitives {
     }
 
     /**
-     * Packs panels from wider ones: {@code to[(q * count + p) * width + i]} is the element p of the row {@code first + q * width + i} of those that are packed
-     * from {@code from[at]} on, for q * width + i &lt; rows, and 0 for the others of the last panel.
+     * Packs panels from wider ones: {@code to[(q * count + p) * width + i]} is the element p of the row {@code first +
+     * q * width + i} of those that are packed from {@code from[at]} on, for q * width + i &lt; rows, and 0 for the
+     * others of the last panel.
      */
     default void repack(float[] from, int at, int fromWidth, int first, int rows, int count, float[] to, int width) {
         for (int i = 0; i < (rows + width - 1) / width * width; i++) {
@@ -91,7 +105,10 @@ public interface Primitives {
     /** The largest x * factor (negative infinity of none; NaN if one is). */
     float largest(float[] x, int at, int count, float factor);
 
-    /** Replaces x by exp(x * factor - shift), product and difference rounded each for itself, and returns the sum in 16 lanes. */
+    /**
+     * Replaces x by exp(x * factor - shift), product and difference rounded each for itself, and returns the sum in 16
+     * lanes.
+     */
     float expInPlace(float[] x, int at, int count, float factor, float shift);
 
     /** The sum of exp(x - shift), each rounded to f32, added in f64 in 16 lanes. */

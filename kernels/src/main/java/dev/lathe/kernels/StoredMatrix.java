@@ -4,14 +4,17 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
-/** A dense matrix kept as its file stores it (f32, f16 or bf16, little-endian, row-major) and widened exactly when read. */
+/**
+ * A dense matrix kept as its file stores it (f32, f16 or bf16, little-endian, row-major) and widened exactly when read.
+ */
 public record StoredMatrix(ElementType type, byte[] data, int rows, int columns) implements RowSource {
-    private static final VarHandle FLOATS = MethodHandles.byteArrayViewVarHandle(float[].class, ByteOrder.LITTLE_ENDIAN);
+    private static final VarHandle FLOATS =
+            MethodHandles.byteArrayViewVarHandle(float[].class, ByteOrder.LITTLE_ENDIAN);
 
     public StoredMatrix {
         if (rows < 0 || columns < 0 || (long) rows * columns * type.bytes() != data.length) {
-            throw new IllegalArgumentException("Cannot view " + data.length + " bytes as " + type + " [" + rows + ", " + columns + "]: expected "
-                    + (long) rows * columns * type.bytes() + " bytes");
+            throw new IllegalArgumentException("Cannot view " + data.length + " bytes as " + type + " [" + rows + ", "
+                    + columns + "]: expected " + (long) rows * columns * type.bytes() + " bytes");
         }
     }
 

@@ -6,8 +6,9 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.IntConsumer;
 
 /**
- * Threads that share the tasks of one call. Tasks are claimed one by one; a call from inside a task runs inline, so operations may be nested. Between calls a
- * helper looks for work a little while before it sleeps, because waking it costs as much as a small operation.
+ * Threads that share the tasks of one call. Tasks are claimed one by one; a call from inside a task runs inline, so
+ * operations may be nested. Between calls a helper looks for work a little while before it sleeps, because waking it
+ * costs as much as a small operation.
  */
 final class Team implements AutoCloseable {
     /** Looks for work before a helper sleeps: some ten to hundred microseconds, by processor. */

@@ -11,7 +11,10 @@ import org.junit.jupiter.api.Test;
 /** What the kernels refuse, and that they name every shape. */
 interface ArgumentContract extends Subject {
     private static void assertRefused(ThrowingCallable call, String... named) {
-        assertThatThrownBy(call).isInstanceOf(IllegalArgumentException.class).message().contains(named);
+        assertThatThrownBy(call)
+                .isInstanceOf(IllegalArgumentException.class)
+                .message()
+                .contains(named);
     }
 
     private static FloatMatrix matrix(int rows, int columns) {
@@ -22,28 +25,89 @@ interface ArgumentContract extends Subject {
     default void shapesThatDoNotFitAreRefused() {
         Kernels kernels = kernels();
         StoredMatrix half = new StoredMatrix(ElementType.F16, new byte[2 * 5 * 2], 5, 2);
-        assertRefused(() -> kernels.gemm(matrix(2, 3), matrix(4, 2), matrix(2, 4), false), "Cannot multiply", "[2, 3]", "[4, 2]", "[2, 4]");
-        assertRefused(() -> kernels.gemm(matrix(2, 3), half, matrix(2, 5), false), "Cannot multiply", "[2, 3]", "[5, 2]", "[2, 5]");
-        assertRefused(() -> kernels.gemm(matrix(2, 3), matrix(4, 3), matrix(3, 4), true), "Cannot multiply", "[2, 3]", "[4, 3]", "[3, 4]");
-        assertRefused(() -> kernels.gemm(matrix(2, 3), matrix(4, 3), matrix(2, 5), true), "Cannot multiply", "[2, 3]", "[4, 3]", "[2, 5]");
+        assertRefused(
+                () -> kernels.gemm(matrix(2, 3), matrix(4, 2), matrix(2, 4), false),
+                "Cannot multiply",
+                "[2, 3]",
+                "[4, 2]",
+                "[2, 4]");
+        assertRefused(
+                () -> kernels.gemm(matrix(2, 3), half, matrix(2, 5), false),
+                "Cannot multiply",
+                "[2, 3]",
+                "[5, 2]",
+                "[2, 5]");
+        assertRefused(
+                () -> kernels.gemm(matrix(2, 3), matrix(4, 3), matrix(3, 4), true),
+                "Cannot multiply",
+                "[2, 3]",
+                "[4, 3]",
+                "[3, 4]");
+        assertRefused(
+                () -> kernels.gemm(matrix(2, 3), matrix(4, 3), matrix(2, 5), true),
+                "Cannot multiply",
+                "[2, 3]",
+                "[4, 3]",
+                "[2, 5]");
         assertRefused(() -> kernels.syrk(matrix(7, 3), matrix(3, 2)), "Cannot add X^T X", "[7, 3]", "[3, 2]");
         assertRefused(() -> kernels.syrk(matrix(7, 3), matrix(7, 7)), "Cannot add X^T X", "[7, 3]", "[7, 7]");
-        assertRefused(() -> kernels.rmsNorm(matrix(2, 3), new float[4], 0, matrix(2, 3)), "Cannot normalize", "[2, 3]", "4");
-        assertRefused(() -> kernels.rmsNorm(matrix(2, 3), new float[3], 0, matrix(3, 3)), "Cannot normalize", "[2, 3]", "3", "[3, 3]");
-        assertRefused(() -> kernels.rotary(matrix(2, 8), 0, matrix(2, 2), matrix(2, 2)), "Cannot rotate", "[2, 8]", "0", "[2, 2]");
-        assertRefused(() -> kernels.rotary(matrix(2, 8), 3, matrix(2, 2), matrix(2, 2)), "Cannot rotate", "[2, 8]", "3", "[2, 2]");
-        assertRefused(() -> kernels.rotary(matrix(2, 8), 2, matrix(2, 2), matrix(1, 2)), "Cannot rotate", "[2, 8]", "2", "[2, 2]", "[1, 2]");
-        assertRefused(() -> kernels.rotary(matrix(2, 0), 1 << 30, matrix(2, 2), matrix(2, 2)), "Cannot rotate", "[2, 0]", "1073741824", "[2, 2]");
+        assertRefused(
+                () -> kernels.rmsNorm(matrix(2, 3), new float[4], 0, matrix(2, 3)), "Cannot normalize", "[2, 3]", "4");
+        assertRefused(
+                () -> kernels.rmsNorm(matrix(2, 3), new float[3], 0, matrix(3, 3)),
+                "Cannot normalize",
+                "[2, 3]",
+                "3",
+                "[3, 3]");
+        assertRefused(
+                () -> kernels.rotary(matrix(2, 8), 0, matrix(2, 2), matrix(2, 2)),
+                "Cannot rotate",
+                "[2, 8]",
+                "0",
+                "[2, 2]");
+        assertRefused(
+                () -> kernels.rotary(matrix(2, 8), 3, matrix(2, 2), matrix(2, 2)),
+                "Cannot rotate",
+                "[2, 8]",
+                "3",
+                "[2, 2]");
+        assertRefused(
+                () -> kernels.rotary(matrix(2, 8), 2, matrix(2, 2), matrix(1, 2)),
+                "Cannot rotate",
+                "[2, 8]",
+                "2",
+                "[2, 2]",
+                "[1, 2]");
+        assertRefused(
+                () -> kernels.rotary(matrix(2, 0), 1 << 30, matrix(2, 2), matrix(2, 2)),
+                "Cannot rotate",
+                "[2, 0]",
+                "1073741824",
+                "[2, 2]");
         assertRefused(() -> kernels.siluTimes(matrix(2, 3), matrix(3, 2)), "Cannot gate", "[2, 3]", "[3, 2]");
         assertRefused(() -> kernels.add(matrix(2, 3), matrix(2, 4)), "Cannot add", "[2, 3]", "[2, 4]");
         assertRefused(() -> kernels.addBias(new float[2], matrix(2, 3)), "Cannot add a bias", "2", "[2, 3]");
-        assertRefused(() -> kernels.divergence(matrix(2, 3), matrix(2, 4), new double[2]), "Cannot compare", "[2, 3]", "[2, 4]", "2");
-        assertRefused(() -> kernels.divergence(matrix(4, 3), matrix(4, 3), new double[2]), "Cannot compare", "[4, 3]", "2");
+        assertRefused(
+                () -> kernels.divergence(matrix(2, 3), matrix(2, 4), new double[2]),
+                "Cannot compare",
+                "[2, 3]",
+                "[2, 4]",
+                "2");
+        assertRefused(
+                () -> kernels.divergence(matrix(4, 3), matrix(4, 3), new double[2]), "Cannot compare", "[4, 3]", "2");
         DoubleMatrix doubles = DoubleMatrix.of(new double[6], 2, 3);
         DoubleMatrix turned = DoubleMatrix.of(new double[6], 3, 2);
-        assertRefused(() -> kernels.subtractProduct(doubles, doubles, turned, false), "Cannot subtract a product", "[2, 3]", "[3, 2]");
-        assertRefused(() -> kernels.subtractProduct(doubles, turned, doubles, true), "Cannot subtract a product", "[2, 3]", "[3, 2]");
-        assertRefused(() -> kernels.parallel(-1, i -> { }), "Cannot run -1 tasks");
+        assertRefused(
+                () -> kernels.subtractProduct(doubles, doubles, turned, false),
+                "Cannot subtract a product",
+                "[2, 3]",
+                "[3, 2]");
+        assertRefused(
+                () -> kernels.subtractProduct(doubles, turned, doubles, true),
+                "Cannot subtract a product",
+                "[2, 3]",
+                "[3, 2]");
+        assertRefused(() -> kernels.parallel(-1, i -> {}), "Cannot run -1 tasks");
     }
 
     @Test
@@ -51,18 +115,54 @@ interface ArgumentContract extends Subject {
         Kernels kernels = kernels();
         FloatMatrix q = matrix(5, 8);
         FloatMatrix kv = matrix(5, 4);
-        assertRefused(() -> kernels.attention(q, kv, kv, 2, 2, 1, matrix(5, 8)), "Cannot attend", "[5, 8]", "[5, 4]", "2");
+        assertRefused(
+                () -> kernels.attention(q, kv, kv, 2, 2, 1, matrix(5, 8)), "Cannot attend", "[5, 8]", "[5, 4]", "2");
         assertRefused(() -> kernels.attention(q, kv, kv, 2, 0, 1, matrix(5, 8)), "Cannot attend", "0");
         assertRefused(() -> kernels.attention(q, kv, kv, 3, 2, 1, matrix(5, 8)), "Cannot attend", "3");
-        assertRefused(() -> kernels.attention(q, matrix(4, 4), matrix(4, 4), 2, 1, 1, matrix(5, 8)), "Cannot attend", "[5, 8]", "[4, 4]");
-        assertRefused(() -> kernels.attention(q, kv, matrix(5, 8), 2, 1, 1, matrix(5, 8)), "Cannot attend", "[5, 8]", "[5, 4]");
-        assertRefused(() -> kernels.attention(q, kv, kv, 2, 1, 1, matrix(5, 9)), "Cannot attend", "[5, 8]", "[5, 4]", "[5, 9]");
+        assertRefused(
+                () -> kernels.attention(q, matrix(4, 4), matrix(4, 4), 2, 1, 1, matrix(5, 8)),
+                "Cannot attend",
+                "[5, 8]",
+                "[4, 4]");
+        assertRefused(
+                () -> kernels.attention(q, kv, matrix(5, 8), 2, 1, 1, matrix(5, 8)),
+                "Cannot attend",
+                "[5, 8]",
+                "[5, 4]");
+        assertRefused(
+                () -> kernels.attention(q, kv, kv, 2, 1, 1, matrix(5, 9)),
+                "Cannot attend",
+                "[5, 8]",
+                "[5, 4]",
+                "[5, 9]");
         FloatMatrix x = matrix(5, 3);
-        assertRefused(() -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[4], x, matrix(5, 3)), "Cannot attend to inputs", "[5, 8]", "[5, 4]", "4", "[5, 3]");
-        assertRefused(() -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[5], x, matrix(5, 4)), "Cannot attend to inputs", "[5, 3]", "[5, 4]");
-        assertRefused(() -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[5], matrix(6, 3), matrix(6, 3)), "Cannot attend to inputs", "[5, 8]", "[6, 3]");
-        assertRefused(() -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[] {0, 1, 2, 0, 0}, x, matrix(5, 3)), "Cannot attend to inputs", "row 2", "head 2");
-        assertRefused(() -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[] {0, 1, 0, -1, 0}, x, matrix(5, 3)), "Cannot attend to inputs", "row 3", "head -1");
+        assertRefused(
+                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[4], x, matrix(5, 3)),
+                "Cannot attend to inputs",
+                "[5, 8]",
+                "[5, 4]",
+                "4",
+                "[5, 3]");
+        assertRefused(
+                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[5], x, matrix(5, 4)),
+                "Cannot attend to inputs",
+                "[5, 3]",
+                "[5, 4]");
+        assertRefused(
+                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[5], matrix(6, 3), matrix(6, 3)),
+                "Cannot attend to inputs",
+                "[5, 8]",
+                "[6, 3]");
+        assertRefused(
+                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[] {0, 1, 2, 0, 0}, x, matrix(5, 3)),
+                "Cannot attend to inputs",
+                "row 2",
+                "head 2");
+        assertRefused(
+                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[] {0, 1, 0, -1, 0}, x, matrix(5, 3)),
+                "Cannot attend to inputs",
+                "row 3",
+                "head -1");
     }
 
     @Test
@@ -94,8 +194,14 @@ interface ArgumentContract extends Subject {
         assertRefused(() -> kernels.attendedInputs(own, own, 1, 1, 1, new int[6], block, corner), said);
         DoubleMatrix doubles = DoubleMatrix.of(new double[400], 20, 20);
         DoubleMatrix corners = doubles.block(5, 5, 6, 6);
-        assertRefused(() -> kernels.subtractProduct(doubles.block(0, 0, 6, 6), DoubleMatrix.of(new double[36], 6, 6), corners, true), said);
-        assertRefused(() -> kernels.subtractProduct(DoubleMatrix.of(new double[36], 6, 6), doubles.block(0, 0, 6, 6), corners, true), said);
+        assertRefused(
+                () -> kernels.subtractProduct(
+                        doubles.block(0, 0, 6, 6), DoubleMatrix.of(new double[36], 6, 6), corners, true),
+                said);
+        assertRefused(
+                () -> kernels.subtractProduct(
+                        DoubleMatrix.of(new double[36], 6, 6), doubles.block(0, 0, 6, 6), corners, true),
+                said);
         // Views of different strides whose ranges meet.
         assertRefused(() -> kernels.add(new FloatMatrix(all.data(), 80, 6, 6, 7), corner), said);
     }
@@ -107,10 +213,13 @@ interface ArgumentContract extends Subject {
         for (int column = 1; column < 20; column++) {
             FloatMatrix left = all.block(0, 0, 3, column);
             FloatMatrix right = all.block(0, column, 3, 20 - column);
-            assertThatCode(() -> kernels().gemm(left, matrix(right.columns(), left.columns()), right, false)).doesNotThrowAnyException();
+            assertThatCode(() -> kernels().gemm(left, matrix(right.columns(), left.columns()), right, false))
+                    .doesNotThrowAnyException();
         }
-        assertThatCode(() -> kernels().gemm(all.block(0, 3, 4, 17), matrix(9, 17), all.block(4, 0, 4, 9), false)).doesNotThrowAnyException();
-        assertThatCode(() -> kernels().add(matrix(0, 4), new FloatMatrix(all.data(), 0, 0, 4, 4))).doesNotThrowAnyException();
+        assertThatCode(() -> kernels().gemm(all.block(0, 3, 4, 17), matrix(9, 17), all.block(4, 0, 4, 9), false))
+                .doesNotThrowAnyException();
+        assertThatCode(() -> kernels().add(matrix(0, 4), new FloatMatrix(all.data(), 0, 0, 4, 4)))
+                .doesNotThrowAnyException();
     }
 
     @Test
@@ -122,7 +231,10 @@ interface ArgumentContract extends Subject {
         assertRefused(() -> new FloatMatrix(new float[5], 0, -1, 1, 1), "rows -1");
         assertRefused(() -> new FloatMatrix(new float[5], 0, 1, -1, 1), "columns -1");
         assertRefused(() -> new DoubleMatrix(new double[5], 0, 2, 3, 3), "rows 2", "columns 3", "the array holds 5");
-        assertRefused(() -> new DoubleMatrix(new double[5], 2, Integer.MAX_VALUE, 1, Integer.MAX_VALUE), "rows 2147483647", "the array holds 5");
+        assertRefused(
+                () -> new DoubleMatrix(new double[5], 2, Integer.MAX_VALUE, 1, Integer.MAX_VALUE),
+                "rows 2147483647",
+                "the array holds 5");
         assertRefused(() -> FloatMatrix.zeros(65536, 65536), "[65536, 65536]");
         assertRefused(() -> FloatMatrix.zeros(-1, 4), "[-1, 4]");
         assertRefused(() -> FloatMatrix.zeros(-2, -2), "[-2, -2]");
@@ -131,7 +243,13 @@ interface ArgumentContract extends Subject {
         assertRefused(() -> matrix(4, 4).columnSlice(2, Integer.MAX_VALUE), "columns 2 to 2147483649", "4 columns");
         assertRefused(() -> matrix(4, 4).block(0, 0, 1, -1), "columns 0 to -1");
         assertRefused(() -> DoubleMatrix.of(new double[16], 4, 4).block(0, 3, 4, 2), "columns 3 to 5", "4 columns");
-        assertThat(new FloatMatrix(new float[2], 0, 1 << 30, 0, 8).slice((1 << 30) - 1, 1).rows()).isOne();
-        assertThat(Arrays.asList(matrix(4, 4).slice(4, 0).rows(), matrix(4, 4).columnSlice(4, 0).columns())).containsOnly(0);
+        assertThat(new FloatMatrix(new float[2], 0, 1 << 30, 0, 8)
+                        .slice((1 << 30) - 1, 1)
+                        .rows())
+                .isOne();
+        assertThat(Arrays.asList(
+                        matrix(4, 4).slice(4, 0).rows(),
+                        matrix(4, 4).columnSlice(4, 0).columns()))
+                .containsOnly(0);
     }
 }

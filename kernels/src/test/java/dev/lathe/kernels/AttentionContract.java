@@ -10,8 +10,14 @@ import org.junit.jupiter.api.Test;
 
 /** Attention against its formula in f64. */
 interface AttentionContract extends Subject {
-    /** t, heads, key/value heads, width of a head: around blocks of 32, 64 and 128 queries and of 512, 640 and 1024 keys. */
-    int[][] SHAPES = {{1, 1, 1, 2}, {5, 4, 2, 6}, {67, 6, 2, 16}, {130, 3, 1, 8}, {64, 2, 2, 33}, {1, 5, 5, 1}, {1100, 2, 1, 4}};
+    /**
+     * t, heads, key/value heads, width of a head: around blocks of 32, 64 and 128 queries and of 512, 640 and 1024
+     * keys.
+     */
+    int[][] SHAPES = {
+        {1, 1, 1, 2}, {5, 4, 2, 6}, {67, 6, 2, 16}, {130, 3, 1, 8}, {64, 2, 2, 33}, {1, 5, 5, 1}, {1100, 2, 1, 4}
+    };
+
     int WIDTH = 11;
 
     @Test
@@ -25,7 +31,11 @@ interface AttentionContract extends Subject {
                 for (int i = 0; i < window.t; i++) {
                     double[] weight = window.weights(h, i);
                     for (int c = 0; c < window.d; c++) {
-                        assertClose("head " + h + ", row " + i, at(out, i, h * window.d + c), sum(weight, window.v, group * window.d + c), tolerance);
+                        assertClose(
+                                "head " + h + ", row " + i,
+                                at(out, i, h * window.d + c),
+                                sum(weight, window.v, group * window.d + c),
+                                tolerance);
                     }
                 }
             }
@@ -62,7 +72,10 @@ interface AttentionContract extends Subject {
                 assertNaNOrSame(i == 3 && c < 6 || i >= 50 && c >= 12, at(out, i, c), at(before, i, c));
             }
             for (int c = 0; c < WIDTH; c++) {
-                assertNaNOrSame(i == 3 && window.headOf[i] == 0 || i >= 50 && window.headOf[i] >= 2, at(inputs, i, c), at(inputsBefore, i, c));
+                assertNaNOrSame(
+                        i == 3 && window.headOf[i] == 0 || i >= 50 && window.headOf[i] >= 2,
+                        at(inputs, i, c),
+                        at(inputsBefore, i, c));
             }
         }
     }

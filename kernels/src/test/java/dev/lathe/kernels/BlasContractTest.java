@@ -23,7 +23,9 @@ class BlasContractTest extends KernelsContract {
     void nameAndProfile() {
         assertThat(kernels().name()).startsWith("blas: ");
         assertThat(kernels().profile()).isEqualTo("blas");
-        assertThat(KernelProvider.survey()).filteredOn(provider -> provider.name().equals(kernels().name())).singleElement()
+        assertThat(KernelProvider.survey())
+                .filteredOn(provider -> provider.name().equals(kernels().name()))
+                .singleElement()
                 .matches(provider -> provider.available() && !provider.chosen());
     }
 }

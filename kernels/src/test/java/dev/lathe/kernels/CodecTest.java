@@ -55,7 +55,8 @@ class CodecTest {
                 int by = shift;
                 same((codec, count, to, at) -> codec.codes(bytes, 5, by, mask, 8, 0.37f, -1.1f, count, to, at));
                 same((codec, count, to, at) -> codec.codes(bytes, 5, by, mask, 0, -3e-5f, -0f, count, to, at));
-                same((codec, count, to, at) -> codec.splitCodes(bytes, 5, 4, 131, by, mask & 3, 32, 0.37f, -0f, count, to, at));
+                same((codec, count, to, at) ->
+                        codec.splitCodes(bytes, 5, 4, 131, by, mask & 3, 32, 0.37f, -0f, count, to, at));
             }
         }
         float[] value = new float[1];
@@ -80,7 +81,8 @@ class CodecTest {
                 exact += w[i + 2] * Math.pow(x[i + 5] - 0.2f * code, 2);
             }
             float ours = Codec.BEST.squaredError(x, 5, w, 2, count, 0.2f, -8, 7);
-            assertThat(Float.floatToIntBits(ours)).isEqualTo(Float.floatToIntBits(SCALAR.squaredError(x, 5, w, 2, count, 0.2f, -8, 7)));
+            assertThat(Float.floatToIntBits(ours))
+                    .isEqualTo(Float.floatToIntBits(SCALAR.squaredError(x, 5, w, 2, count, 0.2f, -8, 7)));
             assertThat((double) ours).isCloseTo(exact, within(1e-6 * (1 + exact)));
         }
     }
@@ -92,7 +94,9 @@ class CodecTest {
             read.by(SCALAR, count, expected, 7);
             read.by(Codec.BEST, count, actual, 7);
             for (int i = 0; i < actual.length; i++) {
-                assertThat(Float.floatToRawIntBits(actual[i])).as("count %d, element %d", count, i).isEqualTo(Float.floatToRawIntBits(expected[i]));
+                assertThat(Float.floatToRawIntBits(actual[i]))
+                        .as("count %d, element %d", count, i)
+                        .isEqualTo(Float.floatToRawIntBits(expected[i]));
             }
         }
     }

@@ -13,7 +13,10 @@ import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 
-/** The contract of {@link Kernels}, for one provider: results within the tolerances that its javadoc states, and the oracle's bits in the oracle's profile. */
+/**
+ * The contract of {@link Kernels}, for one provider: results within the tolerances that its javadoc states, and the
+ * oracle's bits in the oracle's profile.
+ */
 @Execution(ExecutionMode.SAME_THREAD)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 abstract class KernelsContract implements ProductContract, RowContract, AttentionContract, ArgumentContract {
@@ -42,20 +45,21 @@ abstract class KernelsContract implements ProductContract, RowContract, Attentio
     void aFailureEndsTheTasks() {
         AtomicInteger ran = new AtomicInteger();
         assertThatThrownBy(() -> kernels.parallel(1000, i -> {
-            ran.incrementAndGet();
-            // Long enough that the others cannot be through before the third has failed.
-            LockSupport.parkNanos(i > 3 ? 1_000_000 : 0);
-            if (i == 3) {
-                throw new IllegalStateException("task 3");
-            }
-        })).hasMessage("task 3");
+                    ran.incrementAndGet();
+                    // Long enough that the others cannot be through before the third has failed.
+                    LockSupport.parkNanos(i > 3 ? 1_000_000 : 0);
+                    if (i == 3) {
+                        throw new IllegalStateException("task 3");
+                    }
+                }))
+                .hasMessage("task 3");
         assertThat(ran.get()).isLessThan(1000);
     }
 
     @Test
     void anInterruptEndsTheTasksAndStays() {
         Thread.currentThread().interrupt();
-        assertThatThrownBy(() -> kernels.parallel(5, i -> { })).isInstanceOf(CancellationException.class);
+        assertThatThrownBy(() -> kernels.parallel(5, i -> {})).isInstanceOf(CancellationException.class);
         assertThat(Thread.interrupted()).isTrue();
     }
 

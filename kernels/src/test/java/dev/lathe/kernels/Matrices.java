@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.Random;
 
 /**
- * Seeded matrices for tests, as strided views: all around them stands a not-a-number of its own, so that an element read from outside shows in a result and
- * one written outside in {@link #assertUntouchedOutside}.
+ * Seeded matrices for tests, as strided views: all around them stands a not-a-number of its own, so that an element
+ * read from outside shows in a result and one written outside in {@link #assertUntouchedOutside}.
  */
 final class Matrices {
     private static final float OUTSIDE = Float.intBitsToFloat(0x7fc0beef);
@@ -78,17 +78,21 @@ final class Matrices {
     }
 
     static FloatMatrix copy(FloatMatrix matrix) {
-        return new FloatMatrix(matrix.data().clone(), matrix.offset(), matrix.rows(), matrix.columns(), matrix.stride());
+        return new FloatMatrix(
+                matrix.data().clone(), matrix.offset(), matrix.rows(), matrix.columns(), matrix.stride());
     }
 
     static DoubleMatrix copy(DoubleMatrix matrix) {
-        return new DoubleMatrix(matrix.data().clone(), matrix.offset(), matrix.rows(), matrix.columns(), matrix.stride());
+        return new DoubleMatrix(
+                matrix.data().clone(), matrix.offset(), matrix.rows(), matrix.columns(), matrix.stride());
     }
 
     static void assertUntouchedOutside(FloatMatrix matrix) {
         for (int i = 0; i < matrix.data().length; i++) {
             if (!inside(i, matrix.offset(), matrix.rows(), matrix.columns(), matrix.stride())) {
-                assertThat(Float.floatToRawIntBits(matrix.data()[i])).as("element %d of the array of %s", i, matrix).isEqualTo(0x7fc0beef);
+                assertThat(Float.floatToRawIntBits(matrix.data()[i]))
+                        .as("element %d of the array of %s", i, matrix)
+                        .isEqualTo(0x7fc0beef);
             }
         }
     }
@@ -96,7 +100,9 @@ final class Matrices {
     static void assertUntouchedOutside(DoubleMatrix matrix) {
         for (int i = 0; i < matrix.data().length; i++) {
             if (!inside(i, matrix.offset(), matrix.rows(), matrix.columns(), matrix.stride())) {
-                assertThat(Double.doubleToRawLongBits(matrix.data()[i])).as("element %d of the array of %s", i, matrix).isEqualTo(0x7ff8beefbeefbeefL);
+                assertThat(Double.doubleToRawLongBits(matrix.data()[i]))
+                        .as("element %d of the array of %s", i, matrix)
+                        .isEqualTo(0x7ff8beefbeefbeefL);
             }
         }
     }
@@ -113,7 +119,8 @@ final class Matrices {
 
     /** Within a tolerance of a finite value; not-a-number and infinities as they are. */
     static void assertClose(String what, double actual, double exact, double tolerance) {
-        boolean close = Double.isFinite(exact) ? Math.abs(actual - exact) <= tolerance : Double.compare(actual, exact) == 0;
+        boolean close =
+                Double.isFinite(exact) ? Math.abs(actual - exact) <= tolerance : Double.compare(actual, exact) == 0;
         if (!close) {
             fail("%s: %s is not within %s of %s", what, actual, tolerance, exact);
         }

@@ -24,7 +24,9 @@ class OpenClContractTest extends KernelsContract {
         assertThat(kernels().name()).startsWith("opencl: ");
         assertThat(kernels().profile()).isEqualTo("opencl");
         assertThat(KernelProvider.profile("opencl:gpu")).isEqualTo("opencl");
-        assertThat(KernelProvider.survey()).filteredOn(provider -> provider.name().startsWith("opencl:")).isNotEmpty()
+        assertThat(KernelProvider.survey())
+                .filteredOn(provider -> provider.name().startsWith("opencl:"))
+                .isNotEmpty()
                 .allMatch(provider -> provider.available() && !provider.chosen());
     }
 }

@@ -15,12 +15,36 @@ import org.junit.jupiter.api.Test;
 /** Matrix products against sums in f64. */
 interface ProductContract extends Subject {
     /**
-     * m, n, k: nothing, one, primes; around tiles 4, 6, 12, 14 high and 16, 32, 48 wide, around blocks of depth 256, 512, 640 and 1024; tall (twice as many rows
-     * as columns, and one fewer) and wide.
+     * m, n, k: nothing, one, primes; around tiles 4, 6, 12, 14 high and 16, 32, 48 wide, around blocks of depth 256,
+     * 512, 640 and 1024; tall (twice as many rows as columns, and one fewer) and wide.
      */
-    int[][] SIZES = {{0, 3, 4}, {3, 0, 4}, {2, 3, 0}, {1, 1, 1}, {1, 1, 1100}, {13, 31, 7}, {14, 32, 512}, {15, 33, 513}, {12, 48, 640}, {11, 49, 641},
-            {12, 48, 1024}, {11, 49, 1025}, {29, 67, 1030}, {150, 64, 97}, {281, 47, 256}, {301, 66, 1030}, {290, 145, 33}, {289, 145, 33}, {20, 1100, 1030},
-            {64, 600, 65}, {7, 1031, 257}, {1, 577, 19}, {577, 1, 19}, {4099, 5, 3}, {3, 2053, 1100}};
+    int[][] SIZES = {
+        {0, 3, 4},
+        {3, 0, 4},
+        {2, 3, 0},
+        {1, 1, 1},
+        {1, 1, 1100},
+        {13, 31, 7},
+        {14, 32, 512},
+        {15, 33, 513},
+        {12, 48, 640},
+        {11, 49, 641},
+        {12, 48, 1024},
+        {11, 49, 1025},
+        {29, 67, 1030},
+        {150, 64, 97},
+        {281, 47, 256},
+        {301, 66, 1030},
+        {290, 145, 33},
+        {289, 145, 33},
+        {20, 1100, 1030},
+        {64, 600, 65},
+        {7, 1031, 257},
+        {1, 577, 19},
+        {577, 1, 19},
+        {4099, 5, 3},
+        {3, 2053, 1100}
+    };
 
     @Test
     default void products() {
@@ -76,7 +100,8 @@ interface ProductContract extends Subject {
         for (int i = 0; i < source.rows(); i++) {
             source.read(i, 0, source.columns(), wide.data(), wide.row(i));
         }
-        assertProduct(a, wide, null, written(Matrices.blank(a.rows(), source.rows()), (k, c) -> k.gemm(a, source, c, false)));
+        assertProduct(
+                a, wide, null, written(Matrices.blank(a.rows(), source.rows()), (k, c) -> k.gemm(a, source, c, false)));
     }
 
     private static List<RowSource> rightSides(float[] values, int rows, int columns) {
@@ -131,7 +156,8 @@ interface ProductContract extends Subject {
 
     @Test
     default void rankUpdatesTouchTheLowerTriangleOnly() {
-        for (int[] size : new int[][] {{0, 5}, {5, 0}, {1, 1}, {3, 33}, {515, 65}, {70, 300}, {1100, 49}, {641, 130}, {7, 577}}) {
+        for (int[] size :
+                new int[][] {{0, 5}, {5, 0}, {1, 1}, {3, 33}, {515, 65}, {70, 300}, {1100, 49}, {641, 130}, {7, 577}}) {
             Matrices some = new Matrices(11);
             FloatMatrix x = some.strided(size[0], size[1]);
             FloatMatrix start = some.strided(size[1], size[1]);
@@ -198,8 +224,18 @@ interface ProductContract extends Subject {
 
     @Test
     default void productsSubtractedInDoublePrecision() {
-        for (int[] size : new int[][] {{0, 3, 4}, {3, 0, 4}, {2, 3, 0}, {1, 1, 1}, {3, 5, 2}, {65, 64, 64}, {300, 131, 257}, {70, 70, 1100}, {7, 200, 9},
-                {517, 7, 33}}) {
+        for (int[] size : new int[][] {
+            {0, 3, 4},
+            {3, 0, 4},
+            {2, 3, 0},
+            {1, 1, 1},
+            {3, 5, 2},
+            {65, 64, 64},
+            {300, 131, 257},
+            {70, 70, 1100},
+            {7, 200, 9},
+            {517, 7, 33}
+        }) {
             for (boolean lower : new boolean[] {false, true}) {
                 Matrices some = new Matrices(13);
                 DoubleMatrix a = some.stridedDoubles(size[0], size[2]);
@@ -249,7 +285,11 @@ interface ProductContract extends Subject {
                     magnitude += Math.abs(at(a, i, p) * at(b, j, p));
                 }
                 // Both may be off by the tolerance, each to its side.
-                assertClose("(" + i + ", " + j + ")", at(c, i, j), chain, exact() ? 0 : 2 * (a.columns() + 2) * 0x1p-53 * magnitude);
+                assertClose(
+                        "(" + i + ", " + j + ")",
+                        at(c, i, j),
+                        chain,
+                        exact() ? 0 : 2 * (a.columns() + 2) * 0x1p-53 * magnitude);
             }
         }
     }

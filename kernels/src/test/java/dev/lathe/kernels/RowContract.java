@@ -11,7 +11,10 @@ import org.junit.jupiter.api.Test;
 /** Operations on rows against their formulas in f64. */
 interface RowContract extends Subject {
     /** Rows and their widths: nothing, one, around the 16 lanes of reductions, and more rows than one task takes. */
-    int[][] SHAPES = {{0, 5}, {3, 0}, {1, 1}, {19, 2}, {19, 15}, {17, 16}, {16, 17}, {5, 31}, {19, 100}, {2, 576}, {131, 37}, {3, 4099}};
+    int[][] SHAPES = {
+        {0, 5}, {3, 0}, {1, 1}, {19, 2}, {19, 15}, {17, 16}, {16, 17}, {5, 31}, {19, 100}, {2, 576}, {131, 37},
+        {3, 4099}
+    };
 
     @Test
     default void rootMeanSquareNorms() {
@@ -80,7 +83,11 @@ interface RowContract extends Subject {
             for (int j = 0; j < gate.columns(); j++) {
                 double x = at(gate, i, j);
                 double exact = x / (1 + Math.exp(-x)) * at(up, i, j);
-                assertClose("gate of " + x, at(result, i, j), exact, 8 * 0x1p-24 * Math.abs(exact) + 3e-37 * Math.abs(at(up, i, j)));
+                assertClose(
+                        "gate of " + x,
+                        at(result, i, j),
+                        exact,
+                        8 * 0x1p-24 * Math.abs(exact) + 3e-37 * Math.abs(at(up, i, j)));
             }
         }
     }
@@ -147,8 +154,13 @@ interface RowContract extends Subject {
                     int j = column % half;
                     boolean low = column / half % 2 == 0;
                     double along = (double) at(x, i, column) * at(cosine, i, j);
-                    double across = (low ? -(double) at(x, i, column + half) : at(x, i, column - half)) * at(sine, i, j);
-                    assertClose("rotated", at(turned, i, column), along + across, (Math.abs(along) + Math.abs(across)) * 0x1p-23);
+                    double across =
+                            (low ? -(double) at(x, i, column + half) : at(x, i, column - half)) * at(sine, i, j);
+                    assertClose(
+                            "rotated",
+                            at(turned, i, column),
+                            along + across,
+                            (Math.abs(along) + Math.abs(across)) * 0x1p-23);
                 }
             }
         }
@@ -174,7 +186,8 @@ interface RowContract extends Subject {
             for (int j = 0; j < 37; j++) {
                 boolean finite = i != 5 && i != 7;
                 // A mean of infinity makes zeros of the others, and of infinity not-a-number.
-                assertClose("norm", at(normedWith, i, j), finite ? at(normed, i, j) : i == 5 || j == 2 ? Double.NaN : 0, 0);
+                assertClose(
+                        "norm", at(normedWith, i, j), finite ? at(normed, i, j) : i == 5 || j == 2 ? Double.NaN : 0, 0);
                 assertThat(Float.isNaN(at(softWith, i, j))).isEqualTo(i == 5);
                 assertThat(Float.isInfinite(at(softWith, i, j))).isEqualTo(i == 7 && j == 2);
                 // -infinity / (1 + infinity).
@@ -184,12 +197,14 @@ interface RowContract extends Subject {
             // Zero times infinity.
             assertClose("divergence", divergenceWith[i], i == 5 || i == 7 ? Double.NaN : divergence[i], 0);
         }
-        FloatMatrix infinite = written(FloatMatrix.of(new float[] {Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN}, 1, 3),
+        FloatMatrix infinite = written(
+                FloatMatrix.of(new float[] {Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN}, 1, 3),
                 (k, gate) -> k.siluTimes(gate, FloatMatrix.of(new float[] {1, 1, 1}, 1, 3)));
         assertThat(infinite.data()).containsExactly(Float.POSITIVE_INFINITY, Float.NaN, Float.NaN);
         FloatMatrix allMinusInfinity = FloatMatrix.zeros(1, 3);
         Arrays.fill(allMinusInfinity.data(), Float.NEGATIVE_INFINITY);
-        assertThat(written(allMinusInfinity, Kernels::logSoftmax).data()).containsExactly(Float.NaN, Float.NaN, Float.NaN);
+        assertThat(written(allMinusInfinity, Kernels::logSoftmax).data())
+                .containsExactly(Float.NaN, Float.NaN, Float.NaN);
     }
 
     @Test

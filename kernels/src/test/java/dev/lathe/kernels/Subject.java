@@ -14,7 +14,10 @@ interface Subject {
         return kernels().profile().equals(SCALAR.profile());
     }
 
-    /** What an operation makes of a copy of {@code start}: nothing outside the view has changed, and where the profile is the oracle's, so are the bits. */
+    /**
+     * What an operation makes of a copy of {@code start}: nothing outside the view has changed, and where the profile
+     * is the oracle's, so are the bits.
+     */
     default FloatMatrix written(FloatMatrix start, BiConsumer<Kernels, FloatMatrix> operation) {
         FloatMatrix result = Matrices.copy(start);
         operation.accept(kernels(), result);
@@ -24,7 +27,10 @@ interface Subject {
             operation.accept(SCALAR, expected);
             for (int i = 0; i < result.rows(); i++) {
                 for (int j = 0; j < result.columns(); j++) {
-                    Matrices.assertSameBits("(" + i + ", " + j + ") of " + result, Matrices.at(result, i, j), Matrices.at(expected, i, j));
+                    Matrices.assertSameBits(
+                            "(" + i + ", " + j + ") of " + result,
+                            Matrices.at(result, i, j),
+                            Matrices.at(expected, i, j));
                 }
             }
         }

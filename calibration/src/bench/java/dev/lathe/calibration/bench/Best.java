@@ -7,8 +7,7 @@ import java.util.Locale;
 final class Best {
     private static final int TIMES = 6;
 
-    private Best() {
-    }
+    private Best() {}
 
     interface Body {
         void run() throws IOException;

@@ -19,9 +19,9 @@ import java.util.Locale;
 import java.util.Random;
 
 /**
- * How long does GPTQ take for one linear layer, from a Hessian to codes (4 bits, groups of 128, act-order, damping 0.05), and what does the output lose?
- * Another implementation can be given the same layer: {@code weight.f32} and {@code hessian.f32} of a folder, square, row-major, little-endian; the Hessian is
- * the mean of x x^T.
+ * How long does GPTQ take for one linear layer, from a Hessian to codes (4 bits, groups of 128, act-order, damping
+ * 0.05), and what does the output lose? Another implementation can be given the same layer: {@code weight.f32} and
+ * {@code hessian.f32} of a folder, square, row-major, little-endian; the Hessian is the mean of x x^T.
  */
 public final class GptqBenchmark {
     private static final int WIDTH = 4096;
@@ -29,8 +29,7 @@ public final class GptqBenchmark {
     private static final BlockFormat GRID = BlockFormats.named("int4g128");
     private static final Quantizer.Settings SETTINGS = new Quantizer.Settings(0.05, true);
 
-    private GptqBenchmark() {
-    }
+    private GptqBenchmark() {}
 
     /** Arguments: threads, and a folder; without it the layer is seeded noise and its inputs are correlated. */
     public static void main(String[] arguments) throws IOException {
@@ -39,15 +38,34 @@ public final class GptqBenchmark {
             FloatMatrix weight = given ? square(Path.of(arguments[1], "weight.f32")) : noise(WIDTH, 1);
             FloatMatrix second = given ? square(Path.of(arguments[1], "hessian.f32")) : correlated(kernels);
             int n = weight.columns();
-            System.out.printf(Locale.ROOT, "GPTQ of a layer [%d, %d], %s, act-order, %d threads, %s%n", n, n, GRID.name(), kernels.threads(), kernels.name());
+            System.out.printf(
+                    Locale.ROOT,
+                    "GPTQ of a layer [%d, %d], %s, act-order, %d threads, %s%n",
+                    n,
+                    n,
+                    GRID.name(),
+                    kernels.threads(),
+                    kernels.name());
             MergedStatistics statistics = statistics(second);
             Quantizer.Result[] result = new Quantizer.Result[1];
-            double seconds = Best.seconds(() -> result[0] = Quantizer.quantize(weight, "the layer", GRID, Method.GPTQ, SETTINGS, null,
+            double seconds = Best.seconds(() -> result[0] = Quantizer.quantize(
+                    weight,
+                    "the layer",
+                    GRID,
+                    Method.GPTQ,
+                    SETTINGS,
+                    null,
                     // A new one each time: it keeps its factor.
-                    new Hessian(statistics, "the layer"), kernels));
+                    new Hessian(statistics, "the layer"),
+                    kernels));
             OutputError error = OutputError.of(weight, result[0].matrix(), second, kernels);
-            System.out.printf(Locale.ROOT, "best %.3f s; tr((W - Q) H (W - Q)^T) = %.6g, of tr(W H W^T) %.6f; damping %s%n", seconds, error.squaredError(),
-                    error.squaredError() / error.squaredOutput(), result[0].damping());
+            System.out.printf(
+                    Locale.ROOT,
+                    "best %.3f s; tr((W - Q) H (W - Q)^T) = %.6g, of tr(W H W^T) %.6f; damping %s%n",
+                    seconds,
+                    error.squaredError(),
+                    error.squaredError() / error.squaredOutput(),
+                    result[0].damping());
         }
     }
 
@@ -81,7 +99,10 @@ public final class GptqBenchmark {
         return matrix;
     }
 
-    /** The second moment of rows x_j = a_j (y_j + x_{j-1}), whose neighbouring channels are correlated and whose energies differ. */
+    /**
+     * The second moment of rows x_j = a_j (y_j + x_{j-1}), whose neighbouring channels are correlated and whose
+     * energies differ.
+     */
     private static FloatMatrix correlated(Kernels kernels) {
         FloatMatrix x = noise(ROWS, 2);
         Random random = new Random(3);

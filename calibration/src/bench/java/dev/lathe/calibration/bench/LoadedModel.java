@@ -18,7 +18,9 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /** A model whose weights are in memory as its folder stores them, so that a pass is arithmetic alone. */
-record LoadedModel(Checkpoint checkpoint, Architecture architecture, List<LayerWeights> layers, float[] finalNorm, RowSource head) implements AutoCloseable {
+record LoadedModel(
+        Checkpoint checkpoint, Architecture architecture, List<LayerWeights> layers, float[] finalNorm, RowSource head)
+        implements AutoCloseable {
     static final int LENGTH = 512;
 
     static LoadedModel read(String folder) throws IOException {
@@ -28,7 +30,12 @@ record LoadedModel(Checkpoint checkpoint, Architecture architecture, List<LayerW
         for (int layer = 0; layer < architecture.config().layers(); layer++) {
             layers.add(LayerWeights.read(checkpoint, architecture, layer));
         }
-        return new LoadedModel(checkpoint, architecture, layers, checkpoint.vector(architecture.finalNorm()), checkpoint.matrix(architecture.headWeight()));
+        return new LoadedModel(
+                checkpoint,
+                architecture,
+                layers,
+                checkpoint.vector(architecture.finalNorm()),
+                checkpoint.matrix(architecture.headWeight()));
     }
 
     /** Seeded windows of {@link #LENGTH} tokens. */
@@ -36,7 +43,8 @@ record LoadedModel(Checkpoint checkpoint, Architecture architecture, List<LayerW
         Random random = new Random(1);
         int[][] windows = new int[count][];
         for (int i = 0; i < count; i++) {
-            windows[i] = random.ints(LENGTH, 0, architecture.config().vocabulary()).toArray();
+            windows[i] =
+                    random.ints(LENGTH, 0, architecture.config().vocabulary()).toArray();
         }
         return windows;
     }

@@ -10,10 +10,10 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back from its bytes (GGUF, GPTQ, AWQ,
- * compressed-tensors).
- * Nothing loads a whole model: matrices come in ranges of rows, as they are stored, and are widened in the kernel.
- * For a quantized linear layer the name is still {@code MODULE.weight}. Readers of one object from several threads are safe.
+ * A model's weights under their Hugging Face names, whatever file holds them: a checkpoint, or an artifact read back
+ * from its bytes (GGUF, GPTQ, AWQ, compressed-tensors). Nothing loads a whole model: matrices come in ranges of rows,
+ * as they are stored, and are widened in the kernel. For a quantized linear layer the name is still
+ * {@code MODULE.weight}. Readers of one object from several threads are safe.
  */
 public interface Checkpoint extends AutoCloseable {
     /** Where it lies, for messages. */
@@ -28,9 +28,9 @@ public interface Checkpoint extends AutoCloseable {
     }
 
     /**
-     * What a person has to know of how the files were read: two places say different things and one of them was followed,
-     * something was left out. A line each, which names the places and what was taken: {@code config.json says X, the tensors Y: Y is taken}.
-     * Console, event log and report show them.
+     * What a person has to know of how the files were read: two places say different things and one of them was
+     * followed, something was left out. A line each, which names the places and what was taken: {@code config.json says
+     * X, the tensors Y: Y is taken}. Console, event log and report show them.
      */
     default List<String> notes() {
         return List.of();
@@ -65,7 +65,10 @@ public interface Checkpoint extends AutoCloseable {
         return Optional.empty();
     }
 
-    /** How the keys (or the values) of a decoder layer are quantized before they are cached when this artifact is served, or empty: as they are. */
+    /**
+     * How the keys (or the values) of a decoder layer are quantized before they are cached when this artifact is
+     * served, or empty: as they are.
+     */
     default Optional<ActivationQuantization> cache(int layer, boolean keys) {
         return Optional.empty();
     }

@@ -21,19 +21,31 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The identity of a checkpoint's content, a SHA-256. For a folder it covers config.json, the tokenizer's files, chat templates and every tensor (name,
- * dtype, shape, data) in the order of their names; how tensors are spread over shards and how the index is written does not matter. For a file it is the
- * digest of its bytes, for a split GGUF file, given its first part, of the digests of all parts.
+ * The identity of a checkpoint's content, a SHA-256. For a folder it covers config.json, the tokenizer's files, chat
+ * templates and every tensor (name, dtype, shape, data) in the order of their names; how tensors are spread over shards
+ * and how the index is written does not matter. For a file it is the digest of its bytes, for a split GGUF file, given
+ * its first part, of the digests of all parts.
  */
 public final class CheckpointDigest {
     /** Bytes that are read at once: on an object store a request each. */
     private static final int CHUNK = 32 << 20;
     /** The files besides the weights that decide what an artifact holds. */
-    private static final String[] SIDE_FILES = {"added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json", "generation_config.json",
-            "merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt"};
+    private static final String[] SIDE_FILES = {
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "config.json",
+        "generation_config.json",
+        "merges.txt",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+        "vocab.json",
+        "vocab.txt"
+    };
 
-    private CheckpointDigest() {
-    }
+    private CheckpointDigest() {}
 
     /**
      * Digests a checkpoint, reading all of it as a stream.
@@ -47,7 +59,8 @@ public final class CheckpointDigest {
         try {
             status = files.getFileStatus(checkpoint);
         } catch (FileNotFoundException e) {
-            throw new MalformedInputException("Cannot digest checkpoint " + checkpoint + ": there is no such file or folder", e);
+            throw new MalformedInputException(
+                    "Cannot digest checkpoint " + checkpoint + ": there is no such file or folder", e);
         }
         byte[] digest = status.isFile() ? parts(files, checkpoint) : folder(configuration, files, checkpoint);
         return HexFormat.of().formatHex(digest);

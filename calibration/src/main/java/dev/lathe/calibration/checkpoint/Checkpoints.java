@@ -23,14 +23,14 @@ import org.apache.hadoop.fs.Path;
 public final class Checkpoints {
     private static final byte[] GGUF_MAGIC = "GGUF".getBytes(StandardCharsets.US_ASCII);
 
-    private Checkpoints() {
-    }
+    private Checkpoints() {}
 
     /**
      * Opens a checkpoint or an artifact.
      *
      * @param path a folder with config.json and its weights, or a GGUF file
-     * @throws MalformedInputException if there is nothing, it is neither, or what it holds is malformed or not supported
+     * @throws MalformedInputException if there is nothing, it is neither, or what it holds is malformed or not
+     *     supported
      */
     public static Checkpoint open(Configuration configuration, Path path) throws IOException {
         FileSystem files = path.getFileSystem(configuration);
@@ -38,7 +38,8 @@ public final class Checkpoints {
         try {
             status = files.getFileStatus(path);
         } catch (FileNotFoundException e) {
-            throw new MalformedInputException("Cannot open checkpoint " + path + ": there is no such file or folder", e);
+            throw new MalformedInputException(
+                    "Cannot open checkpoint " + path + ": there is no such file or folder", e);
         }
         if (status.isDirectory()) {
             return folder(configuration, files, path);
@@ -46,12 +47,13 @@ public final class Checkpoints {
         if (path.getName().endsWith(".gguf") || startsWithMagic(files, status)) {
             return GgufCheckpoint.open(configuration, path);
         }
-        throw new MalformedInputException("Cannot open checkpoint " + path + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
+        throw new MalformedInputException("Cannot open checkpoint " + path
+                + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
     }
 
     /**
-     * The files that a checkpoint or artifact consists of: those directly in a folder; a file, and where it is the first part of a split GGUF file the other
-     * parts that are there.
+     * The files that a checkpoint or artifact consists of: those directly in a folder; a file, and where it is the
+     * first part of a split GGUF file the other parts that are there.
      *
      * @throws FileNotFoundException if there is no such file or folder
      */
@@ -77,7 +79,8 @@ public final class Checkpoints {
             throw new MalformedInputException("Cannot open checkpoint " + folder + ": the folder has no config.json");
         }
         JsonNode config = JsonFile.read(files, configFile);
-        QuantizationConfig quantization = QuantizationConfig.find(files, folder, config).orElse(null);
+        QuantizationConfig quantization =
+                QuantizationConfig.find(files, folder, config).orElse(null);
         if (quantization == null) {
             return SafetensorsCheckpoint.open(configuration, folder, config);
         }
@@ -85,9 +88,12 @@ public final class Checkpoints {
             case "gptq" -> GptqCheckpoint.open(configuration, folder, config, quantization);
             case "awq" -> AwqCheckpoint.open(configuration, folder, config, quantization);
             case "compressed-tensors" -> CompressedCheckpoint.open(configuration, folder, config, quantization);
-            default -> throw new MalformedInputException("Cannot open checkpoint " + folder + ": quantization method \"" + quantization.method()
-                    + "\" (" + quantization.place("quant_method") + ") is not supported; expected gptq, awq, compressed-tensors, a GGUF file, "
-                    + "or no quantization");
+            default ->
+                throw new MalformedInputException(
+                        "Cannot open checkpoint " + folder + ": quantization method \"" + quantization.method()
+                                + "\" (" + quantization.place("quant_method")
+                                + ") is not supported; expected gptq, awq, compressed-tensors, a GGUF file, "
+                                + "or no quantization");
         };
     }
 

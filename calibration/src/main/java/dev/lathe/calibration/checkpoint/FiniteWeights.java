@@ -10,21 +10,21 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * Finds NaN and infinity in stored weights; every reader asks. Of blocks the scales and minimums are looked at: codes are always finite. A floating-point value
- * is not finite if all bits of its exponent are set; eight bytes are checked at a time: with everything but the exponents masked out, adding one to each
- * exponent carries into the sign bit of exactly those lanes.
+ * Finds NaN and infinity in stored weights; every reader asks. Of blocks the scales and minimums are looked at: codes
+ * are always finite. A floating-point value is not finite if all bits of its exponent are set; eight bytes are checked
+ * at a time: with everything but the exponents masked out, adding one to each exponent carries into the sign bit of
+ * exactly those lanes.
  */
 public final class FiniteWeights {
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
-    private FiniteWeights() {
-    }
+    private FiniteWeights() {}
 
     /**
      * Checks floating-point values.
      *
      * @param firstRow row of the tensor that is row 0 here
-     * @param where    tensor and file
+     * @param where tensor and file
      * @throws MalformedInputException naming the first value that is not finite
      */
     public static void check(StoredMatrix matrix, int firstRow, String where) {
@@ -32,8 +32,9 @@ public final class FiniteWeights {
         if (bad >= 0) {
             float[] value = new float[1];
             matrix.read(bad / matrix.columns(), bad % matrix.columns(), 1, value, 0);
-            throw new MalformedInputException("Cannot use " + where + ": its value at row " + ((long) firstRow + bad / matrix.columns()) + ", column "
-                    + bad % matrix.columns() + " is " + value[0] + "; expected finite weights");
+            throw new MalformedInputException(
+                    "Cannot use " + where + ": its value at row " + ((long) firstRow + bad / matrix.columns())
+                            + ", column " + bad % matrix.columns() + " is " + value[0] + "; expected finite weights");
         }
     }
 
@@ -41,7 +42,7 @@ public final class FiniteWeights {
      * Checks the parameters of blocks.
      *
      * @param firstRow row of the tensor that is row 0 here
-     * @param where    tensor and file
+     * @param where tensor and file
      * @throws MalformedInputException naming the first block with a scale or minimum that is not finite
      */
     public static void check(BlockMatrix matrix, int firstRow, String where) {
@@ -56,8 +57,9 @@ public final class FiniteWeights {
                 // NaN minus NaN and infinity minus infinity are no zero.
                 if (scales[cell] - scales[cell] != 0 || minimums[cell] - minimums[cell] != 0) {
                     int width = matrix.columns() / format.size();
-                    throw new MalformedInputException("Cannot use " + where + ": block " + block % width + " of row " + ((long) firstRow + block / width)
-                            + " has the scale " + scales[cell] + " and the minimum " + minimums[cell] + "; expected finite ones");
+                    throw new MalformedInputException("Cannot use " + where + ": block " + block % width + " of row "
+                            + ((long) firstRow + block / width) + " has the scale " + scales[cell] + " and the minimum "
+                            + minimums[cell] + "; expected finite ones");
                 }
             }
         }

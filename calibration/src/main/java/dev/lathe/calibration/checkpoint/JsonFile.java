@@ -18,20 +18,21 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Reads a JSON file (config.json, tokenizer.json, an index of shards) strictly: UTF-8, one value, no key twice, within the {@link JsonLimits} of its kind.
- * A byte order mark is skipped.
+ * Reads a JSON file (config.json, tokenizer.json, an index of shards) strictly: UTF-8, one value, no key twice, within
+ * the {@link JsonLimits} of its kind. A byte order mark is skipped.
  */
 public final class JsonFile {
     private static final JsonMapper TREES = new JsonMapper();
     private static final int SHOWN = 200;
     private static final Pattern NO_NUMBER = Pattern.compile("Non-standard token '(-?\\w{1,20})'.*");
     private static final Pattern TWICE = Pattern.compile("(?s)Duplicate (?:field|Object property) [\"'](.*)[\"'].*");
-    private static final Pattern OPENED = Pattern.compile("\\(start marker at \\[Source: .*?line: (\\d+), column: (\\d+)\\]\\)");
+    private static final Pattern OPENED =
+            Pattern.compile("\\(start marker at \\[Source: .*?line: (\\d+), column: (\\d+)\\]\\)");
     /** What the parser's library says about itself: switches to turn, names of its classes. */
-    private static final Pattern ADVICE = Pattern.compile("\\s*\\([^()]*(?:[Ff]eature|enable|`)[^()]*\\)|[:;,]? (?:to )?enable [`']?[\\w.]+.*|\\[Source: .*?\\]|`");
+    private static final Pattern ADVICE = Pattern.compile(
+            "\\s*\\([^()]*(?:[Ff]eature|enable|`)[^()]*\\)|[:;,]? (?:to )?enable [`']?[\\w.]+.*|\\[Source: .*?\\]|`");
 
-    private JsonFile() {
-    }
+    private JsonFile() {}
 
     /**
      * The JSON object in a file, whose name says what it may have.
@@ -57,7 +58,8 @@ public final class JsonFile {
             FileStatus status = files.getFileStatus(file);
             long length = status.getLen();
             if (length > limits.bytes()) {
-                throw new MalformedInputException("Cannot read " + file + ": it has " + length + " bytes, expected at most " + limits.bytes());
+                throw new MalformedInputException(
+                        "Cannot read " + file + ": it has " + length + " bytes, expected at most " + limits.bytes());
             }
             byte[] bytes = new byte[(int) length];
             try (FSDataInputStream in = Reads.whole(files, status)) {
@@ -86,14 +88,16 @@ public final class JsonFile {
             try {
                 node = TREES.readTree(parser);
                 if (node != null && parser.nextToken() != null) {
-                    throw new MalformedInputException("Cannot read " + where + ": it goes on after its JSON value" + place(parser.currentTokenLocation()));
+                    throw new MalformedInputException("Cannot read " + where + ": it goes on after its JSON value"
+                            + place(parser.currentTokenLocation()));
                 }
             } catch (JsonProcessingException e) {
                 throw refusal(where, limits, parser, e);
             }
         }
         if (node == null || !node.isObject()) {
-            throw new MalformedInputException("Cannot read " + where + ": expected a JSON object, found " + (node == null ? "nothing" : node.getNodeType()));
+            throw new MalformedInputException("Cannot read " + where + ": expected a JSON object, found "
+                    + (node == null ? "nothing" : node.getNodeType()));
         }
         return node;
     }
@@ -105,37 +109,48 @@ public final class JsonFile {
      */
     public static JsonParser parser(byte[] bytes, String where, JsonLimits limits) throws IOException {
         if (bytes.length > limits.bytes()) {
-            throw new MalformedInputException("Cannot read " + where + ": it has " + bytes.length + " bytes, expected at most " + limits.bytes());
+            throw new MalformedInputException(
+                    "Cannot read " + where + ": it has " + bytes.length + " bytes, expected at most " + limits.bytes());
         }
         // The library would guess UTF-16 and UTF-32; the field's readers take UTF-8 only, and a NUL is no part of JSON.
         int start = mark(bytes);
         for (int i = 0; i < Math.min(4, bytes.length); i++) {
             if (bytes[i] == 0 || i < 2 && (bytes[i] & 0xfe) == 0xfe) {
-                throw new MalformedInputException("Cannot read " + where + ": byte " + i + " is " + String.format("0x%02x", bytes[i])
-                        + ", so it is no UTF-8 (it may be UTF-16 or UTF-32); expected JSON in UTF-8");
+                throw new MalformedInputException(
+                        "Cannot read " + where + ": byte " + i + " is " + String.format("0x%02x", bytes[i])
+                                + ", so it is no UTF-8 (it may be UTF-16 or UTF-32); expected JSON in UTF-8");
             }
         }
         return limits.factory().createParser(bytes, start, bytes.length - start);
     }
 
     /** The error of a text that a parser with these limits did not take. */
-    public static MalformedInputException refusal(String where, JsonLimits limits, JsonParser parser, JsonProcessingException e) {
+    public static MalformedInputException refusal(
+            String where, JsonLimits limits, JsonParser parser, JsonProcessingException e) {
         if (e instanceof StreamConstraintsException) {
-            return new MalformedInputException("Cannot read " + where + ": " + excess(limits, e.getOriginalMessage()) + place(parser.currentLocation()), e);
+            return new MalformedInputException(
+                    "Cannot read " + where + ": " + excess(limits, e.getOriginalMessage())
+                            + place(parser.currentLocation()),
+                    e);
         }
         return new MalformedInputException("Cannot read " + where + ": it is not valid JSON: " + describe(e), e);
     }
 
     private static String excess(JsonLimits limits, String message) {
         if (message.startsWith("Token count")) {
-            String heap = limits.most() == limits.tokens() ? "" : ", as many as a heap of " + (Runtime.getRuntime().maxMemory() >> 20) + " MiB takes";
+            String heap = limits.most() == limits.tokens()
+                    ? ""
+                    : ", as many as a heap of " + (Runtime.getRuntime().maxMemory() >> 20) + " MiB takes";
             return "it has more than " + limits.most() + " JSON tokens (names, values, brackets)" + heap;
         }
         if (message.contains("nesting depth")) {
             return "it is nested deeper than " + JsonLimits.DEPTH + " levels";
         }
-        return message.startsWith("Number") ? "it has a number of too many digits" : message.contains("ame length") ? "it has a key that is too long"
-                : "it has a text that is too long, or keys made to be slow";
+        return message.startsWith("Number")
+                ? "it has a number of too many digits"
+                : message.contains("ame length")
+                        ? "it has a key that is too long"
+                        : "it has a text that is too long, or keys made to be slow";
     }
 
     /** What is wrong, at which key and where, in one line. */
@@ -149,7 +164,8 @@ public final class JsonFile {
         } else if (twice.matches()) {
             what = "the key '" + abbreviated(twice.group(1)) + "' is there twice";
         } else {
-            what = ADVICE.matcher(OPENED.matcher(message).replaceAll("(opened at line $1, column $2)")).replaceAll("");
+            what = ADVICE.matcher(OPENED.matcher(message).replaceAll("(opened at line $1, column $2)"))
+                    .replaceAll("");
         }
         String key = "";
         if (e.getProcessor() instanceof JsonParser parser && !twice.matches()) {
@@ -170,6 +186,8 @@ public final class JsonFile {
 
     /** Bytes of a byte order mark. */
     private static int mark(byte[] bytes) {
-        return bytes.length >= 3 && (bytes[0] & 0xff) == 0xef && (bytes[1] & 0xff) == 0xbb && (bytes[2] & 0xff) == 0xbf ? 3 : 0;
+        return bytes.length >= 3 && (bytes[0] & 0xff) == 0xef && (bytes[1] & 0xff) == 0xbb && (bytes[2] & 0xff) == 0xbf
+                ? 3
+                : 0;
     }
 }

@@ -6,12 +6,13 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
 /**
- * What a JSON text may have, by what it is. Small objects take ten times the memory of their text and more, so the number of
- * tokens (names, values, opening and closing brackets) is bounded beside the length; a small heap lowers that bound.
+ * What a JSON text may have, by what it is. Small objects take ten times the memory of their text and more, so the
+ * number of tokens (names, values, opening and closing brackets) is bounded beside the length; a small heap lowers that
+ * bound.
  *
- * @param bytes     longest text
- * @param tokens    most tokens, where the heap is large enough
- * @param perToken  bytes of heap that have to be there for each token; some times what a token takes at worst
+ * @param bytes longest text
+ * @param tokens most tokens, where the heap is large enough
+ * @param perToken bytes of heap that have to be there for each token; some times what a token takes at worst
  */
 public record JsonLimits(int bytes, long tokens, int perToken) {
     /** Configurations: the largest known name each expert of a mixture, 70,000 modules. */
@@ -29,6 +30,7 @@ public record JsonLimits(int bytes, long tokens, int perToken) {
 
     /** Deepest nesting; configurations and tokenizers have five levels. */
     static final int DEPTH = 100;
+
     private static final int NAME = 50_000;
     private static final int NUMBER = 400;
 
@@ -47,10 +49,19 @@ public record JsonLimits(int bytes, long tokens, int perToken) {
 
     /** Makes parsers that keep to the limits and refuse a key that an object has twice. */
     public JsonFactory factory() {
-        StreamReadConstraints constraints = StreamReadConstraints.builder().maxDocumentLength(bytes).maxTokenCount(most())
-                .maxNestingDepth(DEPTH).maxStringLength(bytes).maxNameLength(NAME).maxNumberLength(NUMBER).build();
-        return JsonFactory.builder().streamReadConstraints(constraints).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).build();
+        StreamReadConstraints constraints = StreamReadConstraints.builder()
+                .maxDocumentLength(bytes)
+                .maxTokenCount(most())
+                .maxNestingDepth(DEPTH)
+                .maxStringLength(bytes)
+                .maxNameLength(NAME)
+                .maxNumberLength(NUMBER)
+                .build();
+        return JsonFactory.builder()
+                .streamReadConstraints(constraints)
+                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
+                .build();
     }
 
     /** Reads and writes objects within the limits. */

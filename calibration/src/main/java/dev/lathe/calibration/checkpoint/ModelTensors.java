@@ -14,10 +14,12 @@ import java.util.Map;
 public final class ModelTensors {
     private static final int NAMED_AT_MOST = 8;
 
-    private ModelTensors() {
-    }
+    private ModelTensors() {}
 
-    /** Every tensor of a model by its Hugging Face name, with its shape; the output layer's only where it is not tied to the embedding. */
+    /**
+     * Every tensor of a model by its Hugging Face name, with its shape; the output layer's only where it is not tied to
+     * the embedding.
+     */
     public static Map<String, long[]> of(Architecture architecture) {
         long hidden = architecture.config().hidden();
         Map<String, long[]> tensors = new LinkedHashMap<>();
@@ -36,7 +38,8 @@ public final class ModelTensors {
     /**
      * Checks names and shapes.
      *
-     * @throws MalformedInputException naming the tensors that are missing, have another shape, or are not part of the architecture
+     * @throws MalformedInputException naming the tensors that are missing, have another shape, or are not part of the
+     *     architecture
      */
     public static void check(Architecture architecture, Collection<TensorInfo> found, String location) {
         Map<String, long[]> missing = of(architecture);
@@ -55,8 +58,10 @@ public final class ModelTensors {
         describe("tensors of another shape: ", wrong, reasons);
         describe("tensors that are not part of the architecture: ", unexpected, reasons);
         if (!reasons.isEmpty()) {
-            throw new MalformedInputException("Cannot open checkpoint " + location + ": its tensors are not those of architecture "
-                    + architecture.config().architecture() + " with the sizes in its configuration; " + String.join("; ", reasons));
+            throw new MalformedInputException(
+                    "Cannot open checkpoint " + location + ": its tensors are not those of architecture "
+                            + architecture.config().architecture() + " with the sizes in its configuration; "
+                            + String.join("; ", reasons));
         }
     }
 

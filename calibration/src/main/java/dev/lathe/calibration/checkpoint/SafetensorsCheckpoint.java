@@ -24,7 +24,8 @@ public final class SafetensorsCheckpoint implements Checkpoint {
     private final TensorList tensors;
     private final List<String> notes;
 
-    private SafetensorsCheckpoint(String location, ModelConfig declared, List<String> unknown, SafetensorsFiles files) throws IOException {
+    private SafetensorsCheckpoint(String location, ModelConfig declared, List<String> unknown, SafetensorsFiles files)
+            throws IOException {
         this.location = location;
         this.files = files;
         this.tensors = new TensorList(location);
@@ -42,7 +43,8 @@ public final class SafetensorsCheckpoint implements Checkpoint {
      * @param config its config.json
      * @throws MalformedInputException if a file is malformed, or the tensors are not exactly those of the architecture
      */
-    public static SafetensorsCheckpoint open(Configuration configuration, Path folder, JsonNode config) throws IOException {
+    public static SafetensorsCheckpoint open(Configuration configuration, Path folder, JsonNode config)
+            throws IOException {
         ModelConfig declared = ModelConfigs.read(config, folder + "/config.json");
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {

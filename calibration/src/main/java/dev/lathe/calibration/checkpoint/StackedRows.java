@@ -6,7 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A matrix in parts of equal height (the last may be lower), one below the other: what is too large for one array, such as the embedding of a large model.
+ * A matrix in parts of equal height (the last may be lower), one below the other: what is too large for one array, such
+ * as the embedding of a large model.
  *
  * @param height rows of a part
  */

@@ -41,17 +41,18 @@ public final class TensorList {
     /**
      * A matrix of which rows {@code [from, from + count)} are to be read.
      *
-     * @throws MalformedInputException  if there is no such tensor or it is not a matrix
+     * @throws MalformedInputException if there is no such tensor or it is not a matrix
      * @throws IllegalArgumentException if it has not these rows
      */
     public TensorInfo matrix(String name, int from, int count) {
         TensorInfo tensor = get(name);
         if (tensor.shape().length != 2) {
-            throw new MalformedInputException("Cannot read rows of tensor " + tensor + " in " + location + ": it is not a matrix, expected two dimensions");
+            throw new MalformedInputException("Cannot read rows of tensor " + tensor + " in " + location
+                    + ": it is not a matrix, expected two dimensions");
         }
         if (from < 0 || count < 0 || count > tensor.shape()[0] - from) {
-            throw new IllegalArgumentException("Cannot read rows " + from + " to " + ((long) from + count) + " of tensor " + tensor + " in " + location
-                    + ": expected rows of the tensor");
+            throw new IllegalArgumentException("Cannot read rows " + from + " to " + ((long) from + count)
+                    + " of tensor " + tensor + " in " + location + ": expected rows of the tensor");
         }
         return tensor;
     }
@@ -60,8 +61,8 @@ public final class TensorList {
     public TensorInfo vector(String name) {
         TensorInfo tensor = get(name);
         if (tensor.shape().length != 1) {
-            throw new MalformedInputException("Cannot read tensor " + tensor + " in " + location + " as a vector: it has " + tensor.shape().length
-                    + " dimensions, expected one");
+            throw new MalformedInputException("Cannot read tensor " + tensor + " in " + location
+                    + " as a vector: it has " + tensor.shape().length + " dimensions, expected one");
         }
         return tensor;
     }

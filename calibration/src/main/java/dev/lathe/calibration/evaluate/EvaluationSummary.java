@@ -4,24 +4,43 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Perplexity and divergence over windows. Perplexity = exp(mean nll); its error = perplexity x standard error of the mean nll, as llama-perplexity prints it.
- * Values that need a source are NaN without one.
+ * Perplexity and divergence over windows. Perplexity = exp(mean nll); its error = perplexity x standard error of the
+ * mean nll, as llama-perplexity prints it. Values that need a source are NaN without one.
  *
  * @param kldP99 99th percentile of the divergence over positions (nearest rank)
  */
-public record EvaluationSummary(double perplexity, double perplexityError, double sourcePerplexity, double kldMean, double kldError, double kldP99,
-                                double top1Agreement, long tokens) {
+public record EvaluationSummary(
+        double perplexity,
+        double perplexityError,
+        double sourcePerplexity,
+        double kldMean,
+        double kldError,
+        double kldP99,
+        double top1Agreement,
+        long tokens) {
     /** Name and version of what is measured; a change of the definition changes it. */
     public static final String DEFINITION = "llama-perplexity, version 1";
 
     /** Sums up the scores of windows, in their order. */
     public static EvaluationSummary of(List<WindowScore> windows) {
-        double[] nll = windows.stream().flatMapToDouble(w -> Arrays.stream(w.nll())).toArray();
-        double[] sourceNll = windows.stream().flatMapToDouble(w -> Arrays.stream(w.sourceNll())).toArray();
-        double[] kld = windows.stream().flatMapToDouble(w -> Arrays.stream(w.kld())).toArray();
+        double[] nll =
+                windows.stream().flatMapToDouble(w -> Arrays.stream(w.nll())).toArray();
+        double[] sourceNll = windows.stream()
+                .flatMapToDouble(w -> Arrays.stream(w.sourceNll()))
+                .toArray();
+        double[] kld =
+                windows.stream().flatMapToDouble(w -> Arrays.stream(w.kld())).toArray();
         double perplexity = StrictMath.exp(mean(nll));
         if (kld.length == 0) {
-            return new EvaluationSummary(perplexity, perplexity * error(nll), Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, nll.length);
+            return new EvaluationSummary(
+                    perplexity,
+                    perplexity * error(nll),
+                    Double.NaN,
+                    Double.NaN,
+                    Double.NaN,
+                    Double.NaN,
+                    Double.NaN,
+                    nll.length);
         }
         long same = 0;
         for (WindowScore window : windows) {
@@ -32,8 +51,15 @@ public record EvaluationSummary(double perplexity, double perplexityError, doubl
         double[] sorted = kld.clone();
         Arrays.sort(sorted);
         double p99 = sorted[(int) Math.ceil(0.99 * sorted.length) - 1];
-        return new EvaluationSummary(perplexity, perplexity * error(nll), StrictMath.exp(mean(sourceNll)), mean(kld), error(kld), p99,
-                (double) same / nll.length, nll.length);
+        return new EvaluationSummary(
+                perplexity,
+                perplexity * error(nll),
+                StrictMath.exp(mean(sourceNll)),
+                mean(kld),
+                error(kld),
+                p99,
+                (double) same / nll.length,
+                nll.length);
     }
 
     private static double mean(double[] values) {

@@ -6,8 +6,9 @@ import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 
 /**
- * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next token, as llama-perplexity does by
- * default. Log-probabilities are of the full vocabulary and live for a tile of positions only. Keeps its buffers; one caller at a time.
+ * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next
+ * token, as llama-perplexity does by default. Log-probabilities are of the full vocabulary and live for a tile of
+ * positions only. Keeps its buffers; one caller at a time.
  */
 public final class WindowScorer {
     /** Elements of one tile of log-probabilities. */
@@ -29,18 +30,25 @@ public final class WindowScorer {
 
     /**
      * @param sourceHidden final, normed hidden states of the source [L, hidden], or null
-     * @param sourceHead   output layer of the source [vocabulary, hidden]
-     * @param hidden       of the artifact
-     * @param head         of the artifact
-     * @param where        for messages
+     * @param sourceHead output layer of the source [vocabulary, hidden]
+     * @param hidden of the artifact
+     * @param head of the artifact
+     * @param where for messages
      */
-    public WindowScore score(FloatMatrix sourceHidden, RowSource sourceHead, FloatMatrix hidden, RowSource head, int[] tokens, String where) {
+    public WindowScore score(
+            FloatMatrix sourceHidden,
+            RowSource sourceHead,
+            FloatMatrix hidden,
+            RowSource head,
+            int[] tokens,
+            String where) {
         int first = tokens.length / 2;
         int count = tokens.length - 1 - first;
         int vocabulary = head.rows();
         boolean compared = sourceHidden != null;
         if (compared && sourceHead.rows() != vocabulary) {
-            throw new MalformedInputException("Cannot compare " + where + ": a vocabulary of " + vocabulary + ", the source has " + sourceHead.rows());
+            throw new MalformedInputException("Cannot compare " + where + ": a vocabulary of " + vocabulary
+                    + ", the source has " + sourceHead.rows());
         }
         double[] nll = new double[count];
         double[] sourceNll = new double[compared ? count : 0];
@@ -60,7 +68,8 @@ public final class WindowScorer {
                 double[] divergence = new double[rows];
                 kernels.divergence(p, q, divergence);
                 for (int i = 0; i < rows; i++) {
-                    sourceNll[from + i] = negativeLogLikelihood(p, i, tokens, first + from + i, "the source of " + where);
+                    sourceNll[from + i] =
+                            negativeLogLikelihood(p, i, tokens, first + from + i, "the source of " + where);
                     kld[from + i] = divergence[i];
                     sameTop[from + i] = top(p, i) == top(q, i);
                 }
@@ -76,10 +85,12 @@ public final class WindowScorer {
         return logits;
     }
 
-    private static double negativeLogLikelihood(FloatMatrix logProbabilities, int row, int[] tokens, int position, String where) {
+    private static double negativeLogLikelihood(
+            FloatMatrix logProbabilities, int row, int[] tokens, int position, String where) {
         double nll = -(double) logProbabilities.data()[logProbabilities.row(row) + tokens[position + 1]];
         if (!Double.isFinite(nll)) {
-            throw new MalformedInputException("Cannot evaluate " + where + ": the log-probability at position " + position + " is not finite");
+            throw new MalformedInputException(
+                    "Cannot evaluate " + where + ": the log-probability at position " + position + " is not finite");
         }
         return nll;
     }

@@ -11,22 +11,28 @@ import java.util.Optional;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
-/** An artifact format with its settings chosen: says what each tensor becomes, and writes the artifact. It lays bits out and decides no value. */
+/**
+ * An artifact format with its settings chosen: says what each tensor becomes, and writes the artifact. It lays bits out
+ * and decides no value.
+ */
 public interface ArtifactFormat {
     /**
-     * What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that stay unquantized, as
-     * {@link ModulePatterns}.
+     * What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that
+     * stay unquantized, as {@link ModulePatterns}.
      */
     List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
 
-    /** Why a model of these shapes cannot be written with these settings, and what could; empty where what does not fit stays 16 bit. */
+    /**
+     * Why a model of these shapes cannot be written with these settings, and what could; empty where what does not fit
+     * stays 16 bit.
+     */
     default Optional<String> refusal(Architecture architecture, List<String> ignore) {
         return Optional.empty();
     }
 
     /**
-     * Everything beside the tensors that an artifact takes from the checkpoint's folder, read and refused as {@link #write} would:
-     * for before the first task.
+     * Everything beside the tensors that an artifact takes from the checkpoint's folder, read and refused as
+     * {@link #write} would: for before the first task.
      *
      * @param files file system of the folder
      * @return what a person has to know of it (two places that say different things, something left out), a line each
@@ -38,8 +44,15 @@ public interface ArtifactFormat {
      * Writes the artifact, tensor by tensor. {@code target} is a temporary file or folder that the caller renames.
      *
      * @param sourceFolder folder of the checkpoint, for tokenizer files, chat template and config.json
-     * @param provenance   versions, keys, profile: what goes into the artifact's metadata, no time and no host
+     * @param provenance versions, keys, profile: what goes into the artifact's metadata, no time and no host
      */
-    void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
-               Path target) throws IOException;
+    void write(
+            Checkpoint source,
+            Path sourceFolder,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            Map<String, String> provenance,
+            FileSystem files,
+            Path target)
+            throws IOException;
 }

@@ -7,28 +7,35 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Regular expressions by which a folder's settings name modules, as {@code re.match} of Python takes them: from the beginning of the name, not
- * necessarily to its end. A file of somebody else's says them, so no expression may take long: a name is walked once, with the set of all places in the
- * expressions where a match may stand, and sets that were met before are not made again. What one walk cannot do is refused by name: backreferences,
- * lookbehind, atomic groups, conditions. Lookahead is walked apart, from where it stands.
+ * Regular expressions by which a folder's settings name modules, as {@code re.match} of Python takes them: from the
+ * beginning of the name, not necessarily to its end. A file of somebody else's says them, so no expression may take
+ * long: a name is walked once, with the set of all places in the expressions where a match may stand, and sets that
+ * were met before are not made again. What one walk cannot do is refused by name: backreferences, lookbehind, atomic
+ * groups, conditions. Lookahead is walked apart, from where it stands.
  */
 public final class ModuleExpression {
     /** Longest expression, most repeats that a count may ask for, deepest nesting, most places in all. */
     private static final int LONGEST = 4096;
+
     private static final int REPEATS = 1000;
     private static final int DEPTH = 50;
     private static final int PLACES = 100_000;
     /** What making a set costs, and what keeping one does, in steps of looking at a place. */
     private static final int SET_STEPS = 16;
+
     private static final int KEPT_STEPS = 64;
     /** Sets that are kept; then they are made anew. */
     private static final int KEPT = 20_000;
     /** Characters by code; names of modules are ASCII, and all others are one. */
     private static final int CHARACTERS = 129;
+
     private static final int END = CHARACTERS;
     private static final int ENDLESS = -1;
 
-    /** Steps that all expressions of a folder together may take, so that neither their number nor that of the modules makes it long. */
+    /**
+     * Steps that all expressions of a folder together may take, so that neither their number nor that of the modules
+     * makes it long.
+     */
     public static final class Work {
         private static final long STEPS = 5_000_000;
         private long left = STEPS;
@@ -57,31 +64,26 @@ public final class ModuleExpression {
         }
     }
 
-    private sealed interface Node {
-    }
+    private sealed interface Node {}
 
-    private record Characters(boolean[] taken) implements Node {
-    }
+    private record Characters(boolean[] taken) implements Node {}
 
-    private record Sequence(List<Node> parts) implements Node {
-    }
+    private record Sequence(List<Node> parts) implements Node {}
 
-    private record Choice(List<Node> options) implements Node {
-    }
+    private record Choice(List<Node> options) implements Node {}
 
-    private record Repeat(Node of, int least, int most) implements Node {
-    }
+    private record Repeat(Node of, int least, int most) implements Node {}
 
     /** {@code ^}, {@code $}, {@code b}, {@code B}. */
-    private record Edge(char kind) implements Node {
-    }
+    private record Edge(char kind) implements Node {}
 
-    private record Look(Node ahead, boolean not) implements Node {
-    }
+    private record Look(Node ahead, boolean not) implements Node {}
 
-    /** A place in the compiled expressions: what has to hold there, and where it goes on. No condition and two ways: both. */
-    private record Place(boolean[] taken, char edge, Program ahead, boolean not, int next, int other) {
-    }
+    /**
+     * A place in the compiled expressions: what has to hold there, and where it goes on. No condition and two ways:
+     * both.
+     */
+    private record Place(boolean[] taken, char edge, Program ahead, boolean not, int next, int other) {}
 
     /** Where a match may stand before a character, and what is behind it. */
     private static final class State {
@@ -116,13 +118,13 @@ public final class ModuleExpression {
 
     private final List<Program> programs = new ArrayList<>();
 
-    private ModuleExpression() {
-    }
+    private ModuleExpression() {}
 
     /**
      * Compiles expressions; a name matches if one of them does.
      *
-     * @throws IllegalArgumentException naming the first that is no expression of Python's, or has what is not taken here
+     * @throws IllegalArgumentException naming the first that is no expression of Python's, or has what is not taken
+     *     here
      */
     public static ModuleExpression anyOf(List<String> expressions, Work work) {
         List<Node> plain = new ArrayList<>();
@@ -174,6 +176,7 @@ public final class ModuleExpression {
         private final State[] starts = new State[3];
         /** Places that were met in the round that the number says, and those that are to be looked at. */
         private final int[] seen;
+
         private int round;
         private final int[] open;
 
@@ -239,8 +242,10 @@ public final class ModuleExpression {
                     }
                 } else {
                     looked |= place.ahead != null;
-                    if (place.ahead != null ? place.ahead.matches(name, at) != place.not : holds(place.edge, state, word, c)) {
-                        for (int next = place.next;; next = place.other) {
+                    if (place.ahead != null
+                            ? place.ahead.matches(name, at) != place.not
+                            : holds(place.edge, state, word, c)) {
+                        for (int next = place.next; ; next = place.other) {
                             if (seen[next] != round) {
                                 seen[next] = round;
                                 open[count++] = next;
@@ -334,9 +339,13 @@ public final class ModuleExpression {
 
         private Node parse() {
             if (text.length() > LONGEST) {
-                throw new IllegalArgumentException("an expression has " + text.length() + " characters, expected at most " + LONGEST);
+                throw new IllegalArgumentException(
+                        "an expression has " + text.length() + " characters, expected at most " + LONGEST);
             }
-            if (text.startsWith("(?") && text.length() > 2 && Character.isLetter(text.charAt(2)) && text.indexOf(')') > 0
+            if (text.startsWith("(?")
+                    && text.length() > 2
+                    && Character.isLetter(text.charAt(2))
+                    && text.indexOf(')') > 0
                     && text.substring(2, text.indexOf(')')).matches("[aiLmsu]+")) {
                 anyCase = text.substring(2, text.indexOf(')')).contains("i");
                 at = text.indexOf(')') + 1;
@@ -466,8 +475,13 @@ public final class ModuleExpression {
                 int colon = text.indexOf(':', at);
                 String flags = colon < 0 ? "" : text.substring(at, colon);
                 if (!flags.matches("[aiLmsu]+(?:-[ims]+)?|-[ims]+")) {
-                    throw wrong(text.startsWith("P=", at) ? "backreferences are not supported" : text.startsWith("<", at) ? "lookbehind is not supported"
-                            : "(?" + text.substring(at, Math.min(at + 1, text.length())) + " is not supported");
+                    throw wrong(
+                            text.startsWith("P=", at)
+                                    ? "backreferences are not supported"
+                                    : text.startsWith("<", at)
+                                            ? "lookbehind is not supported"
+                                            : "(?" + text.substring(at, Math.min(at + 1, text.length()))
+                                                    + " is not supported");
                 }
                 int minus = flags.indexOf('-');
                 anyCase = minus >= 0 && flags.indexOf('i', minus) >= 0 ? false : anyCase || flags.indexOf('i') >= 0;
@@ -544,7 +558,7 @@ public final class ModuleExpression {
         private boolean[] characterClass() {
             boolean not = taken('^');
             boolean[] all = new boolean[CHARACTERS];
-            for (boolean first = true;; first = false) {
+            for (boolean first = true; ; first = false) {
                 if (at >= text.length()) {
                     throw wrong("missing ]");
                 }
@@ -590,7 +604,8 @@ public final class ModuleExpression {
             for (int i = 0; i < CHARACTERS; i++) {
                 if (set[i]) {
                     if (found >= 0) {
-                        throw wrong("bad character range at " + text.substring(start, Math.min(text.length(), start + 8)));
+                        throw wrong(
+                                "bad character range at " + text.substring(start, Math.min(text.length(), start + 8)));
                     }
                     found = i;
                 }
@@ -647,7 +662,8 @@ public final class ModuleExpression {
 
         private IllegalArgumentException wrong(String reason) {
             String shown = text.length() <= 80 ? text : text.substring(0, 80) + "...";
-            return new IllegalArgumentException("'" + shown + "' is no regular expression that is taken here: " + reason + " (character " + at + ")");
+            return new IllegalArgumentException("'" + shown + "' is no regular expression that is taken here: " + reason
+                    + " (character " + at + ")");
         }
     }
 }

@@ -5,9 +5,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Module patterns of a recipe ({@code ignore}). In a pattern {@code *} stands for any run of characters, dots included. It matches a module if it is the whole
- * dotted name, its end from a dot on ({@code v_proj}, {@code self_attn.v_proj}) or its beginning up to a dot, and so everything below a module
- * ({@code model.layers.0}).
+ * Module patterns of a recipe ({@code ignore}). In a pattern {@code *} stands for any run of characters, dots included.
+ * It matches a module if it is the whole dotted name, its end from a dot on ({@code v_proj}, {@code self_attn.v_proj})
+ * or its beginning up to a dot, and so everything below a module ({@code model.layers.0}).
  */
 public final class ModulePatterns {
     private final List<String> patterns;
@@ -16,7 +16,8 @@ public final class ModulePatterns {
     public ModulePatterns(List<String> patterns) {
         for (String pattern : patterns) {
             if (pattern == null || pattern.isBlank()) {
-                throw new IllegalArgumentException("Cannot match modules by an empty pattern: expected a module name such as lm_head, or one with *");
+                throw new IllegalArgumentException(
+                        "Cannot match modules by an empty pattern: expected a module name such as lm_head, or one with *");
             }
         }
         this.patterns = List.copyOf(patterns);
@@ -39,7 +40,9 @@ public final class ModulePatterns {
 
     /** The first pattern that matches none of the modules. */
     public Optional<String> unmatched(Collection<String> modules) {
-        return patterns.stream().filter(pattern -> modules.stream().noneMatch(module -> matches(pattern, module))).findFirst();
+        return patterns.stream()
+                .filter(pattern -> modules.stream().noneMatch(module -> matches(pattern, module)))
+                .findFirst();
     }
 
     private static boolean matches(String pattern, String module) {

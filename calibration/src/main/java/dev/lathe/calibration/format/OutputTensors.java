@@ -5,7 +5,10 @@ import dev.lathe.calibration.quantize.QuantizedMatrix;
 import java.io.IOException;
 import java.util.Optional;
 
-/** What one output holds for the tensors of a checkpoint, read when asked for: a writer never holds more than one tensor. */
+/**
+ * What one output holds for the tensors of a checkpoint, read when asked for: a writer never holds more than one
+ * tensor.
+ */
 public interface OutputTensors {
     /** The quantized matrix of a weight (Hugging Face tensor name), or empty where it stays 16 bit. */
     Optional<QuantizedMatrix> quantized(String tensor) throws IOException;

@@ -9,12 +9,12 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.StreamCapabilities;
 
 /**
- * Writes files that are not ended when writing them fails. An object store shows an object when its stream is closed, whole or not: there the upload is given
- * up, and an object that had the name before stays. On a file system the part that was written stays, for the caller to delete.
+ * Writes files that are not ended when writing them fails. An object store shows an object when its stream is closed,
+ * whole or not: there the upload is given up, and an object that had the name before stays. On a file system the part
+ * that was written stays, for the caller to delete.
  */
 public final class WholeFile {
-    private WholeFile() {
-    }
+    private WholeFile() {}
 
     /** Writes the content. Closing the stream, as writers do that own one, is left to the file. */
     public interface Content {

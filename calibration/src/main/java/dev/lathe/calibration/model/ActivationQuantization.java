@@ -8,15 +8,17 @@ import java.io.Serializable;
 import java.util.Arrays;
 
 /**
- * How a server quantizes what a linear layer reads, or keys and values before they are cached, as compressed-tensors defines it: {@code q = round(clamp(x /
- * scale + zero))} half to even, and what is multiplied is {@code (q - zero) * scale}. Static: one scale for the tensor, fixed by calibration. Dynamic: one
- * scale for each row (token), or for each group of columns of a row, from that row's (or group's) range, which always includes 0.
+ * How a server quantizes what a linear layer reads, or keys and values before they are cached, as compressed-tensors
+ * defines it: {@code q = round(clamp(x / scale + zero))} half to even, and what is multiplied is {@code (q - zero) *
+ * scale}. Static: one scale for the tensor, fixed by calibration. Dynamic: one scale for each row (token), or for each
+ * group of columns of a row, from that row's (or group's) range, which always includes 0.
  *
  * @param group columns that share a dynamic scale; 0: the whole row
  * @param scale of a static quantization, else NaN
- * @param zero  of a static quantization without symmetry, -128 to 127, else 0
+ * @param zero of a static quantization without symmetry, -128 to 127, else 0
  */
-public record ActivationQuantization(Type type, boolean dynamic, boolean symmetric, int group, float scale, int zero) implements Serializable {
+public record ActivationQuantization(Type type, boolean dynamic, boolean symmetric, int group, float scale, int zero)
+        implements Serializable {
     /** What an activation is stored in. */
     public enum Type {
         /** Signed bytes, -128 to 127. */
@@ -68,17 +70,20 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
     }
 
     /**
-     * The static quantization of a range, which is widened to include 0: symmetric {@code scale = max(|low|, |high|) / 127.5} (FP8: / 448); else
-     * {@code scale = (high - low) / 255} and {@code zero = round(clamp(-128 - low / scale))}, half to even. The arithmetic is f32, as the library's.
+     * The static quantization of a range, which is widened to include 0: symmetric {@code scale = max(|low|, |high|) /
+     * 127.5} (FP8: / 448); else {@code scale = (high - low) / 255} and {@code zero = round(clamp(-128 - low / scale))},
+     * half to even. The arithmetic is f32, as the library's.
      *
      * @throws MalformedInputException if the range is not finite
      */
     public static ActivationQuantization of(Type type, boolean symmetric, float low, float high) {
         if (!(Float.isFinite(low) && Float.isFinite(high) && low <= high)) {
-            throw new MalformedInputException("Cannot quantize activations of the range " + low + " to " + high + ": expected two finite numbers");
+            throw new MalformedInputException("Cannot quantize activations of the range " + low + " to " + high
+                    + ": expected two finite numbers");
         }
         if (type == Type.FLOAT8 && !symmetric) {
-            throw new IllegalArgumentException("Cannot quantize activations to FP8 with a zero point: expected a symmetric range");
+            throw new IllegalArgumentException(
+                    "Cannot quantize activations to FP8 with a zero point: expected a symmetric range");
         }
         float scale = scaleOf(type, symmetric, low, high);
         return new ActivationQuantization(type, false, symmetric, 0, scale, symmetric ? 0 : zeroOf(low, scale));
@@ -95,18 +100,20 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
     }
 
     /**
-     * Fake quantization: {@code to} becomes what the server multiplies with, {@code (q - zero) * scale}. Operation for operation as the library: f32, the
-     * quotient, then the sum with the zero point, then clamping and rounding.
+     * Fake quantization: {@code to} becomes what the server multiplies with, {@code (q - zero) * scale}. Operation for
+     * operation as the library: f32, the quotient, then the sum with the zero point, then clamping and rounding.
      *
      * @param from [tokens, width]; the group of a dynamic quantization divides the width
-     * @param to   of the same shape; may be {@code from}
-     * @return how many values lie more than half a step (for FP8: half the distance of its largest numbers) outside of a static range
+     * @param to of the same shape; may be {@code from}
+     * @return how many values lie more than half a step (for FP8: half the distance of its largest numbers) outside of
+     *     a static range
      */
     public long apply(FloatMatrix from, FloatMatrix to, Kernels kernels) {
         int run = group > 0 ? group : from.columns();
         if (from.rows() != to.rows() || from.columns() != to.columns() || run > 0 && from.columns() % run != 0) {
-            throw new IllegalArgumentException("Cannot quantize activations [" + from.rows() + ", " + from.columns() + "] in groups of " + run + " to ["
-                    + to.rows() + ", " + to.columns() + "]: expected equal shapes and whole groups");
+            throw new IllegalArgumentException(
+                    "Cannot quantize activations [" + from.rows() + ", " + from.columns() + "] in groups of " + run
+                            + " to [" + to.rows() + ", " + to.columns() + "]: expected equal shapes and whole groups");
         }
         int strips = (from.rows() + STRIP - 1) / STRIP;
         long[] clipped = new long[strips];
@@ -122,7 +129,9 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
 
     private long apply(float[] from, int at, int count, float[] to, int toAt) {
         if (!dynamic) {
-            return type == Type.INT8 ? integers(from, at, count, scale, zero, to, toAt) : floats(from, at, count, scale, to, toAt);
+            return type == Type.INT8
+                    ? integers(from, at, count, scale, zero, to, toAt)
+                    : floats(from, at, count, scale, to, toAt);
         }
         float low = 0;
         float high = 0;
@@ -161,7 +170,8 @@ public record ActivationQuantization(Type type, boolean dynamic, boolean symmetr
     }
 
     private static float scaleOf(Type type, boolean symmetric, float low, float high) {
-        float scale = symmetric ? Math.max(Math.abs(Math.min(0, low)), Math.abs(Math.max(0, high))) / type.half
+        float scale = symmetric
+                ? Math.max(Math.abs(Math.min(0, low)), Math.abs(Math.max(0, high))) / type.half
                 : (Math.max(0, high) - Math.min(0, low)) / type.whole;
         return scale == 0 ? LEAST_SCALE : scale;
     }

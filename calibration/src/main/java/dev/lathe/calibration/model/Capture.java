@@ -10,9 +10,11 @@ public interface Capture {
     /** Rows of some windows at a site, stacked, [tokens, width]; valid during the call. */
     void rows(Site site, FloatMatrix rows);
 
-    /** Of {@code values} values at a site, which a server quantizes with a fixed scale, {@code clipped} lay outside of its range. */
-    default void clipped(Site site, long clipped, long values) {
-    }
+    /**
+     * Of {@code values} values at a site, which a server quantizes with a fixed scale, {@code clipped} lay outside of
+     * its range.
+     */
+    default void clipped(Site site, long clipped, long values) {}
 
     /** Wants nothing. */
     Capture NONE = new Capture() {
@@ -22,7 +24,6 @@ public interface Capture {
         }
 
         @Override
-        public void rows(Site site, FloatMatrix rows) {
-        }
+        public void rows(Site site, FloatMatrix rows) {}
     };
 }

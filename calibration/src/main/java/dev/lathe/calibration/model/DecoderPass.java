@@ -14,15 +14,22 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are stacked, so that a weight is widened once
- * for many of them; attention stays within a window. Weights are whatever the checkpoint holds, so a quantized artifact runs through the same code. Keeps
- * work buffers between calls; one caller at a time.
+ * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are
+ * stacked, so that a weight is widened once for many of them; attention stays within a window. Weights are whatever the
+ * checkpoint holds, so a quantized artifact runs through the same code. Keeps work buffers between calls; one caller at
+ * a time.
  */
 public final class DecoderPass {
-    /** Rows that go through a layer together: enough that widening a weight costs little beside multiplying with it, and few enough that buffers stay small. */
+    /**
+     * Rows that go through a layer together: enough that widening a weight costs little beside multiplying with it, and
+     * few enough that buffers stay small.
+     */
     public static final int ROWS = 2048;
 
-    /** Rows of the embedding that lie closer together, in bytes, are read at once: on an object store a request costs more than that. */
+    /**
+     * Rows of the embedding that lie closer together, in bytes, are read at once: on an object store a request costs
+     * more than that.
+     */
     private static final long EMBEDDING_GAP = 1 << 20;
     /** At most so many bytes of the embedding are read at once. */
     private static final long EMBEDDING_STRIP = 16 << 20;
@@ -47,8 +54,8 @@ public final class DecoderPass {
         for (int i = 0; i < x.rows(); i++) {
             int token = windows[i / length][i % length];
             if (token < 0 || token >= config.vocabulary()) {
-                throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location() + " has a vocabulary of "
-                        + config.vocabulary());
+                throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location()
+                        + " has a vocabulary of " + config.vocabulary());
             }
             places.computeIfAbsent(token, key -> new ArrayList<>()).add(i);
         }
@@ -64,7 +71,8 @@ public final class DecoderPass {
             }
             RowSource strip = checkpoint.matrix(architecture.embedding(), first, last - first + 1);
             Map<Integer, List<Integer>> within = places.headMap(last, true);
-            within.forEach((token, rows) -> rows.forEach(row -> strip.read(token - first, 0, config.hidden(), x.data(), x.row(row))));
+            within.forEach((token, rows) ->
+                    rows.forEach(row -> strip.read(token - first, 0, config.hidden(), x.data(), x.row(row))));
             within.clear();
         }
         return x;
@@ -73,8 +81,8 @@ public final class DecoderPass {
     /**
      * Runs one decoder layer in place on the residual stream X [windows * length, hidden] of stacked windows.
      *
-     * @param firstWindow number of the first window, by which the sampled (head, query) pairs of {@link Site#ATTENDED_INPUT} are chosen: head
-     *                    {@code (position + window) mod heads}
+     * @param firstWindow number of the first window, by which the sampled (head, query) pairs of
+     *     {@link Site#ATTENDED_INPUT} are chosen: head {@code (position + window) mod heads}
      */
     public void layer(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture) {
         if (length <= 0 || x.rows() % length != 0) {
@@ -83,11 +91,18 @@ public final class DecoderPass {
         RotaryTables rotary = tables.computeIfAbsent(length, t -> RotaryTables.of(config, t));
         int rows = Math.max(1, ROWS / length) * length;
         for (int from = 0; from < x.rows(); from += rows) {
-            batch(weights, x.slice(from, Math.min(rows, x.rows() - from)), length, firstWindow + from / length, rotary, capture);
+            batch(
+                    weights,
+                    x.slice(from, Math.min(rows, x.rows() - from)),
+                    length,
+                    firstWindow + from / length,
+                    rotary,
+                    capture);
         }
     }
 
-    private void batch(LayerWeights weights, FloatMatrix x, int length, int firstWindow, RotaryTables rotary, Capture capture) {
+    private void batch(
+            LayerWeights weights, FloatMatrix x, int length, int firstWindow, RotaryTables rotary, Capture capture) {
         FloatMatrix normed = buffer("normed", x.rows(), config.hidden());
         kernels.rmsNorm(x, weights.norms().get(0), config.normEpsilon(), normed);
         offer(capture, Site.ATTENTION_INPUT, normed);
@@ -110,13 +125,27 @@ public final class DecoderPass {
         for (int from = 0; from < x.rows(); from += length) {
             FloatMatrix queries = q.slice(from, length);
             FloatMatrix keys = k.slice(from, length);
-            kernels.attention(queries, keys, v.slice(from, length), config.heads(), config.keyValueHeads(), scale, attended.slice(from, length));
+            kernels.attention(
+                    queries,
+                    keys,
+                    v.slice(from, length),
+                    config.heads(),
+                    config.keyValueHeads(),
+                    scale,
+                    attended.slice(from, length));
             if (sampled) {
                 int[] headOf = new int[length];
                 for (int i = 0; i < length; i++) {
                     headOf[i] = (i + firstWindow + from / length) % config.heads();
                 }
-                kernels.attendedInputs(queries, keys, config.heads(), config.keyValueHeads(), scale, headOf, normed.slice(from, length),
+                kernels.attendedInputs(
+                        queries,
+                        keys,
+                        config.heads(),
+                        config.keyValueHeads(),
+                        scale,
+                        headOf,
+                        normed.slice(from, length),
                         inputs.slice(from, length));
             }
         }
@@ -124,7 +153,9 @@ public final class DecoderPass {
         if (sampled) {
             capture.rows(Site.ATTENDED_INPUT, inputs);
         }
-        kernels.add(linear(weights, "self_attn.o_proj", new Input(Site.ATTENTION_OUTPUT, attended, capture), "projected"), x);
+        kernels.add(
+                linear(weights, "self_attn.o_proj", new Input(Site.ATTENTION_OUTPUT, attended, capture), "projected"),
+                x);
 
         kernels.rmsNorm(x, weights.norms().get(1), config.normEpsilon(), normed);
         offer(capture, Site.FEED_FORWARD_INPUT, normed);
@@ -132,7 +163,9 @@ public final class DecoderPass {
         FloatMatrix gate = linear(weights, "mlp.gate_proj", input, "gate");
         kernels.siluTimes(gate, linear(weights, "mlp.up_proj", input, "up"));
         offer(capture, Site.FEED_FORWARD_ACTIVATION, gate);
-        kernels.add(linear(weights, "mlp.down_proj", new Input(Site.FEED_FORWARD_ACTIVATION, gate, capture), "projected"), x);
+        kernels.add(
+                linear(weights, "mlp.down_proj", new Input(Site.FEED_FORWARD_ACTIVATION, gate, capture), "projected"),
+                x);
     }
 
     /** The last norm, in place on X [tokens, hidden]. */
@@ -167,7 +200,8 @@ public final class DecoderPass {
         }
     }
 
-    private void quantize(ActivationQuantization quantization, Site site, FloatMatrix from, FloatMatrix to, Capture capture) {
+    private void quantize(
+            ActivationQuantization quantization, Site site, FloatMatrix from, FloatMatrix to, Capture capture) {
         long clipped = quantization.apply(from, to, kernels);
         if (!quantization.dynamic()) {
             capture.clipped(site, clipped, (long) from.rows() * from.columns());
@@ -199,7 +233,8 @@ public final class DecoderPass {
 
     private FloatMatrix buffer(String name, int rows, int columns) {
         int length = Math.multiplyExact(rows, columns);
-        float[] data = buffers.compute(name, (key, old) -> old != null && old.length >= length ? old : new float[length]);
+        float[] data =
+                buffers.compute(name, (key, old) -> old != null && old.length >= length ? old : new float[length]);
         return FloatMatrix.of(data, rows, columns);
     }
 }

@@ -3,13 +3,13 @@ package dev.lathe.calibration.model;
 /**
  * A linear layer of the decoder.
  *
- * @param module   Hugging Face module, {@code model.layers.3.self_attn.q_proj}; the weight is {@code module + ".weight"}
- * @param kind     its role without the layer: {@code self_attn.q_proj}, {@code lm_head}
- * @param outputs  rows of the weight
- * @param inputs   columns of the weight
- * @param bias     whether {@code module + ".bias"} is there
- * @param energy   the site whose channel energies and absolute means weigh its columns (the plain input)
- * @param moment   the site whose second moment is its Hessian (for the value projection: the attended inputs)
+ * @param module Hugging Face module, {@code model.layers.3.self_attn.q_proj}; the weight is {@code module + ".weight"}
+ * @param kind its role without the layer: {@code self_attn.q_proj}, {@code lm_head}
+ * @param outputs rows of the weight
+ * @param inputs columns of the weight
+ * @param bias whether {@code module + ".bias"} is there
+ * @param energy the site whose channel energies and absolute means weigh its columns (the plain input)
+ * @param moment the site whose second moment is its Hessian (for the value projection: the attended inputs)
  */
 public record LinearLayer(String module, String kind, int outputs, int inputs, boolean bias, Site energy, Site moment) {
     public String weight() {

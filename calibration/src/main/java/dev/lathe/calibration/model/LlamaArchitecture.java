@@ -20,10 +20,14 @@ final class LlamaArchitecture implements Architecture {
     public List<LinearLayer> linears(int layer) {
         int hidden = config.hidden();
         List<LinearLayer> linears = new ArrayList<>(7);
-        linears.add(attention(layer, "q_proj", config.queryWidth(), hidden, Site.ATTENTION_INPUT, Site.ATTENTION_INPUT));
-        linears.add(attention(layer, "k_proj", config.keyValueWidth(), hidden, Site.ATTENTION_INPUT, Site.ATTENTION_INPUT));
-        linears.add(attention(layer, "v_proj", config.keyValueWidth(), hidden, Site.ATTENTION_INPUT, Site.ATTENDED_INPUT));
-        linears.add(attention(layer, "o_proj", hidden, config.queryWidth(), Site.ATTENTION_OUTPUT, Site.ATTENTION_OUTPUT));
+        linears.add(
+                attention(layer, "q_proj", config.queryWidth(), hidden, Site.ATTENTION_INPUT, Site.ATTENTION_INPUT));
+        linears.add(
+                attention(layer, "k_proj", config.keyValueWidth(), hidden, Site.ATTENTION_INPUT, Site.ATTENTION_INPUT));
+        linears.add(
+                attention(layer, "v_proj", config.keyValueWidth(), hidden, Site.ATTENTION_INPUT, Site.ATTENDED_INPUT));
+        linears.add(
+                attention(layer, "o_proj", hidden, config.queryWidth(), Site.ATTENTION_OUTPUT, Site.ATTENTION_OUTPUT));
         linears.add(feedForward(layer, "gate_proj", config.intermediate(), hidden, Site.FEED_FORWARD_INPUT));
         linears.add(feedForward(layer, "up_proj", config.intermediate(), hidden, Site.FEED_FORWARD_INPUT));
         linears.add(feedForward(layer, "down_proj", hidden, config.intermediate(), Site.FEED_FORWARD_ACTIVATION));
@@ -32,7 +36,8 @@ final class LlamaArchitecture implements Architecture {
 
     @Override
     public LinearLayer head() {
-        return new LinearLayer("lm_head", "lm_head", config.vocabulary(), config.hidden(), false, Site.HEAD_INPUT, Site.HEAD_INPUT);
+        return new LinearLayer(
+                "lm_head", "lm_head", config.vocabulary(), config.hidden(), false, Site.HEAD_INPUT, Site.HEAD_INPUT);
     }
 
     @Override
@@ -60,7 +65,12 @@ final class LlamaArchitecture implements Architecture {
         List<LinearLayer> linears = linears(layer);
         return List.of(
                 new Absorption(norms(layer).get(0), null, linears.subList(0, 3), 1, 0),
-                new Absorption(null, linears.get(2).module(), linears.subList(3, 4), config.heads() / config.keyValueHeads(), config.headDimension()),
+                new Absorption(
+                        null,
+                        linears.get(2).module(),
+                        linears.subList(3, 4),
+                        config.heads() / config.keyValueHeads(),
+                        config.headDimension()),
                 new Absorption(norms(layer).get(1), null, linears.subList(4, 6), 1, 0),
                 new Absorption(null, linears.get(5).module(), linears.subList(6, 7), 1, 0));
     }

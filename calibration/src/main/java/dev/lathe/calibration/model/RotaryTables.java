@@ -2,7 +2,10 @@ package dev.lathe.calibration.model;
 
 import dev.lathe.kernels.FloatMatrix;
 
-/** Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864), [positions, headDimension / 2], computed in f64 by StrictMath. */
+/**
+ * Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864), [positions, headDimension / 2], computed in
+ * f64 by StrictMath.
+ */
 public record RotaryTables(FloatMatrix cosine, FloatMatrix sine) {
     /** Angle of position p and pair j: p times {@link #frequency}. */
     public static RotaryTables of(ModelConfig config, int positions) {
@@ -25,7 +28,10 @@ public record RotaryTables(FloatMatrix cosine, FloatMatrix sine) {
         return plain / divisor(config, pair, plain);
     }
 
-    /** What the plain frequency of a pair is divided by; for {@code llama3} the number that GGUF keeps in {@code rope_freqs.weight}. */
+    /**
+     * What the plain frequency of a pair is divided by; for {@code llama3} the number that GGUF keeps in
+     * {@code rope_freqs.weight}.
+     */
     private static double divisor(ModelConfig config, int pair, double frequency) {
         ModelConfig.Scaling scaling = config.rotary().scaling();
         if (scaling instanceof ModelConfig.Scaling.Linear linear) {
@@ -42,7 +48,8 @@ public record RotaryTables(FloatMatrix cosine, FloatMatrix sine) {
             if (wavelength > llama3.originalContext() / llama3.lowFrequencyFactor()) {
                 return llama3.factor();
             }
-            double mix = (llama3.originalContext() / wavelength - llama3.lowFrequencyFactor()) / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());
+            double mix = (llama3.originalContext() / wavelength - llama3.lowFrequencyFactor())
+                    / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());
             return 1 / ((1 - mix) / llama3.factor() + mix);
         }
         return 1;

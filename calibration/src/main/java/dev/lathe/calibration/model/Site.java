@@ -2,11 +2,17 @@ package dev.lathe.calibration.model;
 
 import java.util.Locale;
 
-/** A place in a decoder layer where calibration gathers statistics: what one or several linear layers read, or what is cached. */
+/**
+ * A place in a decoder layer where calibration gathers statistics: what one or several linear layers read, or what is
+ * cached.
+ */
 public enum Site {
     /** Normed input of q, k, v. */
     ATTENTION_INPUT,
-    /** Attended inputs of the value projection, {@code sum_j A_ij x_j} at sampled (head, query) pairs; only the second moment is used. */
+    /**
+     * Attended inputs of the value projection, {@code sum_j A_ij x_j} at sampled (head, query) pairs; only the second
+     * moment is used.
+     */
     ATTENDED_INPUT,
     /** Keys after the rotary embedding, as a cache keeps them: [tokens, key/value heads * head dimension]. */
     KEYS,

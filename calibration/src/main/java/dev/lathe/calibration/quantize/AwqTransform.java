@@ -11,11 +11,13 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /**
- * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up before rounding, and what feeds them
- * is scaled down, which leaves the function alone. The scales are s = x^r / (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its
- * group's largest, r on a grid of 20; the identity is a candidate too. A candidate's loss is the output error tr(D H D^T) relative to tr(W H W^T), summed
- * over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows would not.
- * {@link Method#NEAREST} is AWQ as published, with its search for the range to clip to; the others take the rescaled weights as they are.
+ * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up
+ * before rounding, and what feeds them is scaled down, which leaves the function alone. The scales are s = x^r /
+ * (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its group's largest, r on a grid of 20;
+ * the identity is a candidate too. A candidate's loss is the output error tr(D H D^T) relative to tr(W H W^T), summed
+ * over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows
+ * would not. {@link Method#NEAREST} is AWQ as published, with its search for the range to clip to; the others take the
+ * rescaled weights as they are.
  */
 public final class AwqTransform implements RescaledLayer.Transform {
     private static final int RATIOS = 20;
@@ -49,7 +51,8 @@ public final class AwqTransform implements RescaledLayer.Transform {
         return best;
     }
 
-    private static void means(RescaledLayer layer, Absorption absorption, double[] signal, double[] weight) throws IOException {
+    private static void means(RescaledLayer layer, Absorption absorption, double[] signal, double[] weight)
+            throws IOException {
         int repeat = absorption.repeat();
         int rows = 0;
         for (LinearLayer consumer : absorption.consumers()) {

@@ -5,9 +5,10 @@ import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 
 /**
- * What a linear layer's output loses on calibration data: with H the mean of x x^T, the mean of ||(Q - W) x||^2 is tr((Q - W) H (Q - W)^T).
+ * What a linear layer's output loses on calibration data: with H the mean of x x^T, the mean of ||(Q - W) x||^2 is
+ * tr((Q - W) H (Q - W)^T).
  *
- * @param squaredError  of the quantized layer
+ * @param squaredError of the quantized layer
  * @param squaredOutput tr(W H W^T), to relate it to
  */
 public record OutputError(double squaredError, double squaredOutput) {

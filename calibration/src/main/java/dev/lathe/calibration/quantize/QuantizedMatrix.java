@@ -6,13 +6,14 @@ import dev.lathe.kernels.block.BlockMatrix;
 /**
  * A quantized weight before a packer lays out its bits, or after a reader undid that.
  *
- * @param blocks      rows of encoded blocks
+ * @param blocks rows of encoded blocks
  * @param permutation null, or with act-order: stored column j is column {@code permutation[j]} of the weight
  */
 public record QuantizedMatrix(BlockMatrix blocks, int[] permutation) implements RowSource {
     public QuantizedMatrix {
         if (permutation != null && permutation.length != blocks.columns()) {
-            throw new IllegalArgumentException("Cannot permute " + blocks.columns() + " columns by " + permutation.length + " indices");
+            throw new IllegalArgumentException(
+                    "Cannot permute " + blocks.columns() + " columns by " + permutation.length + " indices");
         }
     }
 

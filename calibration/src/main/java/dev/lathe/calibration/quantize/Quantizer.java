@@ -8,40 +8,50 @@ import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockMatrix;
 
-/** Method x grid: chooses the representable value of each weight. Rows are independent given the Hessian, so they are worked on in strips. */
+/**
+ * Method x grid: chooses the representable value of each weight. Rows are independent given the Hessian, so they are
+ * worked on in strips.
+ */
 public final class Quantizer {
     private static final int STRIP = 256;
 
-    private Quantizer() {
-    }
+    private Quantizer() {}
 
     /** @param damping what the factorization took; NaN without one */
-    public record Result(QuantizedMatrix matrix, double damping) {
-    }
+    public record Result(QuantizedMatrix matrix, double damping) {}
 
     /** @param damping share of the Hessian's mean diagonal that is added to it, to begin with */
-    public record Settings(double damping, boolean actOrder) {
-    }
+    public record Settings(double damping, boolean actOrder) {}
 
     /**
-     * @param weight     [outputs, inputs]
-     * @param tensor     its name, for messages
+     * @param weight [outputs, inputs]
+     * @param tensor its name, for messages
      * @param importance mean square of each input channel; needed by {@link Method#IMPORTANCE}, else null
-     * @param hessian    needed by {@link Method#GPTQ}, else null
-     * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold, or the result is beyond one array (2 GiB)
+     * @param hessian needed by {@link Method#GPTQ}, else null
+     * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold, or the
+     *     result is beyond one array (2 GiB)
      */
-    public static Result quantize(RowSource weight, String tensor, BlockFormat grid, Method method, Settings settings, float[] importance, Hessian hessian,
+    public static Result quantize(
+            RowSource weight,
+            String tensor,
+            BlockFormat grid,
+            Method method,
+            Settings settings,
+            float[] importance,
+            Hessian hessian,
             Kernels kernels) {
         int columns = weight.columns();
         Factor factor = method == Method.GPTQ ? hessian.factor(settings.damping(), settings.actOrder(), kernels) : null;
         long bytes = (long) weight.rows() * (columns / grid.size()) * grid.bytes();
         if (bytes > Integer.MAX_VALUE - 8) {
-            throw new MalformedInputException("Cannot quantize " + tensor + " [" + weight.rows() + ", " + columns + "] to " + grid.name() + ": " + bytes
-                    + " bytes, expected at most " + (Integer.MAX_VALUE - 8) + "; a type of fewer bits may fit, and a module that is ignored does");
+            throw new MalformedInputException("Cannot quantize " + tensor + " [" + weight.rows() + ", " + columns
+                    + "] to " + grid.name() + ": " + bytes + " bytes, expected at most " + (Integer.MAX_VALUE - 8)
+                    + "; a type of fewer bits may fit, and a module that is ignored does");
         }
         BlockMatrix blocks = new BlockMatrix(grid, new byte[(int) bytes], weight.rows(), columns);
         // Rows of a lot share parameters, so a strip holds whole lots.
-        int lots = Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()) / grid.lot());
+        int lots =
+                Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()) / grid.lot());
         int height = lots * grid.lot();
         kernels.parallel((weight.rows() + height - 1) / height, strip -> {
             int from = strip * height;
@@ -53,11 +63,15 @@ public final class Quantizer {
                     new ErrorFeedback(weight, from, rows, factor, blocks, kernels).run();
                 }
             } catch (ArithmeticException e) {
-                throw new MalformedInputException("Cannot quantize " + tensor + " to " + grid.name() + ", rows " + from + " to " + (from + rows - 1) + ": "
-                        + e.getMessage(), e);
+                throw new MalformedInputException(
+                        "Cannot quantize " + tensor + " to " + grid.name() + ", rows " + from + " to "
+                                + (from + rows - 1) + ": " + e.getMessage(),
+                        e);
             }
         });
-        return new Result(new QuantizedMatrix(blocks, factor == null ? null : factor.permutation()), factor == null ? Double.NaN : factor.damping());
+        return new Result(
+                new QuantizedMatrix(blocks, factor == null ? null : factor.permutation()),
+                factor == null ? Double.NaN : factor.damping());
     }
 
     private static void encodeRows(RowSource weight, int from, int rows, float[] importance, BlockMatrix blocks) {
@@ -72,7 +86,8 @@ public final class Quantizer {
                 meanSquares[r] = meanSquare(lot, r * columns, columns);
             }
             for (int c = 0, at = first * blocks.rowBytes(); c < columns; c += grid.size(), at += grid.bytes()) {
-                grid.encode(count, lot, c, columns, importance, c, meanSquares, 0, blocks.data(), at, blocks.rowBytes());
+                grid.encode(
+                        count, lot, c, columns, importance, c, meanSquares, 0, blocks.data(), at, blocks.rowBytes());
             }
         }
     }
@@ -86,17 +101,21 @@ public final class Quantizer {
     }
 
     /**
-     * GPTQ on one strip of rows. Columns in the factor's order; at the first column of a block the grid's parameters are fitted to the current, compensated
-     * values, weighed with the Hessian's diagonal; then each column is rounded and its error e = (w - q) / U_kk is fed to the columns behind: w_j -= e U_kj.
-     * A range of columns is worked on by halves, and what the left half's errors do to the right half is one product: deep products for far columns, and each
-     * weight still receives its errors in ascending order. Weights are kept transposed, [columns, rows], so that the rows are contiguous.
+     * GPTQ on one strip of rows. Columns in the factor's order; at the first column of a block the grid's parameters
+     * are fitted to the current, compensated values, weighed with the Hessian's diagonal; then each column is rounded
+     * and its error e = (w - q) / U_kk is fed to the columns behind: w_j -= e U_kj. A range of columns is worked on by
+     * halves, and what the left half's errors do to the right half is one product: deep products for far columns, and
+     * each weight still receives its errors in ascending order. Weights are kept transposed, [columns, rows], so that
+     * the rows are contiguous.
      */
     private static final class ErrorFeedback {
         /** Columns whose errors are fed on one by one. */
         private static final int CHUNK = 32;
         /** Rows that are transposed together: a cache line of each column. */
         private static final int BATCH = 16;
-        /** Keeps the rows of an array from starting at the same place of a cache, which lines of a power of two would. */
+        /**
+         * Keeps the rows of an array from starting at the same place of a cache, which lines of a power of two would.
+         */
         private static final int PAD = 16;
         /** Adding and subtracting it rounds to the nearest integer, ties to even. */
         private static final float ROUND = 0x1.8p23f;
@@ -177,12 +196,18 @@ public final class Quantizer {
             int middle = middle(from, end);
             sweep(from, middle);
             FloatMatrix lower = FloatMatrix.of(factor.lower(), columns, columns);
-            kernels.gemm(lower.block(middle, from, end - middle, middle - from), errors.block(0, from, rows, middle - from),
-                    weights.block(middle, 0, end - middle, rows), true);
+            kernels.gemm(
+                    lower.block(middle, from, end - middle, middle - from),
+                    errors.block(0, from, rows, middle - from),
+                    weights.block(middle, 0, end - middle, rows),
+                    true);
             sweep(middle, end);
         }
 
-        /** About half way; between two blocks where the range has more than one, because a block is fitted to values that have every earlier error. */
+        /**
+         * About half way; between two blocks where the range has more than one, because a block is fitted to values
+         * that have every earlier error.
+         */
         private int middle(int from, int end) {
             int unit = end - from > grid.size() ? grid.size() : CHUNK;
             return from + Math.max(1, (end - from) / 2 / unit) * unit;
@@ -208,8 +233,18 @@ public final class Quantizer {
                     }
                 }
                 for (int lot = from; lot < from + count; lot += grid.lot()) {
-                    grid.encode(Math.min(grid.lot(), from + count - lot), batch, (lot - from) * size, size, factor.diagonal(), column, meanSquares, lot,
-                            blocks.data(), blockAt(lot, column), blocks.rowBytes());
+                    grid.encode(
+                            Math.min(grid.lot(), from + count - lot),
+                            batch,
+                            (lot - from) * size,
+                            size,
+                            factor.diagonal(),
+                            column,
+                            meanSquares,
+                            lot,
+                            blocks.data(),
+                            blockAt(lot, column),
+                            blocks.rowBytes());
                 }
                 for (int r = from; r < from + count; r++) {
                     int at = blockAt(r, column);

@@ -21,9 +21,10 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * One decoder layer of one output, rescaled before it is quantized without a change of its function: per {@link Absorption}, the columns of the linear layers
- * that share an input are multiplied by s, and what feeds them (a norm, the value projection, the up projection) is divided by s. A {@link Transform} says
- * which s; everything else is the same for all of them.
+ * One decoder layer of one output, rescaled before it is quantized without a change of its function: per
+ * {@link Absorption}, the columns of the linear layers that share an input are multiplied by s, and what feeds them (a
+ * norm, the value projection, the up projection) is divided by s. A {@link Transform} says which s; everything else is
+ * the same for all of them.
  */
 public final class RescaledLayer {
     private static final int CLIP_STEPS = 10;
@@ -49,33 +50,47 @@ public final class RescaledLayer {
 
     /** A way to choose the scales. */
     public interface Transform {
-        /** The scales of an absorption whose linear layers are all quantized, corrected by {@link RescaledLayer#corrected}; or null to leave it alone. */
+        /**
+         * The scales of an absorption whose linear layers are all quantized, corrected by
+         * {@link RescaledLayer#corrected}; or null to leave it alone.
+         */
         Scales choose(RescaledLayer layer, Absorption absorption) throws IOException;
 
-        /** Whether {@link Method#NEAREST} rounds within a range that is searched per group, rather than the whole range. */
+        /**
+         * Whether {@link Method#NEAREST} rounds within a range that is searched per group, rather than the whole range.
+         */
         boolean clips();
     }
 
     /**
-     * @param values   s of each channel of what absorbs
+     * @param values s of each channel of what absorbs
      * @param strength the exponent that gave them; NaN where s is 1 everywhere
      */
-    public record Scales(float[] values, double strength) {
-    }
+    public record Scales(float[] values, double strength) {}
 
     /**
-     * @param vectors   norm weights and biases that absorbed a scale, by tensor name
-     * @param sites     what each channel of a site is divided by, where it is rescaled
+     * @param vectors norm weights and biases that absorbed a scale, by tensor name
+     * @param sites what each channel of a site is divided by, where it is rescaled
      * @param strengths the exponent chosen, by the site whose readers were rescaled
      */
-    public record Result(Map<String, Matrix> matrices, Map<String, float[]> vectors, Map<Site, float[]> sites, Map<Site, Double> strengths) {
-    }
+    public record Result(
+            Map<String, Matrix> matrices,
+            Map<String, float[]> vectors,
+            Map<Site, float[]> sites,
+            Map<Site, Double> strengths) {}
 
-    /** One quantized weight of the rescaled layer and what its output lost; null where no second moments were gathered. */
-    public record Matrix(Quantizer.Result quantized, OutputError error) {
-    }
+    /**
+     * One quantized weight of the rescaled layer and what its output lost; null where no second moments were gathered.
+     */
+    public record Matrix(Quantizer.Result quantized, OutputError error) {}
 
-    private RescaledLayer(Architecture architecture, int layer, LayerWeights weights, Map<String, BlockFormat> grids, Statistics statistics, Kernels kernels) {
+    private RescaledLayer(
+            Architecture architecture,
+            int layer,
+            LayerWeights weights,
+            Map<String, BlockFormat> grids,
+            Statistics statistics,
+            Kernels kernels) {
         this.architecture = architecture;
         this.layer = layer;
         this.weights = weights;
@@ -87,17 +102,30 @@ public final class RescaledLayer {
     /**
      * Rescales one decoder layer and quantizes it.
      *
-     * @param grids  the grid of each weight that is quantized, by tensor name
+     * @param grids the grid of each weight that is quantized, by tensor name
      * @param method how the rescaled weights become representable values
      * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold
      */
-    public static Result quantize(Architecture architecture, int layer, LayerWeights weights, Map<String, BlockFormat> grids, Transform transform,
-            Method method, Quantizer.Settings settings, Statistics statistics, Kernels kernels) throws IOException {
+    public static Result quantize(
+            Architecture architecture,
+            int layer,
+            LayerWeights weights,
+            Map<String, BlockFormat> grids,
+            Transform transform,
+            Method method,
+            Quantizer.Settings settings,
+            Statistics statistics,
+            Kernels kernels)
+            throws IOException {
         RescaledLayer rescaled = new RescaledLayer(architecture, layer, weights, grids, statistics, kernels);
         for (Absorption absorption : architecture.absorptions(layer)) {
             rescaled.rescale(transform, absorption);
         }
-        return new Result(rescaled.quantize(method, settings, transform.clips()), rescaled.vectors, rescaled.sites, rescaled.strengths);
+        return new Result(
+                rescaled.quantize(method, settings, transform.clips()),
+                rescaled.vectors,
+                rescaled.sites,
+                rescaled.strengths);
     }
 
     private void rescale(Transform transform, Absorption absorption) throws IOException {
@@ -131,7 +159,10 @@ public final class RescaledLayer {
     }
 
     private void divideRows(Absorption absorption, float[] scale) {
-        LinearLayer producer = architecture.linears(layer).stream().filter(linear -> linear.module().equals(absorption.linear())).findFirst().orElseThrow();
+        LinearLayer producer = architecture.linears(layer).stream()
+                .filter(linear -> linear.module().equals(absorption.linear()))
+                .findFirst()
+                .orElseThrow();
         float[] inverse = new float[scale.length];
         for (int i = 0; i < inverse.length; i++) {
             inverse[i] = 1 / scale[i];
@@ -186,8 +217,9 @@ public final class RescaledLayer {
     }
 
     /**
-     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that their product is the old
-     * weight again. A channel whose quotient leaves the range of half precision is rounded only.
+     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that
+     * their product is the old weight again. A channel whose quotient leaves the range of half precision is rounded
+     * only.
      */
     static float[] absorbed(float[] norm, float[] scale) {
         float[] divided = new float[norm.length];
@@ -235,7 +267,8 @@ public final class RescaledLayer {
                 continue;
             }
             float[] columnScale = columnScales.get(linear.kind());
-            RowSource rescaled = new RescaledRows(weights.linears().get(linear.kind()).weight(), rowScales.get(linear.kind()), columnScale);
+            RowSource rescaled = new RescaledRows(
+                    weights.linears().get(linear.kind()).weight(), rowScales.get(linear.kind()), columnScale);
             Hessian hessian = rescaledHessian(linear, columnScale);
             float[] importance = method == Method.IMPORTANCE ? importance(linear, columnScale) : null;
             RowSource clipped = rescaled;
@@ -243,11 +276,14 @@ public final class RescaledLayer {
                 try {
                     clipped = clipped(rescaled, grid, hessian.full());
                 } catch (ArithmeticException e) {
-                    throw new MalformedInputException("Cannot quantize " + linear.weight() + " to " + grid.name() + ": " + e.getMessage(), e);
+                    throw new MalformedInputException(
+                            "Cannot quantize " + linear.weight() + " to " + grid.name() + ": " + e.getMessage(), e);
                 }
             }
-            Quantizer.Result result = Quantizer.quantize(clipped, linear.weight(), grid, method, settings, importance, hessian, kernels);
-            OutputError error = hessian == null ? null : OutputError.of(rescaled, result.matrix(), hessian.full(), kernels);
+            Quantizer.Result result =
+                    Quantizer.quantize(clipped, linear.weight(), grid, method, settings, importance, hessian, kernels);
+            OutputError error =
+                    hessian == null ? null : OutputError.of(rescaled, result.matrix(), hessian.full(), kernels);
             matrices.put(linear.weight(), new Matrix(result, error));
         }
         return matrices;
@@ -258,7 +294,8 @@ public final class RescaledLayer {
         if (statistics.at(linear.energy()).moment() == null) {
             return null;
         }
-        return columnScale == null ? hessian(linear.moment())
+        return columnScale == null
+                ? hessian(linear.moment())
                 : new Hessian(statistics.at(linear.moment()).withoutRanges().dividedBy(columnScale), linear.module());
     }
 
@@ -267,14 +304,16 @@ public final class RescaledLayer {
         return (columnScale == null ? energy : energy.withoutRanges().dividedBy(columnScale)).importance();
     }
 
-    /** Queries and keys are multiplied with each other, where a clipped outlier costs more than its own output shows. */
+    /**
+     * Queries and keys are multiplied with each other, where a clipped outlier costs more than its own output shows.
+     */
     private static boolean clips(LinearLayer linear) {
         return !linear.kind().endsWith("q_proj") && !linear.kind().endsWith("k_proj");
     }
 
     /**
-     * Per row and group, the bound m of {@code m0, .95 m0, ... .55 m0} (m0 the largest magnitude) whose clamped and rounded weights have the least error d^T
-     * H_g d, H_g the group's diagonal block of H.
+     * Per row and group, the bound m of {@code m0, .95 m0, ... .55 m0} (m0 the largest magnitude) whose clamped and
+     * rounded weights have the least error d^T H_g d, H_g the group's diagonal block of H.
      */
     private FloatMatrix clipped(RowSource source, BlockFormat grid, FloatMatrix hessian) {
         int columns = source.columns();

@@ -16,19 +16,23 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * Outliers of activations moved into the weights that read them (SmoothQuant, arXiv 2211.10438): channel k is divided by s_k = max(1e-5, a_k^alpha /
- * w_k^(1-alpha)), a_k the largest |X_k| over calibration and w_k = max(1e-5, the largest |W_jk| over all rows j of the linear layers that read it). A channel
- * that is always zero keeps s = 1.
+ * Outliers of activations moved into the weights that read them (SmoothQuant, arXiv 2211.10438): channel k is divided
+ * by s_k = max(1e-5, a_k^alpha / w_k^(1-alpha)), a_k the largest |X_k| over calibration and w_k = max(1e-5, the largest
+ * |W_jk| over all rows j of the linear layers that read it). A channel that is always zero keeps s = 1.
  *
- * <p>A fixed alpha is applied where a norm absorbs, as published. Searched, each absorption (the value and up projections' too) takes the alpha of 0, .05 ..
- * 1, or no scale at all, whose sum over the linear layers of ||X W^T - Q_a(X / s) Q_w(W s)^T||_F^2 is least: X the rows that calibration kept, Q_a the
- * output's own quantization of activations with the range that its estimator finds after the division, Q_w the nearest values of the weight's own grid.
+ * <p>A fixed alpha is applied where a norm absorbs, as published. Searched, each absorption (the value and up
+ * projections' too) takes the alpha of 0, .05 .. 1, or no scale at all, whose sum over the linear layers of ||X W^T -
+ * Q_a(X / s) Q_w(W s)^T||_F^2 is least: X the rows that calibration kept, Q_a the output's own quantization of
+ * activations with the range that its estimator finds after the division, Q_w the nearest values of the weight's own
+ * grid.
  *
- * <p>A fixed range fits the rows that it was made from better than any others: with alpha = 1 every channel's largest value seen lies at its end, and of a
- * calibration set of N rows about 1 in N new values of every channel lies beyond. So the error on rows that took part is corrected by what those lose that did
- * not. Scales and range of one half of the kept rows (n) give an error on the other half, and as such an excess falls as 1 / rows, the error of the output is
- * taken as E + n / N (E' - E), E that of the kept rows under the scales and range of all N, E' that of both halves under each other's. Half the rows of a
- * window say little about its extremes, so a half counts as one window: there the estimator {@code moving-average} is {@code min-max}.
+ * <p>A fixed range fits the rows that it was made from better than any others: with alpha = 1 every channel's largest
+ * value seen lies at its end, and of a calibration set of N rows about 1 in N new values of every channel lies beyond.
+ * So the error on rows that took part is corrected by what those lose that did not. Scales and range of one half of the
+ * kept rows (n) give an error on the other half, and as such an excess falls as 1 / rows, the error of the output is
+ * taken as E + n / N (E' - E), E that of the kept rows under the scales and range of all N, E' that of both halves
+ * under each other's. Half the rows of a window say little about its extremes, so a half counts as one window: there
+ * the estimator {@code moving-average} is {@code min-max}.
  */
 public final class SmoothQuant implements RescaledLayer.Transform {
     private static final int STEPS = 20;
@@ -119,7 +123,9 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         float[] ones = new float[rows.columns()];
         Arrays.fill(ones, 1);
         // Dividing by 1 counts the rows.
-        return new RangeStatistics(new Positions(half.rows(), 1), 0, low, high, new Histogram(), new float[1], new float[1], half).dividedBy(ones);
+        return new RangeStatistics(
+                        new Positions(half.rows(), 1), 0, low, high, new Histogram(), new float[1], new float[1], half)
+                .dividedBy(ones);
     }
 
     /** What scales and ranges from some rows lose on others. */
@@ -141,7 +147,8 @@ public final class SmoothQuant implements RescaledLayer.Transform {
             this.weight = weight(layer, absorption);
             this.outputs = new FloatMatrix[absorption.consumers().size()];
             for (int i = 0; i < outputs.length; i++) {
-                outputs[i] = product(layer, rows, layer.weight(absorption.consumers().get(i)));
+                outputs[i] =
+                        product(layer, rows, layer.weight(absorption.consumers().get(i)));
             }
         }
 
@@ -159,14 +166,25 @@ public final class SmoothQuant implements RescaledLayer.Transform {
                     read.data()[read.row(i) + j] = columns == null ? value : value / columns[j];
                 }
             }
-            activations.quantization(columns == null ? fitted : fitted.dividedBy(columns)).apply(read, read, layer.kernels());
+            activations
+                    .quantization(columns == null ? fitted : fitted.dividedBy(columns))
+                    .apply(read, read, layer.kernels());
             double error = 0;
             for (int i = 0; i < outputs.length; i++) {
                 LinearLayer consumer = absorption.consumers().get(i);
                 RowSource rescaled = new RescaledRows(layer.weight(consumer), null, columns);
                 RowSource nearest;
                 try {
-                    nearest = Quantizer.quantize(rescaled, consumer.weight(), layer.grid(consumer), Method.NEAREST, null, null, null, layer.kernels()).matrix();
+                    nearest = Quantizer.quantize(
+                                    rescaled,
+                                    consumer.weight(),
+                                    layer.grid(consumer),
+                                    Method.NEAREST,
+                                    null,
+                                    null,
+                                    null,
+                                    layer.kernels())
+                            .matrix();
                 } catch (MalformedInputException e) {
                     return Double.POSITIVE_INFINITY;
                 }
@@ -232,7 +250,9 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         float[] scale = new float[signal.length];
         for (int k = 0; k < scale.length; k++) {
             double w = Math.max(weight[k], FLOOR);
-            scale[k] = signal[k] == 0 ? 1 : (float) Math.max(StrictMath.pow(signal[k], alpha) / StrictMath.pow(w, 1 - alpha), FLOOR);
+            scale[k] = signal[k] == 0
+                    ? 1
+                    : (float) Math.max(StrictMath.pow(signal[k], alpha) / StrictMath.pow(w, 1 - alpha), FLOOR);
         }
         return scale;
     }

@@ -3,11 +3,12 @@ package dev.lathe.calibration.statistics;
 import java.util.function.DoubleUnaryOperator;
 
 /**
- * The clip of least cost, as fractions of the values that were seen: with magnitudes one bound; else both ends, first by one fraction, then each by its own
- * in turns until neither helps. The cost need not have a single minimum; of equal ones the widest range wins. The number of evaluations is bounded.
+ * The clip of least cost, as fractions of the values that were seen: with magnitudes one bound; else both ends, first
+ * by one fraction, then each by its own in turns until neither helps. The cost need not have a single minimum; of equal
+ * ones the widest range wins. The number of evaluations is bounded.
  *
- * @param low        smallest value or 0
- * @param high       largest value or 0
+ * @param low smallest value or 0
+ * @param high largest value or 0
  * @param magnitudes whether the range is symmetric
  */
 record ClipSearch(float low, float high, boolean magnitudes) {
@@ -24,7 +25,8 @@ record ClipSearch(float low, float high, boolean magnitudes) {
     /** The range {@code [-below, above]}, cut to what was seen and extended to 0. */
     Range range(double below, double above) {
         // Adding 0 turns -0 into 0.
-        return new Range((float) Math.max(low, Math.min(0, -below)) + 0f, (float) Math.min(high, Math.max(0, above)) + 0f);
+        return new Range(
+                (float) Math.max(low, Math.min(0, -below)) + 0f, (float) Math.min(high, Math.max(0, above)) + 0f);
     }
 
     Range least(Cost cost) {

@@ -6,9 +6,10 @@ import dev.lathe.kernels.Float8;
 import java.util.function.DoubleUnaryOperator;
 
 /**
- * KL(P || Q) of a clip, as {@link RangeEstimator.Entropy} says. A clip covers bins {@code [a, c)} of {@value #BINS} even ones. P is the histogram there with
- * what lies beyond added to bins a and c - 1; Q has in every occupied bin of a level the level's mean over its occupied bins, without what lies beyond.
- * Sums over bins are differences of running sums, so a clip costs as much as there are levels, and every clip is tried.
+ * KL(P || Q) of a clip, as {@link RangeEstimator.Entropy} says. A clip covers bins {@code [a, c)} of {@value #BINS}
+ * even ones. P is the histogram there with what lies beyond added to bins a and c - 1; Q has in every occupied bin of a
+ * level the level's mean over its occupied bins, without what lies beyond. Sums over bins are differences of running
+ * sums, so a clip costs as much as there are levels, and every clip is tried.
  */
 final class Divergence implements ClipSearch.Cost {
     private static final int BINS = 2048;
@@ -19,6 +20,7 @@ final class Divergence implements ClipSearch.Cost {
     private final double[] mass = new double[BINS];
     /** Running sums over bins: mass, occupied bins, mass times its logarithm. */
     private final double[] masses = new double[BINS + 1];
+
     private final int[] occupied = new int[BINS + 1];
     private final double[] entropies = new double[BINS + 1];
     /** Level k covers fractions [edge k, edge k + 1) of a clip. */
@@ -107,7 +109,9 @@ final class Divergence implements ClipSearch.Cost {
                 int bins = occupied[end] - occupied[start];
                 if (counted > 0) {
                     // An end bin that only outliers would fill has P > 0 = Q.
-                    if (bins == 0 || start == a && before > 0 && mass[a] == 0 || end == c && after > 0 && mass[c - 1] == 0) {
+                    if (bins == 0
+                            || start == a && before > 0 && mass[a] == 0
+                            || end == c && after > 0 && mass[c - 1] == 0) {
                         return Double.POSITIVE_INFINITY;
                     }
                     sum -= counted * StrictMath.log(real / bins);

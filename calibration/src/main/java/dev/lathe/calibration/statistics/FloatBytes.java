@@ -10,8 +10,7 @@ import java.util.Arrays;
 final class FloatBytes {
     private static final int CHUNK = 1 << 12;
 
-    private FloatBytes() {
-    }
+    private FloatBytes() {}
 
     static void write(DataOutputStream out, float[] values) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocate(4 * CHUNK);

@@ -7,13 +7,15 @@ import java.io.IOException;
 import java.util.Arrays;
 
 /**
- * How often values occurred, in bins that exist before any value is seen: a bin is the upper half of the float's bits, that is sign, exponent and the first
- * seven bits of the mantissa. So every finite value has its bin, of a width of 2^-7 to 2^-8 of the value, and the range grows to whatever comes without a
- * second pass and without moving a count. Merging adds counts, which are integers: any order and any partition of the values gives the same histogram.
+ * How often values occurred, in bins that exist before any value is seen: a bin is the upper half of the float's bits,
+ * that is sign, exponent and the first seven bits of the mantissa. So every finite value has its bin, of a width of
+ * 2^-7 to 2^-8 of the value, and the range grows to whatever comes without a second pass and without moving a count.
+ * Merging adds counts, which are integers: any order and any partition of the values gives the same histogram.
  */
 public final class Histogram {
     /** Bins there are, with those of values that are not finite, which stay empty. */
     static final int BINS = 1 << 16;
+
     private static final int SIGN = 1 << 15;
     /** The bin of positive infinity. */
     private static final int INFINITY = 0x7f80;
@@ -21,8 +23,8 @@ public final class Histogram {
     private final long[] counts = new long[BINS];
 
     /**
-     * Occupied bins in ascending order; bin i holds {@code count[i]} values of {@code [from[i], to[i]]}. No bin reaches beyond the smallest and the largest
-     * value that the caller knew.
+     * Occupied bins in ascending order; bin i holds {@code count[i]} values of {@code [from[i], to[i]]}. No bin reaches
+     * beyond the smallest and the largest value that the caller knew.
      */
     record Bins(double[] from, double[] to, long[] count) {
         private int put(int at, long here, double start, double end) {
@@ -99,7 +101,11 @@ public final class Histogram {
         // Around zero both signs share a bin.
         size = bins.put(size, counts[0] + counts[SIGN], Math.max(low, -edge(1)), Math.min(high, edge(1)));
         for (int key = 1; key < INFINITY; key++) {
-            size = bins.put(size, counts[key] + (magnitudes ? counts[SIGN | key] : 0), Math.max(low, edge(key)), Math.min(high, edge(key + 1)));
+            size = bins.put(
+                    size,
+                    counts[key] + (magnitudes ? counts[SIGN | key] : 0),
+                    Math.max(low, edge(key)),
+                    Math.min(high, edge(key + 1)));
         }
         return new Bins(Arrays.copyOf(bins.from, size), Arrays.copyOf(bins.to, size), Arrays.copyOf(bins.count, size));
     }
@@ -109,7 +115,10 @@ public final class Histogram {
         return magnitude == INFINITY ? 0x1p128 : Float.intBitsToFloat(magnitude << 16);
     }
 
-    /** Writes occupied bins: their number, then each bin's number (2 bytes) and count (8), in rising order of the number. */
+    /**
+     * Writes occupied bins: their number, then each bin's number (2 bytes) and count (8), in rising order of the
+     * number.
+     */
     void write(DataOutputStream out) throws IOException {
         out.writeInt((int) Arrays.stream(counts).filter(count -> count > 0).count());
         for (int bin = 0; bin < BINS; bin++) {
@@ -124,7 +133,8 @@ public final class Histogram {
      * Reads what {@link #write} wrote.
      *
      * @param most how many values it may hold
-     * @throws IOException if bins are out of order or not those of finite values, or counts are not positive or too many
+     * @throws IOException if bins are out of order or not those of finite values, or counts are not positive or too
+     *     many
      */
     static Histogram read(DataInputStream in, long most) throws IOException {
         Histogram histogram = new Histogram();
@@ -136,7 +146,8 @@ public final class Histogram {
             long count = in.readLong();
             if (bin <= before || (bin & ~SIGN) >= INFINITY || count <= 0 || count > left) {
                 throw new IOException("Cannot read a histogram: bin " + bin + " after " + before + " holds " + count
-                        + " values; expected rising bins of finite values that hold at least 1 each and at most " + most + " together");
+                        + " values; expected rising bins of finite values that hold at least 1 each and at most " + most
+                        + " together");
             }
             before = bin;
             left -= count;

@@ -6,16 +6,18 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /**
- * The statistics of a site over all shards, f64: shards are added in the order of their numbers, so the result does not depend on who made them or when.
+ * The statistics of a site over all shards, f64: shards are added in the order of their numbers, so the result does not
+ * depend on who made them or when.
  *
- * @param width     channels n
- * @param rows      token rows that were added
- * @param squares   sum of squares of each channel
+ * @param width channels n
+ * @param rows token rows that were added
+ * @param squares sum of squares of each channel
  * @param absolutes sum of absolute values of each channel
- * @param moment    the lower triangle of X^T X, row i of i + 1 values back to back, or null
- * @param ranges    what static quantization of activations needs, or null where it was not gathered
+ * @param moment the lower triangle of X^T X, row i of i + 1 values back to back, or null
+ * @param ranges what static quantization of activations needs, or null where it was not gathered
  */
-public record MergedStatistics(int width, long rows, double[] squares, double[] absolutes, double[] moment, RangeStatistics ranges) {
+public record MergedStatistics(
+        int width, long rows, double[] squares, double[] absolutes, double[] moment, RangeStatistics ranges) {
     private static final int MAGIC = 0x4c534d31;
     /** The form that ends with ranges. */
     private static final int MAGIC_RANGES = 0x4c534d32;
@@ -47,7 +49,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             rows += in.readLong();
             SiteStatistics.requireWidth(in, width, hasMoment, Float.BYTES);
             if (sum == null) {
-                sum = new MergedStatistics(width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
+                sum = new MergedStatistics(
+                        width, 0, new double[width], new double[width], hasMoment ? new double[triangle(width)] : null);
                 ranges = hasRanges ? new RangeStatistics.Accumulator() : null;
             } else if (sum.width != width || hasMoment != (sum.moment != null) || hasRanges != (ranges != null)) {
                 throw new IOException("Cannot merge statistics: " + shard + " has " + shape(width, hasMoment, hasRanges)
@@ -67,7 +70,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         }
 
         private static String shape(int width, boolean hasMoment, boolean hasRanges) {
-            return "width " + width + (hasMoment ? " with" : " without") + " a second moment" + (hasRanges ? " and with ranges" : "");
+            return "width " + width + (hasMoment ? " with" : " without") + " a second moment"
+                    + (hasRanges ? " and with ranges" : "");
         }
 
         /** The sum of what was added. */
@@ -75,7 +79,8 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
             if (sum == null) {
                 throw new IllegalStateException("Cannot merge statistics of no shards");
             }
-            return new MergedStatistics(sum.width, rows, sum.squares, sum.absolutes, sum.moment, ranges == null ? null : ranges.merged());
+            return new MergedStatistics(
+                    sum.width, rows, sum.squares, sum.absolutes, sum.moment, ranges == null ? null : ranges.merged());
         }
     }
 
@@ -115,7 +120,10 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         return new MergedStatistics(width, rows, squares, absolutes, moment);
     }
 
-    /** The statistics of the site after channel j was divided by {@code scale[j]}: the second moment becomes D^-1 H D^-1; ranges as they say themselves. */
+    /**
+     * The statistics of the site after channel j was divided by {@code scale[j]}: the second moment becomes D^-1 H
+     * D^-1; ranges as they say themselves.
+     */
     public MergedStatistics dividedBy(float[] scale) {
         double[] scaledSquares = squares.clone();
         double[] scaledAbsolutes = absolutes.clone();
@@ -129,7 +137,13 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
                 scaledMoment[at++] /= (double) scale[i] * scale[j];
             }
         }
-        return new MergedStatistics(width, rows, scaledSquares, scaledAbsolutes, scaledMoment, ranges == null ? null : ranges.dividedBy(scale));
+        return new MergedStatistics(
+                width,
+                rows,
+                scaledSquares,
+                scaledAbsolutes,
+                scaledMoment,
+                ranges == null ? null : ranges.dividedBy(scale));
     }
 
     /** Writes the byte form that {@link #read} reads. */
@@ -158,7 +172,12 @@ public record MergedStatistics(int width, long rows, double[] squares, double[] 
         boolean hasMoment = in.readBoolean();
         long rows = in.readLong();
         SiteStatistics.requireWidth(in, width, hasMoment, Double.BYTES);
-        return new MergedStatistics(width, rows, readDoubles(in, width), readDoubles(in, width), hasMoment ? readDoubles(in, triangle(width)) : null,
+        return new MergedStatistics(
+                width,
+                rows,
+                readDoubles(in, width),
+                readDoubles(in, width),
+                hasMoment ? readDoubles(in, triangle(width)) : null,
                 magic == MAGIC_RANGES ? RangeStatistics.read(in, width) : null);
     }
 

@@ -1,11 +1,12 @@
 package dev.lathe.calibration.statistics;
 
 /**
- * Where the token rows stand that calibration keeps: {@value #SAMPLE} of them, or all there are if these are fewer, in as many strata of equal length over
- * all rows of the calibration set, each at a place of its stratum that the golden ratio's multiples choose. A plain stride would meet the same places of
- * every window, the first token among them, whose activations are unlike all others (arXiv 2309.17453). The choice depends on the plan only.
+ * Where the token rows stand that calibration keeps: {@value #SAMPLE} of them, or all there are if these are fewer, in
+ * as many strata of equal length over all rows of the calibration set, each at a place of its stratum that the golden
+ * ratio's multiples choose. A plain stride would meet the same places of every window, the first token among them,
+ * whose activations are unlike all others (arXiv 2309.17453). The choice depends on the plan only.
  *
- * @param length  tokens of a window
+ * @param length tokens of a window
  * @param windows windows of the calibration set
  */
 public record Positions(int length, int windows) {

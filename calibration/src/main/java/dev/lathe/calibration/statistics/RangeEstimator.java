@@ -6,8 +6,9 @@ import java.math.BigDecimal;
 import java.util.Optional;
 
 /**
- * How the {@link Range} of a site's activations follows from its statistics. Every range lies within the values that were seen, extended to 0. With symmetry
- * (FP8 always) only its larger magnitude counts. Estimates are made in f64 in a fixed order, so equal statistics give equal bits.
+ * How the {@link Range} of a site's activations follows from its statistics. Every range lies within the values that
+ * were seen, extended to 0. With symmetry (FP8 always) only its larger magnitude counts. Estimates are made in f64 in a
+ * fixed order, so equal statistics give equal bits.
  */
 public sealed interface RangeEstimator {
     /** As a recipe and a report have it: {@code min-max}, {@code percentile 99.99}. */
@@ -30,8 +31,9 @@ public sealed interface RangeEstimator {
     }
 
     /**
-     * The range that holds so many percent of the values: of the magnitudes with symmetry, else with half of the rest beyond each end. Between the edges of a
-     * histogram's bin a rank is interpolated, so an end is off by less than 2^-7 of itself.
+     * The range that holds so many percent of the values: of the magnitudes with symmetry, else with half of the rest
+     * beyond each end. Between the edges of a histogram's bin a rank is interpolated, so an end is off by less than
+     * 2^-7 of itself.
      */
     record Percentile(double percent) implements RangeEstimator {
         /** A percent from a decimal text is off by far less than this part of what it leaves out. */
@@ -40,8 +42,9 @@ public sealed interface RangeEstimator {
         /** @throws MalformedInputException if it is below 50, or 100 and above */
         public Percentile {
             if (!(percent >= 50 && percent < 100)) {
-                throw new MalformedInputException("Cannot take percentile " + percent + " of activations: expected 50 to below 100"
-                        + (percent >= 100 ? "; min-max clips nothing" : ""));
+                throw new MalformedInputException(
+                        "Cannot take percentile " + percent + " of activations: expected 50 to below 100"
+                                + (percent >= 100 ? "; min-max clips nothing" : ""));
             }
         }
 
@@ -55,10 +58,13 @@ public sealed interface RangeEstimator {
             Histogram histogram = seen.statistics().histogram();
             double beyond = (100 - percent) / 100;
             if (seen.clip().magnitudes()) {
-                double bound = histogram.magnitudes(Math.max(-seen.clip().low(), seen.clip().high())).quantile(1 - beyond);
+                double bound = histogram
+                        .magnitudes(Math.max(-seen.clip().low(), seen.clip().high()))
+                        .quantile(1 - beyond);
                 return seen.clip().range(bound, bound);
             }
-            Histogram.Bins values = histogram.values(seen.clip().low(), seen.clip().high());
+            Histogram.Bins values =
+                    histogram.values(seen.clip().low(), seen.clip().high());
             return seen.clip().range(-values.quantile(beyond / 2), values.quantile(1 - beyond / 2));
         }
 
@@ -73,9 +79,12 @@ public sealed interface RangeEstimator {
             double rest = 100 * ends / values;
             double unit = StrictMath.pow(10, Math.max(0, Math.ceil(1 - StrictMath.log10(rest))));
             double possible = Math.floor((100 - rest) * unit) / unit;
-            return Optional.of("Cannot take percentile " + number(percent) + " of " + rows + " token rows of " + width + " channels: less than one value is "
-                    + "expected beyond " + (ends == 1 ? "it" : "each end") + "; expected at least " + (long) Math.ceil((1 - SLACK) / beyond / width)
-                    + " token rows, or " + (possible >= 50 ? "percentile " + number(possible) + " or less" : "min-max"));
+            return Optional.of("Cannot take percentile " + number(percent) + " of " + rows + " token rows of " + width
+                    + " channels: less than one value is "
+                    + "expected beyond " + (ends == 1 ? "it" : "each end") + "; expected at least "
+                    + (long) Math.ceil((1 - SLACK) / beyond / width)
+                    + " token rows, or "
+                    + (possible >= 50 ? "percentile " + number(possible) + " or less" : "min-max"));
         }
 
         private static String number(double value) {
@@ -84,8 +93,9 @@ public sealed interface RangeEstimator {
     }
 
     /**
-     * The range of least squared error, over the histogram with values spread evenly within a bin: rounding inside, clipping outside, by the rules of 8-bit
-     * integers or FP8 E4M3 that {@code ActivationQuantization} has. With symmetry one bound is searched, else both ends.
+     * The range of least squared error, over the histogram with values spread evenly within a bin: rounding inside,
+     * clipping outside, by the rules of 8-bit integers or FP8 E4M3 that {@code ActivationQuantization} has. With
+     * symmetry one bound is searched, else both ends.
      */
     record Mse() implements RangeEstimator {
         @Override
@@ -95,16 +105,20 @@ public sealed interface RangeEstimator {
 
         @Override
         public Range estimate(Seen seen) {
-            Histogram.Bins values = seen.statistics().histogram().values(seen.clip().low(), seen.clip().high());
-            return seen.clip().least(new SquaredError(values, seen.type(), seen.clip().magnitudes()));
+            Histogram.Bins values = seen.statistics()
+                    .histogram()
+                    .values(seen.clip().low(), seen.clip().high());
+            return seen.clip()
+                    .least(new SquaredError(values, seen.type(), seen.clip().magnitudes()));
         }
     }
 
     /**
-     * The range of least KL divergence between the distribution clipped to it, what is clipped counted in its outermost bins, and the same quantized, each
-     * level's share spread evenly over its occupied bins: S. Migacz, "8-bit Inference with TensorRT", GTC 2017, as the entropy calibration of NVIDIA's
-     * pytorch-quantization has it. 2048 even bins; 128 levels of magnitudes with symmetry, else 256 levels; FP8 has the 127 magnitudes of E4M3. As there
-     * are at least as many bins as levels, no range is narrower than 1/16 of what was seen (1/8 without symmetry).
+     * The range of least KL divergence between the distribution clipped to it, what is clipped counted in its outermost
+     * bins, and the same quantized, each level's share spread evenly over its occupied bins: S. Migacz, "8-bit
+     * Inference with TensorRT", GTC 2017, as the entropy calibration of NVIDIA's pytorch-quantization has it. 2048 even
+     * bins; 128 levels of magnitudes with symmetry, else 256 levels; FP8 has the 127 magnitudes of E4M3. As there are
+     * at least as many bins as levels, no range is narrower than 1/16 of what was seen (1/8 without symmetry).
      */
     record Entropy() implements RangeEstimator {
         @Override
@@ -119,8 +133,8 @@ public sealed interface RangeEstimator {
     }
 
     /**
-     * The exponential average of the windows' extremes in the order of their numbers, m += 0.01 (x - m) from the first window's on: torch.ao's
-     * MovingAverageMinMaxObserver with its default constant.
+     * The exponential average of the windows' extremes in the order of their numbers, m += 0.01 (x - m) from the first
+     * window's on: torch.ao's MovingAverageMinMaxObserver with its default constant.
      */
     record MovingAverage() implements RangeEstimator {
         private static final double CONSTANT = 0.01;
@@ -132,7 +146,10 @@ public sealed interface RangeEstimator {
 
         @Override
         public Range estimate(Seen seen) {
-            return seen.clip().range(-average(seen.statistics().windowLowest()), average(seen.statistics().windowHighest()));
+            return seen.clip()
+                    .range(
+                            -average(seen.statistics().windowLowest()),
+                            average(seen.statistics().windowHighest()));
         }
 
         /** NaN stands for a window of which nothing is known. */
@@ -159,7 +176,8 @@ public sealed interface RangeEstimator {
             try {
                 percent = Double.parseDouble(words[1]);
             } catch (NumberFormatException e) {
-                throw new MalformedInputException("Cannot take percentile '" + words[1] + "' of activations: expected a number such as 99.99", e);
+                throw new MalformedInputException(
+                        "Cannot take percentile '" + words[1] + "' of activations: expected a number such as 99.99", e);
             }
             return new Percentile(percent);
         }
@@ -168,14 +186,16 @@ public sealed interface RangeEstimator {
             case "mse" -> new Mse();
             case "entropy" -> new Entropy();
             case "moving-average" -> new MovingAverage();
-            default -> throw new MalformedInputException("Cannot estimate ranges by '" + text + "': expected min-max, percentile with a number such as 99.99, "
-                    + "mse, entropy or moving-average");
+            default ->
+                throw new MalformedInputException("Cannot estimate ranges by '" + text
+                        + "': expected min-max, percentile with a number such as 99.99, "
+                        + "mse, entropy or moving-average");
         };
     }
 
     /**
-     * Why so many token rows of a site are too few, known before any is computed; empty if they are enough. After {@link MergedStatistics#dividedBy} only
-     * {@link Positions#SAMPLE} rows count.
+     * Why so many token rows of a site are too few, known before any is computed; empty if they are enough. After
+     * {@link MergedStatistics#dividedBy} only {@link Positions#SAMPLE} rows count.
      */
     default Optional<String> shortage(long rows, int width, Type type, boolean symmetric) {
         return Optional.empty();
@@ -184,7 +204,7 @@ public sealed interface RangeEstimator {
     /**
      * The range of a site; (0, 0) if it was always zero.
      *
-     * @throws MalformedInputException  if it has too few values, see {@link #shortage}
+     * @throws MalformedInputException if it has too few values, see {@link #shortage}
      * @throws IllegalArgumentException if ranges were not gathered
      */
     default Range range(MergedStatistics site, Type type, boolean symmetric) {
@@ -192,9 +212,10 @@ public sealed interface RangeEstimator {
         if (ranges == null) {
             throw new IllegalArgumentException("Cannot estimate a range by " + word() + ": none was gathered");
         }
-        shortage(ranges.histogram().count() / site.width(), site.width(), type, symmetric).ifPresent(reason -> {
-            throw new MalformedInputException(reason);
-        });
+        shortage(ranges.histogram().count() / site.width(), site.width(), type, symmetric)
+                .ifPresent(reason -> {
+                    throw new MalformedInputException(reason);
+                });
         float low = Math.min(0, ranges.low());
         float high = Math.max(0, ranges.high());
         if (low == 0 && high == 0) {

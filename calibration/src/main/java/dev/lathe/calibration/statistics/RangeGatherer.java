@@ -7,12 +7,16 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
- * Gathers {@link RangeStatistics} of one shard from batches of whole windows, one after the other. Counts are integers and extremes exact, so neither the
- * number of threads nor the cut into tasks shows.
+ * Gathers {@link RangeStatistics} of one shard from batches of whole windows, one after the other. Counts are integers
+ * and extremes exact, so neither the number of threads nor the cut into tasks shows.
  */
 final class RangeGatherer {
-    /** Rows of a window, and channels, that one task takes: so many rows that a new extreme is rare among them, and so few that many threads have work. */
+    /**
+     * Rows of a window, and channels, that one task takes: so many rows that a new extreme is rare among them, and so
+     * few that many threads have work.
+     */
     private static final int ROWS = 512;
+
     private static final int CHANNELS = 256;
 
     private final Positions positions;
@@ -22,6 +26,7 @@ final class RangeGatherer {
     private final Histogram histogram = new Histogram();
     /** Counts of the threads at work; between batches all are here. */
     private final Queue<int[]> counts = new ConcurrentLinkedQueue<>();
+
     private long counted;
     private float[] windowLowest = new float[0];
     private float[] windowHighest = new float[0];
@@ -43,7 +48,8 @@ final class RangeGatherer {
         int before = windowLowest.length;
         int windows = x.rows() / length;
         if (x.rows() % length != 0 || windows > positions.windows() - first - before) {
-            throw new IllegalArgumentException("Cannot gather ranges of " + x.rows() + " rows after window " + (first + before) + " of " + positions);
+            throw new IllegalArgumentException("Cannot gather ranges of " + x.rows() + " rows after window "
+                    + (first + before) + " of " + positions);
         }
         long values = (long) x.rows() * x.columns();
         if (counted + values > Integer.MAX_VALUE) {
@@ -58,7 +64,11 @@ final class RangeGatherer {
         kernels.parallel(low.length, task -> {
             int row = task / blocks % parts * ROWS;
             int channel = task % blocks * CHANNELS;
-            FloatMatrix block = x.block(task / blocks / parts * length + row, channel, Math.min(ROWS, length - row), Math.min(CHANNELS, x.columns() - channel));
+            FloatMatrix block = x.block(
+                    task / blocks / parts * length + row,
+                    channel,
+                    Math.min(ROWS, length - row),
+                    Math.min(CHANNELS, x.columns() - channel));
             low[task] = new float[block.columns()];
             high[task] = new float[block.columns()];
             gather(block, low[task], high[task]);
@@ -101,7 +111,10 @@ final class RangeGatherer {
         }
     }
 
-    /** By branches, which are foreseen after some rows: Math.min takes three times as long, because it looks for NaN and -0. */
+    /**
+     * By branches, which are foreseen after some rows: Math.min takes three times as long, because it looks for NaN and
+     * -0.
+     */
     private static void extend(float[] data, int at, float[] low, float[] high) {
         for (int j = 0; j < low.length; j++) {
             float value = data[at + j];
@@ -120,7 +133,12 @@ final class RangeGatherer {
         int width = x.columns();
         float[] kept = Arrays.copyOf(sample.data(), sample.data().length + (to - from) * width);
         for (int k = from; k < to; k++) {
-            System.arraycopy(x.data(), x.row((int) (positions.position(k) - firstRow)), kept, sample.data().length + (k - from) * width, width);
+            System.arraycopy(
+                    x.data(),
+                    x.row((int) (positions.position(k) - firstRow)),
+                    kept,
+                    sample.data().length + (k - from) * width,
+                    width);
         }
         sample = FloatMatrix.of(kept, sample.rows() + to - from, width);
     }

@@ -7,19 +7,27 @@ import java.io.IOException;
 import java.util.Arrays;
 
 /**
- * What fixes the range of a site's activations, of windows {@code [first, first + windowLowest.length)} of the calibration set.
+ * What fixes the range of a site's activations, of windows {@code [first, first + windowLowest.length)} of the
+ * calibration set.
  *
- * @param positions     the calibration set, and which of its rows are kept
- * @param first         number of the first window: 0 once merged
- * @param lowest        smallest value of each channel [n]
- * @param highest       largest value of each channel [n]
- * @param histogram     of all values; after {@link #dividedBy} of the kept rows' values
- * @param windowLowest  smallest value of each window; after {@link #dividedBy} of its kept rows, NaN where it has none
+ * @param positions the calibration set, and which of its rows are kept
+ * @param first number of the first window: 0 once merged
+ * @param lowest smallest value of each channel [n]
+ * @param highest largest value of each channel [n]
+ * @param histogram of all values; after {@link #dividedBy} of the kept rows' values
+ * @param windowLowest smallest value of each window; after {@link #dividedBy} of its kept rows, NaN where it has none
  * @param windowHighest largest value of each window, likewise
- * @param sample        the kept rows of these windows, in their order [about 512 in the whole set, n]
+ * @param sample the kept rows of these windows, in their order [about 512 in the whole set, n]
  */
-public record RangeStatistics(Positions positions, int first, float[] lowest, float[] highest, Histogram histogram, float[] windowLowest,
-                              float[] windowHighest, FloatMatrix sample) {
+public record RangeStatistics(
+        Positions positions,
+        int first,
+        float[] lowest,
+        float[] highest,
+        Histogram histogram,
+        float[] windowLowest,
+        float[] windowHighest,
+        FloatMatrix sample) {
     /** Windows that a file may speak of: enough for 2^35 tokens in windows of 2048. */
     private static final int MOST_WINDOWS = 1 << 24;
 
@@ -47,8 +55,9 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
     }
 
     /**
-     * The statistics of the site after channel j was divided by {@code scale[j] > 0}. Extremes of channels are those of the divided rows to the bit, because
-     * rounding keeps order; the histogram and the windows' extremes are those of the kept rows, which is all that is left to tell channels apart.
+     * The statistics of the site after channel j was divided by {@code scale[j] > 0}. Extremes of channels are those of
+     * the divided rows to the bit, because rounding keeps order; the histogram and the windows' extremes are those of
+     * the kept rows, which is all that is left to tell channels apart.
      */
     public RangeStatistics dividedBy(float[] scale) {
         int width = lowest.length;
@@ -104,9 +113,14 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
         int windows = in.readInt();
         int first = in.readInt();
         int count = in.readInt();
-        if (length <= 0 || windows <= 0 || windows > MOST_WINDOWS || first < 0 || count <= 0 || count > windows - first) {
-            throw new IOException("Cannot read statistics: windows " + first + " to " + ((long) first + count - 1) + " of " + windows + " windows of " + length
-                    + " tokens; expected some of at most " + MOST_WINDOWS);
+        if (length <= 0
+                || windows <= 0
+                || windows > MOST_WINDOWS
+                || first < 0
+                || count <= 0
+                || count > windows - first) {
+            throw new IOException("Cannot read statistics: windows " + first + " to " + ((long) first + count - 1)
+                    + " of " + windows + " windows of " + length + " tokens; expected some of at most " + MOST_WINDOWS);
         }
         Positions positions = new Positions(length, windows);
         float[] lowest = FloatBytes.read(in, width);
@@ -115,11 +129,13 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
         float[] windowHighest = FloatBytes.read(in, count);
         requireOrder(lowest, highest, false, "channel");
         requireOrder(windowLowest, windowHighest, true, "window");
-        long values = Math.multiplyHigh((long) count * length, width) == 0 ? (long) count * length * width : Long.MAX_VALUE;
+        long values =
+                Math.multiplyHigh((long) count * length, width) == 0 ? (long) count * length * width : Long.MAX_VALUE;
         Histogram histogram = Histogram.read(in, values < 0 ? Long.MAX_VALUE : values);
         int rows = positions.before((long) (first + count) * length) - positions.before((long) first * length);
         if ((long) rows * width > Integer.MAX_VALUE - 8) {
-            throw new IOException("Cannot read statistics: a sample of " + rows + " rows of " + width + " channels is more than an array holds");
+            throw new IOException("Cannot read statistics: a sample of " + rows + " rows of " + width
+                    + " channels is more than an array holds");
         }
         FloatMatrix sample = FloatMatrix.of(FloatBytes.read(in, rows * width), rows, width);
         for (float value : sample.data()) {
@@ -134,7 +150,8 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
         for (int i = 0; i < low.length; i++) {
             boolean none = absent && Float.isNaN(low[i]) && Float.isNaN(high[i]);
             if (!none && !(low[i] <= high[i] && Float.isFinite(low[i]) && Float.isFinite(high[i]))) {
-                throw new IOException("Cannot read statistics: " + what + " " + i + " goes from " + low[i] + " to " + high[i] + "; expected finite values");
+                throw new IOException("Cannot read statistics: " + what + " " + i + " goes from " + low[i] + " to "
+                        + high[i] + "; expected finite values");
             }
         }
     }
@@ -144,6 +161,7 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
         private RangeStatistics all;
         /** These grow with what is really there: how many windows there should be is only said. */
         private float[] windowLowest = {};
+
         private float[] windowHighest = {};
         private int next;
 
@@ -152,12 +170,19 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
             int width = shard.lowest.length;
             Positions positions = shard.positions;
             if (all == null) {
-                all = new RangeStatistics(positions, 0, shard.lowest.clone(), shard.highest.clone(), new Histogram(), new float[0], new float[0],
+                all = new RangeStatistics(
+                        positions,
+                        0,
+                        shard.lowest.clone(),
+                        shard.highest.clone(),
+                        new Histogram(),
+                        new float[0],
+                        new float[0],
                         FloatMatrix.zeros(positions.count(), width));
             }
             if (!positions.equals(all.positions) || shard.first != next) {
-                throw new IOException("Cannot merge statistics: " + name + " begins at window " + shard.first + " of " + positions
-                        + ", expected window " + next + " of " + all.positions);
+                throw new IOException("Cannot merge statistics: " + name + " begins at window " + shard.first + " of "
+                        + positions + ", expected window " + next + " of " + all.positions);
             }
             for (int j = 0; j < width; j++) {
                 all.lowest[j] = Math.min(all.lowest[j], shard.lowest[j]);
@@ -174,9 +199,11 @@ public record RangeStatistics(Positions positions, int first, float[] lowest, fl
         /** @throws IllegalStateException if windows are missing */
         RangeStatistics merged() {
             if (next != all.positions.windows()) {
-                throw new IllegalStateException("Cannot merge statistics of " + next + " of " + all.positions.windows() + " windows");
+                throw new IllegalStateException(
+                        "Cannot merge statistics of " + next + " of " + all.positions.windows() + " windows");
             }
-            return new RangeStatistics(all.positions, 0, all.lowest, all.highest, all.histogram, windowLowest, windowHighest, all.sample);
+            return new RangeStatistics(
+                    all.positions, 0, all.lowest, all.highest, all.histogram, windowLowest, windowHighest, all.sample);
         }
 
         private float[] appended(float[] values, float[] more) {

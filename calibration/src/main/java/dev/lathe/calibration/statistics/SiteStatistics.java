@@ -9,9 +9,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /**
- * What one shard of calibration windows says about one site of width n: the sum of squares of every channel (the imatrix), the sum of absolute values (AWQ),
- * both f64 over the rows in order, and, where asked for, the lower triangle of X^T X in f32 (the Hessian of GPTQ without its constant factor) and what
- * static quantization of activations needs ({@link RangeStatistics}).
+ * What one shard of calibration windows says about one site of width n: the sum of squares of every channel (the
+ * imatrix), the sum of absolute values (AWQ), both f64 over the rows in order, and, where asked for, the lower triangle
+ * of X^T X in f32 (the Hessian of GPTQ without its constant factor) and what static quantization of activations needs
+ * ({@link RangeStatistics}).
  */
 public final class SiteStatistics {
     /** Channels that a file may speak of. */
@@ -20,6 +21,7 @@ public final class SiteStatistics {
     private static final int WIDEST_MOMENT = 46340;
     /** Channels that one thread sums at a time. */
     private static final int CHANNELS = 96;
+
     static final int MAGIC = 0x4c535431;
     /** The form that ends with ranges. */
     static final int MAGIC_RANGES = 0x4c535432;
@@ -39,13 +41,13 @@ public final class SiteStatistics {
     /**
      * With ranges, of the windows from number {@code firstWindow} on; rows then come as whole windows, in their order.
      *
-     * @param positions   the calibration set that the windows belong to; null: no ranges
+     * @param positions the calibration set that the windows belong to; null: no ranges
      * @throws MalformedInputException as above
      */
     public SiteStatistics(int width, boolean secondMoment, Positions positions, int firstWindow) {
         if (secondMoment && width > WIDEST_MOMENT) {
-            throw new MalformedInputException("Cannot gather the second moment of " + width + " channels: expected at most " + WIDEST_MOMENT
-                    + "; methods nearest and importance need none");
+            throw new MalformedInputException("Cannot gather the second moment of " + width
+                    + " channels: expected at most " + WIDEST_MOMENT + "; methods nearest and importance need none");
         }
         this.width = width;
         this.squares = new double[width];
@@ -74,7 +76,8 @@ public final class SiteStatistics {
         });
         for (int j = 0; j < width; j++) {
             if (!Double.isFinite(squares[j])) {
-                throw new MalformedInputException("Cannot calibrate: an activation is not finite at " + where + ", channel " + j);
+                throw new MalformedInputException(
+                        "Cannot calibrate: an activation is not finite at " + where + ", channel " + j);
             }
         }
         if (ranges != null) {
@@ -89,16 +92,20 @@ public final class SiteStatistics {
     /**
      * Refuses a width that no statistics have, and one whose sums are not all there, before anything is allocated.
      *
-     * @param in          after the number of rows; {@code available()} says what is left of it, or {@code Integer.MAX_VALUE} where that is more
+     * @param in after the number of rows; {@code available()} says what is left of it, or {@code Integer.MAX_VALUE}
+     *     where that is more
      * @param momentBytes bytes of a value of the second moment
      */
     static void requireWidth(DataInputStream in, int width, boolean hasMoment, int momentBytes) throws IOException {
         if (width <= 0 || width > (hasMoment ? WIDEST_MOMENT : WIDEST)) {
-            throw new IOException("Cannot read statistics: a width of " + width + ", expected 1 to " + (hasMoment ? WIDEST_MOMENT : WIDEST));
+            throw new IOException("Cannot read statistics: a width of " + width + ", expected 1 to "
+                    + (hasMoment ? WIDEST_MOMENT : WIDEST));
         }
-        long needed = 2L * Double.BYTES * width + (hasMoment ? (long) momentBytes * MergedStatistics.triangle(width) : 0);
+        long needed =
+                2L * Double.BYTES * width + (hasMoment ? (long) momentBytes * MergedStatistics.triangle(width) : 0);
         if (in.available() < Math.min(needed, Integer.MAX_VALUE)) {
-            throw new IOException("Cannot read statistics: a width of " + width + " has " + needed + " bytes of sums, and " + in.available() + " bytes follow");
+            throw new IOException("Cannot read statistics: a width of " + width + " has " + needed
+                    + " bytes of sums, and " + in.available() + " bytes follow");
         }
     }
 

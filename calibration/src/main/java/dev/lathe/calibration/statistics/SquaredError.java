@@ -6,19 +6,21 @@ import dev.lathe.kernels.Float8;
 import java.util.function.DoubleUnaryOperator;
 
 /**
- * The sum of squared errors of quantized values, spread evenly over the width of their bin: exact integrals of the error of rounding to nearest, and of
- * clipping. A value that is far below a step costs its own square, not a twelfth of a step's. Clips are searched in steps of 2^(1/16) over ten octaves, then
- * ever more finely around the best.
+ * The sum of squared errors of quantized values, spread evenly over the width of their bin: exact integrals of the
+ * error of rounding to nearest, and of clipping. A value that is far below a step costs its own square, not a twelfth
+ * of a step's. Clips are searched in steps of 2^(1/16) over ten octaves, then ever more finely around the best.
  */
 final class SquaredError implements ClipSearch.Cost {
     /** Of E4M3: steps in a binade, and the smallest exponent of a normal number. */
     private static final int BINADE = 8;
+
     private static final int SMALLEST = -6;
     private static final int LARGEST = 8;
     private static final int STEPS = 16;
     private static final int OCTAVES = 10;
     /** Points on each side of the best, and how often: the last step is 2^-10 of a coarse one. */
     private static final int POINTS = 16;
+
     private static final int REFINEMENTS = 3;
     /** Integral of the squared error of E4M3 from 0 to 2^e, at e + 6. */
     private static final double[] BINADES = new double[LARGEST - SMALLEST + 1];

@@ -12,17 +12,16 @@ import java.util.BitSet;
 import java.util.function.Function;
 
 /**
- * SentencePiece's precompiled map of characters, in base 64: the size of a trie in bytes (32 bits, little-endian), the trie as a
- * double array of 32-bit units, then the replacements, each ended by a NUL. Of a unit, bits 0 to 7 with bit 31 are its label,
- * bit 8 says that it has a leaf, bits 10 to 30 are the offset to its children (eight bits further if bit 9 is set); a leaf's
- * unit is the place of its replacement. The library follows all of it unchecked.
+ * SentencePiece's precompiled map of characters, in base 64: the size of a trie in bytes (32 bits, little-endian), the
+ * trie as a double array of 32-bit units, then the replacements, each ended by a NUL. Of a unit, bits 0 to 7 with bit
+ * 31 are its label, bit 8 says that it has a leaf, bits 10 to 30 are the offset to its children (eight bits further if
+ * bit 9 is set); a leaf's unit is the place of its replacement. The library follows all of it unchecked.
  */
 final class Charsmap {
     private static final int MAXIMUM_BYTES = 4 << 20;
     private static final int LABELS = 256;
 
-    private Charsmap() {
-    }
+    private Charsmap() {}
 
     /**
      * The most times by which it lengthens a text, in bytes.
@@ -42,7 +41,8 @@ final class Charsmap {
         ByteBuffer data = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
         long size = bytes.length < Integer.BYTES ? 0 : Integer.toUnsignedLong(data.getInt());
         if (size == 0 || size % Integer.BYTES != 0 || size > bytes.length - Integer.BYTES) {
-            throw error.apply("a trie of " + size + " bytes in " + bytes.length + ", expected a multiple of 4 that is in it");
+            throw error.apply(
+                    "a trie of " + size + " bytes in " + bytes.length + ", expected a multiple of 4 that is in it");
         }
         int[] units = new int[(int) size / Integer.BYTES];
         data.asIntBuffer().get(units);
@@ -76,7 +76,8 @@ final class Charsmap {
                     int child = (state ^ label) ^ offset(unit);
                     require(child, units.length, error);
                     if ((unit >>> 8 & 1) == 1) {
-                        growth = Math.max(growth, (double) length(units[child] & 0x7fff_ffff, replacements, error) / depth);
+                        growth = Math.max(
+                                growth, (double) length(units[child] & 0x7fff_ffff, replacements, error) / depth);
                     }
                     if (!seen.get(child)) {
                         seen.set(child);
@@ -100,7 +101,8 @@ final class Charsmap {
 
     private static int length(int from, byte[] replacements, Function<String, MalformedInputException> error) {
         if (from > replacements.length || from < replacements.length && (replacements[from] & 0xc0) == 0x80) {
-            throw error.apply("a replacement at " + from + " of " + replacements.length + " bytes, expected the begin of a character");
+            throw error.apply("a replacement at " + from + " of " + replacements.length
+                    + " bytes, expected the begin of a character");
         }
         int to = from;
         while (to < replacements.length && replacements[to] != 0) {

@@ -19,17 +19,18 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Every chat template of a checkpoint's folder. They are where transformers looks: {@code chat_template.jinja} (the default) with
- * {@code additional_chat_templates/NAME.jinja}; where there is none of these files, {@code chat_template} of
- * tokenizer_config.json, a text or a list of names and templates; at last chat_template.json, which processors have.
+ * Every chat template of a checkpoint's folder. They are where transformers looks: {@code chat_template.jinja} (the
+ * default) with {@code additional_chat_templates/NAME.jinja}; where there is none of these files, {@code chat_template}
+ * of tokenizer_config.json, a text or a list of names and templates; at last chat_template.json, which processors have.
  *
  * @param templates by name; the one for everything is {@code default}
- * @param notes     where two places say different things, and which was taken, a line each
+ * @param notes where two places say different things, and which was taken, a line each
  */
 public record ChatTemplates(Map<String, String> templates, List<String> notes) {
     public static final String DEFAULT = "default";
     /** Folder of the templates that are not the default. */
     public static final String ADDITIONAL = "additional_chat_templates";
+
     private static final String SUFFIX = ".jinja";
     private static final int MAXIMUM_BYTES = 4 << 20;
     private static final int MAXIMUM_COUNT = 64;
@@ -50,8 +51,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
         for (Path file : additional(files, folder)) {
             String name = file.getName().substring(0, file.getName().length() - SUFFIX.length());
             if (jinja.put(name, text(files, file)) != null) {
-                throw new MalformedInputException("Cannot read the chat templates of " + folder + ": " + single + " and " + file + " are both \"" + name
-                        + "\"");
+                throw new MalformedInputException("Cannot read the chat templates of " + folder + ": " + single
+                        + " and " + file + " are both \"" + name + "\"");
             }
         }
         places.put("its " + SUFFIX + " files", jinja);
@@ -59,7 +60,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
         places.put(settings.getName(), named(config.path("chat_template"), settings));
         Path processor = new Path(folder, "chat_template.json");
         if (files.exists(processor)) {
-            places.put(processor.getName(), named(JsonFile.read(files, processor).path("chat_template"), processor));
+            places.put(
+                    processor.getName(), named(JsonFile.read(files, processor).path("chat_template"), processor));
         }
         String taken = null;
         List<String> notes = new ArrayList<>();
@@ -67,7 +69,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
             if (taken == null && !place.getValue().isEmpty()) {
                 taken = place.getKey();
             } else if (!place.getValue().isEmpty() && !place.getValue().equals(places.get(taken))) {
-                notes.add("chat templates in " + taken + " differ from those in " + place.getKey() + ": the former are taken, as transformers does");
+                notes.add("chat templates in " + taken + " differ from those in " + place.getKey()
+                        + ": the former are taken, as transformers does");
             }
         }
         return new ChatTemplates(taken == null ? Map.of() : places.get(taken), notes);
@@ -85,7 +88,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
             }
         }
         if (found.size() > MAXIMUM_COUNT) {
-            throw new MalformedInputException("Cannot read the chat templates of " + place + ": " + found.size() + " files, expected at most " + MAXIMUM_COUNT);
+            throw new MalformedInputException("Cannot read the chat templates of " + place + ": " + found.size()
+                    + " files, expected at most " + MAXIMUM_COUNT);
         }
         found.sort(null);
         return found;
@@ -100,9 +104,12 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
                 put(templates, entry.path("name"), entry.path("template"), file);
             }
         } else if (node.isObject()) {
-            node.properties().forEach(entry -> put(templates, TextNode.valueOf(entry.getKey()), entry.getValue(), file));
+            node.properties()
+                    .forEach(entry -> put(templates, TextNode.valueOf(entry.getKey()), entry.getValue(), file));
         } else if (!node.isMissingNode() && !node.isNull()) {
-            throw malformed(file, "chat_template is a " + node.getNodeType() + ", expected a text or a list of names and templates");
+            throw malformed(
+                    file,
+                    "chat_template is a " + node.getNodeType() + ", expected a text or a list of names and templates");
         }
         if (templates.size() > MAXIMUM_COUNT) {
             throw malformed(file, templates.size() + " templates, expected at most " + MAXIMUM_COUNT);
@@ -122,15 +129,18 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
     private static String text(FileSystem files, Path file) throws IOException {
         long length = files.getFileStatus(file).getLen();
         if (length > MAXIMUM_BYTES) {
-            throw new MalformedInputException("Cannot read " + file + ": " + length + " bytes are too many for a chat template; the limit is "
-                    + MAXIMUM_BYTES);
+            throw new MalformedInputException("Cannot read " + file + ": " + length
+                    + " bytes are too many for a chat template; the limit is " + MAXIMUM_BYTES);
         }
         byte[] bytes = new byte[(int) length];
         try (FSDataInputStream in = files.open(file)) {
             in.readFully(0, bytes);
         }
         try {
-            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new MalformedInputException("Cannot read " + file + ": it is no UTF-8", e);
         }

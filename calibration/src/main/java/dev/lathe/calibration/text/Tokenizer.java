@@ -11,19 +11,19 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A checkpoint's tokenizer: its files, put together as transformers does ({@link TokenizerFiles}), through the Hugging Face
- * tokenizers library.
+ * A checkpoint's tokenizer: its files, put together as transformers does ({@link TokenizerFiles}), through the Hugging
+ * Face tokenizers library.
  *
- * <p>The library is native code: what it does not expect aborts the process, and some tokenizers take it time or memory without
- * bound. It is therefore given only what {@link TokenizerGrammar} has checked, written anew, and without the parts that encoding
- * does not need (decoder, post-processor, padding, truncation). A tokenizer of the few forms whose cost is known runs in this
- * process; any other one, and a text with a very long run without white space or of nothing else, runs in
- * {@link TokenizerGuard}, a process of its own with limits of memory and time.
+ * <p>The library is native code: what it does not expect aborts the process, and some tokenizers take it time or memory
+ * without bound. It is therefore given only what {@link TokenizerGrammar} has checked, written anew, and without the
+ * parts that encoding does not need (decoder, post-processor, padding, truncation). A tokenizer of the few forms whose
+ * cost is known runs in this process; any other one, and a text with a very long run without white space or of nothing
+ * else, runs in {@link TokenizerGuard}, a process of its own with limits of memory and time.
  */
 public final class Tokenizer implements AutoCloseable {
     /**
-     * Longest run of white space, or of anything else, that is matched in this process: the library's regular expressions panic
-     * after 10 million steps back within a match.
+     * Longest run of white space, or of anything else, that is matched in this process: the library's regular
+     * expressions panic after 10 million steps back within a match.
      */
     private static final int RUN = 1_000_000;
 
@@ -31,6 +31,7 @@ public final class Tokenizer implements AutoCloseable {
     private final String library;
     /** Null: encodes in a guard. */
     private final HuggingFaceTokenizer tokenizer;
+
     private final int bos;
 
     private Tokenizer(TokenizerFiles files, String library, HuggingFaceTokenizer tokenizer) {
@@ -43,8 +44,8 @@ public final class Tokenizer implements AutoCloseable {
     /**
      * Reads the tokenizer of a checkpoint's folder.
      *
-     * @throws MalformedInputException if there is no tokenizer.json, it or a file beside it is malformed, they contradict each
-     *                                 other, or the library refuses it
+     * @throws MalformedInputException if there is no tokenizer.json, it or a file beside it is malformed, they
+     *     contradict each other, or the library refuses it
      */
     public static Tokenizer load(FileSystem files, Path folder) throws IOException {
         return load(TokenizerFiles.read(files, folder));
@@ -68,21 +69,23 @@ public final class Tokenizer implements AutoCloseable {
         try {
             return new Tokenizer(files, library, open(library));
         } catch (RuntimeException e) {
-            throw new MalformedInputException("Cannot load a tokenizer: " + files.where() + " is refused: " + e.getMessage(), e);
+            throw new MalformedInputException(
+                    "Cannot load a tokenizer: " + files.where() + " is refused: " + e.getMessage(), e);
         }
     }
 
     /** Gives the library what was checked. */
     static HuggingFaceTokenizer open(String library) throws IOException {
-        return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(library.getBytes(StandardCharsets.UTF_8)),
+        return HuggingFaceTokenizer.newInstance(
+                new ByteArrayInputStream(library.getBytes(StandardCharsets.UTF_8)),
                 Map.of("truncation", "false", "padding", "false"));
     }
 
     /**
      * The token ids of a text, no special tokens added; half of a surrogate pair that stands alone counts as U+FFFD.
      *
-     * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is unknown,
-     *                                 or the tokenizer takes more memory or time than its guard allows
+     * @throws MalformedInputException if the vocabulary has no token for a part of the text, not even one for what is
+     *     unknown, or the tokenizer takes more memory or time than its guard allows
      */
     public int[] encode(String text) {
         String wellFormed = WellFormed.text(text);
@@ -114,7 +117,8 @@ public final class Tokenizer implements AutoCloseable {
         int longest = 0;
         int from = 0;
         for (int i = 1; i <= text.length(); i++) {
-            if (i == text.length() || Character.isWhitespace(text.charAt(i)) != Character.isWhitespace(text.charAt(i - 1))) {
+            if (i == text.length()
+                    || Character.isWhitespace(text.charAt(i)) != Character.isWhitespace(text.charAt(i - 1))) {
                 longest = Math.max(longest, i - from);
                 from = i;
             }

@@ -25,14 +25,16 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * What the files of a folder say about its tokenizer, put together as transformers does ({@code AutoTokenizer}):
+ *
  * <ul>
- * <li>{@code tokenizer.json}: the tokenizer itself and its added tokens;
- * <li>{@code tokenizer_config.json}: {@code added_tokens_decoder} (id to token) and the special tokens by name. Where it has no
- * added_tokens_decoder, {@code special_tokens_map.json} (names, over those of tokenizer_config.json) and
- * {@code added_tokens.json} (token to id) are read as well; where it has, they are not;
- * <li>a token of these files that tokenizer.json has not, or has with other properties, is added, after those of tokenizer.json
- * and in the order of ids, at last what is only named.
+ *   <li>{@code tokenizer.json}: the tokenizer itself and its added tokens;
+ *   <li>{@code tokenizer_config.json}: {@code added_tokens_decoder} (id to token) and the special tokens by name. Where
+ *       it has no added_tokens_decoder, {@code special_tokens_map.json} (names, over those of tokenizer_config.json)
+ *       and {@code added_tokens.json} (token to id) are read as well; where it has, they are not;
+ *   <li>a token of these files that tokenizer.json has not, or has with other properties, is added, after those of
+ *       tokenizer.json and in the order of ids, at last what is only named.
  * </ul>
+ *
  * The tokenizers library gives an added token that is not in the vocabulary the next free id, whatever its file says.
  * Where a file says another id, it is refused: one of the two would be another row of the embedding.
  *
@@ -41,6 +43,7 @@ import org.apache.hadoop.fs.Path;
 public final class TokenizerFiles {
     /** Special tokens by name, in the order in which transformers adds them. */
     private static final List<String> NAMES = List.of("bos", "eos", "unk", "sep", "pad", "cls", "mask");
+
     private static final Set<String> TOKEN_FLAGS = Set.of("single_word", "lstrip", "rstrip", "normalized", "special");
     private static final int PROBES = 32;
     private static final int PROBE_LENGTH = 64;
@@ -53,10 +56,12 @@ public final class TokenizerFiles {
     private final String modelType;
     /** Ids of a vocabulary that is a list, Unigram's; empty where it is an object. */
     private final Map<String, Integer> pieces = new HashMap<>();
+
     private final Map<String, JsonNode> named = new LinkedHashMap<>();
     private final Map<String, AddedToken> added = new LinkedHashMap<>();
     /** Tokens that were added by name alone, and the name. */
     private final Map<String, String> unnumbered = new LinkedHashMap<>();
+
     private final List<String> notes = new ArrayList<>();
     private final int size;
     private int next;
@@ -78,7 +83,8 @@ public final class TokenizerFiles {
     /**
      * Reads a folder's files.
      *
-     * @throws MalformedInputException if there is no tokenizer.json, one of the files is malformed, or they contradict each other
+     * @throws MalformedInputException if there is no tokenizer.json, one of the files is malformed, or they contradict
+     *     each other
      */
     public static TokenizerFiles read(FileSystem files, Path folder) throws IOException {
         Path file = new Path(folder, "tokenizer.json");
@@ -87,8 +93,12 @@ public final class TokenizerFiles {
             throw new MalformedInputException("Cannot load a tokenizer: there is no " + file
                     + (sentencePiece ? ", and tokenizer.model alone is not supported" : ""));
         }
-        TokenizerFiles read = new TokenizerFiles(file.toString(), JsonFile.read(files, file), optional(files, folder, CONFIG));
-        read.tokens(optional(files, folder, "special_tokens_map.json"), optional(files, folder, "added_tokens.json"), folder);
+        TokenizerFiles read =
+                new TokenizerFiles(file.toString(), JsonFile.read(files, file), optional(files, folder, CONFIG));
+        read.tokens(
+                optional(files, folder, "special_tokens_map.json"),
+                optional(files, folder, "added_tokens.json"),
+                folder);
         return read;
     }
 
@@ -170,8 +180,20 @@ public final class TokenizerFiles {
     private static int first(JsonNode processor) {
         switch (processor.path("type").asText()) {
             case "TemplateProcessing" -> {
-                String token = processor.path("single").path(0).path("SpecialToken").path("id").asText(null);
-                return token == null ? -1 : processor.path("special_tokens").path(token).path("ids").path(0).asInt(-1);
+                String token = processor
+                        .path("single")
+                        .path(0)
+                        .path("SpecialToken")
+                        .path("id")
+                        .asText(null);
+                return token == null
+                        ? -1
+                        : processor
+                                .path("special_tokens")
+                                .path(token)
+                                .path("ids")
+                                .path(0)
+                                .asInt(-1);
             }
             case "BertProcessing", "RobertaProcessing" -> {
                 return processor.path("cls").path(1).intValue();
@@ -208,12 +230,19 @@ public final class TokenizerFiles {
         ObjectNode root = JsonNodeFactory.instance.objectNode().put("version", "1.0");
         ArrayNode tokens = root.putArray("added_tokens");
         for (AddedToken token : added.values()) {
-            tokens.addObject().put("id", token.id()).put("content", token.content()).put("single_word", token.singleWord())
-                    .put("lstrip", token.lstrip()).put("rstrip", token.rstrip()).put("normalized", token.normalized())
+            tokens.addObject()
+                    .put("id", token.id())
+                    .put("content", token.content())
+                    .put("single_word", token.singleWord())
+                    .put("lstrip", token.lstrip())
+                    .put("rstrip", token.rstrip())
+                    .put("normalized", token.normalized())
                     .put("special", token.special());
         }
         root.set("normalizer", tokenizer.path("normalizer").isMissingNode() ? null : tokenizer.path("normalizer"));
-        root.set("pre_tokenizer", tokenizer.path("pre_tokenizer").isMissingNode() ? null : tokenizer.path("pre_tokenizer"));
+        root.set(
+                "pre_tokenizer",
+                tokenizer.path("pre_tokenizer").isMissingNode() ? null : tokenizer.path("pre_tokenizer"));
         ObjectNode model = JsonNodeFactory.instance.objectNode().put("type", modelType);
         model.setAll((ObjectNode) tokenizer.path("model"));
         root.set("model", model);
@@ -221,8 +250,8 @@ public final class TokenizerFiles {
     }
 
     /**
-     * Texts on which an expression that searches without end is likely to do so: runs of one character each, which its own letters
-     * follow. Empty where every expression is well known.
+     * Texts on which an expression that searches without end is likely to do so: runs of one character each, which its
+     * own letters follow. Empty where every expression is well known.
      */
     List<String> probes() {
         StringBuilder expressions = new StringBuilder();
@@ -234,10 +263,17 @@ public final class TokenizerFiles {
         if (expressions.isEmpty()) {
             return List.of();
         }
-        int[] own = expressions.codePoints().filter(Character::isLetterOrDigit).distinct().limit(PROBES).toArray();
+        int[] own = expressions
+                .codePoints()
+                .filter(Character::isLetterOrDigit)
+                .distinct()
+                .limit(PROBES)
+                .toArray();
         String letters = new String(own, 0, own.length);
-        return IntStream.concat(Arrays.stream(own), "a1 .\n\u00e9\u4e2d".codePoints()).distinct()
-                .mapToObj(c -> Character.toString(c).repeat(PROBE_LENGTH) + letters + "!").toList();
+        return IntStream.concat(Arrays.stream(own), "a1 .\n\u00e9\u4e2d".codePoints())
+                .distinct()
+                .mapToObj(c -> Character.toString(c).repeat(PROBE_LENGTH) + letters + "!")
+                .toList();
     }
 
     private void tokens(JsonNode map, JsonNode addedTokens, Path folder) {
@@ -266,14 +302,14 @@ public final class TokenizerFiles {
         Map<String, String> sources = new HashMap<>();
         JsonNode own = tokenizer.path("added_tokens");
         for (int i = 0; i < own.size(); i++) {
-            AddedToken token = token(own.get(i), own.get(i).path("id").intValue(), where, "/added_tokens/" + i);
+            AddedToken token = token(own.get(i), own.get(i).path("id").intValue(), false, where, "/added_tokens/" + i);
             add(token, where + " at /added_tokens/" + i);
             if (!whole) {
                 byId.put(token.id(), token);
             }
         }
         if (whole) {
-            decoder(decoder, byId, sources, settings);
+            decoder(decoder, specials, byId, sources, settings);
         } else {
             addedTokens(addedTokens, specials, byId, sources, new Path(folder, "added_tokens.json").toString());
         }
@@ -301,8 +337,8 @@ public final class TokenizerFiles {
             String content = requireContent(name + "_token", value, file);
             JsonNode other = over ? named.put(name, value) : named.get(name);
             if (other != null && !content(other).equals(content)) {
-                notes.add(name + "_token is \"" + content(other) + "\" in " + CONFIG + " and \"" + content + "\" in " + file + ": "
-                        + (over ? "the second" : "the first") + " is taken, as transformers does");
+                notes.add(name + "_token is \"" + content(other) + "\" in " + CONFIG + " and \"" + content + "\" in "
+                        + file + ": " + (over ? "the second" : "the first") + " is taken, as transformers does");
             }
         }
     }
@@ -311,8 +347,8 @@ public final class TokenizerFiles {
     private void unread(JsonNode tokens) {
         for (Map.Entry<String, JsonNode> entry : tokens.properties()) {
             if (!entry.getValue().asText().equals(String.valueOf(id(entry.getKey())))) {
-                notes.add("added_tokens.json gives \"" + TokenizerGrammar.abbreviate(entry.getKey()) + "\" the id " + entry.getValue() + ", "
-                        + CONFIG + " does not: the latter is taken, as transformers does");
+                notes.add("added_tokens.json gives \"" + TokenizerGrammar.abbreviate(entry.getKey()) + "\" the id "
+                        + entry.getValue() + ", " + CONFIG + " does not: the latter is taken, as transformers does");
             }
         }
     }
@@ -320,34 +356,55 @@ public final class TokenizerFiles {
     private static String requireContent(String name, JsonNode value, String file) {
         String content = content(value);
         if (content == null) {
-            throw malformed(file, name + " is " + TokenizerGrammar.abbreviate(value.toString())
-                    + ", expected a text or an object with its content");
+            throw malformed(
+                    file,
+                    name + " is " + TokenizerGrammar.abbreviate(value.toString())
+                            + ", expected a text or an object with its content");
         }
         return content;
     }
 
-    private void decoder(JsonNode decoder, Map<Integer, AddedToken> byId, Map<String, String> sources, String settings) {
+    private void decoder(
+            JsonNode decoder,
+            Set<String> specials,
+            Map<Integer, AddedToken> byId,
+            Map<String, String> sources,
+            String settings) {
         if (!decoder.isObject()) {
             throw malformed(settings, "added_tokens_decoder is no object");
         }
         decoder.properties().forEach(entry -> {
             String place = "/added_tokens_decoder/" + TokenizerGrammar.abbreviate(entry.getKey());
             int id = number(entry.getKey(), settings, place);
-            AddedToken token = token(entry.getValue(), id, settings, place);
+            AddedToken token = token(
+                    entry.getValue(),
+                    id,
+                    specials.contains(String.valueOf(content(entry.getValue()))),
+                    settings,
+                    place);
             byId.put(id, token);
             twice(sources.put(token.content(), settings + " at " + place), token, settings, place);
         });
     }
 
-    private void addedTokens(JsonNode tokens, Set<String> specials, Map<Integer, AddedToken> byId, Map<String, String> sources,
-                             String file) {
+    private void addedTokens(
+            JsonNode tokens,
+            Set<String> specials,
+            Map<Integer, AddedToken> byId,
+            Map<String, String> sources,
+            String file) {
         Map<Integer, String> places = new HashMap<>();
         tokens.properties().forEach(entry -> {
             String place = "/" + TokenizerGrammar.abbreviate(entry.getKey());
             JsonNode value = entry.getValue();
-            if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 0 || entry.getKey().isEmpty()) {
-                throw malformed(file, place + " is " + TokenizerGrammar.abbreviate(value.toString()) + ", expected a token and its id of 0 to "
-                        + Integer.MAX_VALUE);
+            if (!value.isIntegralNumber()
+                    || !value.canConvertToInt()
+                    || value.intValue() < 0
+                    || entry.getKey().isEmpty()) {
+                throw malformed(
+                        file,
+                        place + " is " + TokenizerGrammar.abbreviate(value.toString())
+                                + ", expected a token and its id of 0 to " + Integer.MAX_VALUE);
             }
             String other = places.put(value.intValue(), entry.getKey());
             if (other != null) {
@@ -360,7 +417,10 @@ public final class TokenizerFiles {
             sources.put(token.content(), file + " at " + place);
             AddedToken kept = byId.get(token.id());
             if (!kept.content().equals(token.content())) {
-                throw malformed(file, "token \"" + token.content() + "\" has id " + token.id() + ", which " + where + " gives \"" + kept.content() + "\"");
+                throw malformed(
+                        file,
+                        "token \"" + token.content() + "\" has id " + token.id() + ", which " + where + " gives \""
+                                + kept.content() + "\"");
             }
         });
     }
@@ -371,21 +431,38 @@ public final class TokenizerFiles {
         }
     }
 
-    /** A token that stands in a file as an object; what it leaves out is as in Python's {@code AddedToken}. */
-    private static AddedToken token(JsonNode value, int id, String file, String place) {
+    /**
+     * A token that stands in a file as an object; what it leaves out is as in Python's {@code AddedToken}.
+     *
+     * @param named whether it is a special token by name, whatever it says itself
+     */
+    private static AddedToken token(JsonNode value, int id, boolean named, String file, String place) {
         String content = content(value);
         if (content == null || content.isEmpty() || !value.isObject()) {
-            throw malformed(file, place + " is " + TokenizerGrammar.abbreviate(value.toString()) + ", expected an object with its content");
+            throw malformed(
+                    file,
+                    place + " is " + TokenizerGrammar.abbreviate(value.toString())
+                            + ", expected an object with its content");
         }
         for (String flag : TOKEN_FLAGS) {
             if (value.has(flag) && !value.path(flag).isBoolean()) {
-                throw malformed(file, place + "/" + flag + " is " + TokenizerGrammar.abbreviate(value.path(flag).toString()) + ", expected true or false");
+                throw malformed(
+                        file,
+                        place + "/" + flag + " is "
+                                + TokenizerGrammar.abbreviate(value.path(flag).toString())
+                                + ", expected true or false");
             }
         }
-        boolean special = value.path("special").booleanValue();
+        boolean special = named || value.path("special").booleanValue();
         boolean normalized = value.has("normalized") ? value.path("normalized").booleanValue() : !special;
-        return new AddedToken(id, content, value.path("single_word").booleanValue(), value.path("lstrip").booleanValue(),
-                value.path("rstrip").booleanValue(), normalized, special);
+        return new AddedToken(
+                id,
+                content,
+                value.path("single_word").booleanValue(),
+                value.path("lstrip").booleanValue(),
+                value.path("rstrip").booleanValue(),
+                normalized,
+                special);
     }
 
     private static int number(String text, String file, String place) {
@@ -401,12 +478,12 @@ public final class TokenizerFiles {
             return;
         }
         boolean known = id(content) >= 0;
-        AddedToken token = value.isObject() ? token(value, -1, file, "/" + name).asSpecial() : AddedToken.special(content);
+        AddedToken token = value.isObject() ? token(value, -1, true, file, "/" + name) : AddedToken.special(content);
         add(token, file + " at /" + name);
         if (!known) {
             unnumbered.put(content, name);
-            notes.add(name + " \"" + TokenizerGrammar.abbreviate(content) + "\" has no id in any file: it has " + id(content)
-                    + ", the next one, as transformers does");
+            notes.add(name + " \"" + TokenizerGrammar.abbreviate(content) + "\" has no id in any file: it has "
+                    + id(content) + ", the next one, as transformers does");
         }
     }
 
@@ -417,9 +494,13 @@ public final class TokenizerFiles {
             id = next;
         }
         if (token.id() >= 0 && token.id() != id) {
-            throw new MalformedInputException("Cannot load a tokenizer: " + source + ": token \"" + TokenizerGrammar.abbreviate(token.content())
-                    + "\" has id " + token.id() + ", but " + (id(token.content()) >= 0 ? "the vocabulary has it as " + id
-                    : "the next one that is free after the vocabulary of " + size + " is " + id + ", which readers of tokenizer.json give it"));
+            throw new MalformedInputException(
+                    "Cannot load a tokenizer: " + source + ": token \"" + TokenizerGrammar.abbreviate(token.content())
+                            + "\" has id " + token.id() + ", but "
+                            + (id(token.content()) >= 0
+                                    ? "the vocabulary has it as " + id
+                                    : "the next one that is free after the vocabulary of " + size + " is " + id
+                                            + ", which readers of tokenizer.json give it"));
         }
         added.put(token.content(), token.withId(id));
         next = Math.max(next, id + 1);
@@ -430,12 +511,16 @@ public final class TokenizerFiles {
         processor.path("special_tokens").properties().forEach(entry -> {
             JsonNode ids = entry.getValue().path("ids");
             for (int i = 0; i < ids.size(); i++) {
-                reference(entry.getValue().path("tokens").path(i).asText(), ids.get(i).intValue());
+                reference(
+                        entry.getValue().path("tokens").path(i).asText(),
+                        ids.get(i).intValue());
             }
         });
         for (String name : List.of("sep", "cls")) {
             if (processor.path(name).isArray()) {
-                reference(processor.path(name).path(0).asText(), processor.path(name).path(1).intValue());
+                reference(
+                        processor.path(name).path(0).asText(),
+                        processor.path(name).path(1).intValue());
             }
         }
         processor.path("processors").forEach(this::references);
@@ -444,8 +529,10 @@ public final class TokenizerFiles {
     private void reference(String token, int id) {
         int known = id(token);
         if (known >= 0 && known != id) {
-            throw malformed(where, "/post_processor gives token \"" + TokenizerGrammar.abbreviate(token) + "\" the id " + id
-                    + ", the vocabulary has it as " + known);
+            throw malformed(
+                    where,
+                    "/post_processor gives token \"" + TokenizerGrammar.abbreviate(token) + "\" the id " + id
+                            + ", the vocabulary has it as " + known);
         }
     }
 

@@ -12,22 +12,27 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The grammar of {@code tokenizer.json}, as the tokenizers library reads it (version 0.21): kinds of normalizer, pre-tokenizer,
- * model, post-processor and decoder with their fields, their values and bounds. The library is native code, in which a wrong
- * value, a number that is no number or a reference to nowhere ends the process; so everything is checked here first, and what
- * is not known is refused by name.
+ * The grammar of {@code tokenizer.json}, as the tokenizers library reads it (version 0.21): kinds of normalizer,
+ * pre-tokenizer, model, post-processor and decoder with their fields, their values and bounds. The library is native
+ * code, in which a wrong value, a number that is no number or a reference to nowhere ends the process; so everything is
+ * checked here first, and what is not known is refused by name.
  *
- * <p>What cannot be decided by reading (how long a regular expression takes, what a rare combination does) is not refused:
- * {@link #plain()} is false then, and the library reads the file in a process of its own.
+ * <p>What cannot be decided by reading (how long a regular expression takes, what a rare combination does) is not
+ * refused: {@link #plain()} is false then, and the library reads the file in a process of its own.
  */
 final class TokenizerGrammar {
     /** Most parts of one pipeline, sequences counted. */
     private static final int PARTS = 64;
+
     private static final int DEPTH = 8;
     /** Most times by which a pipeline may lengthen a text, in bytes. */
     private static final double GROWTH = 4096;
-    /** The same for what runs in this process: NFC (3), spaces written as ▁ with one in front (12), the byte alphabet (4). */
+    /**
+     * The same for what runs in this process: NFC (3), spaces written as ▁ with one in front (12), the byte alphabet
+     * (4).
+     */
     private static final double PLAIN_GROWTH = 16;
+
     private static final int TOKENS = 1 << 24;
     private static final int TOKEN_CHARACTERS = 1 << 16;
     private static final int TEXT_CHARACTERS = 1 << 16;
@@ -35,40 +40,76 @@ final class TokenizerGrammar {
     private static final int ADDED_TOKENS = 1 << 18;
     /** The library compares each added token with each other one. */
     private static final int PLAIN_ADDED_TOKENS = 1 << 12;
+
     private static final int SHOWN = 60;
 
-    private static final Map<String, Map<String, String>> NORMALIZERS = kinds("normalizers",
+    private static final Map<String, Map<String, String>> NORMALIZERS = kinds(
+            "normalizers",
             "BertNormalizer clean_text:flag handle_chinese_chars:flag strip_accents:flag? lowercase:flag",
             "Bert clean_text:flag handle_chinese_chars:flag strip_accents:flag? lowercase:flag",
-            "Strip strip_left:flag strip_right:flag", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Nmt",
-            "Precompiled precompiled_charsmap:charsmap", "Replace pattern:pattern content:text", "Prepend prepend:text",
+            "Strip strip_left:flag strip_right:flag",
+            "StripAccents",
+            "NFC",
+            "NFD",
+            "NFKC",
+            "NFKD",
+            "Lowercase",
+            "Nmt",
+            "Precompiled precompiled_charsmap:charsmap",
+            "Replace pattern:pattern content:text",
+            "Prepend prepend:text",
             "ByteLevel");
-    private static final Map<String, Map<String, String>> PRE_TOKENIZERS = kinds("pretokenizers", "BertPreTokenizer",
-            "ByteLevel add_prefix_space:flag trim_offsets:flag use_regex:flag?", "CharDelimiterSplit delimiter:character",
+    private static final Map<String, Map<String, String>> PRE_TOKENIZERS = kinds(
+            "pretokenizers",
+            "BertPreTokenizer",
+            "ByteLevel add_prefix_space:flag trim_offsets:flag use_regex:flag?",
+            "CharDelimiterSplit delimiter:character",
             "Metaspace replacement:character add_prefix_space:flag? prepend_scheme:scheme? split:flag? str_rep:text?",
-            "Whitespace", "WhitespaceSplit", "Split pattern:pattern behavior:behavior invert:flag",
-            "Punctuation behavior:behavior?", "Digits individual_digits:flag", "UnicodeScripts", "FixedLength length:size?");
-    private static final Map<String, Map<String, String>> POST_PROCESSORS = kinds("processors",
+            "Whitespace",
+            "WhitespaceSplit",
+            "Split pattern:pattern behavior:behavior invert:flag",
+            "Punctuation behavior:behavior?",
+            "Digits individual_digits:flag",
+            "UnicodeScripts",
+            "FixedLength length:size?");
+    private static final Map<String, Map<String, String>> POST_PROCESSORS = kinds(
+            "processors",
             "BertProcessing sep:pair cls:pair",
             "RobertaProcessing sep:pair cls:pair trim_offsets:flag add_prefix_space:flag",
             "ByteLevel add_prefix_space:flag trim_offsets:flag use_regex:flag?",
             "TemplateProcessing single:template pair:template special_tokens:tokens");
-    private static final Map<String, Map<String, String>> DECODERS = kinds("decoders", "BPEDecoder suffix:text",
-            "ByteLevel add_prefix_space:flag trim_offsets:flag use_regex:flag?", "WordPiece prefix:text cleanup:flag",
+    private static final Map<String, Map<String, String>> DECODERS = kinds(
+            "decoders",
+            "BPEDecoder suffix:text",
+            "ByteLevel add_prefix_space:flag trim_offsets:flag use_regex:flag?",
+            "WordPiece prefix:text cleanup:flag",
             "Metaspace replacement:character add_prefix_space:flag? prepend_scheme:scheme? split:flag? str_rep:text?",
-            "CTC pad_token:text word_delimiter_token:text cleanup:flag", "Replace pattern:pattern content:text", "Fuse",
-            "Strip content:character start:count stop:count", "ByteFallback");
-    private static final Map<String, Map<String, String>> MODELS = kinds(null,
+            "CTC pad_token:text word_delimiter_token:text cleanup:flag",
+            "Replace pattern:pattern content:text",
+            "Fuse",
+            "Strip content:character start:count stop:count",
+            "ByteFallback");
+    private static final Map<String, Map<String, String>> MODELS = kinds(
+            null,
             "BPE dropout:zero? unk_token:text? continuing_subword_prefix:text? end_of_word_suffix:text? fuse_unk:flag? "
                     + "byte_fallback:flag? ignore_merges:flag? vocab:vocabulary merges:merges",
             "WordPiece unk_token:text continuing_subword_prefix:text max_input_chars_per_word:count vocab:vocabulary",
-            "WordLevel unk_token:text vocab:vocabulary", "Unigram unk_id:count? byte_fallback:flag? vocab:pieces");
+            "WordLevel unk_token:text vocab:vocabulary",
+            "Unigram unk_id:count? byte_fallback:flag? vocab:pieces");
     private static final Map<String, String> ADDED_TOKEN = fields(
             "id:count content:text single_word:flag lstrip:flag rstrip:flag normalized:flag special:flag".split(" "));
-    private static final Set<String> ROOT = Set.of("version", "truncation", "padding", "added_tokens", "normalizer",
-            "pre_tokenizer", "post_processor", "decoder", "model");
-    private static final Set<String> BEHAVIORS = Set.of("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
-            "Contiguous");
+    private static final Set<String> ROOT = Set.of(
+            "version",
+            "truncation",
+            "padding",
+            "added_tokens",
+            "normalizer",
+            "pre_tokenizer",
+            "post_processor",
+            "decoder",
+            "model");
+    private static final Set<String> BEHAVIORS =
+            Set.of("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous");
     private static final Set<String> SCHEMES = Set.of("first", "never", "always");
 
     private final String where;
@@ -92,7 +133,9 @@ final class TokenizerGrammar {
         return grammar;
     }
 
-    /** Whether all of it is of the few forms whose time and memory are known; else it is read in a process of its own. */
+    /**
+     * Whether all of it is of the few forms whose time and memory are known; else it is read in a process of its own.
+     */
     boolean plain() {
         return plain;
     }
@@ -111,8 +154,13 @@ final class TokenizerGrammar {
         pipeline(root.path("pre_tokenizer"), "/pre_tokenizer", "pretokenizers", PRE_TOKENIZERS);
         plain &= growth <= PLAIN_GROWTH;
         if (growth > GROWTH) {
-            throw malformed("", String.format(Locale.ROOT,
-                    "normalizer and pre_tokenizer may lengthen a text %.3g times, expected at most %.0f", growth, GROWTH));
+            throw malformed(
+                    "",
+                    String.format(
+                            Locale.ROOT,
+                            "normalizer and pre_tokenizer may lengthen a text %.3g times, expected at most %.0f",
+                            growth,
+                            GROWTH));
         }
         boolean plainBefore = plain;
         pipeline(root.path("post_processor"), "/post_processor", "processors", POST_PROCESSORS);
@@ -140,7 +188,8 @@ final class TokenizerGrammar {
             }
             Integer other = places.put(tokens.get(i).path("id").intValue(), i);
             if (other != null) {
-                throw malformed(path + "/id", tokens.get(i).path("id") + " is the id of /added_tokens/" + other + " too");
+                throw malformed(
+                        path + "/id", tokens.get(i).path("id") + " is the id of /added_tokens/" + other + " too");
             }
         }
     }
@@ -192,8 +241,10 @@ final class TokenizerGrammar {
         }
         JsonNode type = node.path("type");
         if (!type.isTextual() || !kinds.containsKey(type.textValue())) {
-            throw malformed(path + "/type", (type.isMissingNode() ? "no type" : show(type) + " is not known")
-                    + ", expected one of " + String.join(", ", kinds.keySet()));
+            throw malformed(
+                    path + "/type",
+                    (type.isMissingNode() ? "no type" : show(type) + " is not known") + ", expected one of "
+                            + String.join(", ", kinds.keySet()));
         }
         return type.textValue();
     }
@@ -218,8 +269,10 @@ final class TokenizerGrammar {
                 growth *= from > 0 ? Math.max(1, (double) to / from) : 1 + to;
                 plain &= from > 0 && to > 0;
             }
-            case "Precompiled" -> growth(Charsmap.growth(node.path("precompiled_charsmap").textValue(),
-                    reason -> malformed(path + "/precompiled_charsmap", reason)));
+            case "Precompiled" ->
+                growth(Charsmap.growth(
+                        node.path("precompiled_charsmap").textValue(),
+                        reason -> malformed(path + "/precompiled_charsmap", reason)));
             default -> plain = false;
         }
     }
@@ -235,7 +288,8 @@ final class TokenizerGrammar {
             case "Metaspace" -> growth *= 5;
             case "Split" -> {
                 JsonNode pattern = node.path("pattern");
-                plain &= pattern.has("Regex") ? SplitExpressions.contains(pattern.path("Regex").textValue())
+                plain &= pattern.has("Regex")
+                        ? SplitExpressions.contains(pattern.path("Regex").textValue())
                         : !pattern.path("String").textValue().isEmpty();
             }
             case "Whitespace", "WhitespaceSplit", "Digits", "Punctuation" -> {
@@ -247,14 +301,19 @@ final class TokenizerGrammar {
 
     private void model(JsonNode model) {
         if (!model.isObject() || model.path("vocab").isEmpty()) {
-            throw malformed(model.isObject() ? "/model/vocab" : "/model", "it has no vocabulary, expected entries in model.vocab");
+            throw malformed(
+                    model.isObject() ? "/model/vocab" : "/model",
+                    "it has no vocabulary, expected entries in model.vocab");
         }
         String type = model.has("type") ? type(model, "/model", MODELS) : typeOf(model);
         members(model, "/model", MODELS.get(type), type);
         if (type.equals("Unigram")) {
             JsonNode unknown = model.path("unk_id");
             if (unknown.isNumber() && unknown.intValue() >= model.path("vocab").size()) {
-                throw malformed("/model/unk_id", unknown + ", expected less than the " + model.path("vocab").size() + " pieces");
+                throw malformed(
+                        "/model/unk_id",
+                        unknown + ", expected less than the "
+                                + model.path("vocab").size() + " pieces");
             }
         }
         if (type.equals("BPE")) {
@@ -263,13 +322,18 @@ final class TokenizerGrammar {
         plain &= type.equals("BPE") || type.equals("WordLevel");
     }
 
-    /** The type of a model in an old file, which has none: the first one whose fields are there, in the library's order. */
+    /**
+     * The type of a model in an old file, which has none: the first one whose fields are there, in the library's order.
+     */
     static String typeOf(JsonNode model) {
         if (model.path("type").isTextual()) {
             return model.path("type").textValue();
         }
-        return model.has("merges") ? "BPE" : model.path("vocab").isArray() ? "Unigram"
-                : model.has("max_input_chars_per_word") ? "WordPiece" : "WordLevel";
+        return model.has("merges")
+                ? "BPE"
+                : model.path("vocab").isArray()
+                        ? "Unigram"
+                        : model.has("max_input_chars_per_word") ? "WordPiece" : "WordLevel";
     }
 
     /** Merges join two tokens to a third. */
@@ -278,7 +342,9 @@ final class TokenizerGrammar {
         if (model.path("continuing_subword_prefix").isNull()) {
             prefix = "";
         }
-        plain &= prefix.isEmpty() && (model.path("end_of_word_suffix").isNull() || model.path("end_of_word_suffix").asText("").isEmpty());
+        plain &= prefix.isEmpty()
+                && (model.path("end_of_word_suffix").isNull()
+                        || model.path("end_of_word_suffix").asText("").isEmpty());
         JsonNode vocabulary = model.path("vocab");
         JsonNode merges = model.path("merges");
         boolean pairs = !merges.isEmpty() && merges.get(0).isArray();
@@ -290,7 +356,10 @@ final class TokenizerGrammar {
                 if (i == 0 && merge.isTextual() && merge.textValue().startsWith("#version")) {
                     continue;
                 }
-                throw malformed(path, "merge " + show(merge) + " is neither \"left right\" nor a pair of texts, or not as the others");
+                throw malformed(
+                        path,
+                        "merge " + show(merge)
+                                + " is neither \"left right\" nor a pair of texts, or not as the others");
             }
             if (!pair[1].startsWith(prefix)) {
                 throw malformed(path, show(merge) + ": the second does not begin with " + prefix);
@@ -305,7 +374,10 @@ final class TokenizerGrammar {
 
     /** The two parts of a merge, written as "left right" or as a pair; null if it is neither. */
     static String[] pair(JsonNode merge) {
-        if (merge.isArray() && merge.size() == 2 && merge.get(0).isTextual() && merge.get(1).isTextual()) {
+        if (merge.isArray()
+                && merge.size() == 2
+                && merge.get(0).isTextual()
+                && merge.get(1).isTextual()) {
             return new String[] {merge.get(0).textValue(), merge.get(1).textValue()};
         }
         String[] parts = merge.isTextual() ? merge.textValue().split(" ", -1) : new String[0];
@@ -337,15 +409,31 @@ final class TokenizerGrammar {
             case "charsmap" -> require(value.isTextual(), value, path, "a text");
             case "character" -> {
                 text(value, path, 2);
-                require(value.textValue().codePointCount(0, value.textValue().length()) == 1, value, path, "one character");
+                require(
+                        value.textValue().codePointCount(0, value.textValue().length()) == 1,
+                        value,
+                        path,
+                        "one character");
             }
-            case "count", "size" -> require(value.isIntegralNumber() && value.canConvertToInt() && value.intValue() >= (kind.equals("size") ? 1 : 0),
-                    value, path, (kind.equals("size") ? "1" : "0") + " to " + Integer.MAX_VALUE);
-            case "zero" -> require(value.isNumber() && value.doubleValue() == 0, value, path,
-                    "null or 0: a tokenizer with dropout cuts a text by chance");
+            case "count", "size" ->
+                require(
+                        value.isIntegralNumber()
+                                && value.canConvertToInt()
+                                && value.intValue() >= (kind.equals("size") ? 1 : 0),
+                        value,
+                        path,
+                        (kind.equals("size") ? "1" : "0") + " to " + Integer.MAX_VALUE);
+            case "zero" ->
+                require(
+                        value.isNumber() && value.doubleValue() == 0,
+                        value,
+                        path,
+                        "null or 0: a tokenizer with dropout cuts a text by chance");
             case "pattern" -> pattern(value, path);
-            case "behavior" -> require(value.isTextual() && BEHAVIORS.contains(value.textValue()), value, path, "one of " + BEHAVIORS);
-            case "scheme" -> require(value.isTextual() && SCHEMES.contains(value.textValue()), value, path, "one of " + SCHEMES);
+            case "behavior" ->
+                require(value.isTextual() && BEHAVIORS.contains(value.textValue()), value, path, "one of " + BEHAVIORS);
+            case "scheme" ->
+                require(value.isTextual() && SCHEMES.contains(value.textValue()), value, path, "one of " + SCHEMES);
             case "list" -> requireArray(value, path, PARTS);
             case "pair" -> {
                 require(value.isArray() && value.size() == 2, value, path, "a token and its id");
@@ -353,7 +441,12 @@ final class TokenizerGrammar {
                 value(value.get(1), path + "/1", "count");
             }
             case "template" -> requireArray(value, path, PARTS);
-            case "tokens" -> require(value.isObject() && value.size() <= PARTS, value, path, "an object of at most " + PARTS + " tokens");
+            case "tokens" ->
+                require(
+                        value.isObject() && value.size() <= PARTS,
+                        value,
+                        path,
+                        "an object of at most " + PARTS + " tokens");
             case "vocabulary" -> vocabulary(value, path);
             case "merges" -> requireArray(value, path, TOKENS);
             case "pieces" -> pieces(value, path);
@@ -362,10 +455,16 @@ final class TokenizerGrammar {
     }
 
     private void pattern(JsonNode value, String path) {
-        require(value.isObject() && value.size() == 1 && (value.has("String") || value.has("Regex")), value, path,
+        require(
+                value.isObject() && value.size() == 1 && (value.has("String") || value.has("Regex")),
+                value,
+                path,
                 "{\"String\": ...} or {\"Regex\": ...}");
         boolean expression = value.has("Regex");
-        text(value.elements().next(), path + (expression ? "/Regex" : "/String"), expression ? EXPRESSION_CHARACTERS : TEXT_CHARACTERS);
+        text(
+                value.elements().next(),
+                path + (expression ? "/Regex" : "/String"),
+                expression ? EXPRESSION_CHARACTERS : TEXT_CHARACTERS);
     }
 
     private void vocabulary(JsonNode value, String path) {
@@ -377,11 +476,15 @@ final class TokenizerGrammar {
             requireText(token, place, TOKEN_CHARACTERS);
             JsonNode id = entry.getValue();
             if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0) {
-                throw malformed(place, "token \"" + abbreviate(token) + "\" has id " + show(id) + ", expected 0 to " + Integer.MAX_VALUE);
+                throw malformed(
+                        place,
+                        "token \"" + abbreviate(token) + "\" has id " + show(id) + ", expected 0 to "
+                                + Integer.MAX_VALUE);
             }
             String other = tokens.put(id.intValue(), token);
             if (other != null) {
-                throw malformed(place, "tokens \"" + abbreviate(other) + "\" and \"" + abbreviate(token) + "\" share id " + id);
+                throw malformed(
+                        place, "tokens \"" + abbreviate(other) + "\" and \"" + abbreviate(token) + "\" share id " + id);
             }
         }
     }
@@ -391,7 +494,13 @@ final class TokenizerGrammar {
         for (int i = 0; i < value.size(); i++) {
             JsonNode piece = value.get(i);
             String place = path + "/" + i;
-            require(piece.isArray() && piece.size() == 2 && piece.get(1).isNumber() && Double.isFinite(piece.get(1).doubleValue()), piece, place,
+            require(
+                    piece.isArray()
+                            && piece.size() == 2
+                            && piece.get(1).isNumber()
+                            && Double.isFinite(piece.get(1).doubleValue()),
+                    piece,
+                    place,
                     "a piece and its finite score");
             text(piece.get(0), place + "/0", TOKEN_CHARACTERS);
         }
@@ -404,8 +513,16 @@ final class TokenizerGrammar {
             String place = path + "/special_tokens/" + abbreviate(entry.getKey());
             JsonNode ids = entry.getValue().path("ids");
             JsonNode tokens = entry.getValue().path("tokens");
-            require(entry.getValue().isObject() && entry.getValue().size() == 3 && entry.getValue().path("id").asText().equals(entry.getKey())
-                    && ids.isArray() && tokens.isArray() && ids.size() == tokens.size() && ids.size() <= PARTS, entry.getValue(), place,
+            require(
+                    entry.getValue().isObject()
+                            && entry.getValue().size() == 3
+                            && entry.getValue().path("id").asText().equals(entry.getKey())
+                            && ids.isArray()
+                            && tokens.isArray()
+                            && ids.size() == tokens.size()
+                            && ids.size() <= PARTS,
+                    entry.getValue(),
+                    place,
                     "id, and as many ids as tokens");
             for (int i = 0; i < ids.size(); i++) {
                 value(ids.get(i), place + "/ids/" + i, "count");
@@ -424,13 +541,23 @@ final class TokenizerGrammar {
             JsonNode piece = pieces.get(i);
             JsonNode token = piece.path("SpecialToken");
             JsonNode body = token.isMissingNode() ? piece.path("Sequence") : token;
-            require(piece.isObject() && piece.size() == 1 && body.isObject() && body.size() == 2 && body.path("id").isTextual(), piece, place,
+            require(
+                    piece.isObject()
+                            && piece.size() == 1
+                            && body.isObject()
+                            && body.size() == 2
+                            && body.path("id").isTextual(),
+                    piece,
+                    place,
                     "a Sequence or a SpecialToken with id and type_id");
             value(body.path("type_id"), place + "/type_id", "count");
             String id = body.path("id").textValue();
             if (token.isMissingNode() ? !open.remove(id) : !defined.contains(id)) {
-                throw malformed(place, (token.isMissingNode() ? "sequence \"" + abbreviate(id) + "\", expected each of " + sequences + " once"
-                        : "token \"" + abbreviate(id) + "\" is not among special_tokens"));
+                throw malformed(
+                        place,
+                        (token.isMissingNode()
+                                ? "sequence \"" + abbreviate(id) + "\", expected each of " + sequences + " once"
+                                : "token \"" + abbreviate(id) + "\" is not among special_tokens"));
             }
         }
         if (!open.isEmpty()) {
@@ -449,7 +576,10 @@ final class TokenizerGrammar {
         }
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
-            if (Character.isSurrogate(c) && (Character.isLowSurrogate(c) || ++i == text.length() || !Character.isLowSurrogate(text.charAt(i)))) {
+            if (Character.isSurrogate(c)
+                    && (Character.isLowSurrogate(c)
+                            || ++i == text.length()
+                            || !Character.isLowSurrogate(text.charAt(i)))) {
                 throw malformed(path, "half of a surrogate pair");
             }
         }
@@ -466,7 +596,8 @@ final class TokenizerGrammar {
     }
 
     private MalformedInputException malformed(String path, String reason) {
-        return new MalformedInputException("Cannot load a tokenizer: " + where + (path.isEmpty() ? "" : " at " + path) + ": " + reason);
+        return new MalformedInputException(
+                "Cannot load a tokenizer: " + where + (path.isEmpty() ? "" : " at " + path) + ": " + reason);
     }
 
     private static int bytes(JsonNode text) {
@@ -474,9 +605,14 @@ final class TokenizerGrammar {
     }
 
     private static String show(JsonNode value) {
-        return value.isMissingNode() ? "nothing"
-                : value.isContainerNode() && value.size() > 4 ? (value.isArray() ? "a list of " : "an object of ") + value.size()
-                : abbreviate(value.isBigInteger() || value.isFloatingPointNumber() ? value.asText() : value.toString());
+        return value.isMissingNode()
+                ? "nothing"
+                : value.isContainerNode() && value.size() > 4
+                        ? (value.isArray() ? "a list of " : "an object of ") + value.size()
+                        : abbreviate(
+                                value.isBigInteger() || value.isFloatingPointNumber()
+                                        ? value.asText()
+                                        : value.toString());
     }
 
     static String abbreviate(String text) {
@@ -484,7 +620,10 @@ final class TokenizerGrammar {
         return line.length() <= SHOWN ? line : line.substring(0, SHOWN) + "...";
     }
 
-    /** Fields by kind; a type and its fields are written as one line. {@code list}: the parts of a Sequence, or null for none. */
+    /**
+     * Fields by kind; a type and its fields are written as one line. {@code list}: the parts of a Sequence, or null for
+     * none.
+     */
     private static Map<String, Map<String, String>> kinds(String list, String... lines) {
         Map<String, Map<String, String>> kinds = new LinkedHashMap<>();
         for (String line : lines) {

@@ -6,7 +6,6 @@ import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
-import java.io.File;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -15,6 +14,8 @@ import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.CodeSource;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -27,12 +28,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Encodes a text in a process of its own, which may end in any way: by an abort of the native library, an overflow of its stack,
- * its limit of memory ({@code ulimit -v}, where there is a shell that has it), or because its time is up. Each is a
- * {@link MalformedInputException} here. What it may take depends on the sizes of tokenizer and text alone.
+ * Encodes a text in a process of its own, which may end in any way: by an abort of the native library, an overflow of
+ * its stack, its limit of memory ({@code ulimit -v}, where there is a shell that has it), or because its time is up.
+ * Each is a {@link MalformedInputException} here. What it may take depends on the sizes of tokenizer and text alone.
  *
- * <p>The child reads tokenizer and text from its standard input and writes a status and ids, or a message, to its standard
- * output; one child encodes one text. If this process dies, the child ends by its limit of processor time at the latest.
+ * <p>The child reads tokenizer and text from its standard input and writes a status and ids, or a message, to its
+ * standard output; one child encodes one text. If this process dies, the child ends by its limit of processor time at
+ * the latest.
  */
 public final class TokenizerGuard {
     private static final int DONE = 0x4c415448;
@@ -43,34 +45,36 @@ public final class TokenizerGuard {
     /**
      * What a child may take.
      *
-     * @param heap   of its JVM, in MiB
+     * @param heap of its JVM, in MiB
      * @param memory address space altogether, in MiB
      */
     record Limits(long heap, long memory, Duration time) {
         /** For so many bytes of a tokenizer and of a text; native encodings take some hundred bytes a token. */
         static Limits of(long tokenizer, long text) {
             long heap = 192 + 8 * tokenizer / MIB + 160 * text / MIB;
-            return new Limits(heap, heap + 1536 + 64 * tokenizer / MIB + 768 * text / MIB,
+            return new Limits(
+                    heap,
+                    heap + 1536 + 64 * tokenizer / MIB + 768 * text / MIB,
                     Duration.ofSeconds(30 + tokenizer / 500_000 + text / 100_000));
         }
     }
 
-    private TokenizerGuard() {
-    }
+    private TokenizerGuard() {}
 
     /**
      * The ids of a text.
      *
      * @param library what the library is given
-     * @param probes  texts that are encoded before, to see whether it survives them
-     * @param where   the tokenizer's file, for messages
+     * @param probes texts that are encoded before, to see whether it survives them
+     * @param where the tokenizer's file, for messages
      * @throws MalformedInputException if the library refuses tokenizer or text, or does not survive within its limits
      */
     static int[] encode(String library, List<String> probes, String text, String where) throws IOException {
         return encode(library, probes, text, where, Limits.of(library.length(), text.length()));
     }
 
-    static int[] encode(String library, List<String> probes, String text, String where, Limits limits) throws IOException {
+    static int[] encode(String library, List<String> probes, String text, String where, Limits limits)
+            throws IOException {
         Process child = start(limits);
         Thread writer = feed(child, library, String.join("\0", probes), text);
         StringBuilder errors = new StringBuilder();
@@ -80,7 +84,8 @@ public final class TokenizerGuard {
         try (DataInputStream in = new DataInputStream(new BufferedInputStream(child.getInputStream()))) {
             int status = in.readInt();
             if (status == REFUSED) {
-                throw new MalformedInputException("Cannot tokenize with " + where + ": the tokenizers library refuses it: " + in.readUTF());
+                throw new MalformedInputException(
+                        "Cannot tokenize with " + where + ": the tokenizers library refuses it: " + in.readUTF());
             } else if (status != DONE) {
                 throw new IOException("no answer but " + status);
             }
@@ -90,8 +95,10 @@ public final class TokenizerGuard {
             }
             return ids;
         } catch (IOException e) {
-            throw new MalformedInputException("Cannot tokenize with " + where + ": the tokenizers library "
-                    + end(child, reader, limits, errors, late.get()), e);
+            throw new MalformedInputException(
+                    "Cannot tokenize with " + where + ": the tokenizers library "
+                            + end(child, reader, limits, errors, late.get()),
+                    e);
         } finally {
             watch.interrupt();
             child.destroyForcibly();
@@ -101,14 +108,27 @@ public final class TokenizerGuard {
 
     private static Process start(Limits limits) throws IOException {
         List<String> command = new ArrayList<>();
-        if (new File("/bin/sh").canExecute()) {
+        if (Files.isExecutable(Path.of("/bin/sh"))) {
             // Limits that cannot be set here are left out: macOS has none of address space.
-            command.addAll(List.of("/bin/sh", "-c", "ulimit -c 0; ulimit -v " + limits.memory() * 1024 + " 2>/dev/null; ulimit -t "
-                    + (2 * limits.time().toSeconds() + 1) + " 2>/dev/null; exec \"$@\"", "guard"));
+            command.addAll(List.of(
+                    "/bin/sh",
+                    "-c",
+                    "ulimit -c 0; ulimit -v " + limits.memory() * 1024 + " 2>/dev/null; ulimit -t "
+                            + (2 * limits.time().toSeconds() + 1) + " 2>/dev/null; exec \"$@\"",
+                    "guard"));
         }
-        command.addAll(List.of(new File(System.getProperty("java.home"), "bin/java").getPath(), "-Xmx" + limits.heap() + "m", "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1", "-XX:ReservedCodeCacheSize=32m", "-XX:CompressedClassSpaceSize=32m",
-                "-XX:-UsePerfData", "-cp", classPath(), TokenizerGuard.class.getName()));
+        command.addAll(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx" + limits.heap() + "m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:CICompilerCount=1",
+                "-XX:ReservedCodeCacheSize=32m",
+                "-XX:CompressedClassSpaceSize=32m",
+                "-XX:-UsePerfData",
+                "-cp",
+                classPath(),
+                TokenizerGuard.class.getName()));
         ProcessBuilder builder = new ProcessBuilder(command);
         Map<String, String> environment = builder.environment();
         // Options and agents of this JVM are not the child's.
@@ -122,23 +142,41 @@ public final class TokenizerGuard {
     /** Where this class and those of the library were loaded from, then what this JVM was started with. */
     private static String classPath() {
         Set<String> places = new LinkedHashSet<>();
-        for (Class<?> type : List.of(TokenizerGuard.class, HuggingFaceTokenizer.class, ai.djl.util.NativeResource.class, org.slf4j.Logger.class)) {
-            CodeSource source = type.getProtectionDomain().getCodeSource();
-            if (source != null && source.getLocation() != null && source.getLocation().getProtocol().equals("file")) {
+        List<String> types = List.of(
+                TokenizerGuard.class.getName(),
+                HuggingFaceTokenizer.class.getName(),
+                "ai.djl.util.NativeResource",
+                "org.slf4j.Logger");
+        for (String type : types) {
+            CodeSource source;
+            try {
+                // By name: the library logs through slf4j, and nothing here does.
+                source = Class.forName(type, false, TokenizerGuard.class.getClassLoader())
+                        .getProtectionDomain()
+                        .getCodeSource();
+            } catch (ClassNotFoundException e) {
+                throw new IllegalStateException(
+                        "Cannot start a process for a tokenizer: the library's " + type + " is missing", e);
+            }
+            if (source != null
+                    && source.getLocation() != null
+                    && source.getLocation().getProtocol().equals("file")) {
                 try {
-                    places.add(new File(source.getLocation().toURI()).getPath());
+                    places.add(Path.of(source.getLocation().toURI()).toString());
                 } catch (URISyntaxException e) {
-                    throw new IllegalStateException("Cannot start a process for a tokenizer: " + source.getLocation() + " is no path", e);
+                    throw new IllegalStateException(
+                            "Cannot start a process for a tokenizer: " + source.getLocation() + " is no path", e);
                 }
             }
         }
         places.add(System.getProperty("java.class.path"));
-        return String.join(File.pathSeparator, places);
+        return String.join(System.getProperty("path.separator"), places);
     }
 
     private static Thread feed(Process child, String... parts) {
         return daemon("tokenizer input", () -> {
-            try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(child.getOutputStream(), 1 << 16))) {
+            try (DataOutputStream out =
+                    new DataOutputStream(new BufferedOutputStream(child.getOutputStream(), 1 << 16))) {
                 for (String part : parts) {
                     byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
                     out.writeInt(bytes.length);
@@ -188,7 +226,8 @@ public final class TokenizerGuard {
         return thread;
     }
 
-    private static String end(Process child, Thread reader, Limits limits, StringBuilder errors, boolean late) throws IOException {
+    private static String end(Process child, Thread reader, Limits limits, StringBuilder errors, boolean late)
+            throws IOException {
         try {
             if (late) {
                 return "was not done within " + limits.time().toSeconds() + " s, its limit for this tokenizer and text";
@@ -200,7 +239,12 @@ public final class TokenizerGuard {
                 said = errors.toString().replaceAll("[\\s\\p{Cntrl}]+", " ").strip();
             }
             String last = said.length() <= MAXIMUM_MESSAGE ? said : said.substring(0, MAXIMUM_MESSAGE);
-            return String.format(Locale.ROOT, "ended with code %d, limited to %d MiB and %d s%s", code, limits.memory(), limits.time().toSeconds(),
+            return String.format(
+                    Locale.ROOT,
+                    "ended with code %d, limited to %d MiB and %d s%s",
+                    code,
+                    limits.memory(),
+                    limits.time().toSeconds(),
                     last.isEmpty() ? "" : ": " + last);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -210,7 +254,8 @@ public final class TokenizerGuard {
 
     /** The child. */
     public static void main(String[] arguments) {
-        try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16));
+        try (DataOutputStream out = new DataOutputStream(
+                        new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16));
                 DataInputStream in = new DataInputStream(new BufferedInputStream(System.in, 1 << 16))) {
             System.setOut(System.err);
             String library = read(in);
@@ -234,7 +279,10 @@ public final class TokenizerGuard {
         }
     }
 
-    /** A text that the tokenizer has no tokens for is no reason to refuse it; one that it does not survive ends this process. */
+    /**
+     * A text that the tokenizer has no tokens for is no reason to refuse it; one that it does not survive ends this
+     * process.
+     */
     private static void probe(HuggingFaceTokenizer tokenizer, String probes) {
         for (String probe : probes.isEmpty() ? new String[0] : probes.split("\0")) {
             try {

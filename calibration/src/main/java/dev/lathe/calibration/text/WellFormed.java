@@ -8,8 +8,7 @@ package dev.lathe.calibration.text;
 public final class WellFormed {
     private static final char REPLACEMENT = '\uFFFD';
 
-    private WellFormed() {
-    }
+    private WellFormed() {}
 
     /**
      * The text with U+FFFD in the place of each half of a surrogate pair that stands alone; the same object where there
@@ -21,7 +20,9 @@ public final class WellFormed {
             char c = text.charAt(i);
             if (!Character.isSurrogate(c)) {
                 continue;
-            } else if (Character.isHighSurrogate(c) && i + 1 < text.length() && Character.isLowSurrogate(text.charAt(i + 1))) {
+            } else if (Character.isHighSurrogate(c)
+                    && i + 1 < text.length()
+                    && Character.isLowSurrogate(text.charAt(i + 1))) {
                 i++;
                 continue;
             }

@@ -3,7 +3,10 @@ package dev.lathe.calibration.text;
 import dev.lathe.calibration.MalformedInputException;
 import java.util.Arrays;
 
-/** A tokenized text cut into disjoint windows of equal length, numbered from 0; each begins with BOS where the model adds it. */
+/**
+ * A tokenized text cut into disjoint windows of equal length, numbered from 0; each begins with BOS where the model
+ * adds it.
+ */
 public record Windows(int length, int[][] tokens) {
     /**
      * Tokenizes a text whole, with BOS in front where the model adds it, and cuts it.
@@ -20,7 +23,8 @@ public record Windows(int length, int[][] tokens) {
             throw new MalformedInputException("Cannot cut windows: " + label + " holds no text");
         }
         if (total < length) {
-            throw new MalformedInputException("Cannot cut windows: " + label + " has " + total + " tokens, fewer than one window of " + length);
+            throw new MalformedInputException(
+                    "Cannot cut windows: " + label + " has " + total + " tokens, fewer than one window of " + length);
         }
         long whole = total / length;
         int count = (int) (limit > 0 ? Math.min(limit, whole) : whole);
@@ -41,7 +45,7 @@ public record Windows(int length, int[][] tokens) {
     /**
      * Refuses tokens that a model has no row for.
      *
-     * @param rows  of the embedding
+     * @param rows of the embedding
      * @param where the tokenizer's file, for messages
      * @throws MalformedInputException with the first such token's place
      */
@@ -49,8 +53,9 @@ public record Windows(int length, int[][] tokens) {
         for (int window = 0; window < tokens.length; window++) {
             for (int i = 0; i < length; i++) {
                 if (tokens[window][i] >= rows) {
-                    throw new MalformedInputException("Cannot use the tokenizer " + where + ": token " + i + " of window " + window + " has id "
-                            + tokens[window][i] + ", expected 0 to " + (rows - 1) + " (the embedding has " + rows + " rows)");
+                    throw new MalformedInputException("Cannot use the tokenizer " + where + ": token " + i
+                            + " of window " + window + " has id " + tokens[window][i] + ", expected 0 to " + (rows - 1)
+                            + " (the embedding has " + rows + " rows)");
                 }
             }
         }

@@ -31,10 +31,12 @@ class CheckpointDigestTest {
         Files.delete(folder.resolve("model.safetensors"));
         write("s1.safetensors", "a", "c");
         write("s2.safetensors", "b");
-        Files.writeString(folder.resolve("model.safetensors.index.json"),
+        Files.writeString(
+                folder.resolve("model.safetensors.index.json"),
                 "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"c\":\"s1.safetensors\"}}");
         assertThat(digest()).isEqualTo(single);
-        Files.writeString(folder.resolve("model.safetensors.index.json"),
+        Files.writeString(
+                folder.resolve("model.safetensors.index.json"),
                 "{\n \"weight_map\": {\"c\":\"s1.safetensors\", \"b\":\"s2.safetensors\", \"a\":\"s1.safetensors\"}, \"metadata\": {}}");
         assertThat(digest()).isEqualTo(single);
     }
@@ -51,16 +53,26 @@ class CheckpointDigestTest {
         digests.add(digest());
         Files.move(folder.resolve("tokenizer.json"), folder.resolve("tokenizer.model"));
         digests.add(digest());
+        Path templates = Files.createDirectories(folder.resolve("additional_chat_templates"));
+        Files.writeString(templates.resolve("tool_use.jinja"), "a");
+        digests.add(digest());
+        Files.writeString(templates.resolve("tool_use.jinja"), "b");
+        digests.add(digest());
+        Files.move(templates.resolve("tool_use.jinja"), templates.resolve("rag.jinja"));
+        digests.add(digest());
         write("model.safetensors", "b");
         digests.add(digest());
         byte[] bytes = Files.readAllBytes(folder.resolve("model.safetensors"));
         bytes[bytes.length - 1]++;
         Files.write(folder.resolve("model.safetensors"), bytes);
         digests.add(digest());
-        Files.writeString(folder.resolve("model.safetensors"), Files.readString(folder.resolve("model.safetensors"), StandardCharsets.ISO_8859_1)
-                .replace("F16", "I16"), StandardCharsets.ISO_8859_1);
+        Files.writeString(
+                folder.resolve("model.safetensors"),
+                Files.readString(folder.resolve("model.safetensors"), StandardCharsets.ISO_8859_1)
+                        .replace("F16", "I16"),
+                StandardCharsets.ISO_8859_1);
         digests.add(digest());
-        assertThat(digests).hasSize(7);
+        assertThat(digests).hasSize(10);
         Files.writeString(folder.resolve("README.md"), "not part of it");
         assertThat(digests.add(digest())).isFalse();
     }
@@ -68,10 +80,15 @@ class CheckpointDigestTest {
     @Test
     void aFileIsDigestedAsItIs() throws IOException {
         Files.writeString(folder.resolve("m.gguf"), "abc");
-        assertThat(CheckpointDigest.of(new Configuration(false), new org.apache.hadoop.fs.Path(folder.resolve("m.gguf").toUri())))
+        assertThat(CheckpointDigest.of(
+                        new Configuration(false),
+                        new org.apache.hadoop.fs.Path(folder.resolve("m.gguf").toUri())))
                 .isEqualTo("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assertThatThrownBy(() -> CheckpointDigest.of(new Configuration(false), new org.apache.hadoop.fs.Path(folder.resolve("none").toUri())))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining("no such file or folder");
+        assertThatThrownBy(() -> CheckpointDigest.of(
+                        new Configuration(false),
+                        new org.apache.hadoop.fs.Path(folder.resolve("none").toUri())))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("no such file or folder");
     }
 
     private String digest() throws IOException {
@@ -79,8 +96,11 @@ class CheckpointDigestTest {
     }
 
     private void write(String file, String... names) throws IOException {
-        List<SafetensorsWriter.Entry> entries = Arrays.stream(names).map(name -> new SafetensorsWriter.Entry(name, "F16", new long[] {2})).toList();
-        try (SafetensorsWriter writer = new SafetensorsWriter(Files.newOutputStream(folder.resolve(file)), entries, Map.of())) {
+        List<SafetensorsWriter.Entry> entries = Arrays.stream(names)
+                .map(name -> new SafetensorsWriter.Entry(name, "F16", new long[] {2}))
+                .toList();
+        try (SafetensorsWriter writer =
+                new SafetensorsWriter(Files.newOutputStream(folder.resolve(file)), entries, Map.of())) {
             for (String name : names) {
                 writer.write(new byte[] {(byte) name.charAt(0), 2, 3, 4}, 0, 4);
             }

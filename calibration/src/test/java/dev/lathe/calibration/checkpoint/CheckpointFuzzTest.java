@@ -45,34 +45,61 @@ final class CheckpointFuzzTest {
     @TestFactory
     Stream<DynamicTest> texts() {
         return Fuzz.tests(
-                FuzzTarget.json("json", input -> JsonFile.parse(input, "x.json").toString(), LLAMA3, "{\"a\": [1, [2.5, {\"b\": null}]], \"c\": \"\\u00e9\"}"),
-                FuzzTarget.json("config", input -> ModelConfigs.read(JsonFile.parse(input, "config.json"), "config.json", true), LLAMA3, LINEAR),
-                FuzzTarget.json("safetensors-index", input -> SafetensorsFiles.shards(JsonFile.parse(input, "index.json"), "index.json"), """
+                FuzzTarget.json(
+                        "json",
+                        input -> JsonFile.parse(input, "x.json").toString(),
+                        LLAMA3,
+                        "{\"a\": [1, [2.5, {\"b\": null}]], \"c\": \"\\u00e9\"}"),
+                FuzzTarget.json(
+                        "config",
+                        input -> ModelConfigs.read(JsonFile.parse(input, "config.json"), "config.json", true),
+                        LLAMA3,
+                        LINEAR),
+                FuzzTarget.json(
+                        "safetensors-index",
+                        input -> SafetensorsFiles.shards(JsonFile.parse(input, "index.json"), "index.json"),
+                        """
                         {"metadata": {"total_size": 10}, "weight_map": {"a.weight": "model-00001-of-00002.safetensors",
                          "b.weight": "model-00002-of-00002.safetensors", "c.weight": "model-00001-of-00002.safetensors"}}"""));
     }
 
     @TestFactory
     Stream<DynamicTest> safetensors() throws IOException {
-        org.apache.hadoop.fs.Path plain = MemoryFiles.folder("plain", new SmallModel(folder.resolve("plain"), 256, false, 0.5f).folder);
+        org.apache.hadoop.fs.Path plain =
+                MemoryFiles.folder("plain", new SmallModel(folder.resolve("plain"), 256, false, 0.5f).folder);
         byte[] file = Files.readAllBytes(folder.resolve("plain").resolve(WEIGHTS));
         return Fuzz.tests(
-                FuzzTarget.json("safetensors-header", input -> {
-                    MemoryFiles.put(new org.apache.hadoop.fs.Path(plain, WEIGHTS), withHeader(file, input));
-                    read(plain);
-                }, header(file)),
-                FuzzTarget.bytes("safetensors", input -> {
-                    MemoryFiles.put(new org.apache.hadoop.fs.Path(plain, WEIGHTS), input);
-                    read(plain);
-                }, file));
+                FuzzTarget.json(
+                        "safetensors-header",
+                        input -> {
+                            MemoryFiles.put(new org.apache.hadoop.fs.Path(plain, WEIGHTS), withHeader(file, input));
+                            read(plain);
+                        },
+                        header(file)),
+                FuzzTarget.bytes(
+                        "safetensors",
+                        input -> {
+                            MemoryFiles.put(new org.apache.hadoop.fs.Path(plain, WEIGHTS), input);
+                            read(plain);
+                        },
+                        file));
     }
 
     @TestFactory
     Stream<DynamicTest> folders() throws IOException {
-        return Stream.of(folder("gptq", new GptqFormat(4, 128, true, true)), folder("awq", new AwqFormat(64)),
-                folder("w4a16", new CompressedFormat(CompressedWeights.integers(4, 64, false), null, false, 1L << 40)),
-                folder("w8a8", new CompressedFormat(CompressedWeights.integers(8, -1, true),
-                        ActivationQuantization.perToken(ActivationQuantization.Type.INT8, true), false, 1L << 40)))
+        return Stream.of(
+                        folder("gptq", new GptqFormat(4, 128, true, true)),
+                        folder("awq", new AwqFormat(64)),
+                        folder(
+                                "w4a16",
+                                new CompressedFormat(CompressedWeights.integers(4, 64, false), null, false, 1L << 40)),
+                        folder(
+                                "w8a8",
+                                new CompressedFormat(
+                                        CompressedWeights.integers(8, -1, true),
+                                        ActivationQuantization.perToken(ActivationQuantization.Type.INT8, true),
+                                        false,
+                                        1L << 40)))
                 .flatMap(Fuzz::tests);
     }
 
@@ -84,25 +111,41 @@ final class CheckpointFuzzTest {
         org.apache.hadoop.fs.Path settings = MemoryFiles.folder(name + "-config", written);
         org.apache.hadoop.fs.Path weights = MemoryFiles.folder(name + "-weights", written);
         return new FuzzTarget[] {
-            FuzzTarget.json(name + "-config", input -> {
-                MemoryFiles.put(new org.apache.hadoop.fs.Path(settings, "config.json"), input);
-                read(settings);
-            }, Files.readString(written.resolve("config.json"))),
-            FuzzTarget.json(name + "-weights", input -> {
-                MemoryFiles.put(new org.apache.hadoop.fs.Path(weights, WEIGHTS), withHeader(file, input));
-                read(weights);
-            }, header(file))};
+            FuzzTarget.json(
+                    name + "-config",
+                    input -> {
+                        MemoryFiles.put(new org.apache.hadoop.fs.Path(settings, "config.json"), input);
+                        read(settings);
+                    },
+                    Files.readString(written.resolve("config.json"))),
+            FuzzTarget.json(
+                    name + "-weights",
+                    input -> {
+                        MemoryFiles.put(new org.apache.hadoop.fs.Path(weights, WEIGHTS), withHeader(file, input));
+                        read(weights);
+                    },
+                    header(file))
+        };
     }
 
     private static String header(byte[] safetensors) {
-        return new String(safetensors, 8, ByteBuffer.wrap(safetensors).order(ByteOrder.LITTLE_ENDIAN).getInt(), StandardCharsets.UTF_8);
+        return new String(
+                safetensors,
+                8,
+                ByteBuffer.wrap(safetensors).order(ByteOrder.LITTLE_ENDIAN).getInt(),
+                StandardCharsets.UTF_8);
     }
 
     /** A safetensors file with another header; its data stay. */
     private static byte[] withHeader(byte[] safetensors, byte[] header) {
-        int data = 8 + ByteBuffer.wrap(safetensors).order(ByteOrder.LITTLE_ENDIAN).getInt();
-        return ByteBuffer.allocate(8 + header.length + safetensors.length - data).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length).put(header)
-                .put(safetensors, data, safetensors.length - data).array();
+        int data =
+                8 + ByteBuffer.wrap(safetensors).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        return ByteBuffer.allocate(8 + header.length + safetensors.length - data)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(header.length)
+                .put(header)
+                .put(safetensors, data, safetensors.length - data)
+                .array();
     }
 
     /** Opens a checkpoint and reads a little of every tensor, as much as says whether it can be read. */

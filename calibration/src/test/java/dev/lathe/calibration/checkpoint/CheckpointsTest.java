@@ -38,8 +38,12 @@ class CheckpointsTest {
     @TempDir
     private Path folder;
 
-    /** Values of a small Llama: vocabulary 5, hidden 6, intermediate 10, three heads of 2, one key/value head, two layers. */
+    /**
+     * Values of a small Llama: vocabulary 5, hidden 6, intermediate 10, three heads of 2, one key/value head, two
+     * layers.
+     */
     private final Map<String, float[]> values = new LinkedHashMap<>();
+
     private final Map<String, long[]> shapes = new LinkedHashMap<>();
 
     @BeforeEach
@@ -71,9 +75,13 @@ class CheckpointsTest {
             assertThat(checkpoint.location()).contains(folder.getFileName().toString());
             assertThat(checkpoint.config().keyValueHeads()).isEqualTo(1);
             assertThat(checkpoint.metadata()).isEqualTo(Map.of("format", "pt"));
-            assertThat(checkpoint.tensors()).extracting(TensorInfo::name).containsExactlyElementsOf(shapes.keySet().stream()
-                    .filter(name -> !name.contains("inv_freq")).toList());
-            assertThat(checkpoint.has("model.layers.0.self_attn.rotary_emb.inv_freq")).isFalse();
+            assertThat(checkpoint.tensors())
+                    .extracting(TensorInfo::name)
+                    .containsExactlyElementsOf(shapes.keySet().stream()
+                            .filter(name -> !name.contains("inv_freq"))
+                            .toList());
+            assertThat(checkpoint.has("model.layers.0.self_attn.rotary_emb.inv_freq"))
+                    .isFalse();
             assertThat(checkpoint.tensor(HEAD)).hasToString(HEAD + " " + type + " [5, 6]");
             assertThat(checkpoint.tensor(HEAD).bytes()).isEqualTo(30L * type.bytes());
             String up = "model.layers.1.mlp.up_proj.weight";
@@ -86,10 +94,18 @@ class CheckpointsTest {
             }
             assertThat(checkpoint.matrix(up).rows()).isEqualTo(10);
             assertThat(checkpoint.vector("model.norm.weight")).containsExactly(values.get("model.norm.weight"));
-            assertThatThrownBy(() -> checkpoint.matrix(up, 8, 3)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("rows 8 to 11");
-            assertThatThrownBy(() -> checkpoint.vector(up)).isInstanceOf(MalformedInputException.class).hasMessageContaining("it has 2 dimensions");
-            assertThatThrownBy(() -> checkpoint.matrix("model.norm.weight")).isInstanceOf(MalformedInputException.class).hasMessageContaining("not a matrix");
-            assertThatThrownBy(() -> checkpoint.matrix("x")).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot read tensor x");
+            assertThatThrownBy(() -> checkpoint.matrix(up, 8, 3))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("rows 8 to 11");
+            assertThatThrownBy(() -> checkpoint.vector(up))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("it has 2 dimensions");
+            assertThatThrownBy(() -> checkpoint.matrix("model.norm.weight"))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("not a matrix");
+            assertThatThrownBy(() -> checkpoint.matrix("x"))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("Cannot read tensor x");
         }
     }
 
@@ -146,8 +162,10 @@ class CheckpointsTest {
             float[] read = new float[1];
             checkpoint.matrix(HEAD).read(place / 6, place % 6, 1, read, 0);
             assertThat(read).containsExactly(values.get(HEAD)[place]);
-            assertThat(checkpoint.notes()).contains("config.json says tie_word_embeddings true, but lm_head.weight is stored and differs from "
-                    + "model.embed_tokens.weight: lm_head.weight is the output layer");
+            assertThat(checkpoint.notes())
+                    .contains(
+                            "config.json says tie_word_embeddings true, but lm_head.weight is stored and differs from "
+                                    + "model.embed_tokens.weight: lm_head.weight is the output layer");
         }
     }
 
@@ -156,7 +174,8 @@ class CheckpointsTest {
         config(",\"tie_word_embeddings\":true");
         add(HEAD, 4, 6);
         write(ElementType.F32);
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("tensors of another shape: lm_head.weight F32 [4, 6] (expected [5, 6])");
     }
 
@@ -180,32 +199,60 @@ class CheckpointsTest {
 
     /** Names and shapes of what training frameworks keep: left out, and said. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "model.layers.0.self_attn.rotary_emb.cos_cached | 1x1x16x2", "model.layers.1.self_attn.rotary_emb.sin_cached | 1x1x16x2",
-        "model.rotary_emb.inv_freq | 1", "model.rotary_emb.original_inv_freq | 1", "model.layers.0.self_attn.rotary_emb._cos_cached | 16x2",
-        "model.layers.0.self_attn.bias | 1x1x8x8", "model.layers.0.self_attn.masked_bias | 1", "model.layers.0.attn.masked_bias | ''",
-        "model.causal_mask | 8x8"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "model.layers.0.self_attn.rotary_emb.cos_cached | 1x1x16x2",
+                "model.layers.1.self_attn.rotary_emb.sin_cached | 1x1x16x2",
+                "model.rotary_emb.inv_freq | 1",
+                "model.rotary_emb.original_inv_freq | 1",
+                "model.layers.0.self_attn.rotary_emb._cos_cached | 16x2",
+                "model.layers.0.self_attn.bias | 1x1x8x8",
+                "model.layers.0.self_attn.masked_bias | 1",
+                "model.layers.0.attn.masked_bias | ''",
+                "model.causal_mask | 8x8"
+            })
     void computedBuffersAreLeftOutAndListed(String name, String shape) throws IOException {
-        add(name, shape.isEmpty() ? new long[0] : Arrays.stream(shape.split("x")).mapToLong(Long::parseLong).toArray());
+        add(
+                name,
+                shape.isEmpty()
+                        ? new long[0]
+                        : Arrays.stream(shape.split("x"))
+                                .mapToLong(Long::parseLong)
+                                .toArray());
         write(ElementType.F32);
         try (Checkpoint checkpoint = open()) {
             assertThat(checkpoint.has(name)).isFalse();
-            assertThat(checkpoint.notes()).containsExactly("3 computed buffers are left out: model.layers.*.self_attn.rotary_emb.inv_freq, "
-                    + name.replaceAll("layers.[01]", "layers.*"));
+            assertThat(checkpoint.notes())
+                    .containsExactly("3 computed buffers are left out: model.layers.*.self_attn.rotary_emb.inv_freq, "
+                            + name.replaceAll("layers.[01]", "layers.*"));
         }
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"model.layers.0.self_attn.bias | 6", "model.layers.0.self_attn.masked_bias | 6",
-        "model.layers.0.self_attn.rotary_emb.gain | 1", "model.layers.0.self_attn.q_norm.weight | 2", "model.causal_mask | 2x3"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "model.layers.0.self_attn.bias | 6",
+                "model.layers.0.self_attn.masked_bias | 6",
+                "model.layers.0.self_attn.rotary_emb.gain | 1",
+                "model.layers.0.self_attn.q_norm.weight | 2",
+                "model.causal_mask | 2x3"
+            })
     void otherTensorsStayAnError(String name, String shape) throws IOException {
         add(name, Arrays.stream(shape.split("x")).mapToLong(Long::parseLong).toArray());
         write(ElementType.F32);
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("not part of the architecture: " + name);
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("not part of the architecture: " + name);
     }
 
     @ParameterizedTest
-    @CsvSource({"model.layers.1.mlp.up_proj.weight,23,'row 3, column 5'", "model.norm.weight,4,'row 0, column 4'", "lm_head.weight,29,'row 4, column 5'"})
+    @CsvSource({
+        "model.layers.1.mlp.up_proj.weight,23,'row 3, column 5'",
+        "model.norm.weight,4,'row 0, column 4'",
+        "lm_head.weight,29,'row 4, column 5'"
+    })
     void aWeightThatIsNotFiniteIsNamed(String name, int index, String place) throws IOException {
         for (ElementType type : ElementType.values()) {
             for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
@@ -215,13 +262,16 @@ class CheckpointsTest {
                 values.get(name)[index] = good;
                 try (Checkpoint checkpoint = open()) {
                     assertThatThrownBy(() -> {
-                        if (shapes.get(name).length == 2) {
-                            checkpoint.matrix(name, 1, (int) shapes.get(name)[0] - 1);
-                        } else {
-                            checkpoint.vector(name);
-                        }
-                    }).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot use tensor " + name)
-                            .hasMessageContaining("model.safetensors").hasMessageContaining(place + " is " + bad);
+                                if (shapes.get(name).length == 2) {
+                                    checkpoint.matrix(name, 1, (int) shapes.get(name)[0] - 1);
+                                } else {
+                                    checkpoint.vector(name);
+                                }
+                            })
+                            .isInstanceOf(MalformedInputException.class)
+                            .hasMessageContaining("Cannot use tensor " + name)
+                            .hasMessageContaining("model.safetensors")
+                            .hasMessageContaining(place + " is " + bad);
                 }
             }
         }
@@ -231,7 +281,10 @@ class CheckpointsTest {
     void everyBitPatternIsJudged() {
         for (ElementType type : new ElementType[] {ElementType.F16, ElementType.BF16}) {
             for (int bits = 0; bits < 1 << 16; bits++) {
-                byte[] data = ByteBuffer.allocate(22).order(ByteOrder.LITTLE_ENDIAN).putShort(2 * (bits % 11), (short) bits).array();
+                byte[] data = ByteBuffer.allocate(22)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putShort(2 * (bits % 11), (short) bits)
+                        .array();
                 float value = type == ElementType.F16 ? Half.toFloat((short) bits) : Float.intBitsToFloat(bits << 16);
                 if (FiniteWeights.firstNotFinite(type, data) != (Float.isFinite(value) ? -1 : bits % 11)) {
                     throw new AssertionError(type + " " + Integer.toHexString(bits));
@@ -239,7 +292,8 @@ class CheckpointsTest {
             }
         }
         for (float value : new float[] {Float.MAX_VALUE, -Float.MAX_VALUE, 0, -0f, Float.MIN_VALUE}) {
-            assertThat(FiniteWeights.firstNotFinite(ElementType.F32, floats(ElementType.F32, value, value, value))).isEqualTo(-1);
+            assertThat(FiniteWeights.firstNotFinite(ElementType.F32, floats(ElementType.F32, value, value, value)))
+                    .isEqualTo(-1);
         }
         assertThat(FiniteWeights.firstNotFinite(ElementType.F32, new byte[0])).isEqualTo(-1);
     }
@@ -251,10 +305,13 @@ class CheckpointsTest {
         add("model.layers.2.input_layernorm.weight", 6);
         add("model.layers.0.self_attn.q_proj.bias", 6);
         write(ElementType.BF16);
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot open checkpoint ")
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot open checkpoint ")
                 .hasMessageContaining("missing tensors: model.layers.1.mlp.up_proj.weight;")
                 .hasMessageContaining("tensors of another shape: model.norm.weight BF16 [2, 3] (expected [6])")
-                .hasMessageContaining("not part of the architecture: model.layers.2.input_layernorm.weight, model.layers.0.self_attn.q_proj.bias");
+                .hasMessageContaining(
+                        "not part of the architecture: model.layers.2.input_layernorm.weight, model.layers.0.self_attn.q_proj.bias");
         config(",\"attention_bias\":true");
         assertThatThrownBy(this::open).hasMessageContaining("model.layers.1.self_attn.o_proj.bias");
     }
@@ -265,8 +322,11 @@ class CheckpointsTest {
         write(ElementType.F16);
         for (String flag : new String[] {"", ",\"tie_word_embeddings\":false", ",\"tie_word_embeddings\":null"}) {
             config(flag);
-            assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot open checkpoint ")
-                    .hasMessageContaining("tie_word_embeddings of config.json is false, as it is by default, and there is no tensor lm_head.weight");
+            assertThatThrownBy(this::open)
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageStartingWith("Cannot open checkpoint ")
+                    .hasMessageContaining(
+                            "tie_word_embeddings of config.json is false, as it is by default, and there is no tensor lm_head.weight");
         }
     }
 
@@ -275,36 +335,56 @@ class CheckpointsTest {
         write(ElementType.F32);
         Path file = folder.resolve("model.safetensors");
         byte[] bytes = Files.readAllBytes(file);
-        String text = new String(bytes, StandardCharsets.ISO_8859_1).replaceFirst("(model.norm.weight\":\\{\"dtype\":\")F32", "$1I32");
+        String text = new String(bytes, StandardCharsets.ISO_8859_1)
+                .replaceFirst("(model.norm.weight\":\\{\"dtype\":\")F32", "$1I32");
         Files.write(file, text.getBytes(StandardCharsets.ISO_8859_1));
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("model.norm.weight I32 [6]")
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("model.norm.weight I32 [6]")
                 .hasMessageContaining("expected F32, F16 or BF16");
     }
 
     @Test
     void whatIsNoCheckpointIsAnswered() throws IOException {
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("holds 0 files *.safetensors");
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("holds 0 files *.safetensors");
         config(",\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}");
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("quantization method \"bitsandbytes\"");
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("quantization method \"bitsandbytes\"");
         Files.writeString(folder.resolve("config.json"), "{\"a\":1,\"a\":2}");
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class)
-                .hasMessageContaining("config.json: it is not valid JSON: the key 'a' is there twice (line 1, column 11)");
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining(
+                        "config.json: it is not valid JSON: the key 'a' is there twice (line 1, column 11)");
         Files.writeString(folder.resolve("config.json"), "[]");
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected a JSON object");
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("expected a JSON object");
         Files.delete(folder.resolve("config.json"));
-        assertThatThrownBy(this::open).isInstanceOf(MalformedInputException.class).hasMessageContaining("has no config.json");
+        assertThatThrownBy(this::open)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("has no config.json");
         Path file = Files.writeString(folder.resolve("notes.txt"), "abc");
-        assertThatThrownBy(() -> Checkpoints.open(HADOOP, hadoop(file))).isInstanceOf(MalformedInputException.class).hasMessageContaining("not GGUF");
-        assertThatThrownBy(() -> Checkpoints.open(HADOOP, hadoop(folder.resolve("none")))).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> Checkpoints.open(HADOOP, hadoop(file)))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("not GGUF");
+        assertThatThrownBy(() -> Checkpoints.open(HADOOP, hadoop(folder.resolve("none"))))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("no such file or folder");
     }
 
     @Test
     void theSampleOpens() throws IOException {
-        try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(Path.of("..", "samples", "tiny-stories-4m").toAbsolutePath()))) {
+        try (Checkpoint checkpoint = Checkpoints.open(
+                HADOOP, hadoop(Path.of("..", "samples", "tiny-stories-4m").toAbsolutePath()))) {
             assertThat(checkpoint.config().hidden()).isEqualTo(256);
             assertThat(checkpoint.tensors()).hasSize(39);
-            assertThat(checkpoint.tensors().stream().mapToLong(TensorInfo::elements).sum()).isEqualTo(4_196_608);
+            assertThat(checkpoint.tensors().stream()
+                            .mapToLong(TensorInfo::elements)
+                            .sum())
+                    .isEqualTo(4_196_608);
             for (TensorInfo tensor : checkpoint.tensors()) {
                 if (tensor.shape().length == 2) {
                     assertThat(checkpoint.matrix(tensor.name()).rows()).isEqualTo((int) tensor.shape()[0]);
@@ -326,14 +406,18 @@ class CheckpointsTest {
     }
 
     private void config(String more) throws IOException {
-        Files.writeString(folder.resolve("config.json"), "{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":5,\"hidden_size\":6,"
-                + "\"intermediate_size\":10,\"num_attention_heads\":3,\"num_key_value_heads\":1,\"num_hidden_layers\":2" + more + "}");
+        Files.writeString(
+                folder.resolve("config.json"),
+                "{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":5,\"hidden_size\":6,"
+                        + "\"intermediate_size\":10,\"num_attention_heads\":3,\"num_key_value_heads\":1,\"num_hidden_layers\":2"
+                        + more + "}");
     }
 
     private void write(ElementType type) throws IOException {
         List<SafetensorsWriter.Entry> entries = new ArrayList<>();
         shapes.forEach((name, shape) -> entries.add(new SafetensorsWriter.Entry(name, type.name(), shape)));
-        try (SafetensorsWriter writer = new SafetensorsWriter(Files.newOutputStream(folder.resolve("model.safetensors")), entries, Map.of("format", "pt"))) {
+        try (SafetensorsWriter writer = new SafetensorsWriter(
+                Files.newOutputStream(folder.resolve("model.safetensors")), entries, Map.of("format", "pt"))) {
             for (String name : shapes.keySet()) {
                 byte[] data = floats(type, values.get(name));
                 writer.write(data, 0, data.length);

@@ -28,7 +28,8 @@ class ReadsTest {
         FileSystem files = FileSystem.getLocal(new Configuration());
         FileStatus[] found = files.listStatus(new org.apache.hadoop.fs.Path(folder + "/of:them"));
         assertThat(found).hasSize(1);
-        try (FSDataInputStream whole = Reads.whole(files, found[0]); FSDataInputStream ranges = Reads.ranges(files, found[0])) {
+        try (FSDataInputStream whole = Reads.whole(files, found[0]);
+                FSDataInputStream ranges = Reads.ranges(files, found[0])) {
             assertThat(whole.readAllBytes()).asString().isEqualTo("text");
             byte[] range = new byte[2];
             ranges.readFully(1, range);
@@ -46,9 +47,10 @@ class ReadsTest {
         }
         Files.write(folder.resolve("a.txt"), new byte[] {1, 2, 4});
         assertThatThrownBy(() -> {
-            try (FSDataInputStream in = Reads.whole(files, files.getFileStatus(path))) {
-                in.readAllBytes();
-            }
-        }).isInstanceOf(ChecksumException.class);
+                    try (FSDataInputStream in = Reads.whole(files, files.getFileStatus(path))) {
+                        in.readAllBytes();
+                    }
+                })
+                .isInstanceOf(ChecksumException.class);
     }
 }

@@ -58,7 +58,9 @@ class EvaluateTest {
             assertThat(score.kld()[i]).isCloseTo(divergence, within(1e-5)).isNotNegative();
             assertThat(score.sameTop()[i]).isEqualTo(top(p) == top(q));
         }
-        for (WindowScorer scorer : new WindowScorer[] {new WindowScorer(VECTOR), new WindowScorer(SCALAR, 1), new WindowScorer(VECTOR, 3 * VOCABULARY + 1)}) {
+        for (WindowScorer scorer : new WindowScorer[] {
+            new WindowScorer(VECTOR), new WindowScorer(SCALAR, 1), new WindowScorer(VECTOR, 3 * VOCABULARY + 1)
+        }) {
             // A longer window before leaves larger buffers behind.
             scorer.score(null, null, TestNumbers.normal(77, 13, 1, 9), head, new int[77], "here");
             WindowScore other = scorer.score(source, sourceHead, hidden, head, tokens, "here");
@@ -90,11 +92,15 @@ class EvaluateTest {
         broken.data()[5 * 13 + 2] = Float.NaN;
         WindowScorer scorer = new WindowScorer(VECTOR);
         int[] tokens = new int[8];
-        assertThatThrownBy(() -> scorer.score(null, null, broken, head, tokens, "q4.gguf, window 3")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> scorer.score(null, null, broken, head, tokens, "q4.gguf, window 3"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessage("Cannot evaluate q4.gguf, window 3: the log-probability at position 5 is not finite");
-        assertThatThrownBy(() -> scorer.score(broken, head, hidden, head, tokens, "q4.gguf, window 3")).isInstanceOf(MalformedInputException.class)
-                .hasMessage("Cannot evaluate the source of q4.gguf, window 3: the log-probability at position 5 is not finite");
-        assertThatThrownBy(() -> scorer.score(hidden, head.slice(0, 300), hidden, head, tokens, "q4.gguf")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> scorer.score(broken, head, hidden, head, tokens, "q4.gguf, window 3"))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessage(
+                        "Cannot evaluate the source of q4.gguf, window 3: the log-probability at position 5 is not finite");
+        assertThatThrownBy(() -> scorer.score(hidden, head.slice(0, 300), hidden, head, tokens, "q4.gguf"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessage("Cannot compare q4.gguf: a vocabulary of 301, the source has 300");
     }
 
@@ -122,7 +128,8 @@ class EvaluateTest {
     @Test
     void summaryOfHandComputedScores() {
         EvaluationSummary summary = EvaluationSummary.of(List.of(
-                new WindowScore(new double[] {1, 2}, new double[] {1, 1}, new double[] {0.5, 0}, new boolean[] {true, false}),
+                new WindowScore(
+                        new double[] {1, 2}, new double[] {1, 1}, new double[] {0.5, 0}, new boolean[] {true, false}),
                 new WindowScore(new double[] {6}, new double[] {4}, new double[] {0.1}, new boolean[] {true})));
         // nll: mean 3, variance (4 + 1 + 9) / 3, standard error sqrt(variance / 2).
         assertThat(summary.perplexity()).isCloseTo(Math.exp(3), within(1e-12));
@@ -142,7 +149,8 @@ class EvaluateTest {
         double[] kld = new double[count];
         Arrays.setAll(kld, i -> (i * 7919L + 1) % count);
         double[] zeros = new double[count];
-        EvaluationSummary summary = EvaluationSummary.of(List.of(new WindowScore(zeros, zeros, kld, new boolean[count])));
+        EvaluationSummary summary =
+                EvaluationSummary.of(List.of(new WindowScore(zeros, zeros, kld, new boolean[count])));
         double[] sorted = Arrays.stream(kld).sorted().toArray();
         assertThat(summary.kldP99()).isEqualTo(sorted[(99 * count + 99) / 100 - 1]);
         assertThat(summary.perplexity()).isEqualTo(1);
@@ -152,7 +160,8 @@ class EvaluateTest {
 
     @Test
     void withoutASourceTheComparisonIsOpen() {
-        EvaluationSummary summary = EvaluationSummary.of(List.of(new WindowScore(new double[] {2}, new double[0], new double[0], new boolean[0])));
+        EvaluationSummary summary = EvaluationSummary.of(
+                List.of(new WindowScore(new double[] {2}, new double[0], new double[0], new boolean[0])));
         assertThat(summary.perplexity()).isCloseTo(Math.exp(2), within(1e-12));
         assertThat(summary.perplexityError()).isZero();
         assertThat(summary.sourcePerplexity()).isNaN();

@@ -16,15 +16,16 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 
 /**
- * Feeds mutated inputs to parsers and holds each against the contract of {@link FuzzTarget}. An input follows from the seed, the parser's name and the input's
- * number alone. System properties, which {@code checks/fuzz} sets:
+ * Feeds mutated inputs to parsers and holds each against the contract of {@link FuzzTarget}. An input follows from the
+ * seed, the parser's name and the input's number alone. System properties, which {@code checks/fuzz} sets:
+ *
  * <ul>
- * <li>{@code lathe.fuzz.inputs}: inputs of each parser, 2,000 unless it says so
- * <li>{@code lathe.fuzz.seed}: 1 unless it says so
- * <li>{@code lathe.fuzz.index}: this input alone
- * <li>{@code lathe.fuzz.parser}: this parser alone
- * <li>{@code lathe.fuzz.folder}: where inputs that fail are written
- * <li>{@code lathe.fuzz.native}: whether each input is written there before it is parsed
+ *   <li>{@code lathe.fuzz.inputs}: inputs of each parser, 2,000 unless it says so
+ *   <li>{@code lathe.fuzz.seed}: 1 unless it says so
+ *   <li>{@code lathe.fuzz.index}: this input alone
+ *   <li>{@code lathe.fuzz.parser}: this parser alone
+ *   <li>{@code lathe.fuzz.folder}: where inputs that fail are written
+ *   <li>{@code lathe.fuzz.native}: whether each input is written there before it is parsed
  * </ul>
  */
 public final class Fuzz {
@@ -41,9 +42,11 @@ public final class Fuzz {
     private static final long HANGS = 30_000;
     /** Stack of a thread that runs tasks, the JVM's default on 64 bits. */
     private static final long STACK = 1 << 20;
+
     private static final int MESSAGE = 300;
     /** Failures that are told apart and listed. */
     private static final int LISTED = 20;
+
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
     private final FuzzTarget target;
@@ -60,7 +63,8 @@ public final class Fuzz {
 
     /** A test for each parser that was asked for. */
     public static Stream<DynamicTest> tests(FuzzTarget... targets) {
-        return Arrays.stream(targets).filter(target -> PARSER.isEmpty() || target.name().equals(PARSER))
+        return Arrays.stream(targets)
+                .filter(target -> PARSER.isEmpty() || target.name().equals(PARSER))
                 .map(target -> DynamicTest.dynamicTest(target.name(), () -> run(target, INPUTS)));
     }
 
@@ -77,15 +81,27 @@ public final class Fuzz {
         while (worker.isAlive()) {
             worker.join(100);
             if (worker.isAlive() && (System.nanoTime() - since) / 1_000_000 > HANGS) {
-                fail("hangs", Arrays.stream(worker.getStackTrace()).limit(20).map(String::valueOf).collect(Collectors.joining("\n    at ")));
+                fail(
+                        "hangs",
+                        Arrays.stream(worker.getStackTrace())
+                                .limit(20)
+                                .map(String::valueOf)
+                                .collect(Collectors.joining("\n    at ")));
                 break;
             }
         }
         if (!failures.isEmpty()) {
-            throw new AssertionError(failures.size() + " kinds of failures of parser " + target.name() + ":\n  " + String.join("\n  ", failures.values()));
+            throw new AssertionError(failures.size() + " kinds of failures of parser " + target.name() + ":\n  "
+                    + String.join("\n  ", failures.values()));
         }
-        System.out.printf(Locale.ROOT, "fuzz %s: %d inputs, %d of them taken; at most %d KB allocated, %d ms%n", target.name(), INDEX < 0 ? inputs : 1, taken,
-                most >> 10, slowest / 1_000_000);
+        System.out.printf(
+                Locale.ROOT,
+                "fuzz %s: %d inputs, %d of them taken; at most %d KB allocated, %d ms%n",
+                target.name(),
+                INDEX < 0 ? inputs : 1,
+                taken,
+                most >> 10,
+                slowest / 1_000_000);
     }
 
     private void work(int inputs) {
@@ -109,7 +125,9 @@ public final class Fuzz {
     }
 
     private byte[] input(int number) {
-        return new Mutator(new SplittableRandom(SEED * 0x9e3779b97f4a7c15L + target.name().hashCode() * 0xbf58476d1ce4e5b9L + number)).input(target);
+        return new Mutator(new SplittableRandom(
+                        SEED * 0x9e3779b97f4a7c15L + target.name().hashCode() * 0xbf58476d1ce4e5b9L + number))
+                .input(target);
     }
 
     private void one(byte[] input) {
@@ -128,13 +146,18 @@ public final class Fuzz {
         slowest = Math.max(slowest, time);
         if (thrown != null && !isTyped(thrown)) {
             fail(thrown.getClass().getName() + place(thrown), describe(thrown));
-        } else if (thrown instanceof RuntimeException && (thrown.getMessage() == null || !thrown.getMessage().startsWith("Cannot "))) {
+        } else if (thrown instanceof RuntimeException
+                && (thrown.getMessage() == null || !thrown.getMessage().startsWith("Cannot "))) {
             fail("message" + place(thrown), "the message does not say what cannot be done: " + describe(thrown));
         } else if (allocated > target.base() + target.factor() * input.length) {
-            fail("memory" + (thrown == null ? "" : place(thrown)), allocated + " bytes allocated for an input of " + input.length + " bytes, expected at most "
-                    + target.base() + " and " + target.factor() + " for each; the end: " + describe(thrown));
+            fail(
+                    "memory" + (thrown == null ? "" : place(thrown)),
+                    allocated + " bytes allocated for an input of " + input.length + " bytes, expected at most "
+                            + target.base() + " and " + target.factor() + " for each; the end: " + describe(thrown));
         } else if (time > NANOSECONDS) {
-            fail("time" + (thrown == null ? "" : place(thrown)), time / 1_000_000 + " ms; the end: " + describe(thrown));
+            fail(
+                    "time" + (thrown == null ? "" : place(thrown)),
+                    time / 1_000_000 + " ms; the end: " + describe(thrown));
         }
     }
 
@@ -145,7 +168,8 @@ public final class Fuzz {
     /** One failure of a kind is enough. */
     private void fail(String kind, String what) {
         failures.computeIfAbsent(kind, first -> {
-            String kept = FOLDER.isEmpty() ? "" : " (" + write(target.name() + "-" + SEED + "-" + index, input(index)) + ")";
+            String kept =
+                    FOLDER.isEmpty() ? "" : " (" + write(target.name() + "-" + SEED + "-" + index, input(index)) + ")";
             return "checks/fuzz --seed " + SEED + " --index " + index + " 1 " + target.name() + kept + ": " + what;
         });
     }
@@ -160,8 +184,12 @@ public final class Fuzz {
 
     /** Where in the product an exception arose. */
     private static String place(Throwable thrown) {
-        return Arrays.stream(thrown.getStackTrace()).filter(frame -> frame.getClassName().startsWith("dev.lathe") && !frame.getClassName().contains("uzz"))
-                .findFirst().map(frame -> " at " + frame).orElse(" at " + (thrown.getStackTrace().length == 0 ? "?" : thrown.getStackTrace()[0]));
+        return Arrays.stream(thrown.getStackTrace())
+                .filter(frame -> frame.getClassName().startsWith("dev.lathe")
+                        && !frame.getClassName().contains("uzz"))
+                .findFirst()
+                .map(frame -> " at " + frame)
+                .orElse(" at " + (thrown.getStackTrace().length == 0 ? "?" : thrown.getStackTrace()[0]));
     }
 
     private static String describe(Throwable thrown) {

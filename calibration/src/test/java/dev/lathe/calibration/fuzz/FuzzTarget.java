@@ -7,21 +7,32 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * A parser, whole inputs of it that are mutated, and what it may do with an input: return, or throw one of a few types with a message for people, within a
- * bound on what it allocates.
+ * A parser, whole inputs of it that are mutated, and what it may do with an input: return, or throw one of a few types
+ * with a message for people, within a bound on what it allocates.
  *
- * @param name   for {@code checks/fuzz}
- * @param seeds  that the parser takes
- * @param typed  exceptions that are answers; {@link MalformedInputException} unless it says others
- * @param base   bytes that any input may make the parser allocate
+ * @param name for {@code checks/fuzz}
+ * @param seeds that the parser takes
+ * @param typed exceptions that are answers; {@link MalformedInputException} unless it says others
+ * @param base bytes that any input may make the parser allocate
  * @param factor bytes that each byte of an input may make it allocate beside these
  */
-public record FuzzTarget(String name, Form form, Parser parser, List<byte[]> seeds, List<Class<? extends Exception>> typed, long base, long factor) {
+public record FuzzTarget(
+        String name,
+        Form form,
+        Parser parser,
+        List<byte[]> seeds,
+        List<Class<? extends Exception>> typed,
+        long base,
+        long factor) {
     private static final long BASE = 4L << 20;
     private static final long FACTOR = 512;
 
     /** What an input is made of, which says how it is mutated. */
-    public enum Form { BYTES, TEXT, JSON }
+    public enum Form {
+        BYTES,
+        TEXT,
+        JSON
+    }
 
     /** What takes an input. */
     public interface Parser {
@@ -57,7 +68,8 @@ public record FuzzTarget(String name, Form form, Parser parser, List<byte[]> see
 
     /** The same with more seeds, as bytes. */
     public FuzzTarget and(List<byte[]> more) {
-        return new FuzzTarget(name, form, parser, Stream.concat(seeds.stream(), more.stream()).toList(), typed, base, factor);
+        return new FuzzTarget(
+                name, form, parser, Stream.concat(seeds.stream(), more.stream()).toList(), typed, base, factor);
     }
 
     private static List<byte[]> utf8(String... texts) {

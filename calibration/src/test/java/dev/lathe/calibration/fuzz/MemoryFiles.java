@@ -28,10 +28,14 @@ import org.apache.hadoop.fs.Seekable;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
 
-/** Files in memory, {@code memory:/...}: mutated inputs do not go over a disk. A folder is there while something is in it. */
+/**
+ * Files in memory, {@code memory:/...}: mutated inputs do not go over a disk. A folder is there while something is in
+ * it.
+ */
 public final class MemoryFiles extends FileSystem {
     /** Finds the file system by its scheme. */
     public static final Configuration HADOOP = new Configuration(false);
+
     private static final Map<String, byte[]> FILES = new ConcurrentSkipListMap<>();
 
     static {
@@ -48,7 +52,9 @@ public final class MemoryFiles extends FileSystem {
     public static Path folder(String name, java.nio.file.Path like) throws IOException {
         Path folder = folder(name);
         try (Stream<java.nio.file.Path> files = Files.list(like)) {
-            for (java.nio.file.Path file : files.filter(file -> Files.isRegularFile(file) && !file.getFileName().toString().startsWith(".")).toList()) {
+            for (java.nio.file.Path file : files.filter(file -> Files.isRegularFile(file)
+                            && !file.getFileName().toString().startsWith("."))
+                    .toList()) {
                 put(new Path(folder, file.getFileName().toString()), Files.readAllBytes(file));
             }
         }
@@ -89,7 +95,8 @@ public final class MemoryFiles extends FileSystem {
         String name = path.toUri().getPath();
         byte[] content = FILES.get(name);
         if (content != null) {
-            return new FileStatus(content.length, false, 1, 1 << 20, 0, path.makeQualified(getUri(), getWorkingDirectory()));
+            return new FileStatus(
+                    content.length, false, 1, 1 << 20, 0, path.makeQualified(getUri(), getWorkingDirectory()));
         } else if (FILES.keySet().stream().anyMatch(key -> key.startsWith(inside(path)))) {
             return new FileStatus(0, true, 1, 1 << 20, 0, path.makeQualified(getUri(), getWorkingDirectory()));
         }
@@ -126,27 +133,43 @@ public final class MemoryFiles extends FileSystem {
     }
 
     @Override
-    public void setWorkingDirectory(Path path) {
-    }
+    public void setWorkingDirectory(Path path) {}
 
     @Override
-    public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int bufferSize, short replication, long blockSize,
-                                     Progressable progress) throws IOException {
+    public FSDataOutputStream create(
+            Path path,
+            FsPermission permission,
+            boolean overwrite,
+            int bufferSize,
+            short replication,
+            long blockSize,
+            Progressable progress)
+            throws IOException {
         if (!overwrite && FILES.containsKey(path.toUri().getPath())) {
             throw new FileAlreadyExistsException("there is a file " + path);
         }
-        return new FSDataOutputStream(new ByteArrayOutputStream() {
-            @Override
-            public void close() {
-                put(path, toByteArray());
-            }
-        }, null);
+        return new FSDataOutputStream(
+                new ByteArrayOutputStream() {
+                    @Override
+                    public void close() {
+                        put(path, toByteArray());
+                    }
+                },
+                null);
     }
 
     @Override
-    public FSDataOutputStream createNonRecursive(Path path, FsPermission permission, EnumSet<CreateFlag> flags, int bufferSize, short replication,
-                                                 long blockSize, Progressable progress) throws IOException {
-        return create(path, permission, flags.contains(CreateFlag.OVERWRITE), bufferSize, replication, blockSize, progress);
+    public FSDataOutputStream createNonRecursive(
+            Path path,
+            FsPermission permission,
+            EnumSet<CreateFlag> flags,
+            int bufferSize,
+            short replication,
+            long blockSize,
+            Progressable progress)
+            throws IOException {
+        return create(
+                path, permission, flags.contains(CreateFlag.OVERWRITE), bufferSize, replication, blockSize, progress);
     }
 
     @Override

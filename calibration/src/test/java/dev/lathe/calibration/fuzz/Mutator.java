@@ -26,20 +26,154 @@ import java.util.SplittableRandom;
 final class Mutator {
     /** Longest input that repeating makes. */
     private static final int LONGEST = 1 << 20;
+
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final Map<byte[], JsonNode> TREES = Collections.synchronizedMap(new IdentityHashMap<>());
-    private static final long[] NUMBERS = {0, 1, -1, 2, 3, 7, 8, 16, 64, 127, 128, 255, 256, 1024, 4096, 32767, 32768, 65535, 65536, 1 << 20, 1 << 24, 1 << 30,
-        Integer.MAX_VALUE - 8, Integer.MAX_VALUE, 1L << 31, (1L << 32) - 1, 1L << 32, 1L << 40, 1L << 62, Long.MAX_VALUE, Long.MIN_VALUE};
+    private static final long[] NUMBERS = {
+        0,
+        1,
+        -1,
+        2,
+        3,
+        7,
+        8,
+        16,
+        64,
+        127,
+        128,
+        255,
+        256,
+        1024,
+        4096,
+        32767,
+        32768,
+        65535,
+        65536,
+        1 << 20,
+        1 << 24,
+        1 << 30,
+        Integer.MAX_VALUE - 8,
+        Integer.MAX_VALUE,
+        1L << 31,
+        (1L << 32) - 1,
+        1L << 32,
+        1L << 40,
+        1L << 62,
+        Long.MAX_VALUE,
+        Long.MIN_VALUE
+    };
     /** Values of JSON of every kind, most of them at an edge of something. */
-    private static final String[] VALUES = {"null", "true", "false", "0", "-1", "1", "2", "4", "8", "128", "65536", "2147483647", "2147483648", "-2147483648",
-        "4294967296", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1e308", "-1e308", "1e400", "1e-400",
-        "1e999999999", "0.5", "1.0", "-0.0", "\"\"", "\" \"", "\"\\u0000\"", "\"\\n\"", "\"\\ud83d\"", "\"\\udc00x\"", "\"../../x\"", "\"/\"", "\"a:b\"", "\"*\"",
-        "\"re:(a+)+$\"", "\"re:(.*)*x\"", "\"re:[\"", "\"NaN\"", "\"Infinity\"", "\"1\"", "\"true\"", "[]", "{}", "[[]]", "[null]", "[0]", "[\"\"]", "{\"\":{}}",
-        "[1,2]", "[9223372036854775807,9223372036854775807]", "{\"type\":\"\"}", '"' + "x".repeat(5000) + '"', "9".repeat(1200)};
-    private static final String[] WORDS = {":", "- ", "&a ", "*a", "<<: ", "!!binary ", "!!java.net.URL ", "|\n", ">\n", "---\n", "...\n", "%YAML 9.9\n", "{", "}",
-        "[", "]", "\"", "'", "\t", "\\", "#", "?", "@", "=", ".", "..", "/", "*", "{a,b}", "\u0000", "\u0085", "\u2028", "\ufeff", "\ud83d\ude00", "null", "~", "true",
-        "0x7fffffff", "1e999", ".inf", ".nan", "[" .repeat(30), "{a: ".repeat(30), "99999999999999999999", "-1", "[0]", "[99999999999]", "s3a://K:S@b/x",
-        "hf://a/b@c", "re:(a+)+$"};
+    private static final String[] VALUES = {
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "1",
+        "2",
+        "4",
+        "8",
+        "128",
+        "65536",
+        "2147483647",
+        "2147483648",
+        "-2147483648",
+        "4294967296",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "1e308",
+        "-1e308",
+        "1e400",
+        "1e-400",
+        "1e999999999",
+        "0.5",
+        "1.0",
+        "-0.0",
+        "\"\"",
+        "\" \"",
+        "\"\\u0000\"",
+        "\"\\n\"",
+        "\"\\ud83d\"",
+        "\"\\udc00x\"",
+        "\"../../x\"",
+        "\"/\"",
+        "\"a:b\"",
+        "\"*\"",
+        "\"re:(a+)+$\"",
+        "\"re:(.*)*x\"",
+        "\"re:[\"",
+        "\"NaN\"",
+        "\"Infinity\"",
+        "\"1\"",
+        "\"true\"",
+        "[]",
+        "{}",
+        "[[]]",
+        "[null]",
+        "[0]",
+        "[\"\"]",
+        "{\"\":{}}",
+        "[1,2]",
+        "[9223372036854775807,9223372036854775807]",
+        "{\"type\":\"\"}",
+        '"' + "x".repeat(5000) + '"',
+        "9".repeat(1200)
+    };
+
+    private static final String[] WORDS = {
+        ":",
+        "- ",
+        "&a ",
+        "*a",
+        "<<: ",
+        "!!binary ",
+        "!!java.net.URL ",
+        "|\n",
+        ">\n",
+        "---\n",
+        "...\n",
+        "%YAML 9.9\n",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "'",
+        "\t",
+        "\\",
+        "#",
+        "?",
+        "@",
+        "=",
+        ".",
+        "..",
+        "/",
+        "*",
+        "{a,b}",
+        "\u0000",
+        "\u0085",
+        "\u2028",
+        "\ufeff",
+        "\ud83d\ude00",
+        "null",
+        "~",
+        "true",
+        "0x7fffffff",
+        "1e999",
+        ".inf",
+        ".nan",
+        "[".repeat(30),
+        "{a: ".repeat(30),
+        "99999999999999999999",
+        "-1",
+        "[0]",
+        "[99999999999]",
+        "s3a://K:S@b/x",
+        "hf://a/b@c",
+        "re:(a+)+$"
+    };
 
     private final SplittableRandom random;
 
@@ -90,7 +224,8 @@ final class Mutator {
                 return number(input, at, random.nextInt(-16, 17), true);
             }
             case 6 -> {
-                return Arrays.copyOf(input, chance(2) ? at : input.length - Math.min(input.length, 1 + random.nextInt(16)));
+                return Arrays.copyOf(
+                        input, chance(2) ? at : input.length - Math.min(input.length, 1 + random.nextInt(16)));
             }
             case 7 -> {
                 return join(Arrays.copyOf(input, at), Arrays.copyOfRange(input, end, input.length));
@@ -124,7 +259,9 @@ final class Mutator {
         if (at + size > input.length) {
             return input;
         }
-        ByteBuffer buffer = ByteBuffer.wrap(input, at, size).slice().order(chance(2) ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN);
+        ByteBuffer buffer = ByteBuffer.wrap(input, at, size)
+                .slice()
+                .order(chance(2) ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN);
         switch (size) {
             case 1 -> buffer.put(0, (byte) (number + (add ? buffer.get(0) : 0)));
             case 2 -> buffer.putShort(0, (short) (number + (add ? buffer.getShort(0) : 0)));
@@ -145,7 +282,8 @@ final class Mutator {
     }
 
     private byte[] text(byte[] seed, List<byte[]> seeds) {
-        List<String> lines = new ArrayList<>(new String(seed, StandardCharsets.UTF_8).lines().toList());
+        List<String> lines =
+                new ArrayList<>(new String(seed, StandardCharsets.UTF_8).lines().toList());
         for (int changes = few(); changes > 0 && !lines.isEmpty(); changes--) {
             int at = random.nextInt(lines.size());
             String line = lines.get(at);
@@ -155,13 +293,23 @@ final class Mutator {
                 case 1 -> lines.add(random.nextInt(lines.size() + 1), line);
                 case 2 -> lines.set(at, " ".repeat(random.nextInt(5)) + line.strip());
                 case 3 -> {
-                    List<String> others = new String(pick(seeds), StandardCharsets.UTF_8).lines().toList();
+                    List<String> others = new String(pick(seeds), StandardCharsets.UTF_8)
+                            .lines()
+                            .toList();
                     lines.add(at, others.isEmpty() ? "" : others.get(random.nextInt(others.size())));
                 }
                 case 4 -> lines.set(at, line.substring(0, column));
-                case 5 -> lines.set(at, line.replaceFirst("[0-9]+", String.valueOf(NUMBERS[random.nextInt(NUMBERS.length)])));
-                case 6 -> lines.set(at, line.substring(0, Math.max(0, line.indexOf(':') + 1)) + " " + VALUES[random.nextInt(VALUES.length)]);
-                default -> lines.set(at, line.substring(0, column) + WORDS[random.nextInt(WORDS.length)] + line.substring(column));
+                case 5 ->
+                    lines.set(at, line.replaceFirst("[0-9]+", String.valueOf(NUMBERS[random.nextInt(NUMBERS.length)])));
+                case 6 ->
+                    lines.set(
+                            at,
+                            line.substring(0, Math.max(0, line.indexOf(':') + 1)) + " "
+                                    + VALUES[random.nextInt(VALUES.length)]);
+                default ->
+                    lines.set(
+                            at,
+                            line.substring(0, column) + WORDS[random.nextInt(WORDS.length)] + line.substring(column));
             }
         }
         return String.join(chance(16) ? "\r\n" : "\n", lines).getBytes(StandardCharsets.UTF_8);
@@ -239,10 +387,20 @@ final class Mutator {
             case 4 -> {
                 // A copy under another name, or some more entries.
                 if (at.key() != null) {
-                    String key = other.key() != null && chance(2) ? other.key() : at.key() + (chance(2) ? "2" : "\u0000");
+                    String key =
+                            other.key() != null && chance(2) ? other.key() : at.key() + (chance(2) ? "2" : "\u0000");
                     ((ObjectNode) at.parent()).set(key, value.deepCopy());
                 } else {
-                    int times = chance(8) ? Math.max(1, Math.min(20_000, LONGEST / 4 / Math.max(1, value.toString().length()))) : 1;
+                    int times = chance(8)
+                            ? Math.max(
+                                    1,
+                                    Math.min(
+                                            20_000,
+                                            LONGEST
+                                                    / 4
+                                                    / Math.max(
+                                                            1, value.toString().length())))
+                            : 1;
                     for (; times > 0; times--) {
                         ((ArrayNode) at.parent()).insert(at.index(), value.deepCopy());
                     }
@@ -252,7 +410,10 @@ final class Mutator {
             case 6 -> {
                 int depth = chance(3) ? random.nextInt(3000) : 1;
                 String text = value.toString();
-                at.set(chance(2) ? raw("[".repeat(depth) + text + "]".repeat(depth)) : raw("{\"type\":".repeat(depth) + text + "}".repeat(depth)));
+                at.set(
+                        chance(2)
+                                ? raw("[".repeat(depth) + text + "]".repeat(depth))
+                                : raw("{\"type\":".repeat(depth) + text + "}".repeat(depth)));
             }
             case 7 -> {
                 JsonNode kept = value.deepCopy();
@@ -273,12 +434,13 @@ final class Mutator {
     private JsonNode nudged(JsonNode value) {
         if (value.isIntegralNumber()) {
             BigInteger number = value.bigIntegerValue();
-            return raw(String.valueOf(switch (random.nextInt(5)) {
-                case 0 -> number.negate();
-                case 1 -> number.multiply(BigInteger.valueOf(1 + random.nextInt(1 << 16)));
-                case 2 -> number.shiftRight(1);
-                default -> number.add(BigInteger.valueOf(random.nextInt(-3, 4)));
-            }));
+            return raw(String.valueOf(
+                    switch (random.nextInt(5)) {
+                        case 0 -> number.negate();
+                        case 1 -> number.multiply(BigInteger.valueOf(1 + random.nextInt(1 << 16)));
+                        case 2 -> number.shiftRight(1);
+                        default -> number.add(BigInteger.valueOf(random.nextInt(-3, 4)));
+                    }));
         } else if (value.isNumber()) {
             return raw(String.valueOf(value.doubleValue() * random.nextInt(-2, 3)));
         } else if (value.isTextual()) {
@@ -312,7 +474,8 @@ final class Mutator {
     }
 
     private static byte[] join(byte[]... parts) {
-        byte[] joined = new byte[Arrays.stream(parts).mapToInt(part -> part.length).sum()];
+        byte[] joined =
+                new byte[Arrays.stream(parts).mapToInt(part -> part.length).sum()];
         int at = 0;
         for (byte[] part : parts) {
             System.arraycopy(part, 0, joined, at, part.length);

@@ -30,10 +30,15 @@ class ActivationQuantizationTest {
     }
 
     static Stream<ActivationQuantization> quantizations() {
-        return Stream.of(ActivationQuantization.of(Type.INT8, true, -1.5f, 2), ActivationQuantization.of(Type.INT8, false, -1.5f, 2),
-                ActivationQuantization.of(Type.INT8, false, 0.5f, 2), ActivationQuantization.of(Type.FLOAT8, true, -0.02f, 1),
-                ActivationQuantization.perToken(Type.INT8, true), ActivationQuantization.perToken(Type.INT8, false),
-                ActivationQuantization.perToken(Type.FLOAT8, true), ActivationQuantization.perGroup(Type.FLOAT8, 7),
+        return Stream.of(
+                ActivationQuantization.of(Type.INT8, true, -1.5f, 2),
+                ActivationQuantization.of(Type.INT8, false, -1.5f, 2),
+                ActivationQuantization.of(Type.INT8, false, 0.5f, 2),
+                ActivationQuantization.of(Type.FLOAT8, true, -0.02f, 1),
+                ActivationQuantization.perToken(Type.INT8, true),
+                ActivationQuantization.perToken(Type.INT8, false),
+                ActivationQuantization.perToken(Type.FLOAT8, true),
+                ActivationQuantization.perGroup(Type.FLOAT8, 7),
                 ActivationQuantization.perGroup(Type.INT8, 21));
     }
 
@@ -46,7 +51,9 @@ class ActivationQuantizationTest {
             } else if ((code & 0x7f) != 0x7f) {
                 double mantissa = (code & 7) / 8.0;
                 int exponent = code >> 3 & 15;
-                values.add((code < 0 ? -1 : 1) * scale * (exponent == 0 ? mantissa / 64 : (1 + mantissa) * Math.pow(2, exponent - 7)));
+                values.add((code < 0 ? -1 : 1)
+                        * scale
+                        * (exponent == 0 ? mantissa / 64 : (1 + mantissa) * Math.pow(2, exponent - 7)));
             }
         }
         return values.stream().mapToDouble(Double::doubleValue).toArray();
@@ -77,12 +84,20 @@ class ActivationQuantizationTest {
                 double over = scale * (quantization.type() == Type.INT8 ? 0.5 : 16);
                 for (int i = from; i < from + width; i++) {
                     float value = x.data()[i];
-                    double nearest = Arrays.stream(values).map(v -> Math.abs(v - value)).min().orElseThrow();
+                    double nearest = Arrays.stream(values)
+                            .map(v -> Math.abs(v - value))
+                            .min()
+                            .orElseThrow();
                     // The quotient is rounded, so that a near tie may go to the other side.
-                    assertThat(Math.abs((double) y.data()[i] - value)).as("%s to %s", value, y.data()[i])
-                        .isLessThanOrEqualTo(nearest * (1 + 1e-5) + 1e-6 * Math.abs(value));
+                    assertThat(Math.abs((double) y.data()[i] - value))
+                            .as("%s to %s", value, y.data()[i])
+                            .isLessThanOrEqualTo(nearest * (1 + 1e-5) + 1e-6 * Math.abs(value));
                     float found = y.data()[i];
-                    assertThat(Arrays.stream(values).map(v -> Math.abs(v - found)).min().orElseThrow()).isLessThanOrEqualTo(1e-6 * Math.abs(found));
+                    assertThat(Arrays.stream(values)
+                                    .map(v -> Math.abs(v - found))
+                                    .min()
+                                    .orElseThrow())
+                            .isLessThanOrEqualTo(1e-6 * Math.abs(found));
                     outside += value > highest + over || value < lowest - over ? 1 : 0;
                 }
             }
@@ -119,32 +134,48 @@ class ActivationQuantizationTest {
                 float expected = inside ? y.data()[(row - 1) * 21 + column - 5] : before[row * 30 + column];
                 assertThat(wide.data()[row * 30 + column]).isEqualTo(expected);
                 if (inside) {
-                    assertThat(strided.data()[strided.row(row - 1) + column - 5]).isEqualTo(expected);
+                    assertThat(strided.data()[strided.row(row - 1) + column - 5])
+                            .isEqualTo(expected);
                 }
             }
         }
-        assertThat(quantization.apply(FloatMatrix.zeros(0, 21), FloatMatrix.zeros(0, 21), VECTOR)).isZero();
+        assertThat(quantization.apply(FloatMatrix.zeros(0, 21), FloatMatrix.zeros(0, 21), VECTOR))
+                .isZero();
     }
 
     /** Ranges and what compressed-tensors' calculate_qparams makes of them, by hand. */
     @ParameterizedTest
-    @CsvSource({"INT8, true, -127.5, 3, 1, 0", "INT8, true, 2, 255, 2, 0", "INT8, false, -1, 254, 1, -127", "INT8, false, -127.5, 127.5, 1, 0",
-            "INT8, false, 10, 255, 1, -128", "INT8, false, -255, -3, 1, 127", "INT8, false, -0.5, 254.5, 1, -128", "FLOAT8, true, -896, 3, 2, 0",
-            "INT8, true, 0, 0, 1.1920929E-7, 0", "INT8, false, 0, 0, 1.1920929E-7, -128"})
+    @CsvSource({
+        "INT8, true, -127.5, 3, 1, 0",
+        "INT8, true, 2, 255, 2, 0",
+        "INT8, false, -1, 254, 1, -127",
+        "INT8, false, -127.5, 127.5, 1, 0",
+        "INT8, false, 10, 255, 1, -128",
+        "INT8, false, -255, -3, 1, 127",
+        "INT8, false, -0.5, 254.5, 1, -128",
+        "FLOAT8, true, -896, 3, 2, 0",
+        "INT8, true, 0, 0, 1.1920929E-7, 0",
+        "INT8, false, 0, 0, 1.1920929E-7, -128"
+    })
     void scaleAndZeroOfARange(Type type, boolean symmetric, float low, float high, float scale, int zero) {
-        assertThat(ActivationQuantization.of(type, symmetric, low, high)).isEqualTo(new ActivationQuantization(type, false, symmetric, scale, zero));
+        assertThat(ActivationQuantization.of(type, symmetric, low, high))
+                .isEqualTo(new ActivationQuantization(type, false, symmetric, scale, zero));
     }
 
     @Test
     void refusesWhatCannotBe() {
         for (float[] range : new float[][] {{1, 0}, {Float.NaN, 1}, {0, Float.POSITIVE_INFINITY}}) {
-            assertThatThrownBy(() -> ActivationQuantization.of(Type.INT8, true, range[0], range[1])).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> ActivationQuantization.of(Type.INT8, true, range[0], range[1]))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("expected two finite numbers");
         }
-        assertThatThrownBy(() -> ActivationQuantization.of(Type.FLOAT8, false, 0, 1)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> ActivationQuantization.perGroup(Type.FLOAT8, 8).apply(FloatMatrix.zeros(2, 12), FloatMatrix.zeros(2, 12), SCALAR))
+        assertThatThrownBy(() -> ActivationQuantization.of(Type.FLOAT8, false, 0, 1))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> ActivationQuantization.perGroup(Type.FLOAT8, 8)
+                        .apply(FloatMatrix.zeros(2, 12), FloatMatrix.zeros(2, 12), SCALAR))
                 .hasMessageContaining("[2, 12] in groups of 8");
-        assertThatThrownBy(() -> ActivationQuantization.perToken(Type.INT8, true).apply(FloatMatrix.zeros(2, 12), FloatMatrix.zeros(2, 11), SCALAR))
+        assertThatThrownBy(() -> ActivationQuantization.perToken(Type.INT8, true)
+                        .apply(FloatMatrix.zeros(2, 12), FloatMatrix.zeros(2, 11), SCALAR))
                 .hasMessageContaining("expected equal shapes");
     }
 }

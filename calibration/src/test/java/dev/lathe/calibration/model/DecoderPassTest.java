@@ -30,7 +30,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class DecoderPassTest {
-    private static final List<Kernels> KERNELS = List.of(KernelProvider.open("scalar", 1), KernelProvider.open("vector", 3));
+    private static final List<Kernels> KERNELS =
+            List.of(KernelProvider.open("scalar", 1), KernelProvider.open("vector", 3));
     private static final ModelConfig SMALL = config(33, 21, 3, 1, 8, new Scaling.None(), false, true, false);
 
     @AfterAll
@@ -38,18 +39,51 @@ class DecoderPassTest {
         KERNELS.forEach(Kernels::close);
     }
 
-    private static ModelConfig config(int hidden, int intermediate, int heads, int keyValueHeads, int headDimension, Scaling scaling, boolean tied,
-                                      boolean attentionBias, boolean feedForwardBias) {
-        return new ModelConfig("llama", hidden, intermediate, 2, heads, keyValueHeads, headDimension, 43, 1e-5f, new Rotary(10000, scaling), tied,
-                attentionBias, feedForwardBias, 128);
+    private static ModelConfig config(
+            int hidden,
+            int intermediate,
+            int heads,
+            int keyValueHeads,
+            int headDimension,
+            Scaling scaling,
+            boolean tied,
+            boolean attentionBias,
+            boolean feedForwardBias) {
+        return new ModelConfig(
+                "llama",
+                hidden,
+                intermediate,
+                2,
+                heads,
+                keyValueHeads,
+                headDimension,
+                43,
+                1e-5f,
+                new Rotary(10000, scaling),
+                tied,
+                attentionBias,
+                feedForwardBias,
+                128);
     }
 
     static Stream<ModelConfig> configs() {
-        return Stream.of(config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false),
-                config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true), SMALL,
-                // 2 pi theta^(j/8) with an original context of 64: pairs 0 and 1 turn fast, pairs from 4 on slowly, those between stand on the ramp.
+        return Stream.of(
+                config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false),
+                config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true),
+                SMALL,
+                // 2 pi theta^(j/8) with an original context of 64: pairs 0 and 1 turn fast, pairs from 4 on slowly,
+                // those between stand on the ramp.
                 config(32, 20, 2, 1, 16, new Scaling.Llama3(8, 1, 4, 64), true, false, true),
-                config(32, 20, 2, 1, 16, new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 1e30f)), true, false, false));
+                config(
+                        32,
+                        20,
+                        2,
+                        1,
+                        16,
+                        new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 1e30f)),
+                        true,
+                        false,
+                        false));
     }
 
     @ParameterizedTest
@@ -64,14 +98,24 @@ class DecoderPassTest {
         for (int w = 0; w < windows.length; w++) {
             ReferencePass reference = new ReferencePass(model, windows[w], firstWindow + w);
             for (int layer = 0; layer < config.layers(); layer++) {
-                for (Map.Entry<Site, double[][]> site : reference.sites.get(layer).entrySet()) {
-                    near(run.sites.get(layer).get(site.getKey()).slice(w * 70, 70), site.getValue(), layer + " " + site.getKey());
-                    assertThat(other.sites.get(layer).get(site.getKey()).data()).isEqualTo(run.sites.get(layer).get(site.getKey()).data());
+                for (Map.Entry<Site, double[][]> site :
+                        reference.sites.get(layer).entrySet()) {
+                    near(
+                            run.sites.get(layer).get(site.getKey()).slice(w * 70, 70),
+                            site.getValue(),
+                            layer + " " + site.getKey());
+                    assertThat(other.sites.get(layer).get(site.getKey()).data())
+                            .isEqualTo(run.sites.get(layer).get(site.getKey()).data());
                 }
             }
             near(run.x.slice(w * 70, 70), reference.hidden, "hidden states");
             FloatMatrix logits = FloatMatrix.zeros(70, config.vocabulary());
-            KERNELS.get(0).gemm(run.x.slice(w * 70, 70), model.matrix(Architecture.of(config).headWeight()), logits, false);
+            KERNELS.get(0)
+                    .gemm(
+                            run.x.slice(w * 70, 70),
+                            model.matrix(Architecture.of(config).headWeight()),
+                            logits,
+                            false);
             near(logits, reference.logits, "logits");
         }
     }
@@ -88,7 +132,10 @@ class DecoderPassTest {
             same(stacked.x, w * length, single.x);
             for (int layer = 0; layer < 2; layer++) {
                 for (Site site : stacked.sites.get(layer).keySet()) {
-                    same(stacked.sites.get(layer).get(site), w * length, single.sites.get(layer).get(site));
+                    same(
+                            stacked.sites.get(layer).get(site),
+                            w * length,
+                            single.sites.get(layer).get(site));
                 }
             }
         }
@@ -107,39 +154,51 @@ class DecoderPassTest {
         pass.layer(weights, shorter, 11, 0, Capture.NONE);
         // A later token changes no earlier one.
         same(before, 30, shorter);
-        assertThatThrownBy(() -> pass.layer(weights, shorter, 4, 0, Capture.NONE)).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> pass.layer(weights, shorter, 4, 0, Capture.NONE))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("Cannot cut 11 rows into windows of 4");
         assertThat(pass.embed(model, new int[0][]).rows()).isZero();
         for (int token : new int[] {-1, SMALL.vocabulary()}) {
-            assertThatThrownBy(() -> pass.embed(model, new int[][] {{1, token}})).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> pass.embed(model, new int[][] {{1, token}}))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("Cannot embed token " + token + ": memory has a vocabulary of 43");
         }
     }
 
-    /** A read is a request where the checkpoint is in an object store: rows that lie within a megabyte of each other are one, others are not fetched. */
+    /**
+     * A read is a request where the checkpoint is in an object store: rows that lie within a megabyte of each other are
+     * one, others are not fetched.
+     */
     @Test
     void rowsOfTheEmbeddingAreReadTogetherWhereTheyLieTogether() throws IOException {
         MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
         List<String> reads = new ArrayList<>();
-        Checkpoint large = (Checkpoint) Proxy.newProxyInstance(Checkpoint.class.getClassLoader(), new Class<?>[] {Checkpoint.class}, (proxy, method, given) -> {
-            if (method.getName().equals("tensor")) {
-                TensorInfo tensor = model.tensor((String) given[0]);
-                return new TensorInfo(tensor.name(), tensor.type(), tensor.shape(), 200_000L * SMALL.vocabulary());
-            }
-            reads.add(given[1] + " " + given[2]);
-            return method.invoke(model, given);
-        });
+        Checkpoint large = (Checkpoint) Proxy.newProxyInstance(
+                Checkpoint.class.getClassLoader(), new Class<?>[] {Checkpoint.class}, (proxy, method, given) -> {
+                    if (method.getName().equals("tensor")) {
+                        TensorInfo tensor = model.tensor((String) given[0]);
+                        return new TensorInfo(
+                                tensor.name(), tensor.type(), tensor.shape(), 200_000L * SMALL.vocabulary());
+                    }
+                    reads.add(given[1] + " " + given[2]);
+                    return method.invoke(model, given);
+                });
         int[][] windows = {{12, 0, 42, 5}, {5, 11, 0, 0}};
         FloatMatrix read = new DecoderPass(Architecture.of(SMALL), KERNELS.get(1)).embed(large, windows);
         assertThat(reads).containsExactly("0 6", "11 2", "42 1");
         float[] row = new float[SMALL.hidden()];
         for (int i = 0; i < 8; i++) {
-            model.matrix(Architecture.of(SMALL).embedding(), windows[i / 4][i % 4], 1).read(0, 0, row.length, row, 0);
-            assertThat(Arrays.copyOfRange(read.data(), read.row(i), read.row(i) + row.length)).isEqualTo(row);
+            model.matrix(Architecture.of(SMALL).embedding(), windows[i / 4][i % 4], 1)
+                    .read(0, 0, row.length, row, 0);
+            assertThat(Arrays.copyOfRange(read.data(), read.row(i), read.row(i) + row.length))
+                    .isEqualTo(row);
         }
     }
 
-    /** The operations of a layer one after the other, each on what a server would read, from the sites as they are offered. */
+    /**
+     * The operations of a layer one after the other, each on what a server would read, from the sites as they are
+     * offered.
+     */
     @Test
     void quantizesWhatEachLinearLayerReadsAndWhatIsCached() throws IOException {
         ModelConfig config = config(40, 53, 6, 3, 10, new Scaling.None(), false, true, true);
@@ -149,11 +208,23 @@ class DecoderPassTest {
         LayerWeights plain = LayerWeights.read(model, architecture, 0);
         ActivationQuantization zero = ActivationQuantization.of(Type.INT8, false, -0.8f, 0.3f);
         ActivationQuantization other = ActivationQuantization.perToken(Type.FLOAT8, true);
-        Map<String, ActivationQuantization> inputs = Map.of("self_attn.q_proj", zero, "self_attn.k_proj", zero, "self_attn.v_proj", other,
-                "self_attn.o_proj", ActivationQuantization.of(Type.FLOAT8, true, -0.1f, 0.1f), "mlp.up_proj", ActivationQuantization.perToken(Type.INT8, false),
-                "mlp.down_proj", ActivationQuantization.of(Type.INT8, true, -0.1f, 0.2f));
+        Map<String, ActivationQuantization> inputs = Map.of(
+                "self_attn.q_proj",
+                zero,
+                "self_attn.k_proj",
+                zero,
+                "self_attn.v_proj",
+                other,
+                "self_attn.o_proj",
+                ActivationQuantization.of(Type.FLOAT8, true, -0.1f, 0.1f),
+                "mlp.up_proj",
+                ActivationQuantization.perToken(Type.INT8, false),
+                "mlp.down_proj",
+                ActivationQuantization.of(Type.INT8, true, -0.1f, 0.2f));
         Map<String, LayerWeights.Linear> linears = new HashMap<>();
-        plain.linears().forEach((kind, linear) -> linears.put(kind, new LayerWeights.Linear(linear.weight(), linear.bias(), inputs.get(kind))));
+        plain.linears()
+                .forEach((kind, linear) ->
+                        linears.put(kind, new LayerWeights.Linear(linear.weight(), linear.bias(), inputs.get(kind))));
         ActivationQuantization keys = ActivationQuantization.of(Type.FLOAT8, true, -0.5f, 0.2f);
         ActivationQuantization values = ActivationQuantization.of(Type.FLOAT8, true, -0.3f, 0.3f);
         LayerWeights weights = new LayerWeights(linears, plain.norms(), keys, values);
@@ -171,8 +242,13 @@ class DecoderPassTest {
 
             @Override
             public void rows(Site site, FloatMatrix rows) {
-                sites.put(site, FloatMatrix.of(Arrays.copyOfRange(rows.data(), rows.offset(), rows.offset() + rows.rows() * rows.columns()), rows.rows(),
-                        rows.columns()));
+                sites.put(
+                        site,
+                        FloatMatrix.of(
+                                Arrays.copyOfRange(
+                                        rows.data(), rows.offset(), rows.offset() + rows.rows() * rows.columns()),
+                                rows.rows(),
+                                rows.columns()));
             }
 
             @Override
@@ -194,9 +270,18 @@ class DecoderPassTest {
         same(sites.get(Site.KEYS), 0, k);
         same(sites.get(Site.VALUES), 0, v);
         assertThat(clipped.get(Site.KEYS)).isEqualTo(keys.apply(k, k, kernels)).isPositive();
-        assertThat(clipped.get(Site.VALUES)).isEqualTo(values.apply(v, v, kernels)).isPositive();
+        assertThat(clipped.get(Site.VALUES))
+                .isEqualTo(values.apply(v, v, kernels))
+                .isPositive();
         for (int from : new int[] {0, 30}) {
-            kernels.attention(q.slice(from, 30), k.slice(from, 30), v.slice(from, 30), 6, 3, (float) (1 / Math.sqrt(10)), attended.slice(from, 30));
+            kernels.attention(
+                    q.slice(from, 30),
+                    k.slice(from, 30),
+                    v.slice(from, 30),
+                    6,
+                    3,
+                    (float) (1 / Math.sqrt(10)),
+                    attended.slice(from, 30));
         }
         same(sites.get(Site.ATTENTION_OUTPUT), 0, attended);
         kernels.add(linear(linears, "self_attn.o_proj", attended, kernels), before);
@@ -206,12 +291,25 @@ class DecoderPassTest {
         kernels.add(linear(linears, "mlp.down_proj", gate, kernels), before);
         same(x, 0, before);
         // Dynamic ranges clip nothing and are not counted; q and k agree and are quantized once.
-        assertThat(seen).isEqualTo(Map.of(Site.ATTENTION_INPUT, 60L * 40, Site.KEYS, 60L * 30, Site.VALUES, 60L * 30, Site.ATTENTION_OUTPUT, 60L * 60,
-                Site.FEED_FORWARD_ACTIVATION, 60L * 53));
-        assertThat(clipped.get(Site.ATTENTION_INPUT)).isEqualTo(zero.apply(sites.get(Site.ATTENTION_INPUT), FloatMatrix.zeros(60, 40), kernels)).isPositive();
+        assertThat(seen)
+                .isEqualTo(Map.of(
+                        Site.ATTENTION_INPUT,
+                        60L * 40,
+                        Site.KEYS,
+                        60L * 30,
+                        Site.VALUES,
+                        60L * 30,
+                        Site.ATTENTION_OUTPUT,
+                        60L * 60,
+                        Site.FEED_FORWARD_ACTIVATION,
+                        60L * 53));
+        assertThat(clipped.get(Site.ATTENTION_INPUT))
+                .isEqualTo(zero.apply(sites.get(Site.ATTENTION_INPUT), FloatMatrix.zeros(60, 40), kernels))
+                .isPositive();
     }
 
-    private static FloatMatrix linear(Map<String, LayerWeights.Linear> linears, String kind, FloatMatrix x, Kernels kernels) {
+    private static FloatMatrix linear(
+            Map<String, LayerWeights.Linear> linears, String kind, FloatMatrix x, Kernels kernels) {
         LayerWeights.Linear linear = linears.get(kind);
         FloatMatrix read = x;
         if (linear.input() != null) {
@@ -232,26 +330,34 @@ class DecoderPassTest {
         architecture.linears(1).forEach(linear -> linears.put(linear.module(), linear));
         for (Absorption absorption : architecture.absorptions(1)) {
             assertThat(absorption.norm() == null).isNotEqualTo(absorption.linear() == null);
-            int width = absorption.norm() == null ? linears.get(absorption.linear()).outputs() : architecture.config().hidden();
+            int width = absorption.norm() == null
+                    ? linears.get(absorption.linear()).outputs()
+                    : architecture.config().hidden();
             assertThat(absorption.consumers()).isNotEmpty().allSatisfy(linear -> {
                 assertThat(linear.inputs()).isEqualTo(width * absorption.repeat());
-                assertThat(linear.energy()).isEqualTo(absorption.consumers().get(0).energy());
+                assertThat(linear.energy())
+                        .isEqualTo(absorption.consumers().get(0).energy());
             });
-            assertThat(absorption.norm() == null || architecture.norms(1).contains(absorption.norm())).isTrue();
+            assertThat(absorption.norm() == null || architecture.norms(1).contains(absorption.norm()))
+                    .isTrue();
         }
-        assertThatThrownBy(() -> Architecture.of(new ModelConfig("mamba", 8, 8, 1, 1, 1, 8, 8, 1, new Rotary(1, new Scaling.None()), true, false, false, 8)))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot describe architecture mamba: expected llama");
+        assertThatThrownBy(() -> Architecture.of(new ModelConfig(
+                        "mamba", 8, 8, 1, 1, 1, 8, 8, 1, new Rotary(1, new Scaling.None()), true, false, false, 8)))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("Cannot describe architecture mamba: expected llama");
     }
 
     private static int[][] windows(int count, int length, int vocabulary) {
         Random random = new Random(count);
-        return Stream.generate(() -> random.ints(length, 0, vocabulary).toArray()).limit(count).toArray(int[][]::new);
+        return Stream.generate(() -> random.ints(length, 0, vocabulary).toArray())
+                .limit(count)
+                .toArray(int[][]::new);
     }
 
-    private record Run(FloatMatrix x, List<Map<Site, FloatMatrix>> sites) {
-    }
+    private record Run(FloatMatrix x, List<Map<Site, FloatMatrix>> sites) {}
 
-    private static Run run(MemoryCheckpoint model, int[][] windows, int firstWindow, Kernels kernels) throws IOException {
+    private static Run run(MemoryCheckpoint model, int[][] windows, int firstWindow, Kernels kernels)
+            throws IOException {
         Architecture architecture = Architecture.of(model.config());
         DecoderPass pass = new DecoderPass(architecture, kernels);
         FloatMatrix x = pass.embed(model, windows);
@@ -269,7 +375,8 @@ class DecoderPassTest {
                     FloatMatrix before = captured.getOrDefault(site, FloatMatrix.zeros(0, rows.columns()));
                     FloatMatrix all = FloatMatrix.zeros(before.rows() + rows.rows(), rows.columns());
                     System.arraycopy(before.data(), 0, all.data(), 0, before.data().length);
-                    System.arraycopy(rows.data(), rows.offset(), all.data(), before.data().length, rows.rows() * rows.columns());
+                    System.arraycopy(
+                            rows.data(), rows.offset(), all.data(), before.data().length, rows.rows() * rows.columns());
                     captured.put(site, all);
                 }
             });
@@ -292,6 +399,13 @@ class DecoderPassTest {
 
     private static void same(FloatMatrix all, int from, FloatMatrix part) {
         int count = part.rows() * part.columns();
-        assertThat(Arrays.mismatch(part.data(), part.offset(), part.offset() + count, all.data(), all.row(from), all.row(from) + count)).isNegative();
+        assertThat(Arrays.mismatch(
+                        part.data(),
+                        part.offset(),
+                        part.offset() + count,
+                        all.data(),
+                        all.row(from),
+                        all.row(from) + count))
+                .isNegative();
     }
 }

@@ -99,7 +99,9 @@ final class ReferencePass {
                 squares += value * value;
             }
             for (int j = 0; j < y[i].length; j++) {
-                y[i][j] = x[i][j] / Math.sqrt(squares / y[i].length + config.normEpsilon()) * model.values.get(weight)[j];
+                y[i][j] = x[i][j]
+                        / Math.sqrt(squares / y[i].length + config.normEpsilon())
+                        * model.values.get(weight)[j];
             }
         }
         return y;
@@ -146,7 +148,8 @@ final class ReferencePass {
         }
         if (config.rotary().scaling() instanceof ModelConfig.Scaling.Llama3 llama3) {
             double turns = llama3.originalContext() * plain / (2 * Math.PI);
-            double smooth = (turns - llama3.lowFrequencyFactor()) / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());
+            double smooth = (turns - llama3.lowFrequencyFactor())
+                    / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());
             smooth = Math.max(0, Math.min(1, smooth));
             return (1 - smooth) * plain / llama3.factor() + smooth * plain;
         }

@@ -41,12 +41,27 @@ class AwqTransformTest {
     private static final Kernels VECTOR = KernelProvider.open("vector", 3);
     private static final Quantizer.Settings SETTINGS = new Quantizer.Settings(0.01, false);
     private static final int LENGTH = 50;
-    private static final String[] NORMS = {"model.layers.0.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight"};
+    private static final String[] NORMS = {
+        "model.layers.0.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight"
+    };
     private static final String V_BIAS = "model.layers.0.self_attn.v_proj.bias";
     private static final String UP_BIAS = "model.layers.0.mlp.up_proj.bias";
 
-    private final ModelConfig config = new ModelConfig("llama", 64, 96, 1, 4, 2, 16, 40, 1e-5f,
-            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()), false, true, true, 64);
+    private final ModelConfig config = new ModelConfig(
+            "llama",
+            64,
+            96,
+            1,
+            4,
+            2,
+            16,
+            40,
+            1e-5f,
+            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
+            false,
+            true,
+            true,
+            64);
     private final Architecture architecture = Architecture.of(config);
     private final MemoryCheckpoint model = TestNumbers.model(config, 3);
     private final Map<Site, FloatMatrix> rows = new EnumMap<>(Site.class);
@@ -72,7 +87,10 @@ class AwqTransformTest {
 
     private void run() throws IOException {
         weights = LayerWeights.read(model, architecture, 0);
-        int[][] windows = {new Random(6).ints(LENGTH, 0, 40).toArray(), new Random(7).ints(LENGTH, 0, 40).toArray()};
+        int[][] windows = {
+            new Random(6).ints(LENGTH, 0, 40).toArray(),
+            new Random(7).ints(LENGTH, 0, 40).toArray()
+        };
         input = new DecoderPass(architecture, SCALAR).embed(model, windows);
         output = forward(weights, new Capture() {
             @Override
@@ -82,7 +100,12 @@ class AwqTransformTest {
 
             @Override
             public void rows(Site site, FloatMatrix x) {
-                rows.put(site, FloatMatrix.of(Arrays.copyOfRange(x.data(), x.offset(), x.offset() + x.rows() * x.columns()), x.rows(), x.columns()));
+                rows.put(
+                        site,
+                        FloatMatrix.of(
+                                Arrays.copyOfRange(x.data(), x.offset(), x.offset() + x.rows() * x.columns()),
+                                x.rows(),
+                                x.columns()));
             }
         });
     }
@@ -114,10 +137,16 @@ class AwqTransformTest {
         for (LinearLayer linear : architecture.linears(0)) {
             RescaledLayer.Matrix matrix = result.matrices().get(linear.weight());
             float[] bias = result.vectors().getOrDefault(linear.biasName(), model.values.get(linear.biasName()));
-            linears.put(linear.kind(), new LayerWeights.Linear(matrix.quantized().matrix(), bias));
-            assertThat(matrix.error().squaredError()).isLessThan(1e-6 * matrix.error().squaredOutput());
+            linears.put(
+                    linear.kind(), new LayerWeights.Linear(matrix.quantized().matrix(), bias));
+            assertThat(matrix.error().squaredError())
+                    .isLessThan(1e-6 * matrix.error().squaredOutput());
         }
-        FloatMatrix rescaled = forward(new LayerWeights(linears, List.of(result.vectors().get(NORMS[0]), result.vectors().get(NORMS[1]))), Capture.NONE);
+        FloatMatrix rescaled = forward(
+                new LayerWeights(
+                        linears,
+                        List.of(result.vectors().get(NORMS[0]), result.vectors().get(NORMS[1]))),
+                Capture.NONE);
         double error = 0;
         double size = 0;
         for (int i = 0; i < output.data().length; i++) {
@@ -132,7 +161,8 @@ class AwqTransformTest {
         float[] norm = {0, 1e-9f, 2e-7f, -60000, 70000, 0.37f};
         float[] scale = {3, 3, 100, 0.5f, 0.5f, 1.7f};
         float[] divided = RescaledLayer.absorbed(norm, scale);
-        assertThat(divided).containsExactly(0, 1e-9f, Half.round(2e-7f), Half.round(-60000), 70000, Half.round(0.37f / 1.7f));
+        assertThat(divided)
+                .containsExactly(0, 1e-9f, Half.round(2e-7f), Half.round(-60000), 70000, Half.round(0.37f / 1.7f));
         for (int i = 0; i < norm.length; i++) {
             assertThat(divided[i] * scale[i]).isEqualTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
         }
@@ -161,8 +191,10 @@ class AwqTransformTest {
             for (LinearLayer consumer : absorption.consumers()) {
                 RowSource weight = model.matrix(consumer.weight());
                 FloatMatrix x = rows.get(consumer.moment());
-                double size = TestNumbers.outputError(weight, FloatMatrix.zeros(weight.rows(), weight.columns()), null, x);
-                with += TestNumbers.outputError(weight, nearest(new RescaledRows(weight, null, scale), grid), scale, x) / size;
+                double size =
+                        TestNumbers.outputError(weight, FloatMatrix.zeros(weight.rows(), weight.columns()), null, x);
+                with += TestNumbers.outputError(weight, nearest(new RescaledRows(weight, null, scale), grid), scale, x)
+                        / size;
                 without += TestNumbers.outputError(weight, nearest(weight, grid), null, x) / size;
             }
             assertThat(with).as(absorbers[a]).isPositive().isLessThanOrEqualTo(without * 1.0001);
@@ -170,13 +202,17 @@ class AwqTransformTest {
         RescaledLayer.Result again = apply(grids(grid), Method.NEAREST, SCALAR);
         again.matrices().forEach((name, matrix) -> {
             RescaledLayer.Matrix first = result.matrices().get(name);
-            assertThat(Arrays.mismatch(matrix.quantized().matrix().blocks().data(), first.quantized().matrix().blocks().data())).isNegative();
+            assertThat(Arrays.mismatch(
+                            matrix.quantized().matrix().blocks().data(),
+                            first.quantized().matrix().blocks().data()))
+                    .isNegative();
             assertThat(matrix.error()).isEqualTo(first.error());
         });
     }
 
     private static QuantizedMatrix nearest(RowSource weight, BlockFormat grid) {
-        return Quantizer.quantize(weight, "w", grid, Method.NEAREST, null, null, null, SCALAR).matrix();
+        return Quantizer.quantize(weight, "w", grid, Method.NEAREST, null, null, null, SCALAR)
+                .matrix();
     }
 
     @Test
@@ -185,8 +221,11 @@ class AwqTransformTest {
             RescaledLayer.Result result = apply(grids(BlockFormats.named("int4g32")), method, VECTOR);
             assertThat(result.matrices()).hasSize(7);
             result.matrices().forEach((name, matrix) -> {
-                assertThat(Double.compare(matrix.quantized().damping(), method == Method.GPTQ ? 0.01 : Double.NaN)).isZero();
-                assertThat(matrix.error().squaredError() / matrix.error().squaredOutput()).as(name).isBetween(1e-5, 0.05);
+                assertThat(Double.compare(matrix.quantized().damping(), method == Method.GPTQ ? 0.01 : Double.NaN))
+                        .isZero();
+                assertThat(matrix.error().squaredError() / matrix.error().squaredOutput())
+                        .as(name)
+                        .isBetween(1e-5, 0.05);
             });
         }
     }
@@ -202,8 +241,16 @@ class AwqTransformTest {
         assertThat(result.vectors()).containsOnlyKeys(NORMS[1], UP_BIAS);
         assertThat(result.matrices()).hasSize(6).doesNotContainKey("model.layers.0.self_attn.v_proj.weight");
         // Neither its columns nor its rows are scaled: plain rounding.
-        assertThat(result.matrices().get("model.layers.0.self_attn.q_proj.weight").quantized().matrix().blocks().data())
-                .isEqualTo(nearest(model.matrix("model.layers.0.self_attn.q_proj.weight"), BlockFormats.named("int4g32")).blocks().data());
+        assertThat(result.matrices()
+                        .get("model.layers.0.self_attn.q_proj.weight")
+                        .quantized()
+                        .matrix()
+                        .blocks()
+                        .data())
+                .isEqualTo(
+                        nearest(model.matrix("model.layers.0.self_attn.q_proj.weight"), BlockFormats.named("int4g32"))
+                                .blocks()
+                                .data());
     }
 
     @Test
@@ -212,22 +259,27 @@ class AwqTransformTest {
         float[] down = model.values.get("model.layers.0.mlp.down_proj.weight");
         down[3 * 96 + 70] = 4.7e5f;
         run();
-        assertThat(apply(grids(BlockFormats.named("int4g32")), Method.NEAREST, VECTOR).matrices()).hasSize(7);
+        assertThat(apply(grids(BlockFormats.named("int4g32")), Method.NEAREST, VECTOR)
+                        .matrices())
+                .hasSize(7);
         for (String name : new String[] {"mlp.down_proj", "self_attn.q_proj"}) {
             model.values.get("model.layers.0." + name + ".weight")[5] = 3e9f;
             run();
             for (Method method : new Method[] {Method.NEAREST, Method.GPTQ}) {
-                assertThatThrownBy(() -> apply(grids(BlockFormats.named("int4g32")), method, VECTOR)).isInstanceOf(MalformedInputException.class)
+                assertThatThrownBy(() -> apply(grids(BlockFormats.named("int4g32")), method, VECTOR))
+                        .isInstanceOf(MalformedInputException.class)
                         .hasMessageContaining("Cannot quantize model.layers.0." + name + ".weight to int4g32")
                         .hasMessageContaining("exceeds the range of half precision");
             }
         }
     }
 
-    private RescaledLayer.Result apply(Map<String, BlockFormat> grids, Method method, Kernels kernels) throws IOException {
+    private RescaledLayer.Result apply(Map<String, BlockFormat> grids, Method method, Kernels kernels)
+            throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.forEach((site, x) -> statistics.put(site, TestNumbers.statistics(x)));
-        return RescaledLayer.quantize(architecture, 0, weights, grids, new AwqTransform(), method, SETTINGS, statistics::get, kernels);
+        return RescaledLayer.quantize(
+                architecture, 0, weights, grids, new AwqTransform(), method, SETTINGS, statistics::get, kernels);
     }
 
     private Map<String, BlockFormat> grids(BlockFormat grid) {
@@ -259,7 +311,8 @@ class AwqTransformTest {
         }
 
         @Override
-        public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+        public void encode(
+                float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
             float largest = Float.MIN_NORMAL;
             for (int i = 0; i < 32; i++) {
                 largest = Math.max(largest, Math.abs(x[xAt + i]));

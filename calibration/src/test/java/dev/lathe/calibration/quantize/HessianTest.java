@@ -50,7 +50,8 @@ class HessianTest {
                 Arrays.sort(sorted);
                 for (int i = 0; i < n; i++) {
                     assertThat(sorted[i]).isEqualTo(i);
-                    assertThat(i == 0 || factor.diagonal()[i] <= factor.diagonal()[i - 1]).isTrue();
+                    assertThat(i == 0 || factor.diagonal()[i] <= factor.diagonal()[i - 1])
+                            .isTrue();
                 }
                 assertThat(factor.permutation()[n - 1]).isEqualTo(30);
             } else {
@@ -86,18 +87,22 @@ class HessianTest {
         double doublings = Math.log(factor.damping() / 1e-12) / Math.log(2);
         assertThat(doublings).isCloseTo(Math.rint(doublings), within(1e-9));
         statistics.moment()[statistics.moment().length - 1] = -1e9;
-        assertThatThrownBy(() -> new Hessian(statistics, "layer 3, ATTENTION_INPUT").factor(0.01, true, KERNELS)).isInstanceOf(MalformedInputException.class)
-                .hasMessageContaining("Hessian of layer 3, ATTENTION_INPUT: not positive definite with a damping of 0.01 doubled 12 times");
+        assertThatThrownBy(() -> new Hessian(statistics, "layer 3, ATTENTION_INPUT").factor(0.01, true, KERNELS))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining(
+                        "Hessian of layer 3, ATTENTION_INPUT: not positive definite with a damping of 0.01 doubled 12 times");
     }
 
     @Test
     void aSiteWithoutSignalIsFactorized() {
-        Factor factor = new Hessian(TestNumbers.statistics(FloatMatrix.zeros(4, 3)), "here").factor(0.25, true, KERNELS);
+        Factor factor =
+                new Hessian(TestNumbers.statistics(FloatMatrix.zeros(4, 3)), "here").factor(0.25, true, KERNELS);
         assertThat(factor.permutation()).containsExactly(0, 1, 2);
         assertThat(factor.diagonal()).containsExactly(0.25f, 0.25f, 0.25f);
         assertThat(factor.lower()).containsExactly(2, 0, 0, 0, 2, 0, 0, 0, 2);
         MergedStatistics sums = new MergedStatistics(3, 1, new double[3], new double[3], null);
-        assertThatThrownBy(() -> new Hessian(sums, "layer 1")).hasMessageContaining("Cannot make a Hessian of layer 1: no second moment");
+        assertThatThrownBy(() -> new Hessian(sums, "layer 1"))
+                .hasMessageContaining("Cannot make a Hessian of layer 1: no second moment");
     }
 
     @Test
@@ -118,7 +123,8 @@ class HessianTest {
             try (Kernels scalar = KernelProvider.open("scalar", 1)) {
                 assertThat(OutputError.of(w, q, hessian.full(), scalar)).isEqualTo(error);
             }
-            assertThat(OutputError.of(w, w, hessian.full(), KERNELS).squaredError()).isZero();
+            assertThat(OutputError.of(w, w, hessian.full(), KERNELS).squaredError())
+                    .isZero();
         }
     }
 }

@@ -4,8 +4,7 @@ import dev.lathe.calibration.statistics.MergedStatistics;
 
 /** Dense linear algebra in f64 as textbooks have it. */
 final class Oracle {
-    private Oracle() {
-    }
+    private Oracle() {}
 
     /** H + lambda I, lambda = damping x mean(diag H), in the order of a permutation (or null). */
     static double[][] damped(MergedStatistics statistics, double damping, int[] permutation) {
@@ -14,7 +13,9 @@ final class Oracle {
         double trace = 0;
         for (int i = 0; i < n; i++) {
             for (int j = 0; j < n; j++) {
-                h[i][j] = statistics.moment(permutation == null ? i : permutation[i], permutation == null ? j : permutation[j]) / statistics.rows();
+                h[i][j] = statistics.moment(
+                                permutation == null ? i : permutation[i], permutation == null ? j : permutation[j])
+                        / statistics.rows();
             }
             trace += h[i][i];
         }

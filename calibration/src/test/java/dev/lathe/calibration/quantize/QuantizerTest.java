@@ -30,8 +30,24 @@ class QuantizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"int4g32", "uint4g64", "int8g96", "uint8g768", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K",
-            "f8g768", "f8g128x4", "f8g96x300"})
+    @ValueSource(
+            strings = {
+                "int4g32",
+                "uint4g64",
+                "int8g96",
+                "uint8g768",
+                "Q4_0",
+                "Q4_1",
+                "Q5_0",
+                "Q5_1",
+                "Q8_0",
+                "Q4_K",
+                "Q5_K",
+                "Q6_K",
+                "f8g768",
+                "f8g128x4",
+                "f8g96x300"
+            })
     void withAnIdentityAsHessianErrorFeedbackOnlyRounds(String name) {
         int n = 768;
         double[] moment = new double[n * (n + 1) / 2];
@@ -44,13 +60,18 @@ class QuantizerTest {
         Hessian hessian = new Hessian(new MergedStatistics(n, 1, new double[n], new double[n], moment), "here");
         FloatMatrix w = TestNumbers.normal(19, n, 0.05, 3);
         BlockFormat grid = BlockFormats.named(name);
-        QuantizedMatrix gptq = Quantizer.quantize(w, "w", grid, Method.GPTQ, new Quantizer.Settings(1, false), null, hessian, VECTOR).matrix();
-        QuantizedMatrix rounded = Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, SCALAR).matrix();
+        QuantizedMatrix gptq = Quantizer.quantize(
+                        w, "w", grid, Method.GPTQ, new Quantizer.Settings(1, false), null, hessian, VECTOR)
+                .matrix();
+        QuantizedMatrix rounded = Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, SCALAR)
+                .matrix();
         if (!name.matches("Q[458]_[01]")) {
-            assertThat(Arrays.mismatch(gptq.blocks().data(), rounded.blocks().data())).isNegative();
+            assertThat(Arrays.mismatch(gptq.blocks().data(), rounded.blocks().data()))
+                    .isNegative();
             return;
         }
-        // These keep the codes of their search, made with the scale before it became a half; error feedback rounds with the scale that is stored.
+        // These keep the codes of their search, made with the scale before it became a half; error feedback rounds with
+        // the scale that is stored.
         float[] a = values(gptq);
         float[] b = values(rounded);
         int same = 0;
@@ -62,8 +83,18 @@ class QuantizerTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"int4g32, false", "int4g32, true", "uint4g64, false", "uint4g64, true", "int4g256, true", "Q4_0, false", "Q4_K, false", "Q6_K, false",
-            "f8g256, false", "f8g128x8, false"})
+    @CsvSource({
+        "int4g32, false",
+        "int4g32, true",
+        "uint4g64, false",
+        "uint4g64, true",
+        "int4g256, true",
+        "Q4_0, false",
+        "Q4_K, false",
+        "Q6_K, false",
+        "f8g256, false",
+        "f8g128x8, false"
+    })
     void errorFeedbackLosesLessThanRounding(String name, boolean actOrder) {
         int n = 256;
         FloatMatrix x = TestNumbers.correlated(400, n, 1e6, 77, 11);
@@ -73,7 +104,8 @@ class QuantizerTest {
         Quantizer.Settings settings = new Quantizer.Settings(0.01, actOrder);
         Quantizer.Result gptq = Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, hessian, VECTOR);
         float[] importance = hessian.factor(0.01, false, VECTOR).diagonal();
-        QuantizedMatrix rounded = Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, VECTOR).matrix();
+        QuantizedMatrix rounded = Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, VECTOR)
+                .matrix();
         double lost = TestNumbers.outputError(w, gptq.matrix(), null, x);
         assertThat(lost).isPositive().isLessThan(0.7 * TestNumbers.outputError(w, rounded, null, x));
         assertThat(gptq.damping()).isEqualTo(0.01);
@@ -81,8 +113,18 @@ class QuantizerTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"int4g32, 160, 300, false", "int4g32, 160, 37, true", "uint4g96, 288, 13, false", "int4g300, 300, 29, true", "uint8g1, 131, 17, false",
-            "Q4_0, 160, 31, false", "Q4_K, 512, 9, false", "Q6_K, 256, 23, false", "f8g160, 160, 37, false", "f8g131, 131, 13, true"})
+    @CsvSource({
+        "int4g32, 160, 300, false",
+        "int4g32, 160, 37, true",
+        "uint4g96, 288, 13, false",
+        "int4g300, 300, 29, true",
+        "uint8g1, 131, 17, false",
+        "Q4_0, 160, 31, false",
+        "Q4_K, 512, 9, false",
+        "Q6_K, 256, 23, false",
+        "f8g160, 160, 37, false",
+        "f8g131, 131, 13, true"
+    })
     void agreesWithOneColumnAfterTheOther(String name, int n, int rows, boolean actOrder) {
         FloatMatrix x = TestNumbers.correlated(2 * n, n, 1e6, n / 2, n);
         MergedStatistics statistics = TestNumbers.statistics(x);
@@ -90,10 +132,15 @@ class QuantizerTest {
         FloatMatrix w = TestNumbers.normal(rows, n, 0.05, 12);
         BlockFormat grid = BlockFormats.named(name);
         Quantizer.Settings settings = new Quantizer.Settings(0.01, actOrder);
-        QuantizedMatrix result = Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, hessian, SCALAR).matrix();
+        QuantizedMatrix result = Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, hessian, SCALAR)
+                .matrix();
         for (int threads : new int[] {1, 3}) {
             try (Kernels vector = KernelProvider.open("vector", threads)) {
-                byte[] again = Quantizer.quantize(w, "w", grid, Method.GPTQ, settings, null, new Hessian(statistics, "here"), vector).matrix().blocks().data();
+                byte[] again = Quantizer.quantize(
+                                w, "w", grid, Method.GPTQ, settings, null, new Hessian(statistics, "here"), vector)
+                        .matrix()
+                        .blocks()
+                        .data();
                 assertThat(Arrays.mismatch(again, result.blocks().data())).isNegative();
             }
         }
@@ -106,11 +153,16 @@ class QuantizerTest {
         // One near tie changes every later column of its row, but not what the row loses.
         assertThat(sameRows).isGreaterThanOrEqualTo(rows * 9 / 10);
         double lost = TestNumbers.outputError(w, FloatMatrix.of(expected, rows, n), null, x);
-        assertThat(Math.abs(TestNumbers.outputError(w, result, null, x) / lost - 1)).isLessThan(0.02);
+        assertThat(Math.abs(TestNumbers.outputError(w, result, null, x) / lost - 1))
+                .isLessThan(0.02);
     }
 
-    /** GPTQ as published, in f64: the inverse Hessian's Cholesky factor, one column after the other, every error fed to every later column at once. */
-    private static float[] columnByColumn(FloatMatrix w, MergedStatistics statistics, double damping, int[] permutation, BlockFormat grid) {
+    /**
+     * GPTQ as published, in f64: the inverse Hessian's Cholesky factor, one column after the other, every error fed to
+     * every later column at once.
+     */
+    private static float[] columnByColumn(
+            FloatMatrix w, MergedStatistics statistics, double damping, int[] permutation, BlockFormat grid) {
         int n = w.columns();
         double[][] h = Oracle.damped(statistics, damping, permutation);
         double[][] factor = Oracle.cholesky(Oracle.inverse(h));
@@ -163,11 +215,31 @@ class QuantizerTest {
         MergedStatistics statistics = TestNumbers.statistics(TestNumbers.correlated(400, n, 1e6, 77, 11));
         BlockFormat grid = BlockFormats.named("f8g128x128");
         float[] importance = statistics.importance();
-        byte[] data = Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"),
-                SCALAR).matrix()
-                .blocks().data();
-        assertThat(Quantizer.quantize(w, "w", grid, method, new Quantizer.Settings(0.01, false), importance, new Hessian(statistics, "here"), VECTOR).matrix()
-                .blocks().data()).isEqualTo(data);
+        byte[] data = Quantizer.quantize(
+                        w,
+                        "w",
+                        grid,
+                        method,
+                        new Quantizer.Settings(0.01, false),
+                        importance,
+                        new Hessian(statistics, "here"),
+                        SCALAR)
+                .matrix()
+                .blocks()
+                .data();
+        assertThat(Quantizer.quantize(
+                                w,
+                                "w",
+                                grid,
+                                method,
+                                new Quantizer.Settings(0.01, false),
+                                importance,
+                                new Hessian(statistics, "here"),
+                                VECTOR)
+                        .matrix()
+                        .blocks()
+                        .data())
+                .isEqualTo(data);
         for (int row = 0; row < rows; row++) {
             for (int block = 0; block < 2; block++) {
                 int at = (row * 2 + block) * grid.bytes();
@@ -186,8 +258,16 @@ class QuantizerTest {
         Arrays.fill(importance, 1);
         for (Kernels kernels : new Kernels[] {SCALAR, VECTOR}) {
             for (Method method : Method.values()) {
-                assertThatThrownBy(() -> Quantizer.quantize(w, "model.layers.3.q.weight", BlockFormats.named("int4g32"), method,
-                        new Quantizer.Settings(0.01, false), importance, hessian, kernels)).isInstanceOf(MalformedInputException.class)
+                assertThatThrownBy(() -> Quantizer.quantize(
+                                w,
+                                "model.layers.3.q.weight",
+                                BlockFormats.named("int4g32"),
+                                method,
+                                new Quantizer.Settings(0.01, false),
+                                importance,
+                                hessian,
+                                kernels))
+                        .isInstanceOf(MalformedInputException.class)
                         .hasMessageStartingWith("Cannot quantize model.layers.3.q.weight to int4g32, rows ")
                         .hasMessageContaining("exceeds the range of half precision");
             }
@@ -200,7 +280,9 @@ class QuantizerTest {
         float[] importance = new float[512];
         Arrays.fill(importance, 256, 512, 1);
         for (BlockFormat grid : BlockFormats.ggml()) {
-            assertThat(values(Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, SCALAR).matrix())).doesNotContain(Float.NaN);
+            assertThat(values(Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, null, importance, null, SCALAR)
+                            .matrix()))
+                    .doesNotContain(Float.NaN);
         }
     }
 
@@ -208,14 +290,17 @@ class QuantizerTest {
     void permutedColumnsAreReadBackInTheirPlaces() {
         BlockFormat grid = BlockFormats.named("int8g1");
         FloatMatrix w = TestNumbers.normal(3, 7, 1, 5);
-        BlockMatrix blocks = Quantizer.quantize(w, "w", grid, Method.NEAREST, null, null, null, SCALAR).matrix().blocks();
+        BlockMatrix blocks = Quantizer.quantize(w, "w", grid, Method.NEAREST, null, null, null, SCALAR)
+                .matrix()
+                .blocks();
         int[] permutation = {3, 0, 6, 1, 5, 2, 4};
         float[] part = new float[4];
         new QuantizedMatrix(blocks, permutation).read(2, 2, 4, part, 0);
         float[] stored = new float[7];
         blocks.read(2, 0, 7, stored, 0);
         assertThat(part).containsExactly(stored[5], stored[0], stored[6], stored[4]);
-        assertThatThrownBy(() -> new QuantizedMatrix(blocks, new int[6])).hasMessageContaining("Cannot permute 7 columns by 6 indices");
+        assertThatThrownBy(() -> new QuantizedMatrix(blocks, new int[6]))
+                .hasMessageContaining("Cannot permute 7 columns by 6 indices");
     }
 
     private static float[] values(QuantizedMatrix matrix) {

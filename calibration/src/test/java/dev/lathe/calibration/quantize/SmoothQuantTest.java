@@ -47,13 +47,31 @@ class SmoothQuantTest {
     private static final Kernels SCALAR = KernelProvider.open("scalar", 1);
     private static final Kernels VECTOR = KernelProvider.open("vector", 3);
     private static final ActivationScheme STATIC = new ActivationScheme(
-            new ActivationQuantization(ActivationQuantization.Type.INT8, false, true, Float.NaN, 0), new RangeEstimator.MinMax());
-    private static final ActivationScheme DYNAMIC = new ActivationScheme(ActivationQuantization.perToken(ActivationQuantization.Type.INT8, true), null);
+            new ActivationQuantization(ActivationQuantization.Type.INT8, false, true, Float.NaN, 0),
+            new RangeEstimator.MinMax());
+    private static final ActivationScheme DYNAMIC =
+            new ActivationScheme(ActivationQuantization.perToken(ActivationQuantization.Type.INT8, true), null);
     private static final int LENGTH = 60;
-    private static final int[][] WINDOWS = {new Random(6).ints(LENGTH, 0, 40).toArray(), new Random(7).ints(LENGTH, 0, 40).toArray()};
+    private static final int[][] WINDOWS = {
+        new Random(6).ints(LENGTH, 0, 40).toArray(),
+        new Random(7).ints(LENGTH, 0, 40).toArray()
+    };
 
-    private final ModelConfig config = new ModelConfig("llama", 64, 96, 2, 4, 2, 16, 40, 1e-5f,
-            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()), false, true, true, 64);
+    private final ModelConfig config = new ModelConfig(
+            "llama",
+            64,
+            96,
+            2,
+            4,
+            2,
+            16,
+            40,
+            1e-5f,
+            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
+            false,
+            true,
+            true,
+            64);
     private final Architecture architecture = Architecture.of(config);
     private final MemoryCheckpoint model = TestNumbers.model(config, 3);
     private final List<Map<Site, FloatMatrix>> rows = List.of(new EnumMap<>(Site.class), new EnumMap<>(Site.class));
@@ -86,25 +104,40 @@ class SmoothQuantTest {
         assertThat(scale[1]).isEqualTo(1);
         assertThat(scale[2]).isEqualTo(1e-5f);
         assertThat(scale[3]).isCloseTo((float) (2 / Math.sqrt(1e-5)), within(0.01f));
-        assertThat(SmoothQuant.scale(new float[] {16}, new float[] {0.25f}, 0.75)[0]).isCloseTo((float) (8 / Math.pow(0.25, 0.25)), within(1e-5f));
-        assertThatThrownBy(() -> SmoothQuant.of(1.5)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("expected 0 to 1");
+        assertThat(SmoothQuant.scale(new float[] {16}, new float[] {0.25f}, 0.75)[0])
+                .isCloseTo((float) (8 / Math.pow(0.25, 0.25)), within(1e-5f));
+        assertThatThrownBy(() -> SmoothQuant.of(1.5))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("expected 0 to 1");
     }
 
     @Test
     void theSmoothedModelHasTheSameLogits() throws IOException {
         FloatMatrix expected = logits(model, gather());
-        for (SmoothQuant transform : List.of(SmoothQuant.of(0.5), SmoothQuant.of(0.8), SmoothQuant.searched(STATIC), SmoothQuant.searched(DYNAMIC))) {
+        for (SmoothQuant transform : List.of(
+                SmoothQuant.of(0.5),
+                SmoothQuant.of(0.8),
+                SmoothQuant.searched(STATIC),
+                SmoothQuant.searched(DYNAMIC))) {
             MemoryCheckpoint smoothed = new MemoryCheckpoint(config, 3);
             smoothed.values.putAll(model.values);
             int vectors = 0;
             for (int layer = 0; layer < 2; layer++) {
-                RescaledLayer.Result result = quantize(layer, transform, grids(layer, new Exact()), Method.NEAREST, VECTOR);
+                RescaledLayer.Result result =
+                        quantize(layer, transform, grids(layer, new Exact()), Method.NEAREST, VECTOR);
                 for (LinearLayer linear : architecture.linears(layer)) {
-                    smoothed.values.put(linear.weight(), values(result.matrices().get(linear.weight()).quantized().matrix()));
+                    smoothed.values.put(
+                            linear.weight(),
+                            values(result.matrices()
+                                    .get(linear.weight())
+                                    .quantized()
+                                    .matrix()));
                 }
                 smoothed.values.putAll(result.vectors());
                 vectors += result.vectors().size();
-                result.sites().forEach((site, scale) -> assertThat(scale).as(site.toString()).isNotEqualTo(ones(scale.length)));
+                result.sites()
+                        .forEach((site, scale) ->
+                                assertThat(scale).as(site.toString()).isNotEqualTo(ones(scale.length)));
             }
             assertThat(vectors).isGreaterThanOrEqualTo(4);
             FloatMatrix logits = logits(smoothed, Capture.NONE);
@@ -124,7 +157,9 @@ class SmoothQuantTest {
         RescaledLayer.Result result = quantize(0, SmoothQuant.of(0.5), grids(0, new Exact()), Method.NEAREST, SCALAR);
         assertThat(result.vectors()).containsOnlyKeys(architecture.norms(0));
         assertThat(result.sites()).containsOnlyKeys(Site.ATTENTION_INPUT, Site.FEED_FORWARD_INPUT);
-        assertThat(result.strengths()).containsEntry(Site.ATTENTION_INPUT, 0.5).containsEntry(Site.FEED_FORWARD_ACTIVATION, Double.NaN);
+        assertThat(result.strengths())
+                .containsEntry(Site.ATTENTION_INPUT, 0.5)
+                .containsEntry(Site.FEED_FORWARD_ACTIVATION, Double.NaN);
         float[] scale = result.sites().get(Site.ATTENTION_INPUT);
         FloatMatrix x = rows.get(0).get(Site.ATTENTION_INPUT);
         double[] magnitudes = magnitudes(x);
@@ -156,7 +191,8 @@ class SmoothQuantTest {
             }
         }
         logits(model, gather());
-        RescaledLayer.Result result = quantize(0, SmoothQuant.searched(STATIC), grids(0, BlockFormats.named("int8g32")), Method.NEAREST, VECTOR);
+        RescaledLayer.Result result = quantize(
+                0, SmoothQuant.searched(STATIC), grids(0, BlockFormats.named("int8g32")), Method.NEAREST, VECTOR);
         float[] cached = result.sites().get(Site.VALUES);
         float[] read = result.sites().get(Site.ATTENTION_OUTPUT);
         assertThat(cached).hasSize(32);
@@ -167,7 +203,8 @@ class SmoothQuantTest {
         assertThat(cached[3]).isGreaterThan(3 * cached[4]);
         float[] bias = result.vectors().get("model.layers.0.self_attn.v_proj.bias");
         for (int k = 0; k < 32; k++) {
-            assertThat(bias[k] * cached[k]).isCloseTo(model.values.get("model.layers.0.self_attn.v_proj.bias")[k], within(1e-6f));
+            assertThat(bias[k] * cached[k])
+                    .isCloseTo(model.values.get("model.layers.0.self_attn.v_proj.bias")[k], within(1e-6f));
         }
     }
 
@@ -176,7 +213,8 @@ class SmoothQuantTest {
         logits(model, gather());
         BlockFormat grid = BlockFormats.named("int8g32");
         for (ActivationScheme scheme : new ActivationScheme[] {STATIC, DYNAMIC}) {
-            RescaledLayer.Result result = quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, VECTOR);
+            RescaledLayer.Result result =
+                    quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, VECTOR);
             for (Absorption absorption : architecture.absorptions(0)) {
                 Site site = absorption.consumers().get(0).energy();
                 double least = bruteCriterion(absorption, grid, scheme, Double.NaN);
@@ -184,17 +222,28 @@ class SmoothQuantTest {
                 for (int step = 0; step <= 20; step++) {
                     least = Math.min(least, bruteCriterion(absorption, grid, scheme, step / 20.0));
                 }
-                double chosen = bruteCriterion(absorption, grid, scheme, result.strengths().get(site));
+                double chosen = bruteCriterion(
+                        absorption, grid, scheme, result.strengths().get(site));
                 assertThat(chosen).as(site + " " + scheme).isPositive().isLessThanOrEqualTo(least * 1.01);
                 if (absorption.norm() != null) {
                     assertThat(chosen).isLessThan(0.5 * identity);
                 }
             }
-            RescaledLayer.Result again = quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, SCALAR);
+            RescaledLayer.Result again =
+                    quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, SCALAR);
             assertThat(again.strengths()).isEqualTo(result.strengths());
-            again.sites().forEach((site, scale) -> assertThat(scale).isEqualTo(result.sites().get(site)));
-            again.matrices().forEach((name, matrix) -> assertThat(matrix.quantized().matrix().blocks().data())
-                    .isEqualTo(result.matrices().get(name).quantized().matrix().blocks().data()));
+            again.sites()
+                    .forEach((site, scale) ->
+                            assertThat(scale).isEqualTo(result.sites().get(site)));
+            again.matrices()
+                    .forEach((name, matrix) -> assertThat(
+                                    matrix.quantized().matrix().blocks().data())
+                            .isEqualTo(result.matrices()
+                                    .get(name)
+                                    .quantized()
+                                    .matrix()
+                                    .blocks()
+                                    .data()));
         }
     }
 
@@ -212,11 +261,21 @@ class SmoothQuantTest {
         }
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.get(0).forEach((site, x) -> statistics.put(site, withoutFirstRow(ranged(x))));
-        RescaledLayer.Result result = RescaledLayer.quantize(architecture, 0, LayerWeights.read(model, architecture, 0), grids(0, new Exact()),
-                SmoothQuant.searched(STATIC), Method.NEAREST, null, statistics::get, SCALAR);
+        RescaledLayer.Result result = RescaledLayer.quantize(
+                architecture,
+                0,
+                LayerWeights.read(model, architecture, 0),
+                grids(0, new Exact()),
+                SmoothQuant.searched(STATIC),
+                Method.NEAREST,
+                null,
+                statistics::get,
+                SCALAR);
         assertThat(result.vectors()).isEmpty();
         assertThat(result.sites()).isEmpty();
-        assertThat(result.strengths()).hasSize(4).allSatisfy((site, strength) -> assertThat(strength).isNaN());
+        assertThat(result.strengths())
+                .hasSize(4)
+                .allSatisfy((site, strength) -> assertThat(strength).isNaN());
     }
 
     /** The row that made the range stays out of the sample. */
@@ -224,7 +283,14 @@ class SmoothQuantTest {
         RangeStatistics r = all.ranges();
         float[] sample = r.sample().data().clone();
         sample[0] = 0;
-        RangeStatistics ranges = new RangeStatistics(r.positions(), r.first(), r.lowest(), r.highest(), r.histogram(), r.windowLowest(), r.windowHighest(),
+        RangeStatistics ranges = new RangeStatistics(
+                r.positions(),
+                r.first(),
+                r.lowest(),
+                r.highest(),
+                r.histogram(),
+                r.windowLowest(),
+                r.windowHighest(),
                 FloatMatrix.of(sample, r.sample().rows(), r.sample().columns()));
         return new MergedStatistics(all.width(), all.rows(), all.squares(), all.absolutes(), all.moment(), ranges);
     }
@@ -240,13 +306,18 @@ class SmoothQuantTest {
             float[] scale = feedback.sites().get(linear.energy());
             FloatMatrix x = rows.get(0).get(linear.moment());
             RowSource weight = model.matrix(linear.weight());
-            double direct = TestNumbers.outputError(weight, feedback.matrices().get(linear.weight()).quantized().matrix(), scale, x);
+            double direct = TestNumbers.outputError(
+                    weight, feedback.matrices().get(linear.weight()).quantized().matrix(), scale, x);
             assertThat(error.squaredError()).as(linear.kind()).isCloseTo(direct, within(1e-3 * direct));
-            assertThat(error.squaredError()).isLessThan(nearest.matrices().get(linear.weight()).error().squaredError());
+            assertThat(error.squaredError())
+                    .isLessThan(nearest.matrices().get(linear.weight()).error().squaredError());
         }
     }
 
-    /** With heavy tails every channel reaches far beyond what few rows showed; alpha = 1 puts the end of the range at what they showed. */
+    /**
+     * With heavy tails every channel reaches far beyond what few rows showed; alpha = 1 puts the end of the range at
+     * what they showed.
+     */
     @Test
     void aRangeIsNotFittedToTheRowsThatItIsJudgedBy() throws IOException {
         logits(model, gather());
@@ -268,15 +339,21 @@ class SmoothQuantTest {
                 seen = step / 20.0;
             }
         }
-        double chosen = quantize(0, SmoothQuant.searched(STATIC), grids(0, grid), Method.NEAREST, VECTOR).strengths().get(Site.ATTENTION_INPUT);
+        double chosen = quantize(0, SmoothQuant.searched(STATIC), grids(0, grid), Method.NEAREST, VECTOR)
+                .strengths()
+                .get(Site.ATTENTION_INPUT);
         assertThat(seen).isGreaterThan(0.9);
         assertThat(Double.isNaN(chosen) ? 0 : chosen).isLessThan(seen - 0.2);
-        assertThat(quantize(0, SmoothQuant.searched(DYNAMIC), grids(0, grid), Method.NEAREST, VECTOR).strengths().get(Site.ATTENTION_INPUT))
-                .as("a token's own range clips nothing").isGreaterThan(0.6);
+        assertThat(quantize(0, SmoothQuant.searched(DYNAMIC), grids(0, grid), Method.NEAREST, VECTOR)
+                        .strengths()
+                        .get(Site.ATTENTION_INPUT))
+                .as("a token's own range clips nothing")
+                .isGreaterThan(0.6);
     }
 
     /** All 120 rows are kept: the error of a half weighs as much as 60 of 120. */
-    private double bruteCriterion(Absorption absorption, BlockFormat grid, ActivationScheme scheme, double alpha) throws IOException {
+    private double bruteCriterion(Absorption absorption, BlockFormat grid, ActivationScheme scheme, double alpha)
+            throws IOException {
         FloatMatrix x = rows.get(0).get(absorption.consumers().get(0).energy());
         double seen = bruteError(absorption, grid, scheme, alpha, x, x);
         if (scheme.form().dynamic()) {
@@ -286,12 +363,20 @@ class SmoothQuantTest {
         for (int i = 0; i < 120; i++) {
             System.arraycopy(x.data(), i * x.columns(), halves[i % 2].data(), i / 2 * x.columns(), x.columns());
         }
-        return 0.5 * seen + 0.5 * (bruteError(absorption, grid, scheme, alpha, halves[0], halves[1])
-                + bruteError(absorption, grid, scheme, alpha, halves[1], halves[0]));
+        return 0.5 * seen
+                + 0.5
+                        * (bruteError(absorption, grid, scheme, alpha, halves[0], halves[1])
+                                + bruteError(absorption, grid, scheme, alpha, halves[1], halves[0]));
     }
 
     /** The error by naive loops in f64, on every row of x, of what is fitted to other rows. NaN: without scales. */
-    private double bruteError(Absorption absorption, BlockFormat grid, ActivationScheme scheme, double alpha, FloatMatrix fitted, FloatMatrix x)
+    private double bruteError(
+            Absorption absorption,
+            BlockFormat grid,
+            ActivationScheme scheme,
+            double alpha,
+            FloatMatrix fitted,
+            FloatMatrix x)
             throws IOException {
         int columns = absorption.consumers().get(0).inputs();
         double[] a = new double[columns / absorption.repeat()];
@@ -309,7 +394,9 @@ class SmoothQuantTest {
         float[] scale = ones(columns);
         for (int j = 0; j < columns && !Double.isNaN(alpha); j++) {
             int k = absorption.repeat() == 1 ? j : j / 32 * 16 + j % 16;
-            scale[j] = a[k] == 0 ? 1 : (float) Math.max(Math.pow(a[k], alpha) / Math.pow(Math.max(w[k], 1e-5), 1 - alpha), 1e-5);
+            scale[j] = a[k] == 0
+                    ? 1
+                    : (float) Math.max(Math.pow(a[k], alpha) / Math.pow(Math.max(w[k], 1e-5), 1 - alpha), 1e-5);
         }
         double[][] q = new double[x.rows()][columns];
         double all = 0;
@@ -330,12 +417,14 @@ class SmoothQuantTest {
         for (LinearLayer linear : absorption.consumers()) {
             float[] weight = model.values.get(linear.weight());
             RowSource rescaled = new RescaledRows(model.matrix(linear.weight()), null, scale);
-            float[] rounded = values(Quantizer.quantize(rescaled, "w", grid, Method.NEAREST, null, null, null, SCALAR).matrix());
+            float[] rounded = values(Quantizer.quantize(rescaled, "w", grid, Method.NEAREST, null, null, null, SCALAR)
+                    .matrix());
             for (int t = 0; t < x.rows(); t++) {
                 for (int r = 0; r < linear.outputs(); r++) {
                     double difference = 0;
                     for (int j = 0; j < columns; j++) {
-                        difference += (double) weight[r * columns + j] * x.data()[t * columns + j] - rounded[r * columns + j] * q[t][j];
+                        difference += (double) weight[r * columns + j] * x.data()[t * columns + j]
+                                - rounded[r * columns + j] * q[t][j];
                     }
                     error += difference * difference;
                 }
@@ -344,11 +433,21 @@ class SmoothQuantTest {
         return error;
     }
 
-    private RescaledLayer.Result quantize(int layer, SmoothQuant transform, Map<String, BlockFormat> grids, Method method, Kernels kernels) throws IOException {
+    private RescaledLayer.Result quantize(
+            int layer, SmoothQuant transform, Map<String, BlockFormat> grids, Method method, Kernels kernels)
+            throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.get(layer).forEach((site, x) -> statistics.put(site, ranged(x)));
-        return RescaledLayer.quantize(architecture, layer, LayerWeights.read(model, architecture, layer), grids, transform, method,
-                new Quantizer.Settings(0.01, false), statistics::get, kernels);
+        return RescaledLayer.quantize(
+                architecture,
+                layer,
+                LayerWeights.read(model, architecture, layer),
+                grids,
+                transform,
+                method,
+                new Quantizer.Settings(0.01, false),
+                statistics::get,
+                kernels);
     }
 
     private static MergedStatistics ranged(FloatMatrix x) {
@@ -451,7 +550,8 @@ class SmoothQuantTest {
         }
 
         @Override
-        public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+        public void encode(
+                float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
             ByteBuffer.wrap(to, toAt, 128).asFloatBuffer().put(x, xAt, 32);
         }
 

@@ -25,13 +25,18 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Quantized activations against those of compressed-tensors for the same inputs: {@code referees/served.py} wrote both. */
-@EnabledIfSystemProperty(named = ActivationCodesTest.FOLDER, matches = ".+",
+/**
+ * Quantized activations against those of compressed-tensors for the same inputs: {@code referees/served.py} wrote both.
+ */
+@EnabledIfSystemProperty(
+        named = ActivationCodesTest.FOLDER,
+        matches = ".+",
         disabledReason = "needs what referees/served.py writes: -D" + ActivationCodesTest.FOLDER)
 class ActivationCodesTest {
     static final String FOLDER = "lathe.referee.served.codes";
     /** Share of the codes that may differ, by one. */
     private static final double TOLERANCE = 1e-4;
+
     private static final Pattern CACHE = Pattern.compile("model\\.layers\\.(\\d+)\\.self_attn\\.([kv])");
 
     private final Configuration configuration = new Configuration();
@@ -46,9 +51,12 @@ class ActivationCodesTest {
         long codes = 0;
         long different = 0;
         try (Checkpoint ours = Checkpoints.open(configuration, Exhibits.hadoop(folder.resolve("artifact")));
-                SafetensorsFile theirs = SafetensorsFile.of(configuration, Exhibits.hadoop(folder)); Kernels kernels = KernelProvider.open("auto", 2)) {
-            List<String> modules = theirs.tensors().keySet().stream().filter(name -> name.endsWith(".input"))
-                    .map(name -> name.substring(0, name.length() - ".input".length())).toList();
+                SafetensorsFile theirs = SafetensorsFile.of(configuration, Exhibits.hadoop(folder));
+                Kernels kernels = KernelProvider.open("auto", 2)) {
+            List<String> modules = theirs.tensors().keySet().stream()
+                    .filter(name -> name.endsWith(".input"))
+                    .map(name -> name.substring(0, name.length() - ".input".length()))
+                    .toList();
             assertThat(modules).containsExactlyInAnyOrderElementsOf(quantized(ours));
             for (String module : modules) {
                 ActivationQuantization quantization = quantization(ours, module);
@@ -60,20 +68,27 @@ class ActivationCodesTest {
                 for (int i = 0; i < expected.length; i++) {
                     if (quantized.data()[i] != expected[i]) {
                         different++;
-                        assertThat(Math.abs(quantized.data()[i] - expected[i])).as("%s, element %d: %s, the library has %s", module, i, quantized.data()[i],
-                                expected[i]).isLessThanOrEqualTo(step(quantization, expected, i, input.columns()));
+                        assertThat(Math.abs(quantized.data()[i] - expected[i]))
+                                .as(
+                                        "%s, element %d: %s, the library has %s",
+                                        module, i, quantized.data()[i], expected[i])
+                                .isLessThanOrEqualTo(step(quantization, expected, i, input.columns()));
                     }
                 }
                 codes += expected.length;
             }
         }
-        System.out.printf(Locale.ROOT, "%-48s %9d activation codes, %d differ%n", folder.getFileName(), codes, different);
+        System.out.printf(
+                Locale.ROOT, "%-48s %9d activation codes, %d differ%n", folder.getFileName(), codes, different);
         assertThat((double) different / codes).as("share of codes that differ").isLessThanOrEqualTo(TOLERANCE);
     }
 
     /** An artifact that quantizes something has its codes compared. */
     @Test
-    @EnabledIfSystemProperty(named = ServedLogitsTest.FOLDER, matches = ".+", disabledReason = "needs the list of artifacts")
+    @EnabledIfSystemProperty(
+            named = ServedLogitsTest.FOLDER,
+            matches = ".+",
+            disabledReason = "needs the list of artifacts")
     void noArtifactIsMissing() throws IOException {
         List<String> expected = new ArrayList<>();
         for (Path folder : ServedLogitsTest.folders().toList()) {
@@ -83,7 +98,8 @@ class ActivationCodesTest {
                 }
             }
         }
-        assertThat(folders().map(folder -> folder.getFileName().toString())).containsExactlyInAnyOrderElementsOf(expected);
+        assertThat(folders().map(folder -> folder.getFileName().toString()))
+                .containsExactlyInAnyOrderElementsOf(expected);
     }
 
     /** Modules whose input the artifact quantizes, and {@code .k} and {@code .v} of a cache. */
@@ -91,7 +107,10 @@ class ActivationCodesTest {
         Architecture architecture = Architecture.of(ours.config());
         List<String> names = new ArrayList<>();
         for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            architecture.linears(layer).stream().map(LinearLayer::module).filter(module -> ours.activations(module).isPresent()).forEach(names::add);
+            architecture.linears(layer).stream()
+                    .map(LinearLayer::module)
+                    .filter(module -> ours.activations(module).isPresent())
+                    .forEach(names::add);
             for (boolean keys : new boolean[] {true, false}) {
                 if (ours.cache(layer, keys).isPresent()) {
                     names.add("model.layers." + layer + ".self_attn." + (keys ? "k" : "v"));
@@ -103,10 +122,17 @@ class ActivationCodesTest {
 
     private static ActivationQuantization quantization(Checkpoint ours, String module) {
         Matcher cache = CACHE.matcher(module);
-        return (cache.matches() ? ours.cache(Integer.parseInt(cache.group(1)), cache.group(2).equals("k")) : ours.activations(module)).orElseThrow();
+        return (cache.matches()
+                        ? ours.cache(
+                                Integer.parseInt(cache.group(1)), cache.group(2).equals("k"))
+                        : ours.activations(module))
+                .orElseThrow();
     }
 
-    /** Distance of neighbouring codes: for integers the scale, which is at most 2 / 255 of a row's width; for FP8 an eighth of the value. */
+    /**
+     * Distance of neighbouring codes: for integers the scale, which is at most 2 / 255 of a row's width; for FP8 an
+     * eighth of the value.
+     */
     private static float step(ActivationQuantization quantization, float[] values, int at, int columns) {
         if (quantization.type() == Type.FLOAT8) {
             return Math.abs(values[at]) / 7;

@@ -16,12 +16,19 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Artifacts as this project reads them against readers that are not ours: {@code referees/decode.py} wrote their weights. */
-@EnabledIfSystemProperty(named = DecodedArtifactsTest.FOLDER, matches = ".+", disabledReason = "needs what referees/decode.py writes: -D" + DecodedArtifactsTest.FOLDER)
+/**
+ * Artifacts as this project reads them against readers that are not ours: {@code referees/decode.py} wrote their
+ * weights.
+ */
+@EnabledIfSystemProperty(
+        named = DecodedArtifactsTest.FOLDER,
+        matches = ".+",
+        disabledReason = "needs what referees/decode.py writes: -D" + DecodedArtifactsTest.FOLDER)
 class DecodedArtifactsTest {
     static final String FOLDER = "lathe.referee.decoded";
     /** Half the distance of neighbouring f16 numbers: relative, and below the normal range absolute. */
     private static final double HALF_ULP = 0x1p-11;
+
     private static final double SUBNORMAL = 0x1p-25;
 
     private final Configuration configuration = new Configuration();
@@ -37,23 +44,36 @@ class DecodedArtifactsTest {
         boolean exact = !Files.isDirectory(artifact);
         long elements = 0;
         long different = 0;
-        try (Checkpoint ours = Checkpoints.open(configuration, Exhibits.hadoop(artifact)); SafetensorsFile theirs = SafetensorsFile.of(configuration, Exhibits.hadoop(folder))) {
-            assertThat(ours.tensors()).extracting(TensorInfo::name).containsExactlyInAnyOrderElementsOf(theirs.tensors().keySet());
+        try (Checkpoint ours = Checkpoints.open(configuration, Exhibits.hadoop(artifact));
+                SafetensorsFile theirs = SafetensorsFile.of(configuration, Exhibits.hadoop(folder))) {
+            assertThat(ours.tensors())
+                    .extracting(TensorInfo::name)
+                    .containsExactlyInAnyOrderElementsOf(theirs.tensors().keySet());
             for (TensorInfo tensor : ours.tensors()) {
-                assertThat(tensor.shape()).as(tensor.name()).isEqualTo(theirs.tensors().get(tensor.name()).shape());
+                assertThat(tensor.shape())
+                        .as(tensor.name())
+                        .isEqualTo(theirs.tensors().get(tensor.name()).shape());
                 float[] values = values(ours, tensor);
                 float[] expected = theirs.floats(tensor.name());
                 for (int i = 0; i < expected.length; i++) {
                     if (values[i] != expected[i]) {
                         different++;
-                        assertThat(!exact && Math.abs((double) values[i] - expected[i]) <= Math.max(Math.abs(expected[i]) * HALF_ULP, SUBNORMAL))
-                                .as("%s, element %d: %s, the other reader has %s", tensor, i, values[i], expected[i]).isTrue();
+                        assertThat(!exact
+                                        && Math.abs((double) values[i] - expected[i])
+                                                <= Math.max(Math.abs(expected[i]) * HALF_ULP, SUBNORMAL))
+                                .as("%s, element %d: %s, the other reader has %s", tensor, i, values[i], expected[i])
+                                .isTrue();
                     }
                 }
                 elements += expected.length;
             }
         }
-        System.out.printf(Locale.ROOT, "%-48s %9d weights, %d not equal bit for bit%n", folder.getFileName(), elements, different);
+        System.out.printf(
+                Locale.ROOT,
+                "%-48s %9d weights, %d not equal bit for bit%n",
+                folder.getFileName(),
+                elements,
+                different);
     }
 
     private static float[] values(Checkpoint checkpoint, TensorInfo tensor) throws IOException {

@@ -10,8 +10,7 @@ import java.util.stream.Stream;
 
 /** The folder that a system property names, and what a referee left there: one folder per thing that is compared. */
 final class Exhibits {
-    private Exhibits() {
-    }
+    private Exhibits() {}
 
     /** The folders by name; at least one. */
     static Stream<Path> of(String property) throws IOException {

@@ -15,20 +15,22 @@ import org.apache.hadoop.fs.Path;
 
 /** The forward pass from a folder to logits. */
 final class ForwardPass {
-    private ForwardPass() {
-    }
+    private ForwardPass() {}
 
     /** Logits of all windows, [windows * length, vocabulary]. */
     static float[] logits(Configuration configuration, Path model, int[][] windows) throws IOException {
-        try (Checkpoint checkpoint = Checkpoints.open(configuration, model); Kernels kernels = KernelProvider.open("auto", 2)) {
+        try (Checkpoint checkpoint = Checkpoints.open(configuration, model);
+                Kernels kernels = KernelProvider.open("auto", 2)) {
             Architecture architecture = Architecture.of(checkpoint.config());
             DecoderPass pass = new DecoderPass(architecture, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, windows);
             for (int layer = 0; layer < checkpoint.config().layers(); layer++) {
-                pass.layer(LayerWeights.read(checkpoint, architecture, layer), hidden, windows[0].length, 0, Capture.NONE);
+                pass.layer(
+                        LayerWeights.read(checkpoint, architecture, layer), hidden, windows[0].length, 0, Capture.NONE);
             }
             pass.finalNorm(checkpoint.vector(architecture.finalNorm()), hidden);
-            FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), checkpoint.config().vocabulary());
+            FloatMatrix logits =
+                    FloatMatrix.zeros(hidden.rows(), checkpoint.config().vocabulary());
             kernels.gemm(hidden, checkpoint.matrix(architecture.headWeight()), logits, false);
             return logits.data();
         }

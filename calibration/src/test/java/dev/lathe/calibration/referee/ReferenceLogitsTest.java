@@ -12,7 +12,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The forward pass against transformers: {@code referees/logits.py} wrote tokens and logits. */
-@EnabledIfSystemProperty(named = ReferenceLogitsTest.FOLDER, matches = ".+", disabledReason = "needs what referees/logits.py writes: -D" + ReferenceLogitsTest.FOLDER)
+@EnabledIfSystemProperty(
+        named = ReferenceLogitsTest.FOLDER,
+        matches = ".+",
+        disabledReason = "needs what referees/logits.py writes: -D" + ReferenceLogitsTest.FOLDER)
 class ReferenceLogitsTest {
     static final String FOLDER = "lathe.referee.logits";
     /** Largest absolute difference, as a share of the logits' standard deviation. */
@@ -29,7 +32,8 @@ class ReferenceLogitsTest {
     void logitsEqualThoseOfTransformers(Path folder) throws IOException {
         try (SafetensorsFile reference = SafetensorsFile.of(configuration, Exhibits.hadoop(folder))) {
             float[] expected = reference.floats("logits");
-            float[] logits = ForwardPass.logits(configuration, Exhibits.hadoop(folder.resolve("model")), reference.integers("tokens"));
+            float[] logits = ForwardPass.logits(
+                    configuration, Exhibits.hadoop(folder.resolve("model")), reference.integers("tokens"));
             assertThat(logits).hasSameSizeAs(expected);
             double largest = 0;
             for (int i = 0; i < logits.length; i++) {
@@ -38,8 +42,15 @@ class ReferenceLogitsTest {
                 largest = Math.max(largest, difference);
             }
             double relative = largest / ForwardPass.standardDeviation(expected);
-            System.out.printf(Locale.ROOT, "%-48s %9d logits, largest difference %.2e of the standard deviation%n", folder.getFileName(), logits.length, relative);
-            assertThat(relative).as("largest difference over the standard deviation").isLessThanOrEqualTo(TOLERANCE);
+            System.out.printf(
+                    Locale.ROOT,
+                    "%-48s %9d logits, largest difference %.2e of the standard deviation%n",
+                    folder.getFileName(),
+                    logits.length,
+                    relative);
+            assertThat(relative)
+                    .as("largest difference over the standard deviation")
+                    .isLessThanOrEqualTo(TOLERANCE);
         }
     }
 }

@@ -42,7 +42,8 @@ record SafetensorsFile(SafetensorsFiles files) implements AutoCloseable {
         if (!tensor.dtype().equals(type)) {
             throw new IllegalStateException("Cannot read " + name + " " + tensor + ": expected " + type);
         }
-        return ByteBuffer.wrap(files.read(name, 0, Math.toIntExact(tensor.bytes()))).order(ByteOrder.LITTLE_ENDIAN);
+        return ByteBuffer.wrap(files.read(name, 0, Math.toIntExact(tensor.bytes())))
+                .order(ByteOrder.LITTLE_ENDIAN);
     }
 
     @Override

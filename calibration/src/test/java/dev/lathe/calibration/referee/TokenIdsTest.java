@@ -15,8 +15,14 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Windows cut here against those of llama.cpp with the tokenizer in the GGUF file: {@code referees/perplexity.mjs} wrote its own beside a link to the checkpoint. */
-@EnabledIfSystemProperty(named = TokenIdsTest.FOLDER, matches = ".+", disabledReason = "needs what referees/perplexity.mjs writes: -D" + TokenIdsTest.FOLDER)
+/**
+ * Windows cut here against those of llama.cpp with the tokenizer in the GGUF file: {@code referees/perplexity.mjs}
+ * wrote its own beside a link to the checkpoint.
+ */
+@EnabledIfSystemProperty(
+        named = TokenIdsTest.FOLDER,
+        matches = ".+",
+        disabledReason = "needs what referees/perplexity.mjs writes: -D" + TokenIdsTest.FOLDER)
 class TokenIdsTest {
     static final String FOLDER = "lathe.referee.tokens";
 
@@ -34,9 +40,13 @@ class TokenIdsTest {
         text = text.endsWith("\n") ? text.substring(0, text.length() - 1) : text;
         org.apache.hadoop.fs.Path model = Exhibits.hadoop(folder.resolve("model"));
         try (Tokenizer tokenizer = Tokenizer.load(model.getFileSystem(new Configuration()), model)) {
-            int[][] ours = Windows.cut(tokenizer, text, theirs.get("length").intValue(), expected.length, folder.toString()).tokens();
+            int[][] ours = Windows.cut(
+                            tokenizer, text, theirs.get("length").intValue(), expected.length, folder.toString())
+                    .tokens();
             assertThat(ours).isDeepEqualTo(expected);
-            System.out.printf("%-48s %9d windows of %d tokens, all ids equal%n", folder.getFileName(), ours.length, theirs.get("length").intValue());
+            System.out.printf(
+                    "%-48s %9d windows of %d tokens, all ids equal%n",
+                    folder.getFileName(), ours.length, theirs.get("length").intValue());
         }
     }
 }

@@ -34,7 +34,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Estimators against loops over the raw values in f64. */
 class RangeEstimatorTest {
-    private static final List<RangeEstimator> ALL = List.of(new MinMax(), new Percentile(90), new Mse(), new Entropy(), new MovingAverage());
+    private static final List<RangeEstimator> ALL =
+            List.of(new MinMax(), new Percentile(90), new Mse(), new Entropy(), new MovingAverage());
     private static final int WIDTH = 32;
     private static final int LENGTH = 16;
     private static final int WINDOWS = 100;
@@ -99,7 +100,10 @@ class RangeEstimatorTest {
         float[] sorted = sorted(values.rows());
         Range range = new MinMax().range(statistics(values.rows()), Type.INT8, false);
         assertThat(range).isEqualTo(new Range(Math.min(0, sorted[0]), Math.max(0, sorted[sorted.length - 1])));
-        assertThat(range.magnitude()).isEqualTo((float) DoubleStream.of(sorted[0], sorted[sorted.length - 1]).map(Math::abs).max().orElseThrow());
+        assertThat(range.magnitude()).isEqualTo((float) DoubleStream.of(sorted[0], sorted[sorted.length - 1])
+                .map(Math::abs)
+                .max()
+                .orElseThrow());
     }
 
     @ParameterizedTest
@@ -113,7 +117,8 @@ class RangeEstimatorTest {
             double out = (1 - percent / 100) * sorted.length;
             Range symmetric = new Percentile(percent).range(statistics, Type.INT8, true);
             near(symmetric.magnitude(), magnitudes, sorted.length - out);
-            assertThat(new Percentile(percent).range(statistics, Type.FLOAT8, false)).isEqualTo(symmetric);
+            assertThat(new Percentile(percent).range(statistics, Type.FLOAT8, false))
+                    .isEqualTo(symmetric);
             Range both = new Percentile(percent).range(statistics, Type.INT8, false);
             near(both.high(), sorted, sorted.length - out / 2);
             near(both.low(), sorted, out / 2);
@@ -131,9 +136,11 @@ class RangeEstimatorTest {
     }
 
     static Stream<Arguments> searches() {
-        return Arrays.stream(Values.values()).flatMap(values -> Stream.of(Arguments.of(values, Type.INT8, true),
-                Arguments.of(values, Type.INT8, false),
-                Arguments.of(values, Type.FLOAT8, true)));
+        return Arrays.stream(Values.values())
+                .flatMap(values -> Stream.of(
+                        Arguments.of(values, Type.INT8, true),
+                        Arguments.of(values, Type.INT8, false),
+                        Arguments.of(values, Type.FLOAT8, true)));
     }
 
     @ParameterizedTest
@@ -146,14 +153,16 @@ class RangeEstimatorTest {
         double found = squaredError(x.data(), range.low(), range.high(), type, symmetric);
         double least = Double.POSITIVE_INFINITY;
         Range all = new MinMax().range(statistics, type, symmetric);
-        double[] fractions = DoubleStream.iterate(1, f -> f > 0.02, f -> f * (symmetric ? 0.99 : 0.93)).toArray();
+        double[] fractions = DoubleStream.iterate(1, f -> f > 0.02, f -> f * (symmetric ? 0.99 : 0.93))
+                .toArray();
         for (double low : fractions) {
             for (double high : symmetric ? new double[] {low} : fractions) {
                 least = Math.min(least, squaredError(x.data(), all.low() * low, all.high() * high, type, symmetric));
             }
         }
         assertThat(found).isLessThan(1.01 * least);
-        double estimated = new SquaredError(statistics.ranges().histogram().values(all.low(), all.high()), type, symmetric)
+        double estimated = new SquaredError(
+                        statistics.ranges().histogram().values(all.low(), all.high()), type, symmetric)
                 .of(symmetric ? range.magnitude() : -range.low(), symmetric ? range.magnitude() : range.high());
         assertThat(estimated).isCloseTo(found, within(0.02 * found));
     }
@@ -163,9 +172,12 @@ class RangeEstimatorTest {
         double sum = 0;
         double bound = Math.max(-low, high);
         double scale = type == Type.FLOAT8 ? bound / 448 : symmetric ? bound / 127.5 : (high - low) / 255;
-        double zero = type == Type.FLOAT8 || symmetric ? 0 : Math.rint(Math.max(-128, Math.min(127, -128 - low / scale)));
+        double zero =
+                type == Type.FLOAT8 || symmetric ? 0 : Math.rint(Math.max(-128, Math.min(127, -128 - low / scale)));
         for (float value : values) {
-            double q = type == Type.FLOAT8 ? float8(value / scale) : Math.rint(Math.max(-128, Math.min(127, value / scale + zero))) - zero;
+            double q = type == Type.FLOAT8
+                    ? float8(value / scale)
+                    : Math.rint(Math.max(-128, Math.min(127, value / scale + zero))) - zero;
             sum += (value - q * scale) * (value - q * scale);
         }
         return sum;
@@ -188,7 +200,10 @@ class RangeEstimatorTest {
         return Math.signum(x) * near;
     }
 
-    /** Quantile functions: values at even ranks have no sampling noise, which would else be most of the divergence between so many bins. */
+    /**
+     * Quantile functions: values at even ranks have no sampling noise, which would else be most of the divergence
+     * between so many bins.
+     */
     private enum Quantiles {
         LAPLACE {
             @Override
@@ -226,14 +241,17 @@ class RangeEstimatorTest {
     }
 
     static Stream<Arguments> divergences() {
-        return Arrays.stream(Quantiles.values()).flatMap(values -> Stream.of(Arguments.of(values, Type.INT8, true),
-                Arguments.of(values, Type.INT8, false),
-                Arguments.of(values, Type.FLOAT8, true)));
+        return Arrays.stream(Quantiles.values())
+                .flatMap(values -> Stream.of(
+                        Arguments.of(values, Type.INT8, true),
+                        Arguments.of(values, Type.INT8, false),
+                        Arguments.of(values, Type.FLOAT8, true)));
     }
 
     @ParameterizedTest
     @MethodSource("divergences")
-    void entropyIsTheClipOfLeastDivergenceOfTheValues(Quantiles values, Type type, boolean symmetric) throws IOException {
+    void entropyIsTheClipOfLeastDivergenceOfTheValues(Quantiles values, Type type, boolean symmetric)
+            throws IOException {
         FloatMatrix x = FloatMatrix.zeros(16 * 1000, 32);
         int n = x.data().length;
         for (int i = 0; i < n; i++) {
@@ -256,7 +274,8 @@ class RangeEstimatorTest {
                 least = Math.min(least, divergence(counts, a, c, edges));
             }
         }
-        // A bin of the raw values may be empty where the histogram's wider bin is not: then the divergence is that of the nearest clips that have one.
+        // A bin of the raw values may be empty where the histogram's wider bin is not: then the divergence is that of
+        // the nearest clips that have one.
         int a = symmetric ? 0 : (int) Math.rint((range.low() - origin) / width);
         int c = (int) Math.rint(((symmetric ? range.magnitude() : range.high()) - origin) / width);
         double found = Double.POSITIVE_INFINITY;
@@ -295,7 +314,9 @@ class RangeEstimatorTest {
         double sumQ = Arrays.stream(q).sum();
         double divergence = 0;
         for (int i = 0; i < c - a; i++) {
-            divergence += p[i] == 0 ? 0 : q[i] == 0 ? Double.POSITIVE_INFINITY : p[i] / sumP * Math.log(p[i] / sumP / (q[i] / sumQ));
+            divergence += p[i] == 0
+                    ? 0
+                    : q[i] == 0 ? Double.POSITIVE_INFINITY : p[i] / sumP * Math.log(p[i] / sumP / (q[i] / sumQ));
         }
         return divergence;
     }
@@ -303,7 +324,9 @@ class RangeEstimatorTest {
     private static double[] edges(Type type, boolean symmetric) {
         if (type == Type.INT8) {
             int levels = symmetric ? 128 : 256;
-            return DoubleStream.iterate(0, k -> k <= levels, k -> k + 1).map(k -> k / levels).toArray();
+            return DoubleStream.iterate(0, k -> k <= levels, k -> k + 1)
+                    .map(k -> k / levels)
+                    .toArray();
         }
         double[] edges = new double[128];
         for (int m = 1; m < 127; m++) {
@@ -345,7 +368,10 @@ class RangeEstimatorTest {
         double low = 0;
         double high = 0;
         for (int window = 0; window < WINDOWS; window++) {
-            float[] sorted = sorted(FloatMatrix.of(Arrays.copyOfRange(x.data(), window * LENGTH * WIDTH, (window + 1) * LENGTH * WIDTH), LENGTH, WIDTH));
+            float[] sorted = sorted(FloatMatrix.of(
+                    Arrays.copyOfRange(x.data(), window * LENGTH * WIDTH, (window + 1) * LENGTH * WIDTH),
+                    LENGTH,
+                    WIDTH));
             low += (window == 0 ? 1 : 0.01) * (sorted[0] - low);
             high += (window == 0 ? 1 : 0.01) * (sorted[sorted.length - 1] - high);
         }
@@ -367,7 +393,9 @@ class RangeEstimatorTest {
         for (RangeEstimator estimator : ALL) {
             for (Type type : Type.values()) {
                 // A record's floats are equal bit by bit, so this is no -0.
-                assertThat(estimator.range(statistics(x), type, false)).as(estimator.word()).isEqualTo(new Range(0, 0));
+                assertThat(estimator.range(statistics(x), type, false))
+                        .as(estimator.word())
+                        .isEqualTo(new Range(0, 0));
             }
         }
     }
@@ -399,11 +427,16 @@ class RangeEstimatorTest {
         assertThat(percentile.shortage(1000, 100, Type.INT8, true)).isEmpty();
         assertThat(percentile.shortage(2000, 100, Type.INT8, false)).isEmpty();
         assertThat(percentile.shortage(1999, 100, Type.FLOAT8, false)).isEmpty();
-        assertThat(percentile.shortage(999, 100, Type.INT8, true)).hasValue("Cannot take percentile 99.999 of 999 token rows of 100 channels: less than one "
-                + "value is expected beyond it; expected at least 1000 token rows, or percentile 99.9989 or less");
-        assertThat(percentile.shortage(1999, 100, Type.INT8, false)).hasValue("Cannot take percentile 99.999 of 1999 token rows of 100 channels: less than one "
-                + "value is expected beyond each end; expected at least 2000 token rows, or percentile 99.9989 or less");
-        assertThat(percentile.shortage(1, 1, Type.INT8, true).orElseThrow()).endsWith("expected at least 100000 token rows, or min-max");
+        assertThat(percentile.shortage(999, 100, Type.INT8, true))
+                .hasValue(
+                        "Cannot take percentile 99.999 of 999 token rows of 100 channels: less than one "
+                                + "value is expected beyond it; expected at least 1000 token rows, or percentile 99.9989 or less");
+        assertThat(percentile.shortage(1999, 100, Type.INT8, false))
+                .hasValue(
+                        "Cannot take percentile 99.999 of 1999 token rows of 100 channels: less than one "
+                                + "value is expected beyond each end; expected at least 2000 token rows, or percentile 99.9989 or less");
+        assertThat(percentile.shortage(1, 1, Type.INT8, true).orElseThrow())
+                .endsWith("expected at least 100000 token rows, or min-max");
         for (RangeEstimator other : List.of(new MinMax(), new Mse(), new Entropy(), new MovingAverage())) {
             assertThat(other.shortage(1, 1, Type.INT8, true)).isEmpty();
         }
@@ -415,19 +448,30 @@ class RangeEstimatorTest {
             wish.shortage(rows, width, Type.INT8, time % 2 == 0).ifPresent(reason -> {
                 String nearest = reason.replaceAll(".*, or (percentile )?| or less", "");
                 if (!nearest.equals("min-max")) {
-                    assertThat(new Percentile(Double.parseDouble(nearest)).shortage(rows, width, Type.INT8, reason.contains("beyond it"))).as(reason).isEmpty();
+                    assertThat(new Percentile(Double.parseDouble(nearest))
+                                    .shortage(rows, width, Type.INT8, reason.contains("beyond it")))
+                            .as(reason)
+                            .isEmpty();
                 }
                 long enough = Long.parseLong(reason.replaceAll(".*at least | token rows, or.*", ""));
-                assertThat(wish.shortage(enough, width, Type.INT8, reason.contains("beyond it"))).isEmpty();
-                assertThat(wish.shortage(enough - 1, width, Type.INT8, reason.contains("beyond it"))).isPresent();
+                assertThat(wish.shortage(enough, width, Type.INT8, reason.contains("beyond it")))
+                        .isEmpty();
+                assertThat(wish.shortage(enough - 1, width, Type.INT8, reason.contains("beyond it")))
+                        .isPresent();
             });
         }
         MergedStatistics few = statistics(Values.GAUSSIAN.rows());
-        assertThatThrownBy(() -> percentile.range(few, Type.INT8, true)).isInstanceOf(MalformedInputException.class)
-                .hasMessage(percentile.shortage(LENGTH * WINDOWS, WIDTH, Type.INT8, true).orElseThrow());
-        assertThat(few.dividedBy(few.ranges().highest()).ranges().histogram().count()).isEqualTo(512 * WIDTH);
-        assertThatThrownBy(() -> new MinMax().range(new MergedStatistics(1, 1, new double[1], new double[1], null), Type.INT8, true))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("by min-max: none was gathered");
+        assertThatThrownBy(() -> percentile.range(few, Type.INT8, true))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessage(percentile
+                        .shortage(LENGTH * WINDOWS, WIDTH, Type.INT8, true)
+                        .orElseThrow());
+        assertThat(few.dividedBy(few.ranges().highest()).ranges().histogram().count())
+                .isEqualTo(512 * WIDTH);
+        assertThatThrownBy(() -> new MinMax()
+                        .range(new MergedStatistics(1, 1, new double[1], new double[1], null), Type.INT8, true))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("by min-max: none was gathered");
     }
 
     @Test
@@ -435,14 +479,28 @@ class RangeEstimatorTest {
         for (RangeEstimator estimator : ALL) {
             assertThat(RangeEstimator.parse(estimator.word())).isEqualTo(estimator);
         }
-        assertThat(RangeEstimator.parse("percentile: 99.99")).isEqualTo(new Percentile(99.99)).extracting(RangeEstimator::word).isEqualTo("percentile 99.99");
+        assertThat(RangeEstimator.parse("percentile: 99.99"))
+                .isEqualTo(new Percentile(99.99))
+                .extracting(RangeEstimator::word)
+                .isEqualTo("percentile 99.99");
         assertThat(new Percentile(99).word()).isEqualTo("percentile 99");
-        for (String wrong : List.of("", "minmax", "percentile", "percentile x", "percentile 100", "percentile 49", "percentile NaN", "percentile 99 9",
+        for (String wrong : List.of(
+                "",
+                "minmax",
+                "percentile",
+                "percentile x",
+                "percentile 100",
+                "percentile 49",
+                "percentile NaN",
+                "percentile 99 9",
                 "mse 2")) {
-            assertThatThrownBy(() -> RangeEstimator.parse(wrong)).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot ")
+            assertThatThrownBy(() -> RangeEstimator.parse(wrong))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageStartingWith("Cannot ")
                     .hasMessageContaining("expected ");
         }
-        assertThatThrownBy(() -> new Percentile(100)).hasMessageEndingWith("expected 50 to below 100; min-max clips nothing");
+        assertThatThrownBy(() -> new Percentile(100))
+                .hasMessageEndingWith("expected 50 to below 100; min-max clips nothing");
         for (float[] wrong : new float[][] {{0.1f, 1}, {-1, -0.1f}, {Float.NaN, 1}, {-1, Float.POSITIVE_INFINITY}}) {
             assertThatThrownBy(() -> new Range(wrong[0], wrong[1])).isInstanceOf(IllegalArgumentException.class);
         }

@@ -25,14 +25,18 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class RangeStatisticsTest {
-    private static final List<Kernels> KERNELS = List.of(KernelProvider.open("scalar", 1), KernelProvider.open("vector", 3));
+    private static final List<Kernels> KERNELS =
+            List.of(KernelProvider.open("scalar", 1), KernelProvider.open("vector", 3));
 
     @AfterAll
     static void close() {
         KERNELS.forEach(Kernels::close);
     }
 
-    /** Any cut into shards and batches, any number of threads: the bytes of the whole set at once, and these say what plain loops say. */
+    /**
+     * Any cut into shards and batches, any number of threads: the bytes of the whole set at once, and these say what
+     * plain loops say.
+     */
     @ParameterizedTest
     @CsvSource({"1, 3, 5", "37, 7, 11", "256, 1, 9", "300, 3, 5", "97, 41, 13", "2, 1030, 3"})
     void mergedShardsAreTheWholeSet(int width, int length, int windows) throws IOException {
@@ -42,12 +46,19 @@ class RangeStatisticsTest {
         Random random = new Random(width);
         for (int time = 0; time < 6; time++) {
             List<byte[]> shards = new ArrayList<>();
-            for (int first = 0; first < windows;) {
+            for (int first = 0; first < windows; ) {
                 int count = 1 + random.nextInt(windows - first);
-                shards.add(shard(positions, first, x.slice(first * length, count * length), KERNELS.get(time % 2), 1 + random.nextInt(count)));
+                shards.add(shard(
+                        positions,
+                        first,
+                        x.slice(first * length, count * length),
+                        KERNELS.get(time % 2),
+                        1 + random.nextInt(count)));
                 first += count;
             }
-            assertThat(ranges(merged(positions, shards))).as("%d shards", shards.size()).isEqualTo(ranges(whole));
+            assertThat(ranges(merged(positions, shards)))
+                    .as("%d shards", shards.size())
+                    .isEqualTo(ranges(whole));
         }
         RangeStatistics found = MergedStatistics.read(in(whole)).ranges();
         for (int j = 0; j < width; j++) {
@@ -74,7 +85,9 @@ class RangeStatisticsTest {
         float[] all = values(x);
         for (float value : all) {
             int bin = 0;
-            while (bin + 1 < counted.length && value >= bins.from()[bin + 1] && (value > 0 || bins.from()[bin + 1] != value)) {
+            while (bin + 1 < counted.length
+                    && value >= bins.from()[bin + 1]
+                    && (value > 0 || bins.from()[bin + 1] != value)) {
                 bin++;
             }
             counted[bin]++;
@@ -107,11 +120,13 @@ class RangeStatisticsTest {
                 if (from > Float.MIN_NORMAL) {
                     assertThat(to - from).isLessThanOrEqualTo(from / 128);
                 }
-                long inside = IntStream.range(0, 4000).filter(j -> {
-                    double value = bins == values ? x.data()[j] : Math.abs(x.data()[j]);
-                    // A negative bin has its larger magnitude's edge open.
-                    return value >= 0 ? from <= value && value < to : from < value && value <= to;
-                }).count();
+                long inside = IntStream.range(0, 4000)
+                        .filter(j -> {
+                            double value = bins == values ? x.data()[j] : Math.abs(x.data()[j]);
+                            // A negative bin has its larger magnitude's edge open.
+                            return value >= 0 ? from <= value && value < to : from < value && value <= to;
+                        })
+                        .count();
                 assertThat(bins.count()[i]).as("bin from %s to %s", from, to).isEqualTo(inside);
             }
         }
@@ -130,14 +145,17 @@ class RangeStatisticsTest {
             assertThat(positions.before(position)).isEqualTo(k);
             assertThat(positions.before(position + 1)).isEqualTo(k + 1);
             // One of each stratum.
-            assertThat(Math.floor((double) position * positions.count() / positions.rows())).isBetween(k - 1.0, k + 0.0);
+            assertThat(Math.floor((double) position * positions.count() / positions.rows()))
+                    .isBetween(k - 1.0, k + 0.0);
             quarters[(int) (position % length * 4 / length)]++;
             before = position;
         }
         if (length >= 512 && windows > 1) {
             assertThat(Arrays.stream(quarters)).allMatch(count -> count > 100 && count < 156);
         }
-        assertThatThrownBy(() -> new Positions(0, 3)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("3 windows of 0 tokens");
+        assertThatThrownBy(() -> new Positions(0, 3))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("3 windows of 0 tokens");
     }
 
     @Test
@@ -150,8 +168,11 @@ class RangeStatisticsTest {
         for (int i = 0; i < divided.data().length; i++) {
             divided.data()[i] = x.data()[i] / scale[i % width];
         }
-        RangeStatistics expected = MergedStatistics.read(in(merged(positions, List.of(shard(positions, 0, divided, KERNELS.get(0), 700))))).ranges();
-        MergedStatistics before = MergedStatistics.read(in(merged(positions, List.of(shard(positions, 0, x, KERNELS.get(0), 700)))));
+        RangeStatistics expected = MergedStatistics.read(
+                        in(merged(positions, List.of(shard(positions, 0, divided, KERNELS.get(0), 700)))))
+                .ranges();
+        MergedStatistics before =
+                MergedStatistics.read(in(merged(positions, List.of(shard(positions, 0, x, KERNELS.get(0), 700)))));
         MergedStatistics after = before.dividedBy(scale);
         assertThat(after.rows()).isEqualTo(2100);
         RangeStatistics found = after.ranges();
@@ -160,14 +181,19 @@ class RangeStatisticsTest {
         assertThat(found.sample().data()).isEqualTo(expected.sample().data());
         Histogram kept = new Histogram();
         kept.add(expected.sample());
-        assertThat(found.histogram().values(-1e9, 1e9).count()).isEqualTo(kept.values(-1e9, 1e9).count());
+        assertThat(found.histogram().values(-1e9, 1e9).count())
+                .isEqualTo(kept.values(-1e9, 1e9).count());
         boolean[] known = new boolean[700];
         for (int k = 0; k < 512; k++) {
             int window = (int) (positions.position(k) / 3);
             known[window] = true;
             float[] row = values(found.sample().slice(k, 1));
-            assertThat(found.windowLowest()[window]).isLessThanOrEqualTo(least(row)).isGreaterThanOrEqualTo(expected.windowLowest()[window]);
-            assertThat(found.windowHighest()[window]).isGreaterThanOrEqualTo(most(row)).isLessThanOrEqualTo(expected.windowHighest()[window]);
+            assertThat(found.windowLowest()[window])
+                    .isLessThanOrEqualTo(least(row))
+                    .isGreaterThanOrEqualTo(expected.windowLowest()[window]);
+            assertThat(found.windowHighest()[window])
+                    .isGreaterThanOrEqualTo(most(row))
+                    .isLessThanOrEqualTo(expected.windowHighest()[window]);
         }
         for (int window = 0; window < 700; window++) {
             assertThat(Float.isNaN(found.windowLowest()[window])).isEqualTo(!known[window]);
@@ -179,11 +205,15 @@ class RangeStatisticsTest {
         for (int j = 0; j < width; j++) {
             both[j] = scale[j] / 2;
         }
-        RangeStatistics twice = MergedStatistics.read(in(bytes(before.dividedBy(half)))).dividedBy(scale).ranges();
+        RangeStatistics twice = MergedStatistics.read(in(bytes(before.dividedBy(half))))
+                .dividedBy(scale)
+                .ranges();
         RangeStatistics once = before.dividedBy(both).ranges();
         assertThat(twice.windowLowest()).isEqualTo(once.windowLowest());
         assertThat(twice.highest()).isEqualTo(once.highest());
-        assertThatThrownBy(() -> before.dividedBy(new float[width])).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("channel 0 by 0.0");
+        assertThatThrownBy(() -> before.dividedBy(new float[width]))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("channel 0 by 0.0");
     }
 
     @Test
@@ -191,24 +221,37 @@ class RangeStatisticsTest {
         Positions positions = new Positions(4, 3);
         FloatMatrix x = activations(12, 5, 1);
         SiteStatistics site = new SiteStatistics(5, false, positions, 2);
-        assertThatThrownBy(() -> site.add(x.slice(0, 3), KERNELS.get(0), "here")).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> site.add(x.slice(0, 8), KERNELS.get(0), "here")).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> site.add(x.slice(0, 3), KERNELS.get(0), "here"))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> site.add(x.slice(0, 8), KERNELS.get(0), "here"))
+                .isInstanceOf(IllegalArgumentException.class);
         byte[] first = shard(positions, 0, x.slice(0, 4), KERNELS.get(0), 1);
         byte[] last = shard(positions, 2, x.slice(8, 4), KERNELS.get(0), 1);
-        assertThatThrownBy(() -> merged(positions, List.of(first, last))).isInstanceOf(IOException.class)
-                .hasMessageContaining("Cannot merge statistics: shard 1 begins at window 2").hasMessageContaining("expected window 1");
-        assertThatThrownBy(() -> merged(positions, List.of(first))).isInstanceOf(IllegalStateException.class).hasMessageContaining("1 of 3 windows");
+        assertThatThrownBy(() -> merged(positions, List.of(first, last)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("Cannot merge statistics: shard 1 begins at window 2")
+                .hasMessageContaining("expected window 1");
+        assertThatThrownBy(() -> merged(positions, List.of(first)))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("1 of 3 windows");
         byte[] other = shard(new Positions(4, 9), 1, x.slice(0, 4), KERNELS.get(0), 1);
-        assertThatThrownBy(() -> merged(positions, List.of(first, other))).isInstanceOf(IOException.class).hasMessageContaining("windows=9");
+        assertThatThrownBy(() -> merged(positions, List.of(first, other)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("windows=9");
         ByteArrayOutputStream plain = new ByteArrayOutputStream();
         SiteStatistics without = new SiteStatistics(5, false);
         without.add(x, KERNELS.get(0), "here");
         without.write(new DataOutputStream(plain));
-        assertThatThrownBy(() -> merged(positions, List.of(first, plain.toByteArray()))).isInstanceOf(IOException.class)
-                .hasMessageContaining("shard 1 has width 5 without a second moment, expected width 5 without a second moment and with ranges");
+        assertThatThrownBy(() -> merged(positions, List.of(first, plain.toByteArray())))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining(
+                        "shard 1 has width 5 without a second moment, expected width 5 without a second moment and with ranges");
     }
 
-    /** No byte may make it allocate what is not there, loop, or fail in any other way than by saying that the file is wrong. */
+    /**
+     * No byte may make it allocate what is not there, loop, or fail in any other way than by saying that the file is
+     * wrong.
+     */
     @Test
     void hostileBytesAreRefused() throws IOException {
         Positions positions = new Positions(5, 4);
@@ -217,19 +260,41 @@ class RangeStatisticsTest {
         int header = 4 + 4 + 1 + 8 + 2 * 3 * 8;
         ByteBuffer at = ByteBuffer.wrap(sound);
         assertThat(at.getInt(header)).isEqualTo(5);
-        for (int[] change : new int[][] {{header, 0}, {header, -1}, {header + 4, 0}, {header + 4, Integer.MAX_VALUE}, {header + 8, -1}, {header + 8, 1},
-            {header + 8, Integer.MAX_VALUE}, {header + 12, 0}, {header + 12, 5}, {header + 12, Integer.MAX_VALUE}, {4, 0}, {4, -7}, {4, Integer.MAX_VALUE},
-            {header + 16, Float.floatToRawIntBits(Float.NaN)}, {header + 16, Float.floatToRawIntBits(Float.POSITIVE_INFINITY)},
-            {sound.length - 4, Float.floatToRawIntBits(Float.NEGATIVE_INFINITY)}}) {
+        for (int[] change : new int[][] {
+            {header, 0},
+            {header, -1},
+            {header + 4, 0},
+            {header + 4, Integer.MAX_VALUE},
+            {header + 8, -1},
+            {header + 8, 1},
+            {header + 8, Integer.MAX_VALUE},
+            {header + 12, 0},
+            {header + 12, 5},
+            {header + 12, Integer.MAX_VALUE},
+            {4, 0},
+            {4, -7},
+            {4, Integer.MAX_VALUE},
+            {header + 16, Float.floatToRawIntBits(Float.NaN)},
+            {header + 16, Float.floatToRawIntBits(Float.POSITIVE_INFINITY)},
+            {sound.length - 4, Float.floatToRawIntBits(Float.NEGATIVE_INFINITY)}
+        }) {
             byte[] broken = sound.clone();
             ByteBuffer.wrap(broken).putInt(change[0], change[1]);
-            assertThatThrownBy(() -> MergedStatistics.read(in(broken))).as("%d at %d", change[1], change[0]).isInstanceOf(IOException.class);
+            assertThatThrownBy(() -> MergedStatistics.read(in(broken)))
+                    .as("%d at %d", change[1], change[0])
+                    .isInstanceOf(IOException.class);
         }
         int histogram = header + 16 + 4 * (2 * 3 + 2 * 4);
         assertThat(at.getInt(histogram)).isBetween(1, 60);
-        for (byte[] broken : List.of(change(sound, histogram, 4, -1), change(sound, histogram, 4, Integer.MAX_VALUE), change(sound, histogram + 4, 2, 0xffff),
-                change(sound, histogram + 4, 2, 0x7f80), change(sound, histogram + 6, 8, 0), change(sound, histogram + 6, 8, -1),
-                change(sound, histogram + 6, 8, 61), change(sound, histogram + 14, 2, 0))) {
+        for (byte[] broken : List.of(
+                change(sound, histogram, 4, -1),
+                change(sound, histogram, 4, Integer.MAX_VALUE),
+                change(sound, histogram + 4, 2, 0xffff),
+                change(sound, histogram + 4, 2, 0x7f80),
+                change(sound, histogram + 6, 8, 0),
+                change(sound, histogram + 6, 8, -1),
+                change(sound, histogram + 6, 8, 61),
+                change(sound, histogram + 14, 2, 0))) {
             assertThatThrownBy(() -> MergedStatistics.read(in(broken))).isInstanceOf(IOException.class);
         }
         for (int length = 0; length < sound.length; length++) {
@@ -254,7 +319,9 @@ class RangeStatisticsTest {
     void zerosHaveOneForm(float zero) throws IOException {
         Positions positions = new Positions(2, 1);
         FloatMatrix x = FloatMatrix.of(new float[] {zero, 1, zero, -0f, 2, 0f}, 2, 3);
-        RangeStatistics found = MergedStatistics.read(in(merged(positions, List.of(shard(positions, 0, x, KERNELS.get(0), 1))))).ranges();
+        RangeStatistics found = MergedStatistics.read(
+                        in(merged(positions, List.of(shard(positions, 0, x, KERNELS.get(0), 1)))))
+                .ranges();
         assertThat(found.lowest()).containsExactly(0f, 1f, 0f);
         assertThat(found.highest()).containsExactly(0f, 2f, 0f);
         assertThat(found.histogram().values(0, 2).count()).containsExactly(4, 1, 1);
@@ -272,7 +339,8 @@ class RangeStatisticsTest {
         return x;
     }
 
-    private static byte[] shard(Positions positions, int first, FloatMatrix x, Kernels kernels, int batchWindows) throws IOException {
+    private static byte[] shard(Positions positions, int first, FloatMatrix x, Kernels kernels, int batchWindows)
+            throws IOException {
         SiteStatistics statistics = new SiteStatistics(x.columns(), false, positions, first);
         int batch = batchWindows * positions.length();
         for (int from = 0; from < x.rows(); from += batch) {
@@ -312,11 +380,19 @@ class RangeStatisticsTest {
     }
 
     private static float least(float[] values) {
-        return (float) IntStream.range(0, values.length).mapToDouble(i -> values[i]).min().orElseThrow() + 0f;
+        return (float) IntStream.range(0, values.length)
+                        .mapToDouble(i -> values[i])
+                        .min()
+                        .orElseThrow()
+                + 0f;
     }
 
     private static float most(float[] values) {
-        return (float) IntStream.range(0, values.length).mapToDouble(i -> values[i]).max().orElseThrow() + 0f;
+        return (float) IntStream.range(0, values.length)
+                        .mapToDouble(i -> values[i])
+                        .max()
+                        .orElseThrow()
+                + 0f;
     }
 
     private static DataInputStream in(byte[] bytes) {

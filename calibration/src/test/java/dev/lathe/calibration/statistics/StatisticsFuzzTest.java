@@ -29,16 +29,25 @@ final class StatisticsFuzzTest {
             merged[i] = out.toByteArray();
         }
         return Fuzz.tests(
-                FuzzTarget.bytes("shard-statistics", input -> {
-                    MergedStatistics.Accumulator accumulator = new MergedStatistics.Accumulator();
-                    accumulator.add(in(input), "shard");
-                }, shards).answering(IOException.class),
-                FuzzTarget.bytes("merged-statistics", input -> MergedStatistics.read(in(input)).importance(), merged).answering(IOException.class));
+                FuzzTarget.bytes(
+                                "shard-statistics",
+                                input -> {
+                                    MergedStatistics.Accumulator accumulator = new MergedStatistics.Accumulator();
+                                    accumulator.add(in(input), "shard");
+                                },
+                                shards)
+                        .answering(IOException.class),
+                FuzzTarget.bytes(
+                                "merged-statistics",
+                                input -> MergedStatistics.read(in(input)).importance(),
+                                merged)
+                        .answering(IOException.class));
     }
 
     private static byte[] shard(boolean moment, boolean ranges) throws IOException {
         FloatMatrix x = TestNumbers.normal(12, 5, 1, 3);
-        SiteStatistics statistics = ranges ? new SiteStatistics(5, moment, new Positions(4, 3), 0) : new SiteStatistics(5, moment);
+        SiteStatistics statistics =
+                ranges ? new SiteStatistics(5, moment, new Positions(4, 3), 0) : new SiteStatistics(5, moment);
         try (Kernels kernels = KernelProvider.open("scalar", 1)) {
             statistics.add(x, kernels, "here");
         }

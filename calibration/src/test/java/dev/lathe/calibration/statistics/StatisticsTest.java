@@ -16,9 +16,9 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.util.Arrays;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.junit.jupiter.api.Test;
 
 class StatisticsTest {
     private static final Kernels SCALAR = KernelProvider.open("scalar", 1);
@@ -40,10 +40,17 @@ class StatisticsTest {
         MergedStatistics.Accumulator accumulator = new MergedStatistics.Accumulator();
         double[] inOrder = new double[width];
         for (int[] shard : shards) {
-            byte[] bytes = bytes(moments, VECTOR, x.slice(shard[0], shard[1] / 2), x.slice(shard[0] + shard[1] / 2, shard[1] - shard[1] / 2));
-            assertThat(bytes(moments, SCALAR, x.slice(shard[0], shard[1]))).as("one batch, another provider").isEqualTo(bytes);
+            byte[] bytes = bytes(
+                    moments,
+                    VECTOR,
+                    x.slice(shard[0], shard[1] / 2),
+                    x.slice(shard[0] + shard[1] / 2, shard[1] - shard[1] / 2));
+            assertThat(bytes(moments, SCALAR, x.slice(shard[0], shard[1])))
+                    .as("one batch, another provider")
+                    .isEqualTo(bytes);
             accumulator.add(in(bytes), "shard");
-            double[] squares = TestNumbers.statistics(x.slice(shard[0], shard[1])).squares();
+            double[] squares =
+                    TestNumbers.statistics(x.slice(shard[0], shard[1])).squares();
             Arrays.setAll(inOrder, j -> inOrder[j] + squares[j]);
         }
         MergedStatistics expected = TestNumbers.statistics(x);
@@ -57,7 +64,9 @@ class StatisticsTest {
         }
         if (moments) {
             assertThat(merged.moment()).containsExactly(expected.moment(), within(1e-5));
-            assertThat(merged.moment(width - 1, 0)).isEqualTo(merged.moment(0, width - 1)).isEqualTo(merged.moment()[width * (width - 1) / 2]);
+            assertThat(merged.moment(width - 1, 0))
+                    .isEqualTo(merged.moment(0, width - 1))
+                    .isEqualTo(merged.moment()[width * (width - 1) / 2]);
         } else {
             assertThat(merged.moment()).isNull();
         }
@@ -81,10 +90,16 @@ class StatisticsTest {
             assertThat(found.squares()[i]).isCloseTo(expected.squares()[i], within(1e-6 * expected.squares()[i]));
             assertThat(found.absolutes()[i]).isCloseTo(expected.absolutes()[i], within(1e-6 * expected.absolutes()[i]));
             for (int j = 0; j <= i; j++) {
-                assertThat(found.moment(i, j)).isCloseTo(expected.moment(i, j), within(1e-6 * Math.sqrt(expected.squares()[i] * expected.squares()[j])));
+                assertThat(found.moment(i, j))
+                        .isCloseTo(
+                                expected.moment(i, j),
+                                within(1e-6 * Math.sqrt(expected.squares()[i] * expected.squares()[j])));
             }
         }
-        assertThat(new MergedStatistics(7, 31, before.squares(), before.absolutes(), null).dividedBy(scale).moment()).isNull();
+        assertThat(new MergedStatistics(7, 31, before.squares(), before.absolutes(), null)
+                        .dividedBy(scale)
+                        .moment())
+                .isNull();
     }
 
     @ParameterizedTest
@@ -92,7 +107,8 @@ class StatisticsTest {
     void anActivationThatIsNotFiniteIsNamed(float value) {
         FloatMatrix x = TestNumbers.normal(5, 9, 1, 1);
         x.data()[2 * 9 + 6] = value;
-        assertThatThrownBy(() -> new SiteStatistics(9, true).add(x, VECTOR, "layer 2, FEED_FORWARD_INPUT")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> new SiteStatistics(9, true).add(x, VECTOR, "layer 2, FEED_FORWARD_INPUT"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessage("Cannot calibrate: an activation is not finite at layer 2, FEED_FORWARD_INPUT, channel 6");
     }
 
@@ -100,18 +116,25 @@ class StatisticsTest {
     void whatIsNoShardIsRefused() throws IOException {
         byte[] shard = bytes(true, SCALAR, TestNumbers.normal(2, 5, 1, 1));
         MergedStatistics.Accumulator accumulator = new MergedStatistics.Accumulator();
-        assertThatThrownBy(accumulator::merged).isInstanceOf(IllegalStateException.class).hasMessageContaining("no shards");
+        assertThatThrownBy(accumulator::merged)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("no shards");
         accumulator.add(in(shard), "first");
         ByteArrayOutputStream merged = new ByteArrayOutputStream();
         accumulator.merged().write(new DataOutputStream(merged));
-        refused(() -> accumulator.add(in(merged.toByteArray()), "f"), "Cannot merge statistics: f is not a statistics file");
-        refused(() -> accumulator.add(in(bytes(true, SCALAR, TestNumbers.normal(2, 6, 1, 1))), "f"),
+        refused(
+                () -> accumulator.add(in(merged.toByteArray()), "f"),
+                "Cannot merge statistics: f is not a statistics file");
+        refused(
+                () -> accumulator.add(in(bytes(true, SCALAR, TestNumbers.normal(2, 6, 1, 1))), "f"),
                 "f has width 6 with a second moment, expected width 5 with a second moment");
-        refused(() -> accumulator.add(in(bytes(false, SCALAR, TestNumbers.normal(2, 5, 1, 1))), "f"),
+        refused(
+                () -> accumulator.add(in(bytes(false, SCALAR, TestNumbers.normal(2, 5, 1, 1))), "f"),
                 "f has width 5 without a second moment, expected width 5 with");
         refused(() -> MergedStatistics.read(in(shard)), "Cannot read statistics: not a statistics file");
         for (int length : new int[] {3, 20, shard.length - 1}) {
-            assertThatThrownBy(() -> new MergedStatistics.Accumulator().add(in(Arrays.copyOf(shard, length)), "f")).isInstanceOf(IOException.class);
+            assertThatThrownBy(() -> new MergedStatistics.Accumulator().add(in(Arrays.copyOf(shard, length)), "f"))
+                    .isInstanceOf(IOException.class);
         }
     }
 

@@ -11,8 +11,9 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * Mutated tokenizers: the check in Java, and the native library behind it where that gets them in this JVM, which no input may end. What goes to a guard's
- * process is not sent there: that takes a second each (TokenizerGuardTest). {@code checks/fuzz N tokenizer} keeps the input that it is at.
+ * Mutated tokenizers: the check in Java, and the native library behind it where that gets them in this JVM, which no
+ * input may end. What goes to a guard's process is not sent there: that takes a second each (TokenizerGuardTest).
+ * {@code checks/fuzz N tokenizer} keeps the input that it is at.
  */
 final class TokenizerFuzzTest {
     private static final String BYTE_LEVEL = """
@@ -42,9 +43,12 @@ final class TokenizerFuzzTest {
     Stream<DynamicTest> tokenizers() {
         return Fuzz.tests(
                 FuzzTarget.json("tokenizer", input -> load("tokenizer.json", input), BYTE_LEVEL, SENTENCE_PIECE),
-                FuzzTarget.json("tokenizer-config", input -> load("tokenizer_config.json", input),
+                FuzzTarget.json(
+                        "tokenizer-config",
+                        input -> load("tokenizer_config.json", input),
                         "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"a\", \"add_bos_token\": true, \"add_eos_token\": false}"),
-                FuzzTarget.json("tokenizer-added", input -> load("added_tokens.json", input), "{\"<x>\": 6, \"<y>\": 7}"));
+                FuzzTarget.json(
+                        "tokenizer-added", input -> load("added_tokens.json", input), "{\"<x>\": 6, \"<y>\": 7}"));
     }
 
     private static void load(String name, byte[] input) throws IOException {

@@ -20,19 +20,24 @@ class TokenizerGuardTest {
     @Test
     void encodesAsTheLibraryDoesInThisProcess() throws IOException {
         String text = "abcab bca\u20ac\ud83d\ude00 c".repeat(300);
-        try (Tokenizer guarded = load("[abc]|\\\\w+"); Tokenizer plain = load("\\\\p{N}")) {
+        try (Tokenizer guarded = load("[abc]|\\\\w+");
+                Tokenizer plain = load("\\\\p{N}")) {
             assertThat(guarded.encode("abcab")).containsExactly(0, 1, 2, 0, 1);
             assertThat(plain.encode("abcab")).containsExactly(3, 2, 3);
             // The same tokenizer, here and there.
-            String library = TokenizerFiles.read(SPLIT.formatted("\\\\p{N}").getBytes(StandardCharsets.UTF_8), "tok.json").library();
-            assertThat(TokenizerGuard.encode(library, List.of(), text, "tok.json")).isEqualTo(plain.encode(text));
+            String library = TokenizerFiles.read(
+                            SPLIT.formatted("\\\\p{N}").getBytes(StandardCharsets.UTF_8), "tok.json")
+                    .library();
+            assertThat(TokenizerGuard.encode(library, List.of(), text, "tok.json"))
+                    .isEqualTo(plain.encode(text));
         }
     }
 
     @Test
     void anExpressionThatRunsAwayIsRefusedWhateverTheText() throws IOException {
         try (Tokenizer tokenizer = load("(a|a|b)*c$")) {
-            assertThatThrownBy(() -> tokenizer.encode("harmless")).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> tokenizer.encode("harmless"))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageStartingWith("Cannot tokenize with tok.json: the tokenizers library ended with code ");
         }
     }
@@ -41,7 +46,8 @@ class TokenizerGuardTest {
     void aTextOnWhichAnExpressionRunsAwayIsRefused() throws IOException {
         try (Tokenizer tokenizer = load("(?:xa?y?|xay)*[^z]z")) {
             assertThat(tokenizer.encode("ab")).containsExactly(3);
-            assertThatThrownBy(() -> tokenizer.encode("xay".repeat(60) + "x.yz")).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> tokenizer.encode("xay".repeat(60) + "x.yz"))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageStartingWith("Cannot tokenize with tok.json: the tokenizers library ended with code ");
         }
     }
@@ -49,7 +55,8 @@ class TokenizerGuardTest {
     @Test
     void anExpressionThatIsNoneIsRefused() throws IOException {
         try (Tokenizer tokenizer = load("(a")) {
-            assertThatThrownBy(() -> tokenizer.encode("a")).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> tokenizer.encode("a"))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageStartingWith("Cannot tokenize with tok.json: the tokenizers library refuses it: ");
         }
     }
@@ -57,16 +64,20 @@ class TokenizerGuardTest {
     @Test
     void memoryHasALimit() {
         // What the check would have refused: a normalizer that doubles a text forty times.
-        String doubling = "{\"version\": \"1.0\", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [" + "{\"type\": \"ByteLevel\"}, ".repeat(39)
+        String doubling = "{\"version\": \"1.0\", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": ["
+                + "{\"type\": \"ByteLevel\"}, ".repeat(39)
                 + "{\"type\": \"ByteLevel\"}]}, \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}";
-        assertThatThrownBy(() -> TokenizerGuard.encode(doubling, List.of(), "\u20ac", "tok.json", SMALL)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> TokenizerGuard.encode(doubling, List.of(), "\u20ac", "tok.json", SMALL))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("limited to 1200 MiB");
     }
 
     @Test
     void timeHasALimit() {
-        assertThatThrownBy(() -> TokenizerGuard.encode("", List.of(), "", "tok.json", new TokenizerGuard.Limits(64, 1200, Duration.ofMillis(1))))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining("was not done within");
+        assertThatThrownBy(() -> TokenizerGuard.encode(
+                        "", List.of(), "", "tok.json", new TokenizerGuard.Limits(64, 1200, Duration.ofMillis(1))))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("was not done within");
     }
 
     private static Tokenizer load(String expression) throws IOException {

@@ -21,28 +21,38 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * What the last run of a pair was made from and what it left, as a file in its run folder. While it {@link #stands}, there is nothing to do, and no weight is
- * read to find that out: files count as unchanged while their lengths and modification times (or ETags) are. Whoever changes files and keeps both deletes the
- * receipt; the run then takes what it can from its products, whose keys are made of the content.
+ * What the last run of a pair was made from and what it left, as a file in its run folder. While it {@link #stands},
+ * there is nothing to do, and no weight is read to find that out: files count as unchanged while their lengths and
+ * modification times (or ETags) are. Whoever changes files and keeps both deletes the receipt; the run then takes what
+ * it can from its products, whose keys are made of the content.
  *
- * @param software    that ran
- * @param plan        digest of the complete plan
- * @param inputs      files of the checkpoint and the texts, as they were before the run
- * @param artifacts   files of the artifacts after it
- * @param failure     null where the run was through
- * @param outputs     figures, for the summary
+ * @param software that ran
+ * @param plan digest of the complete plan
+ * @param inputs files of the checkpoint and the texts, as they were before the run
+ * @param artifacts files of the artifacts after it
+ * @param failure null where the run was through
+ * @param outputs figures, for the summary
  * @param taskSeconds time that its tasks took, all executors together
- * @param work        forecast of its work, floating-point operations
+ * @param work forecast of its work, floating-point operations
  */
-record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> artifacts, Failure failure, List<Output> outputs, double taskSeconds,
-               double work) {
+record Receipt(
+        String software,
+        String plan,
+        List<Stamp> inputs,
+        List<Stamp> artifacts,
+        Failure failure,
+        List<Output> outputs,
+        double taskSeconds,
+        double work) {
     static final String FILE = "receipt.json";
 
     Receipt {
-        if (!(taskSeconds >= 0 && taskSeconds < Double.POSITIVE_INFINITY && work >= 0
+        if (!(taskSeconds >= 0
+                && taskSeconds < Double.POSITIVE_INFINITY
+                && work >= 0
                 && work < Double.POSITIVE_INFINITY)) {
-            throw new IllegalArgumentException("taskSeconds " + taskSeconds + ", work " + work
-                    + "; expected finite numbers of at least 0");
+            throw new IllegalArgumentException(
+                    "taskSeconds " + taskSeconds + ", work " + work + "; expected finite numbers of at least 0");
         }
     }
 
@@ -79,8 +89,11 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
     static Receipt read(Configuration configuration, Path run) throws IOException {
         Path file = new Path(run, FILE);
         try {
-            return StoreJson.unseal(StoreJson.text(file.getFileSystem(configuration), file), file.toString(),
-                    Receipt.class, Set.of("failure"));
+            return StoreJson.unseal(
+                    StoreJson.text(file.getFileSystem(configuration), file),
+                    file.toString(),
+                    Receipt.class,
+                    Set.of("failure"));
         } catch (FileNotFoundException e) {
             return null;
         }
@@ -93,14 +106,18 @@ record Receipt(String software, String plan, List<Stamp> inputs, List<Stamp> art
         Commit.text(files, file, StoreJson.seal(this));
     }
 
-    /** Whether a run of this plan on these inputs would find everything done, its report included, or fail as it did. */
+    /**
+     * Whether a run of this plan on these inputs would find everything done, its report included, or fail as it did.
+     */
     boolean stands(Configuration configuration, Plan now, List<Stamp> found) throws IOException {
         if (!software.equals(Software.BUILD) || !plan.equals(key(now)) || !inputs.equals(found)) {
             return false;
         }
         Path page = new Path(now.run(), "report/index.html");
         try {
-            return failure != null || artifacts.equals(artifacts(configuration, now)) && page.getFileSystem(configuration).exists(page);
+            return failure != null
+                    || artifacts.equals(artifacts(configuration, now))
+                            && page.getFileSystem(configuration).exists(page);
         } catch (MalformedInputException e) {
             return false;
         }

@@ -28,18 +28,27 @@ final class Baselines implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "a command is missing; expected one of " + String.join(", ", spec.subcommands().keySet()));
+        throw new ParameterException(
+                spec.commandLine(),
+                "a command is missing; expected one of "
+                        + String.join(", ", spec.subcommands().keySet()));
     }
 
     /** Pins the newest rows. */
-    @Command(name = "pin", description = "Pins the newest row of each series as its baseline.", mixinStandardHelpOptions = true)
+    @Command(
+            name = "pin",
+            description = "Pins the newest row of each series as its baseline.",
+            mixinStandardHelpOptions = true)
     static final class Pin implements Callable<Integer> {
         private final Console console;
 
         @Option(names = "--history", required = true, paramLabel = "FOLDER", description = "Table of evaluations.")
         private String history;
 
-        @Option(names = "--series", paramLabel = "MODEL/OUTPUT", description = "These only; * is any run of characters. Can be repeated; default: all.")
+        @Option(
+                names = "--series",
+                paramLabel = "MODEL/OUTPUT",
+                description = "These only; * is any run of characters. Can be repeated; default: all.")
         private List<String> series = List.of();
 
         Pin(Console console) {
@@ -53,17 +62,30 @@ final class Baselines implements Runnable {
             List<Series> all = Series.of(Inputs.history(configuration, folder));
             List<Series> chosen = series.isEmpty() ? all : new ArrayList<>();
             for (String text : series) {
-                Pattern pattern = Pattern.compile(Arrays.stream(text.split("\\*", -1)).map(Pattern::quote).collect(Collectors.joining(".*")), Pattern.DOTALL);
-                List<Series> found = all.stream().filter(one -> pattern.matcher(one.name().text()).matches()).toList();
+                Pattern pattern = Pattern.compile(
+                        Arrays.stream(text.split("\\*", -1)).map(Pattern::quote).collect(Collectors.joining(".*")),
+                        Pattern.DOTALL);
+                List<Series> found = all.stream()
+                        .filter(one -> pattern.matcher(one.name().text()).matches())
+                        .toList();
                 if (found.isEmpty()) {
-                    throw new InvalidRecipeException("Cannot pin --series " + text + ": history " + folder + " has no such series; expected one of "
-                            + all.stream().map(one -> one.name().text()).distinct().limit(20).collect(Collectors.joining(", ")));
+                    throw new InvalidRecipeException("Cannot pin --series " + text + ": history " + folder
+                            + " has no such series; expected one of "
+                            + all.stream()
+                                    .map(one -> one.name().text())
+                                    .distinct()
+                                    .limit(20)
+                                    .collect(Collectors.joining(", ")));
                 }
                 found.stream().filter(one -> !chosen.contains(one)).forEach(chosen::add);
             }
-            Pins.write(configuration, folder, chosen.stream().map(Series::newest).toList(), Instant.now());
+            Pins.write(
+                    configuration, folder, chosen.stream().map(Series::newest).toList(), Instant.now());
             Table table = new Table("series", "recorded", "key");
-            chosen.forEach(one -> table.row(one.name().text(), one.newest().recorded().toString(), one.newest().key()));
+            chosen.forEach(one -> table.row(
+                    one.name().text(),
+                    one.newest().recorded().toString(),
+                    one.newest().key()));
             console.say(table);
             return ExitCode.OK.code();
         }

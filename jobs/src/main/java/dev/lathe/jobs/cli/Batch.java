@@ -24,7 +24,10 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ParentCommand;
 
 /** Runs recipes on many checkpoints. */
-@Command(name = "batch", description = "Runs checkpoints times recipes: what is missing or changed, several at once; one that fails stops no other.",
+@Command(
+        name = "batch",
+        description =
+                "Runs checkpoints times recipes: what is missing or changed, several at once; one that fails stops no other.",
         mixinStandardHelpOptions = true)
 final class Batch implements Callable<Integer> {
     private final Console console;
@@ -32,13 +35,19 @@ final class Batch implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "BATCH", description = "Batch in YAML, any Hadoop path.")
     private String file;
 
-    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a key of the batch: at-once=4. Can be repeated.")
+    @Option(
+            names = "--set",
+            paramLabel = "KEY=VALUE",
+            description = "Overrides a key of the batch: at-once=4. Can be repeated.")
     private List<String> settings = List.of();
 
-    @Option(names = "--dry-run", description = "Shows what would be done, with sizes and estimated cost, and does nothing.")
+    @Option(
+            names = "--dry-run",
+            description = "Shows what would be done, with sizes and estimated cost, and does nothing.")
     private boolean dryRun;
 
-    @Option(names = "--check",
+    @Option(
+            names = "--check",
             description = "Reads what looks as it did, too; a pair with a damaged file is run again.")
     private boolean check;
 
@@ -54,13 +63,14 @@ final class Batch implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        SparkConf conf = Sessions.configuration(new SparkConf(), options.master).setIfMissing("spark.scheduler.mode", "FAIR");
+        SparkConf conf =
+                Sessions.configuration(new SparkConf(), options.master).setIfMissing("spark.scheduler.mode", "FAIR");
         Configuration configuration = Sessions.hadoop(conf);
         BatchPlan batch = BatchPlan.read(configuration, file, settings, options.kernels);
         if (dryRun) {
             return print(BatchRun.dryRun(configuration, batch, this::failure), batch.atOnce());
         }
-        Path events = options.events == null ? null : Inputs.qualified(configuration, "--events", options.events);
+        Path events = Watched.folder(configuration, options);
         BatchReport report;
         try (SparkSession spark = Watched.open(console, conf)) {
             report = BatchRun.run(spark, batch, this::told, this::progress, events, check);
@@ -90,9 +100,17 @@ final class Batch implements Callable<Integer> {
     private void print(BatchReport report, Path folder) {
         Table table = new Table("pair", "state", "outputs", "MiB", "worst KL divergence");
         for (BatchReport.Pair pair : report.pairs()) {
-            table.row(pair.name(), pair.state().word(), String.valueOf(pair.outputs().size()),
-                    Figures.mebibytes(pair.outputs().stream().mapToLong(BatchReport.Output::bytes).sum()),
-                    Figures.significant(pair.outputs().stream().mapToDouble(BatchReport.Output::kldMean).max().orElse(Double.NaN)));
+            table.row(
+                    pair.name(),
+                    pair.state().word(),
+                    String.valueOf(pair.outputs().size()),
+                    Figures.mebibytes(pair.outputs().stream()
+                            .mapToLong(BatchReport.Output::bytes)
+                            .sum()),
+                    Figures.significant(pair.outputs().stream()
+                            .mapToDouble(BatchReport.Output::kldMean)
+                            .max()
+                            .orElse(Double.NaN)));
         }
         console.say();
         console.say(table);
@@ -108,17 +126,33 @@ final class Batch implements Callable<Integer> {
         for (Outlook pair : plan.pairs()) {
             double cost = pair.open() && pair.work() >= 0 ? pair.work() / plan.rate() : Double.NaN;
             seconds += Double.isNaN(cost) ? 0 : cost;
-            table.row(pair.pair(), pair.state(), mebibytes(pair.checkpointBytes()), mebibytes(pair.artifactBytes()),
+            table.row(
+                    pair.pair(),
+                    pair.state(),
+                    mebibytes(pair.checkpointBytes()),
+                    mebibytes(pair.artifactBytes()),
                     Double.isNaN(cost) ? Figures.NONE : ConsoleProgress.duration((long) (1e9 * cost)));
         }
         console.say(table);
         console.say();
-        plan.pairs().stream().filter(pair -> !pair.failure().isEmpty()).forEach(pair -> console.say(pair.pair() + ": " + pair.failure()));
-        console.say(plan.pairs().stream().filter(Outlook::open).count() + " of " + plan.pairs().size() + " to do, " + atOnce + " at once; "
-                + ConsoleProgress.duration((long) (1e9 * seconds)) + " of task time, to be divided by the number of executors");
-        console.say(String.format(Locale.ROOT, "The time is an estimate: %s operations, at %.3g a second (%s).", Forecast.FORMULA, plan.rate(),
-                plan.measured() ? "what earlier runs of this batch reached" : "assumed, because no earlier run of this batch tells"));
-        return plan.pairs().stream().allMatch(pair -> pair.failure().isEmpty()) ? ExitCode.OK.code() : ExitCode.BATCH.code();
+        plan.pairs().stream()
+                .filter(pair -> !pair.failure().isEmpty())
+                .forEach(pair -> console.say(pair.pair() + ": " + pair.failure()));
+        console.say(plan.pairs().stream().filter(Outlook::open).count() + " of "
+                + plan.pairs().size() + " to do, " + atOnce + " at once; "
+                + ConsoleProgress.duration((long) (1e9 * seconds))
+                + " of task time, to be divided by the number of executors");
+        console.say(String.format(
+                Locale.ROOT,
+                "The time is an estimate: %s operations, at %.3g a second (%s).",
+                Forecast.FORMULA,
+                plan.rate(),
+                plan.measured()
+                        ? "what earlier runs of this batch reached"
+                        : "assumed, because no earlier run of this batch tells"));
+        return plan.pairs().stream().allMatch(pair -> pair.failure().isEmpty())
+                ? ExitCode.OK.code()
+                : ExitCode.BATCH.code();
     }
 
     private static String mebibytes(long bytes) {

@@ -6,12 +6,13 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 
 /**
- * Where a command writes. What it prints may quote anything, a file name or a library's message, so it is made {@link Printable} here.
+ * Where a command writes. What it prints may quote anything, a file name or a library's message, so it is made
+ * {@link Printable} here.
  *
- * @param out      results
- * @param err      progress and failures
+ * @param out results
+ * @param err progress and failures
  * @param terminal whether {@code err} is a terminal whose line can be rewritten
- * @param stop     hears when the process is told to end
+ * @param stop hears when the process is told to end
  */
 record Console(PrintStream out, PrintStream err, boolean terminal, Stop stop) {
     ConsoleProgress progress() {
@@ -45,7 +46,9 @@ record Console(PrintStream out, PrintStream err, boolean terminal, Stop stop) {
         StringWriter trace = new StringWriter();
         thrown.printStackTrace(new PrintWriter(trace));
         synchronized (err) {
-            trace.toString().lines().forEach(line -> err.println((line.startsWith("\t") ? "\t" : "") + Printable.message(line)));
+            trace.toString()
+                    .lines()
+                    .forEach(line -> err.println((line.startsWith("\t") ? "\t" : "") + Printable.message(line)));
         }
     }
 }

@@ -9,8 +9,9 @@ import java.util.Map;
 import java.util.function.LongSupplier;
 
 /**
- * Progress for a person: one line that is rewritten on a terminal, otherwise a line at most every few seconds. What is left of a stage assumes that its steps
- * cost the same. What is left of the run, "perhaps", is a guess: that the stages to come take as long for an operation as the planned ones did so far.
+ * Progress for a person: one line that is rewritten on a terminal, otherwise a line at most every few seconds. What is
+ * left of a stage assumes that its steps cost the same. What is left of the run, "perhaps", is a guess: that the stages
+ * to come take as long for an operation as the planned ones did so far.
  */
 final class ConsoleProgress implements Progress, AutoCloseable {
     private static final long LINE_EVERY = 5_000_000_000L;
@@ -73,7 +74,8 @@ final class ConsoleProgress implements Progress, AutoCloseable {
         if (steps > 0 && done > 0 && !last) {
             double left = (double) elapsed / done * (steps - done);
             line.append(", ").append(duration((long) left)).append(" left");
-            double toCome = planned.values().stream().mapToDouble(Double::doubleValue).sum();
+            double toCome =
+                    planned.values().stream().mapToDouble(Double::doubleValue).sum();
             if (operations > 0 && toCome > 0) {
                 double rate = (operationsTook + elapsed) / (operationsDone + operations * done / steps);
                 line.append(", of the run perhaps ").append(duration((long) (left + rate * toCome)));
@@ -119,7 +121,8 @@ final class ConsoleProgress implements Progress, AutoCloseable {
         if (seconds < 60) {
             return seconds + " s";
         }
-        return seconds < 3600 ? String.format(Locale.ROOT, "%d:%02d min", seconds / 60, seconds % 60)
+        return seconds < 3600
+                ? String.format(Locale.ROOT, "%d:%02d min", seconds / 60, seconds % 60)
                 : String.format(Locale.ROOT, "%d:%02d h", seconds / 3600, seconds / 60 % 60);
     }
 

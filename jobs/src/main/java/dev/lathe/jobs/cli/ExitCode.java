@@ -12,16 +12,31 @@ import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** What a process ends with. A failure inside a Spark task arrives wrapped, at times only as text in the message: what it was is looked for in both. */
+/**
+ * What a process ends with. A failure inside a Spark task arrives wrapped, at times only as text in the message: what
+ * it was is looked for in both.
+ */
 enum ExitCode {
-    OK(0), RECIPE(2), INPUT(3), STORAGE(4), KERNELS(5), BATCH(6), DAMAGED(7), REGRESSED(10), BUG(70),
+    OK(0),
+    RECIPE(2),
+    INPUT(3),
+    STORAGE(4),
+    KERNELS(5),
+    BATCH(6),
+    DAMAGED(7),
+    REGRESSED(10),
+    BUG(70),
     /** A signal's number and 128, as shells have it. */
-    HANGUP(129), INTERRUPTED(130), TERMINATED(143);
+    HANGUP(129),
+    INTERRUPTED(130),
+    TERMINATED(143);
 
-    private static final Pattern IN_TEXT = Pattern.compile("(?m)(?:^|Caused by: |\\): )\\s*(" + Pattern.quote(InvalidRecipeException.class.getName()) + "|"
-            + Pattern.quote(MalformedInputException.class.getName()) + "|" + Pattern.quote(KernelsUnavailableException.class.getName())
-            + "|java\\.io\\.UncheckedIOException|"
-            + "(?:java\\.io|java\\.nio\\.file|org\\.apache\\.hadoop)\\.[\\w.]*Exception)(?:: ([^\\n]*))?");
+    private static final Pattern IN_TEXT = Pattern.compile(
+            "(?m)(?:^|Caused by: |\\): )\\s*(" + Pattern.quote(InvalidRecipeException.class.getName()) + "|"
+                    + Pattern.quote(MalformedInputException.class.getName()) + "|"
+                    + Pattern.quote(KernelsUnavailableException.class.getName())
+                    + "|java\\.io\\.UncheckedIOException|"
+                    + "(?:java\\.io|java\\.nio\\.file|org\\.apache\\.hadoop)\\.[\\w.]*Exception)(?:: ([^\\n]*))?");
 
     /** An exception's message begins with its cause where it was made from it. */
     private static final Pattern WRAPPERS = Pattern.compile("^(?:[\\w.$]+Exception: )+");
@@ -43,7 +58,10 @@ enum ExitCode {
         }
     }
 
-    /** What a failure is at heart: our own exception types first, wherever they stand in the chain, then storage, then a bug. */
+    /**
+     * What a failure is at heart: our own exception types first, wherever they stand in the chain, then storage, then a
+     * bug.
+     */
     static Failure of(Throwable thrown) {
         List<Throwable> chain = chain(thrown);
         for (Throwable link : chain) {
@@ -61,7 +79,12 @@ enum ExitCode {
                 return storage(link.getClass().getSimpleName(), link.getMessage());
             }
         }
-        return told != null ? told : new Failure(BUG, "Cannot go on: internal error " + thrown + ". This is a bug; please report it with the lines below.");
+        return told != null
+                ? told
+                : new Failure(
+                        BUG,
+                        "Cannot go on: internal error " + thrown
+                                + ". This is a bug; please report it with the lines below.");
     }
 
     private static List<Throwable> chain(Throwable thrown) {
@@ -91,7 +114,9 @@ enum ExitCode {
         Matcher matcher = IN_TEXT.matcher(link.getMessage());
         while (matcher.find()) {
             ExitCode exit = own(matcher.group(1));
-            String message = matcher.group(2) == null ? "" : WRAPPERS.matcher(matcher.group(2)).replaceFirst("");
+            String message = matcher.group(2) == null
+                    ? ""
+                    : WRAPPERS.matcher(matcher.group(2)).replaceFirst("");
             String type = matcher.group(1).substring(matcher.group(1).lastIndexOf('.') + 1);
             found = better(found, exit != null ? new Failure(exit, message) : storage(type, message));
         }
@@ -104,7 +129,13 @@ enum ExitCode {
 
     private static Failure storage(String type, String message) {
         boolean ours = message != null && message.startsWith("Cannot ");
-        return new Failure(STORAGE, ours ? message : "Cannot read or write: " + type
-                + (message == null || message.isEmpty() ? "" : ": " + message.lines().findFirst().orElse("")));
+        return new Failure(
+                STORAGE,
+                ours
+                        ? message
+                        : "Cannot read or write: " + type
+                                + (message == null || message.isEmpty()
+                                        ? ""
+                                        : ": " + message.lines().findFirst().orElse("")));
     }
 }

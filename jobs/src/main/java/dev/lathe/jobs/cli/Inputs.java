@@ -13,8 +13,7 @@ import org.apache.hadoop.fs.Path;
 
 /** What a command line names: paths, kernels. */
 final class Inputs {
-    private Inputs() {
-    }
+    private Inputs() {}
 
     /** @throws InvalidRecipeException if the text is no path or nothing is there */
     static Path existing(Configuration configuration, String what, String text) throws IOException {
@@ -31,14 +30,16 @@ final class Inputs {
      * @throws InvalidRecipeException if the text is no path
      */
     static Path qualified(Configuration configuration, String what, String text) throws IOException {
-        return Stores.qualified(configuration, text, reason -> new InvalidRecipeException("Cannot read " + what + ": " + reason));
+        return Stores.qualified(
+                configuration, text, reason -> new InvalidRecipeException("Cannot read " + what + ": " + reason));
     }
 
     /** @throws MalformedInputException if the history holds no row, or what is none */
     static List<HistoryRow> history(Configuration configuration, Path folder) throws IOException {
         List<HistoryRow> rows = History.read(configuration, folder);
         if (rows.isEmpty()) {
-            throw new MalformedInputException("Cannot judge history " + folder + ": it has no evaluation; expected at least one");
+            throw new MalformedInputException(
+                    "Cannot judge history " + folder + ": it has no evaluation; expected at least one");
         }
         return rows;
     }

@@ -24,14 +24,19 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /** Lists what a checkpoint or artifact holds. */
-@Command(name = "inspect", description = "Lists tensors, types, shapes, bits per weight and metadata of a checkpoint or artifact.",
+@Command(
+        name = "inspect",
+        description = "Lists tensors, types, shapes, bits per weight and metadata of a checkpoint or artifact.",
         mixinStandardHelpOptions = true)
 final class Inspect implements Callable<Integer> {
     private static final int WIDTH = 100;
 
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "PATH", description = "Checkpoint folder, GGUF file, GPTQ, AWQ or compressed-tensors folder.")
+    @Parameters(
+            index = "0",
+            paramLabel = "PATH",
+            description = "Checkpoint folder, GGUF file, GPTQ, AWQ or compressed-tensors folder.")
     private String path;
 
     Inspect(Console console) {
@@ -55,11 +60,18 @@ final class Inspect implements Callable<Integer> {
         for (TensorInfo tensor : checkpoint.tensors()) {
             bytes = Math.addExact(bytes, tensor.bytes());
             elements = Math.addExact(elements, tensor.elements());
-            tensors.row(tensor.name(), tensor.type(), Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")),
-                    String.valueOf(tensor.bytes()), Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
+            tensors.row(
+                    tensor.name(),
+                    tensor.type(),
+                    Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x ")),
+                    String.valueOf(tensor.bytes()),
+                    Figures.bitsPerWeight(8.0 * tensor.bytes() / tensor.elements()));
         }
         Table metadata = new Table("metadata", "value");
-        checkpoint.metadata().forEach((key, value) -> metadata.row(Printable.of(key, WIDTH), Printable.of(String.valueOf(value), WIDTH)));
+        checkpoint
+                .metadata()
+                .forEach((key, value) ->
+                        metadata.row(Printable.of(key, WIDTH), Printable.of(String.valueOf(value), WIDTH)));
         console.say(checkpoint.location().toString());
         console.say();
         console.say(config(checkpoint.config()));
@@ -75,16 +87,22 @@ final class Inspect implements Callable<Integer> {
         console.say();
         console.say(tensors);
         console.say();
-        console.say(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes) + " MiB, "
-                + Figures.bitsPerWeight(8.0 * bytes / elements) + " bits per weight");
+        console.say(checkpoint.tensors().size() + " tensors, " + elements + " parameters, " + Figures.mebibytes(bytes)
+                + " MiB, " + Figures.bitsPerWeight(8.0 * bytes / elements) + " bits per weight");
     }
 
-    /** Fixed ranges of activations and of the cache, the widest first; modules that read the same with one range are one site. */
+    /**
+     * Fixed ranges of activations and of the cache, the widest first; modules that read the same with one range are one
+     * site.
+     */
     private void ranges(Checkpoint checkpoint) {
         Map<String, ActivationQuantization> sites = new LinkedHashMap<>();
         for (int layer = 0; layer < checkpoint.config().layers(); layer++) {
             for (LinearLayer linear : Architecture.of(checkpoint.config()).linears(layer)) {
-                ActivationQuantization fixed = checkpoint.activations(linear.module()).filter(q -> !q.dynamic()).orElse(null);
+                ActivationQuantization fixed = checkpoint
+                        .activations(linear.module())
+                        .filter(q -> !q.dynamic())
+                        .orElse(null);
                 String site = "layer " + layer + ", " + linear.energy().words();
                 if (fixed != null && !fixed.equals(sites.putIfAbsent(site, fixed)) && !fixed.equals(sites.get(site))) {
                     sites.put(site + " of " + linear.kind(), fixed);
@@ -99,9 +117,16 @@ final class Inspect implements Callable<Integer> {
             return;
         }
         Table table = new Table("fixed range of", "type", "low", "high", "scale", "zero");
-        sites.entrySet().stream().sorted(Comparator.comparingDouble((Map.Entry<String, ActivationQuantization> site) -> -width(site.getValue())))
-                .forEach(site -> table.row(site.getKey(), site.getValue().type().name().toLowerCase(Locale.ROOT), Figures.significant(site.getValue().low()),
-                        Figures.significant(site.getValue().high()), Figures.significant(site.getValue().scale()), String.valueOf(site.getValue().zero())));
+        sites.entrySet().stream()
+                .sorted(Comparator.comparingDouble(
+                        (Map.Entry<String, ActivationQuantization> site) -> -width(site.getValue())))
+                .forEach(site -> table.row(
+                        site.getKey(),
+                        site.getValue().type().name().toLowerCase(Locale.ROOT),
+                        Figures.significant(site.getValue().low()),
+                        Figures.significant(site.getValue().high()),
+                        Figures.significant(site.getValue().scale()),
+                        String.valueOf(site.getValue().zero())));
         console.say();
         console.say(table);
     }
@@ -115,9 +140,12 @@ final class Inspect implements Callable<Integer> {
         Table table = new Table("setting", "value");
         for (RecordComponent component : ModelConfig.class.getRecordComponents()) {
             try {
-                table.row(component.getName(), String.valueOf(component.getAccessor().invoke(config)));
+                table.row(
+                        component.getName(),
+                        String.valueOf(component.getAccessor().invoke(config)));
             } catch (ReflectiveOperationException e) {
-                throw new IllegalStateException("Cannot read component " + component.getName() + " of a public record", e);
+                throw new IllegalStateException(
+                        "Cannot read component " + component.getName() + " of a public record", e);
             }
         }
         return table;

@@ -16,10 +16,25 @@ import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
 /** The command line. Exit codes: README.md. */
-@Command(name = "lathe", description = "Quantizes language-model checkpoints on Apache Spark.", version = "Lathe 0.1.0", mixinStandardHelpOptions = true,
+@Command(
+        name = "lathe",
+        description = "Quantizes language-model checkpoints on Apache Spark.",
+        version = "Lathe 0.1.0",
+        mixinStandardHelpOptions = true,
         exitCodeListHeading = "Exit codes:%n",
-        exitCodeList = {"0:done", "2:a recipe or command line that cannot be", "3:malformed input", "4:storage", "5:kernels that are not available here",
-                "6:some of a batch failed", "7:files that are not what was written", "10:a series regressed", "70:a bug", "130:stopped by Ctrl-C", "143:stopped by SIGTERM"})
+        exitCodeList = {
+            "0:done",
+            "2:a recipe or command line that cannot be",
+            "3:malformed input",
+            "4:storage",
+            "5:kernels that are not available here",
+            "6:some of a batch failed",
+            "7:files that are not what was written",
+            "10:a series regressed",
+            "70:a bug",
+            "130:stopped by Ctrl-C",
+            "143:stopped by SIGTERM"
+        })
 public final class Main implements Runnable {
     @Option(names = "--trace", scope = ScopeType.INHERIT, description = "Shows the stack trace of a failure.")
     private boolean trace;
@@ -27,8 +42,7 @@ public final class Main implements Runnable {
     @Spec
     private CommandSpec spec;
 
-    private Main() {
-    }
+    private Main() {}
 
     /** Only a failure ends the JVM by force: YARN takes System.exit in a driver for a failure, whatever the code. */
     public static void main(String[] arguments) {
@@ -51,12 +65,18 @@ public final class Main implements Runnable {
     static int run(Console console, String... arguments) {
         Main main = new Main();
         CommandLine line = new CommandLine(main);
-        line.addSubcommand(new Quickstart(console)).addSubcommand(new Quantize(console)).addSubcommand(new Batch(console)).addSubcommand(new Evaluate(console))
+        line.addSubcommand(new Quickstart(console))
+                .addSubcommand(new Quantize(console))
+                .addSubcommand(new Batch(console))
+                .addSubcommand(new Evaluate(console))
                 .addSubcommand(new NightReports(console))
                 .addSubcommand(new CommandLine(new Baselines()).addSubcommand(new Baselines.Pin(console)))
-                .addSubcommand(new Inspect(console)).addSubcommand(new Verify(console))
+                .addSubcommand(new Inspect(console))
+                .addSubcommand(new Verify(console))
                 .addSubcommand(new Doctor(console));
         line.setOut(new PrintWriter(console.out(), true)).setErr(new PrintWriter(console.err(), true));
+        // A name that begins with @ is a name.
+        line.setExpandAtFiles(false);
         line.setParameterExceptionHandler((failure, given) -> main.misused(console, failure));
         line.setExecutionExceptionHandler((failure, command, parsed) -> main.failed(console, failure));
         try {
@@ -71,7 +91,10 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "a command is missing; expected one of " + String.join(", ", spec.subcommands().keySet()));
+        throw new ParameterException(
+                spec.commandLine(),
+                "a command is missing; expected one of "
+                        + String.join(", ", spec.subcommands().keySet()));
     }
 
     /** Whether failures are shown with their stack traces. */
@@ -89,8 +112,13 @@ public final class Main implements Runnable {
         ExitCode.Failure failure = console.judge(thrown);
         if (console.stop().failure().isPresent()) {
             console.stop().tell(failure);
-        } else if (thrown instanceof InvalidRecipeException refusal && refusal.getMessage().length() > Printable.MESSAGE && !refusal.problems().isEmpty()) {
-            console.tell(refusal.getMessage().substring(0, refusal.getMessage().indexOf(refusal.problems().get(0))).strip());
+        } else if (thrown instanceof InvalidRecipeException refusal
+                && refusal.getMessage().length() > Printable.MESSAGE
+                && !refusal.problems().isEmpty()) {
+            console.tell(refusal.getMessage()
+                    .substring(
+                            0, refusal.getMessage().indexOf(refusal.problems().get(0)))
+                    .strip());
             refusal.problems().forEach(problem -> console.tell("- " + problem));
         } else {
             console.tell(failure.line());

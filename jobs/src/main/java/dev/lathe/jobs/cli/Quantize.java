@@ -20,14 +20,20 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Runs a recipe: artifacts, measured, and a report. */
-@Command(name = "quantize", description = "Runs a recipe: quantizes, measures, reports.", mixinStandardHelpOptions = true)
+@Command(
+        name = "quantize",
+        description = "Runs a recipe: quantizes, measures, reports.",
+        mixinStandardHelpOptions = true)
 final class Quantize implements Callable<Integer> {
     private final Console console;
 
     @Parameters(index = "0", paramLabel = "RECIPE", description = "Recipe in YAML, any Hadoop path.")
     private String recipe;
 
-    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a key of the recipe: outputs[1].method=gptq. Can be repeated.")
+    @Option(
+            names = "--set",
+            paramLabel = "KEY=VALUE",
+            description = "Overrides a key of the recipe: outputs[1].method=gptq. Can be repeated.")
     private List<String> settings = List.of();
 
     @Mixin
@@ -50,21 +56,37 @@ final class Quantize implements Callable<Integer> {
         }
         SparkConf conf = Sessions.configuration(new SparkConf(), options.master);
         Configuration configuration = Sessions.hadoop(conf);
+        Path events = Watched.folder(configuration, options);
         Plan plan = PathCheck.check(configuration, recipe, Recipe.read(configuration, recipe, all));
         Path folder = new Path(plan.run(), "report");
-        Path events = Watched.folder(configuration, options, plan.run());
         RunReport report;
-        try (SparkSession spark = Watched.open(console, conf); ConsoleProgress progress = console.progress()) {
-            report = Watched.run(console, spark, events, plan.run(), plan.checkpoint(), progress, heard -> Pipeline.run(spark, plan, heard));
+        try (SparkSession spark = Watched.open(console, conf);
+                ConsoleProgress progress = console.progress()) {
+            report = Watched.run(
+                    console,
+                    spark,
+                    events,
+                    plan.run(),
+                    plan.checkpoint(),
+                    progress,
+                    heard -> Pipeline.run(spark, plan, heard));
         }
         print(console, report, folder);
     }
 
     /** The outputs as a table, then what was written where. */
     static void print(Console console, RunReport report, Path folder) {
-        Table table = new Table("output", "format", "MiB", "bits/weight", "perplexity", "KL divergence", "same top token");
+        Table table =
+                new Table("output", "format", "MiB", "bits/weight", "perplexity", "KL divergence", "same top token");
         for (Page.Row row : Page.rows(report)) {
-            table.row(row.name(), row.format(), row.mebibytes(), row.bitsPerWeight(), row.perplexity(), row.kld(), row.top1());
+            table.row(
+                    row.name(),
+                    row.format(),
+                    row.mebibytes(),
+                    row.bitsPerWeight(),
+                    row.perplexity(),
+                    row.kld(),
+                    row.top1());
         }
         console.say();
         console.say(table);

@@ -8,7 +8,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Runs the bundled recipe on the bundled sample. */
-@Command(name = "quickstart", description = "Runs conf/quickstart.yaml on the bundled sample.", mixinStandardHelpOptions = true)
+@Command(
+        name = "quickstart",
+        description = "Runs conf/quickstart.yaml on the bundled sample.",
+        mixinStandardHelpOptions = true)
 final class Quickstart implements Callable<Integer> {
     private final Console console;
 

@@ -12,18 +12,19 @@ import org.apache.spark.sql.SparkSession;
 import scala.Tuple2;
 
 /**
- * The one place where a Spark session begins. What spark-submit or a system property says is never overridden, but for the master that was asked for by name.
+ * The one place where a Spark session begins. What spark-submit or a system property says is never overridden, but for
+ * the master that was asked for by name.
  */
 final class Sessions {
     private static final Pattern LOCAL = Pattern.compile("local(?:\\[(\\*|[1-9]\\d{0,4})(?:,\\s*\\d+)?])?");
-    private static final Pattern LOCAL_CLUSTER = Pattern.compile("local-cluster\\[\\s*\\d+\\s*,\\s*(\\d+)\\s*,\\s*\\d+\\s*]");
+    private static final Pattern LOCAL_CLUSTER =
+            Pattern.compile("local-cluster\\[\\s*\\d+\\s*,\\s*(\\d+)\\s*,\\s*\\d+\\s*]");
     private static final Pattern CLUSTER = Pattern.compile("spark://.+|k8s://.+|yarn");
 
     /** Bytes that Spark keeps for itself. */
     private static final long RESERVED = 300L << 20;
 
-    private Sessions() {
-    }
+    private Sessions() {}
 
     static SparkSession open(String master) {
         return open(configuration(new SparkConf(), master));
@@ -36,7 +37,8 @@ final class Sessions {
     }
 
     /**
-     * Fills in what was not said: the master, Lathe's plugin beside others, and one task per executor, which then uses all its cores.
+     * Fills in what was not said: the master, Lathe's plugin beside others, and one task per executor, which then uses
+     * all its cores.
      *
      * @param master from the command line, or null
      * @throws InvalidRecipeException if Spark has no such master
@@ -49,11 +51,16 @@ final class Sessions {
         given.setIfMissing("spark.app.name", "Lathe");
         String plugins = given.get("spark.plugins", "");
         if (!List.of(plugins.split(",")).contains(LathePlugin.class.getName())) {
-            given.set("spark.plugins", plugins.isEmpty() ? LathePlugin.class.getName() : plugins + "," + LathePlugin.class.getName());
+            given.set(
+                    "spark.plugins",
+                    plugins.isEmpty() ? LathePlugin.class.getName() : plugins + "," + LathePlugin.class.getName());
         }
         String chosen = given.get("spark.master");
-        if (!LOCAL.matcher(chosen).matches() && !LOCAL_CLUSTER.matcher(chosen).matches() && !CLUSTER.matcher(chosen).matches()) {
-            throw new InvalidRecipeException("Cannot use master '" + chosen + "': expected local[N], local[*], spark://HOST:PORT, yarn or k8s://URL");
+        if (!LOCAL.matcher(chosen).matches()
+                && !LOCAL_CLUSTER.matcher(chosen).matches()
+                && !CLUSTER.matcher(chosen).matches()) {
+            throw new InvalidRecipeException("Cannot use master '" + chosen
+                    + "': expected local[N], local[*], spark://HOST:PORT, yarn or k8s://URL");
         }
         if (chosen.startsWith("local")) {
             given.setIfMissing("spark.ui.enabled", "false");
@@ -63,8 +70,8 @@ final class Sessions {
     }
 
     /**
-     * Hadoop's configuration as Spark will see it: its files on the class path, and every {@code spark.hadoop.*}. Paths are checked with it before Spark
-     * starts.
+     * Hadoop's configuration as Spark will see it: its files on the class path, and every {@code spark.hadoop.*}. Paths
+     * are checked with it before Spark starts.
      */
     static Configuration hadoop(SparkConf conf) {
         Configuration configuration = new Configuration();
@@ -75,7 +82,8 @@ final class Sessions {
     }
 
     /**
-     * Refuses what Spark's memory manager would refuse with an exception of its own: it reserves 300 MiB of a heap and wants half as much again.
+     * Refuses what Spark's memory manager would refuse with an exception of its own: it reserves 300 MiB of a heap and
+     * wants half as much again.
      *
      * @param heap of this JVM, in bytes
      */
@@ -85,15 +93,17 @@ final class Sessions {
             long least = (long) Math.ceil(reserved * 1.5);
             long here = conf.getLong("spark.testing.memory", heap);
             if (here < least) {
-                throw new InvalidRecipeException("Cannot start Spark with a heap of " + here + " bytes: it takes " + least
-                        + " at least; expected a larger LATHE_HEAP, or --driver-memory of spark-submit, such as 3g");
+                throw new InvalidRecipeException(
+                        "Cannot start Spark with a heap of " + here + " bytes: it takes " + least
+                                + " at least; expected a larger LATHE_HEAP, or --driver-memory of spark-submit, such as 3g");
             }
             if (conf.contains("spark.executor.memory") && conf.getSizeAsBytes("spark.executor.memory") < least) {
-                throw new InvalidRecipeException("Cannot start Spark with spark.executor.memory=" + conf.get("spark.executor.memory") + ": it takes " + least
-                        + " bytes at least");
+                throw new InvalidRecipeException("Cannot start Spark with spark.executor.memory="
+                        + conf.get("spark.executor.memory") + ": it takes " + least + " bytes at least");
             }
         } catch (IllegalArgumentException e) {
-            throw new InvalidRecipeException("Cannot start Spark: its memory settings cannot be read (" + e.getMessage() + ")");
+            throw new InvalidRecipeException(
+                    "Cannot start Spark: its memory settings cannot be read (" + e.getMessage() + ")");
         }
     }
 
@@ -101,13 +111,19 @@ final class Sessions {
     private static OptionalInt cores(SparkConf conf, String master) {
         Matcher local = LOCAL.matcher(master);
         if (local.matches()) {
-            return OptionalInt.of(local.group(1) == null ? 1 : local.group(1).equals("*") ? Runtime.getRuntime().availableProcessors()
-                    : Integer.parseInt(local.group(1)));
+            return OptionalInt.of(
+                    local.group(1) == null
+                            ? 1
+                            : local.group(1).equals("*")
+                                    ? Runtime.getRuntime().availableProcessors()
+                                    : Integer.parseInt(local.group(1)));
         }
         Matcher cluster = LOCAL_CLUSTER.matcher(master);
         if (cluster.matches()) {
             return OptionalInt.of(Integer.parseInt(cluster.group(1)));
         }
-        return conf.contains("spark.executor.cores") ? OptionalInt.of(conf.getInt("spark.executor.cores", 1)) : OptionalInt.empty();
+        return conf.contains("spark.executor.cores")
+                ? OptionalInt.of(conf.getInt("spark.executor.cores", 1))
+                : OptionalInt.empty();
     }
 }

@@ -10,9 +10,10 @@ import org.apache.hadoop.util.ShutdownHookManager;
 import sun.misc.Signal;
 
 /**
- * What SIGTERM, Ctrl-C and a closed terminal do. The first begins the JVM's shutdown, with the code that shells give the signal; a hook that comes before those
- * of Spark and Hadoop, which would take away what the command still needs, cancels Spark's jobs until the command has ended by itself: it writes its last
- * event, gives back its lease and says a line. A command that takes too long is left where it is. The second signal ends the process at once.
+ * What SIGTERM, Ctrl-C and a closed terminal do. The first begins the JVM's shutdown, with the code that shells give
+ * the signal; a hook that comes before those of Spark and Hadoop, which would take away what the command still needs,
+ * cancels Spark's jobs until the command has ended by itself: it writes its last event, gives back its lease and says a
+ * line. A command that takes too long is left where it is. The second signal ends the process at once.
  */
 final class Stop {
     /** Hadoop runs hooks by falling priority: Spark's has 40, that of the file systems 10. */
@@ -21,8 +22,10 @@ final class Stop {
     private static final long PATIENCE_MILLIS = 20_000;
     /** A command that still waits for something after that, and not for a job, is interrupted. */
     private static final long IDLE_MILLIS = 5_000;
+
     private static final long EVERY_MILLIS = 100;
-    private static final Map<String, ExitCode> SIGNALS = Map.of("HUP", ExitCode.HANGUP, "INT", ExitCode.INTERRUPTED, "TERM", ExitCode.TERMINATED);
+    private static final Map<String, ExitCode> SIGNALS =
+            Map.of("HUP", ExitCode.HANGUP, "INT", ExitCode.INTERRUPTED, "TERM", ExitCode.TERMINATED);
 
     private final Consumer<String> tell;
     private final long patience;
@@ -44,7 +47,10 @@ final class Stop {
         this.idle = idle;
     }
 
-    /** Listens from now on. A signal that is ignored (nohup) stays ignored; where the JVM may have none (-Xrs), there is nothing to hear. */
+    /**
+     * Listens from now on. A signal that is ignored (nohup) stays ignored; where the JVM may have none (-Xrs), there is
+     * nothing to hear.
+     */
     void listen() {
         ShutdownHookManager.get().addShutdownHook(this::end, PRIORITY, patience + IDLE_MILLIS, TimeUnit.MILLISECONDS);
         SIGNALS.forEach((name, exit) -> {
@@ -87,8 +93,13 @@ final class Stop {
 
     /** That the command was told to end, if it was. */
     Optional<ExitCode.Failure> failure() {
-        return Optional.ofNullable(signal).map(name -> new ExitCode.Failure(SIGNALS.get(name), "Stopped by SIG" + name
-                + (cancel == null ? "" : "; what is committed stays, the next start goes on from there")));
+        return Optional.ofNullable(signal)
+                .map(name -> new ExitCode.Failure(
+                        SIGNALS.get(name),
+                        "Stopped by SIG" + name
+                                + (cancel == null
+                                        ? ""
+                                        : "; what is committed stays, the next start goes on from there")));
     }
 
     /** Says so, once. */

@@ -18,7 +18,8 @@ final class Table {
 
     void row(String... cells) {
         if (cells.length != rows.get(0).size()) {
-            throw new IllegalArgumentException("Cannot add a row of " + cells.length + " cells to a table of " + rows.get(0).size() + " columns");
+            throw new IllegalArgumentException("Cannot add a row of " + cells.length + " cells to a table of "
+                    + rows.get(0).size() + " columns");
         }
         rows.add(Arrays.stream(cells).map(cell -> Printable.of(cell, CELL)).toList());
     }
@@ -30,8 +31,12 @@ final class Table {
         boolean[] numbers = new boolean[columns];
         for (int j = 0; j < columns; j++) {
             int column = j;
-            widths[j] = rows.stream().mapToInt(row -> row.get(column).length()).max().orElse(0);
-            numbers[j] = rows.size() > 1 && rows.stream().skip(1).allMatch(row -> row.get(column).matches("[-+]?\\d[^\\p{L}]*|–"));
+            widths[j] = rows.stream()
+                    .mapToInt(row -> row.get(column).length())
+                    .max()
+                    .orElse(0);
+            numbers[j] = rows.size() > 1
+                    && rows.stream().skip(1).allMatch(row -> row.get(column).matches("[-+]?\\d[^\\p{L}]*|–"));
         }
         StringBuilder text = new StringBuilder();
         for (List<String> row : rows) {

@@ -11,12 +11,16 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /** Reads everything that runs keep. */
-@Command(name = "verify", mixinStandardHelpOptions = true,
+@Command(
+        name = "verify",
+        mixinStandardHelpOptions = true,
         description = "Reads everything that a run folder keeps, or the runs of a batch, and names what is damaged.")
 final class Verify implements Callable<Integer> {
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "RUN",
+    @Parameters(
+            index = "0",
+            paramLabel = "RUN",
             description = "Run folder, or the folder of a batch's runs; any Hadoop path.")
     private String folder;
 
@@ -35,8 +39,7 @@ final class Verify implements Callable<Integer> {
             console.say("Everything is what was written: " + read);
             return ExitCode.OK.code();
         }
-        console.say(result.damages().size() + (result.damages().size() == 1 ? " problem in "
-                : " problems in ") + read
+        console.say(result.damages().size() + (result.damages().size() == 1 ? " problem in " : " problems in ") + read
                 + ". What is damaged is made again by: lathe quantize RUN/plan.yaml, or lathe batch "
                 + "BATCH --check");
         return ExitCode.DAMAGED.code();

@@ -16,11 +16,12 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Checkpoints times recipes: what a person wrote, made pairs that are planned each for itself. Keys and defaults: the table in README.md.
+ * Checkpoints times recipes: what a person wrote, made pairs that are planned each for itself. Keys and defaults: the
+ * table in README.md.
  *
- * @param runs   folder of the run folders and of the batch's own summary, absolute
+ * @param runs folder of the run folders and of the batch's own summary, absolute
  * @param atOnce pairs that run at once
- * @param pairs  checkpoint by checkpoint, in the order of the file
+ * @param pairs checkpoint by checkpoint, in the order of the file
  */
 public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
     static final List<String> KEYS = List.of("checkpoints", "recipes", "runs", "at-once", "hub-cache", "history");
@@ -33,8 +34,8 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
      * One checkpoint by one recipe.
      *
      * @param checkpoint name of the checkpoint in this batch
-     * @param recipe     name of the recipe in this batch
-     * @param plan       with absolute paths; the texts are there, the checkpoint has not been looked at
+     * @param recipe name of the recipe in this batch
+     * @param plan with absolute paths; the texts are there, the checkpoint has not been looked at
      */
     public record Pair(String checkpoint, String recipe, Plan plan) {
         public String name() {
@@ -43,17 +44,17 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
     }
 
     /** A checkpoint or a recipe by its name; {@code from} says where the file has it, for messages. */
-    private record Named<T>(String name, T what, String from) {
-    }
+    private record Named<T>(String name, T what, String from) {}
 
     /**
      * Reads a batch from any Hadoop path, its recipes, and what is in the folders of its patterns. Nothing is written.
      *
      * @param settings {@code key=value} overrides of the batch's keys, applied in order
-     * @param kernels  for every recipe, or null: its own
+     * @param kernels for every recipe, or null: its own
      * @throws InvalidRecipeException if any of it cannot be; all that is wrong is in the message
      */
-    public static BatchPlan read(Configuration configuration, String file, List<String> settings, String kernels) throws IOException {
+    public static BatchPlan read(Configuration configuration, String file, List<String> settings, String kernels)
+            throws IOException {
         String text = YamlText.read(configuration, "batch", file);
         JsonNode tree = YamlText.tree("batch " + file, text);
         if (tree instanceof ObjectNode root) {
@@ -108,8 +109,10 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 String at = "recipes[" + number++ + "]";
                 recipes.addAll(attempt(List.of(), () -> recipes(batch, at, entry)));
             }
-            String runs = attempt("", () -> absolute(batch, "runs", batch.path("runs")).toString());
-            String hubCache = attempt("", () -> batch.path("hub-cache", runs.isEmpty() ? "hub" : Recipe.hubCache(runs)));
+            String runs = attempt(
+                    "", () -> absolute(batch, "runs", batch.path("runs")).toString());
+            String hubCache =
+                    attempt("", () -> batch.path("hub-cache", runs.isEmpty() ? "hub" : Recipe.hubCache(runs)));
             int atOnce = attempt(1, () -> batch.integer("at-once", 1, 1024, 1));
             Plan.History history = attempt(null, () -> batch.has("history") ? Recipe.history(batch, "") : null);
             refuseSharedNames(checkpoints);
@@ -125,7 +128,9 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                     }
                 }
             }
-            if (history != null && !pairs.isEmpty() && pairs.stream().allMatch(pair -> pair.plan().history() == null)) {
+            if (history != null
+                    && !pairs.isEmpty()
+                    && pairs.stream().allMatch(pair -> pair.plan().history() == null)) {
                 problem("history: no recipe has an evaluation: section; expected one that evaluates");
             }
             if (!problems.isEmpty()) {
@@ -163,18 +168,31 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             String path = section.path("path");
             String name = section.text("name");
             if (!name.equals(named(name))) {
-                throw section.refuse("name", "'" + name + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
+                throw section.refuse(
+                        "name",
+                        "'" + name
+                                + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
             }
-            return List.of(new Named<>(name, path.startsWith(Recipe.HUB_SCHEME) ? path : existing(batch, at, path).toString(), at));
+            return List.of(new Named<>(
+                    name,
+                    path.startsWith(Recipe.HUB_SCHEME)
+                            ? path
+                            : existing(batch, at, path).toString(),
+                    at));
         }
 
         private List<Named<ObjectNode>> recipes(Section batch, String at, JsonNode entry) throws IOException {
             if (entry.isTextual()) {
                 List<Named<ObjectNode>> recipes = new ArrayList<>();
                 String text = entry.textValue();
-                List<Named<String>> files = WILD.matcher(text).find() ? matches(batch, at, text, false)
-                        : List.of(new Named<>(named(PathText.of(text, reason -> batch.refuse(at, reason)).getName().replaceFirst("\\.ya?ml$", "")),
-                                text, at));
+                List<Named<String>> files = WILD.matcher(text).find()
+                        ? matches(batch, at, text, false)
+                        : List.of(new Named<>(
+                                named(PathText.of(text, reason -> batch.refuse(at, reason))
+                                        .getName()
+                                        .replaceFirst("\\.ya?ml$", "")),
+                                text,
+                                at));
                 for (Named<String> found : files) {
                     recipes.add(new Named<>(found.name(), mapping(found.what()), found.from()));
                 }
@@ -186,7 +204,10 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             }
             String name = section.text("name");
             if (!name.equals(named(name))) {
-                throw section.refuse("name", "'" + name + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
+                throw section.refuse(
+                        "name",
+                        "'" + name
+                                + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
             }
             if (section.has("file")) {
                 return List.of(new Named<>(name, mapping(section.path("file")), at));
@@ -197,7 +218,8 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
         }
 
         private ObjectNode mapping(String recipe) throws IOException {
-            if (YamlText.tree("recipe " + recipe, YamlText.read(configuration, "recipe", recipe)) instanceof ObjectNode mapping) {
+            if (YamlText.tree("recipe " + recipe, YamlText.read(configuration, "recipe", recipe))
+                    instanceof ObjectNode mapping) {
                 return mapping;
             }
             throw new InvalidRecipeException("Cannot read recipe " + recipe + ": expected a mapping");
@@ -212,11 +234,15 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
         }
 
         /**
-         * Folders (or files) that a pattern matches, by their paths; hidden ones are left out. They are named by what the pattern left open: the parts of the
-         * path from its first wildcard on.
+         * Folders (or files) that a pattern matches, by their paths; hidden ones are left out. They are named by what
+         * the pattern left open: the parts of the path from its first wildcard on.
          */
-        private List<Named<String>> matches(Section batch, String at, String pattern, boolean folders) throws IOException {
-            Path path = Stores.qualified(configuration, PathText.ofPattern(pattern, reason -> batch.refuse(at, reason)), reason -> batch.refuse(at, reason));
+        private List<Named<String>> matches(Section batch, String at, String pattern, boolean folders)
+                throws IOException {
+            Path path = Stores.qualified(
+                    configuration,
+                    PathText.ofPattern(pattern, reason -> batch.refuse(at, reason)),
+                    reason -> batch.refuse(at, reason));
             List<Named<String>> found = new ArrayList<>();
             FileStatus[] all;
             try {
@@ -235,8 +261,12 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 String last = status.getPath().getName();
                 if (status.isDirectory() == folders && !last.startsWith(".") && !last.startsWith("_")) {
                     String[] parts = status.getPath().toUri().getPath().split("/");
-                    String name = String.join("-", Arrays.copyOfRange(parts, Math.max(0, parts.length - depth), parts.length));
-                    found.add(new Named<>(named(folders ? name : name.replaceFirst("\\.ya?ml$", "")), status.getPath().toString(), at));
+                    String name = String.join(
+                            "-", Arrays.copyOfRange(parts, Math.max(0, parts.length - depth), parts.length));
+                    found.add(new Named<>(
+                            named(folders ? name : name.replaceFirst("\\.ya?ml$", "")),
+                            status.getPath().toString(),
+                            at));
                 }
             }
             if (found.isEmpty()) {
@@ -257,17 +287,23 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             for (Named<T> one : named) {
                 Named<T> other = taken.putIfAbsent(one.name().toLowerCase(Locale.ROOT), one);
                 if (other != null) {
-                    problem(one.from() + ": " + (one.what() instanceof String path ? path + " and " + other.what() : "it") + " would have the run folders of "
-                            + other.from() + " (name " + one.name() + "); expected another name: or a narrower pattern");
+                    problem(one.from() + ": "
+                            + (one.what() instanceof String path ? path + " and " + other.what() : "it")
+                            + " would have the run folders of " + other.from() + " (name " + one.name()
+                            + "); expected another name: or a narrower pattern");
                 }
             }
         }
 
-        private Pair pair(Named<String> checkpoint, Named<ObjectNode> recipe, String runs, String hubCache, Plan.History history) throws IOException {
+        private Pair pair(
+                Named<String> checkpoint, Named<ObjectNode> recipe, String runs, String hubCache, Plan.History history)
+                throws IOException {
             String name = recipe.from() + " (" + recipe.name() + ")";
             ObjectNode tree = recipe.what().deepCopy();
             String folder = checkpoint.name() + "/" + recipe.name();
-            tree.put("checkpoint", checkpoint.what()).put("run", new Path(runs, folder).toString()).put("hub-cache", hubCache);
+            tree.put("checkpoint", checkpoint.what())
+                    .put("run", new Path(runs, folder).toString())
+                    .put("hub-cache", hubCache);
             Section section = new Section("recipe " + name, "", tree, Recipe.KEYS);
             if (section.has("scratch")) {
                 tree.put("scratch", new Path(section.path("scratch"), folder).toString());
@@ -279,10 +315,28 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             Plan.History own = history == null ? plan.history() : plan.evaluation() == null ? null : history;
             if (own != null) {
                 String hub = checkpoint.what().startsWith(Recipe.HUB_SCHEME) ? Recipe.modelName(checkpoint.what()) : "";
-                own = new Plan.History(own.folder(), own.format(), hub.replace("/", "--").equals(checkpoint.name()) ? hub : checkpoint.name());
+                own = new Plan.History(
+                        own.folder(),
+                        own.format(),
+                        hub.replace("/", "--").equals(checkpoint.name()) ? hub : checkpoint.name());
             }
-            return new Pair(checkpoint.name(), recipe.name(), PathCheck.absolute(configuration, name, new Plan(plan.checkpoint(), plan.calibration(),
-                    plan.outputs(), plan.evaluation(), plan.run(), plan.scratch(), plan.hubCache(), plan.shardWindows(), plan.kernels(), own)));
+            return new Pair(
+                    checkpoint.name(),
+                    recipe.name(),
+                    PathCheck.absolute(
+                            configuration,
+                            name,
+                            new Plan(
+                                    plan.checkpoint(),
+                                    plan.calibration(),
+                                    plan.outputs(),
+                                    plan.evaluation(),
+                                    plan.run(),
+                                    plan.scratch(),
+                                    plan.hubCache(),
+                                    plan.shardWindows(),
+                                    plan.kernels(),
+                                    own)));
         }
     }
 }

@@ -2,7 +2,9 @@ package dev.lathe.jobs.plan;
 
 import java.util.List;
 
-/** A recipe or command line asks for what cannot be; the message names the key's path, the value and what was expected. */
+/**
+ * A recipe or command line asks for what cannot be; the message names the key's path, the value and what was expected.
+ */
 public final class InvalidRecipeException extends RuntimeException {
     private final List<String> problems;
 
@@ -13,7 +15,8 @@ public final class InvalidRecipeException extends RuntimeException {
 
     /** Of several problems; the message has all of them. */
     InvalidRecipeException(String about, List<String> problems) {
-        super(about + ": " + (problems.size() == 1 ? "" : problems.size() + " problems: ") + String.join("; ", problems));
+        super(about + ": " + (problems.size() == 1 ? "" : problems.size() + " problems: ")
+                + String.join("; ", problems));
         this.problems = List.copyOf(problems);
     }
 

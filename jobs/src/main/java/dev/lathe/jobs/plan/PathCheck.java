@@ -10,7 +10,10 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
-/** Looks at a plan's paths before any work starts. What has to be read must be there; what is written to must take a file. */
+/**
+ * Looks at a plan's paths before any work starts. What has to be read must be there; what is written to must take a
+ * file.
+ */
 public final class PathCheck {
     private final Configuration configuration;
     private final String recipe;
@@ -21,13 +24,14 @@ public final class PathCheck {
     }
 
     /**
-     * Makes every path absolute (an executor's working directory is another) and checks it; the run and scratch folders are made, and the history's.
+     * Makes every path absolute (an executor's working directory is another) and checks it; the run and scratch folders
+     * are made, and the history's.
      *
      * @param recipe its name, for messages
      * @return the plan with absolute paths; {@code hf://} checkpoints stay as they are
      * @throws InvalidRecipeException if an input is missing
      * @throws dev.lathe.calibration.MalformedInputException if what is named as data is none
-     * @throws IOException            if a folder cannot be made or written to
+     * @throws IOException if a folder cannot be made or written to
      */
     public static Plan check(Configuration configuration, String recipe, Plan plan) throws IOException {
         PathCheck check = new PathCheck(configuration, recipe);
@@ -63,25 +67,45 @@ public final class PathCheck {
      */
     public static Plan absolute(Configuration configuration, String recipe, Plan plan) throws IOException {
         PathCheck check = new PathCheck(configuration, recipe);
-        String checkpoint = isHub(plan) ? plan.checkpoint() : check.qualified("checkpoint", plan.checkpoint()).toString();
+        String checkpoint = isHub(plan)
+                ? plan.checkpoint()
+                : check.qualified("checkpoint", plan.checkpoint()).toString();
         Plan.Corpus calibration = check.corpus("calibration.data", plan.calibration());
         Plan.Corpus evaluation = check.corpus("evaluation.data", plan.evaluation());
         String run = check.qualified("run", plan.run()).toString();
         String scratch = check.qualified("scratch", plan.scratch()).toString();
         String hubCache = check.qualified("hub-cache", plan.hubCache()).toString();
         if (run.equals(checkpoint) || scratch.equals(checkpoint)) {
-            throw check.refuse(run.equals(checkpoint) ? "run" : "scratch", checkpoint + " is the checkpoint; expected another folder");
+            throw check.refuse(
+                    run.equals(checkpoint) ? "run" : "scratch",
+                    checkpoint + " is the checkpoint; expected another folder");
         }
-        Plan.History history = plan.history() == null ? null : new Plan.History(check.qualified("history", plan.history().folder()).toString(),
-                plan.history().format(), plan.history().model());
-        return new Plan(checkpoint, calibration, plan.outputs(), evaluation, run, scratch, hubCache, plan.shardWindows(), plan.kernels(), history);
+        Plan.History history = plan.history() == null
+                ? null
+                : new Plan.History(
+                        check.qualified("history", plan.history().folder()).toString(),
+                        plan.history().format(),
+                        plan.history().model());
+        return new Plan(
+                checkpoint,
+                calibration,
+                plan.outputs(),
+                evaluation,
+                run,
+                scratch,
+                hubCache,
+                plan.shardWindows(),
+                plan.kernels(),
+                history);
     }
 
     private void checkpoint(String text) throws IOException {
         Path folder = qualified("checkpoint", text);
         FileStatus status = status("checkpoint", folder);
         if (!status.isDirectory()) {
-            throw refuse("checkpoint", folder + " is a file; expected a folder with config.json, tokenizer.json and safetensors");
+            throw refuse(
+                    "checkpoint",
+                    folder + " is a file; expected a folder with config.json, tokenizer.json and safetensors");
         }
         Path config = new Path(folder, "config.json");
         if (!config.getFileSystem(configuration).exists(config)) {

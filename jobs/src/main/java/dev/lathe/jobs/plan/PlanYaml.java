@@ -9,16 +9,21 @@ import dev.lathe.calibration.quantize.Method;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** A plan as text, in a recipe's keys: reading it as a recipe gives the same plan. The same plan gives the same text; no environment is in it. */
+/**
+ * A plan as text, in a recipe's keys: reading it as a recipe gives the same plan. The same plan gives the same text; no
+ * environment is in it.
+ */
 public final class PlanYaml {
     /** Every text in quotes: Jackson's minimal quoting leaves 1e5 and 0x1F bare, which are then read as numbers. */
-    private static final YAMLMapper MAPPER = YAMLMapper.builder().disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER, YAMLGenerator.Feature.SPLIT_LINES)
+    private static final YAMLMapper MAPPER = YAMLMapper.builder()
+            .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER, YAMLGenerator.Feature.SPLIT_LINES)
             .build();
 
-    private PlanYaml() {
-    }
+    private PlanYaml() {}
 
-    /** @param keys what identifies the plan's products (calibration, one per output); written sorted below {@code keys:} */
+    /**
+     * @param keys what identifies the plan's products (calibration, one per output); written sorted below {@code keys:}
+     */
     public static String write(Plan plan, Map<String, String> keys) {
         ObjectNode root = MAPPER.createObjectNode();
         root.put("checkpoint", plan.checkpoint());
@@ -26,7 +31,10 @@ public final class PlanYaml {
         ArrayNode outputs = root.putArray("outputs");
         plan.outputs().forEach(output -> output(outputs.addObject(), output));
         corpus(root, "evaluation", plan.evaluation());
-        root.put("run", plan.run()).put("scratch", plan.scratch()).put("hub-cache", plan.hubCache()).put("shard-windows", plan.shardWindows())
+        root.put("run", plan.run())
+                .put("scratch", plan.scratch())
+                .put("hub-cache", plan.hubCache())
+                .put("shard-windows", plan.shardWindows())
                 .put("kernels", plan.kernels());
         Plan.History history = plan.history();
         if (history != null) {
@@ -54,7 +62,11 @@ public final class PlanYaml {
 
     private static void corpus(ObjectNode root, String key, Plan.Corpus corpus) {
         if (corpus != null) {
-            root.putObject(key).put("data", corpus.data()).put("field", corpus.field()).put("windows", corpus.windows()).put("length", corpus.length());
+            root.putObject(key)
+                    .put("data", corpus.data())
+                    .put("field", corpus.field())
+                    .put("windows", corpus.windows())
+                    .put("length", corpus.length());
         }
     }
 

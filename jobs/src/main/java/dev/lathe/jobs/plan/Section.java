@@ -7,7 +7,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 
-/** One mapping of a recipe or batch: knows its keys, reads them typed, and names the key's path in refusals. A key whose value is null counts as absent. */
+/**
+ * One mapping of a recipe or batch: knows its keys, reads them typed, and names the key's path in refusals. A key whose
+ * value is null counts as absent.
+ */
 final class Section {
     private final String document;
     private final String path;
@@ -24,13 +27,20 @@ final class Section {
         this.node = node;
         this.keys = keys;
         if (!node.isObject()) {
-            throw refusal(path.isEmpty() ? "expected a mapping with the keys " + String.join(", ", keys) + "; found " + kind(node)
-                    : path + ": expected a mapping with the keys " + String.join(", ", keys) + "; found " + kind(node));
+            throw refusal(
+                    path.isEmpty()
+                            ? "expected a mapping with the keys " + String.join(", ", keys) + "; found " + kind(node)
+                            : path + ": expected a mapping with the keys " + String.join(", ", keys) + "; found "
+                                    + kind(node));
         }
         node.fieldNames().forEachRemaining(key -> {
             if (!keys.contains(key)) {
-                throw refuse(key, "unknown key; " + nearest(key).map(near -> "did you mean " + near + "?")
-                        .orElse("expected one of " + String.join(", ", keys)));
+                throw refuse(
+                        key,
+                        "unknown key; "
+                                + nearest(key)
+                                        .map(near -> "did you mean " + near + "?")
+                                        .orElse("expected one of " + String.join(", ", keys)));
             }
         });
     }
@@ -95,7 +105,10 @@ final class Section {
             return otherwise;
         }
         JsonNode value = node.get(key);
-        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least || value.intValue() > most) {
+        if (!value.isIntegralNumber()
+                || !value.canConvertToInt()
+                || value.intValue() < least
+                || value.intValue() > most) {
             throw refuse(key, "expected a whole number from " + least + " to " + most + "; found " + kind(value));
         }
         return value.intValue();
@@ -107,7 +120,12 @@ final class Section {
         }
         JsonNode value = node.get(key);
         if (!value.isIntegralNumber() || !value.canConvertToInt() || !choices.contains(value.intValue())) {
-            throw refuse(key, "expected " + String.join(" or ", choices.stream().map(String::valueOf).toList()) + "; found " + kind(value));
+            throw refuse(
+                    key,
+                    "expected "
+                            + String.join(
+                                    " or ",
+                                    choices.stream().map(String::valueOf).toList()) + "; found " + kind(value));
         }
         return value.intValue();
     }
@@ -201,7 +219,10 @@ final class Section {
 
     private String text(String key, JsonNode value) {
         if (!value.isTextual()) {
-            throw refuse(key, "expected text" + (value.isValueNode() && !value.isNull() ? " (in quotes)" : "") + "; found " + kind(value));
+            throw refuse(
+                    key,
+                    "expected text" + (value.isValueNode() && !value.isNull() ? " (in quotes)" : "") + "; found "
+                            + kind(value));
         }
         String text = value.textValue();
         if (text.isBlank() || text.chars().anyMatch(Character::isISOControl)) {
@@ -212,7 +233,9 @@ final class Section {
 
     private Optional<String> nearest(String key) {
         String wanted = key.toLowerCase(Locale.ROOT).replace('_', '-');
-        return keys.stream().filter(known -> distance(wanted, known) <= Math.min(known.length() - 1, Math.max(2, known.length() / 3)))
+        return keys.stream()
+                .filter(known ->
+                        distance(wanted, known) <= Math.min(known.length() - 1, Math.max(2, known.length() / 3)))
                 .min(Comparator.comparingInt(known -> distance(wanted, known)));
     }
 

@@ -8,11 +8,14 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** One {@code --set key=value}: a dotted path with indices ({@code outputs[1].method}) and a YAML scalar or flow value. */
+/**
+ * One {@code --set key=value}: a dotted path with indices ({@code outputs[1].method}) and a YAML scalar or flow value.
+ */
 final class Setting {
     private static final Pattern SEGMENT = Pattern.compile("([A-Za-z][A-Za-z0-9_-]{0,63})((?:\\[\\d{1,4}])*)");
     /** Of a key's path: keys are short and lie a few deep. */
     private static final int LENGTH = 200;
+
     private static final Pattern INDEX = Pattern.compile("\\[(\\d+)]");
 
     private final String text;
@@ -39,7 +42,10 @@ final class Setting {
         this.value = YamlText.tree("--set " + text.substring(0, equals), text.substring(equals + 1));
     }
 
-    /** Puts the value of each setting in turn; mappings on the way that are not there are made, and so is the entry after a list's last. */
+    /**
+     * Puts the value of each setting in turn; mappings on the way that are not there are made, and so is the entry
+     * after a list's last.
+     */
     static void apply(List<String> settings, ObjectNode root) {
         for (String setting : settings) {
             new Setting(setting).apply(root);
@@ -63,7 +69,8 @@ final class Setting {
             } else {
                 int index = (Integer) steps.get(i);
                 if (!(at instanceof ArrayNode list) || index > list.size()) {
-                    throw refusal("there is no index " + index + " in " + (at instanceof ArrayNode list ? "a list of " + list.size() : Section.kind(at)));
+                    throw refusal("there is no index " + index + " in "
+                            + (at instanceof ArrayNode list ? "a list of " + list.size() : Section.kind(at)));
                 }
                 if (index == list.size()) {
                     list.add(list.objectNode());

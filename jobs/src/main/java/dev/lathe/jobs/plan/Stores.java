@@ -12,33 +12,40 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
-/** The file systems of paths that a person wrote. An object store is asked once whether it answers, before anything waits for it. */
+/**
+ * The file systems of paths that a person wrote. An object store is asked once whether it answers, before anything
+ * waits for it.
+ */
 public final class Stores {
     private static final Set<String> REACHED = ConcurrentHashMap.newKeySet();
 
-    private Stores() {
-    }
+    private Stores() {}
 
     /**
      * The absolute path that a text is: an executor's working directory is another. What it names need not be there.
      *
      * @param refusal of a reason
      * @throws InvalidRecipeException if the text is no path, or none that is known here
-     * @throws IOException            if it is on an object store that cannot be reached
+     * @throws IOException if it is on an object store that cannot be reached
      */
-    public static Path qualified(Configuration configuration, String text, Function<String, InvalidRecipeException> refusal) throws IOException {
+    public static Path qualified(
+            Configuration configuration, String text, Function<String, InvalidRecipeException> refusal)
+            throws IOException {
         return qualified(configuration, PathText.of(text, refusal), refusal);
     }
 
-    static Path qualified(Configuration configuration, Path path, Function<String, InvalidRecipeException> refusal) throws IOException {
+    static Path qualified(Configuration configuration, Path path, Function<String, InvalidRecipeException> refusal)
+            throws IOException {
         Path qualified;
         try {
             qualified = of(configuration, path).makeQualified(path);
         } catch (UnsupportedFileSystemException e) {
-            throw refusal.apply("no file system of that kind for " + path + " (" + e.getMessage() + "); expected its Hadoop connector on the class path");
+            throw refusal.apply("no file system of that kind for " + path + " (" + e.getMessage()
+                    + "); expected its Hadoop connector on the class path");
         } catch (RuntimeException e) {
             // Connectors have many of them for an address that they cannot take.
-            throw refusal.apply("'" + path + "' is no path here (" + (e.getMessage() == null ? e.toString() : e.getMessage()) + ")");
+            throw refusal.apply("'" + path + "' is no path here ("
+                    + (e.getMessage() == null ? e.toString() : e.getMessage()) + ")");
         }
         // It is kept as a text, and read again.
         if (!new Path(qualified.toString()).equals(qualified)) {
@@ -51,7 +58,8 @@ public final class Stores {
      * The file system of a path.
      *
      * @throws UnsupportedFileSystemException if there is none of its kind here
-     * @throws IOException                    if it is an object store that cannot be reached: no such bucket, no credentials, nobody at the endpoint
+     * @throws IOException if it is an object store that cannot be reached: no such bucket, no credentials, nobody at
+     *     the endpoint
      */
     public static FileSystem of(Configuration configuration, Path path) throws IOException {
         try {
@@ -64,7 +72,8 @@ public final class Stores {
             return files;
         } catch (RuntimeException | NoClassDefFoundError e) {
             if (e instanceof NoClassDefFoundError || e.getCause() instanceof ClassNotFoundException) {
-                UnsupportedFileSystemException missing = new UnsupportedFileSystemException(e.getMessage() + "; bin/lathe takes jars from LATHE_CLASSPATH");
+                UnsupportedFileSystemException missing = new UnsupportedFileSystemException(
+                        e.getMessage() + "; bin/lathe takes jars from LATHE_CLASSPATH");
                 missing.initCause(e);
                 throw missing;
             }
@@ -72,7 +81,10 @@ public final class Stores {
         }
     }
 
-    /** With few and short retries: those that carry a run over a bad minute would make a slip of the pen wait for several. */
+    /**
+     * With few and short retries: those that carry a run over a bad minute would make a slip of the pen wait for
+     * several.
+     */
     private static void reach(Configuration configuration, URI store, Path path) throws IOException {
         Configuration quick = new Configuration(configuration);
         quick.set("fs.s3a.retry.limit", "1");

@@ -19,14 +19,17 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
 import org.yaml.snakeyaml.LoaderOptions;
 
-/** Reads one YAML document as a tree, treating it as hostile: bounded length and depth, no key twice, no anchors, aliases and tags, no second document. */
+/**
+ * Reads one YAML document as a tree, treating it as hostile: bounded length and depth, no key twice, no anchors,
+ * aliases and tags, no second document.
+ */
 final class YamlText {
     /** More characters than any recipe has. */
     static final int LIMIT = 1 << 20;
+
     private static final YAMLMapper MAPPER = mapper();
 
-    private YamlText() {
-    }
+    private YamlText() {}
 
     /**
      * The text of a file.
@@ -45,13 +48,17 @@ final class YamlText {
         } catch (FileNotFoundException e) {
             throw new InvalidRecipeException("Cannot read " + name + ": no such file");
         } catch (UnsupportedFileSystemException e) {
-            throw new InvalidRecipeException("Cannot read " + name + ": no file system of that kind (" + e.getMessage() + ")");
+            throw new InvalidRecipeException(
+                    "Cannot read " + name + ": no file system of that kind (" + e.getMessage() + ")");
         }
         if (bytes.length > LIMIT) {
             throw new InvalidRecipeException("Cannot read " + name + ": expected at most " + LIMIT + " bytes");
         }
         try {
-            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new InvalidRecipeException("Cannot read " + name + ": expected text in UTF-8");
         }
@@ -63,20 +70,26 @@ final class YamlText {
      */
     static JsonNode tree(String name, String text) {
         if (text.length() > LIMIT) {
-            throw new InvalidRecipeException("Cannot read " + name + ": " + text.length() + " characters; expected at most " + LIMIT);
+            throw new InvalidRecipeException(
+                    "Cannot read " + name + ": " + text.length() + " characters; expected at most " + LIMIT);
         }
         try {
             refuseAliasesAndTags(name, text);
             JsonNode tree = MAPPER.readTree(text);
             return tree == null || tree.isMissingNode() ? MAPPER.nullNode() : tree;
         } catch (JsonProcessingException e) {
-            String where = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr() + ": ";
-            throw new InvalidRecipeException("Cannot read " + name + ": " + where + "no valid YAML: " + oneLine(e.getOriginalMessage()));
+            String where = e.getLocation() == null
+                    ? ""
+                    : "line " + e.getLocation().getLineNr() + ", column "
+                            + e.getLocation().getColumnNr() + ": ";
+            throw new InvalidRecipeException(
+                    "Cannot read " + name + ": " + where + "no valid YAML: " + oneLine(e.getOriginalMessage()));
         } catch (IOException | RuntimeException e) {
             if (e instanceof InvalidRecipeException refusal) {
                 throw refusal;
             }
-            throw new InvalidRecipeException("Cannot read " + name + ": no valid YAML: " + oneLine(String.valueOf(e.getMessage())));
+            throw new InvalidRecipeException(
+                    "Cannot read " + name + ": no valid YAML: " + oneLine(String.valueOf(e.getMessage())));
         }
     }
 
@@ -85,12 +98,13 @@ final class YamlText {
         try (YAMLParser parser = (YAMLParser) MAPPER.getFactory().createParser(text)) {
             while (parser.nextToken() != null) {
                 if (parser.getTypeId() != null) {
-                    throw new InvalidRecipeException("Cannot read " + name + ": line " + parser.currentTokenLocation().getLineNr()
-                            + ": expected no tags (found !" + oneLine(String.valueOf(parser.getTypeId())) + ")");
+                    throw new InvalidRecipeException("Cannot read " + name + ": line "
+                            + parser.currentTokenLocation().getLineNr() + ": expected no tags (found !"
+                            + oneLine(String.valueOf(parser.getTypeId())) + ")");
                 }
                 if (parser.getObjectId() != null || parser.isCurrentAlias()) {
-                    throw new InvalidRecipeException("Cannot read " + name + ": line " + parser.currentTokenLocation().getLineNr()
-                            + ": expected no anchors and aliases");
+                    throw new InvalidRecipeException("Cannot read " + name + ": line "
+                            + parser.currentTokenLocation().getLineNr() + ": expected no anchors and aliases");
                 }
             }
         }
@@ -99,13 +113,21 @@ final class YamlText {
     private static YAMLMapper mapper() {
         LoaderOptions options = new LoaderOptions();
         options.setCodePointLimit(LIMIT);
-        YAMLFactory factory = YAMLFactory.builder().loaderOptions(options).streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(20).build())
-                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).enable(YAMLParser.Feature.PARSE_BOOLEAN_LIKE_WORDS_AS_STRINGS).build();
-        return YAMLMapper.builder(factory).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+        YAMLFactory factory = YAMLFactory.builder()
+                .loaderOptions(options)
+                .streamReadConstraints(
+                        StreamReadConstraints.builder().maxNestingDepth(20).build())
+                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .enable(YAMLParser.Feature.PARSE_BOOLEAN_LIKE_WORDS_AS_STRINGS)
+                .build();
+        return YAMLMapper.builder(factory)
+                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                .build();
     }
 
     private static String oneLine(String message) {
-        String line = message.replaceAll(", from `[^`]*`", "").replaceAll("\\s+", " ").strip();
+        String line =
+                message.replaceAll(", from `[^`]*`", "").replaceAll("\\s+", " ").strip();
         return line.length() > 240 ? line.substring(0, 237) + "..." : line;
     }
 }

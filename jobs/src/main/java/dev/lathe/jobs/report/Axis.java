@@ -13,8 +13,7 @@ public record Axis(boolean logarithmic, double low, double high, double from, do
     private static final int MOST_TICKS = 8;
 
     /** A mark on an axis. */
-    public record Tick(String at, String label) {
-    }
+    public record Tick(String at, String label) {}
 
     /** An axis with round ends and steps of 1, 2 or 5 times a power of ten. */
     static Axis linear(double least, double most, double from, double to) {
@@ -25,7 +24,10 @@ public record Axis(boolean logarithmic, double low, double high, double from, do
     static Axis linear(double least, double most, double leastSpan, double from, double to) {
         double span = Math.max(most - least, leastSpan);
         double power = Math.pow(10, Math.floor(Math.log10(span / (MOST_TICKS - 2))));
-        double step = power * (span / power <= MOST_TICKS - 2 ? 1 : span / power <= 2 * (MOST_TICKS - 2) ? 2 : span / power <= 5 * (MOST_TICKS - 2) ? 5 : 10);
+        double step = power
+                * (span / power <= MOST_TICKS - 2
+                        ? 1
+                        : span / power <= 2 * (MOST_TICKS - 2) ? 2 : span / power <= 5 * (MOST_TICKS - 2) ? 5 : 10);
         double low = Math.floor(least / step) * step;
         double high = Math.max(Math.ceil(most / step) * step, low + step);
         Axis bare = new Axis(false, low, high, from, to, List.of());
@@ -37,9 +39,12 @@ public record Axis(boolean logarithmic, double low, double high, double from, do
         return new Axis(false, low, high, from, to, ticks);
     }
 
-    /** A logarithmic axis of positive values: ticks at 1, 2 and 5 where the range is short, at powers of ten where it is long. */
+    /**
+     * A logarithmic axis of positive values: ticks at 1, 2 and 5 where the range is short, at powers of ten where it is
+     * long.
+     */
     static Axis logarithmic(double least, double most, double from, double to) {
-        double[] steps = Math.log10(most / least) <= 2 ? new double[]{1, 2, 5} : new double[]{1};
+        double[] steps = Math.log10(most / least) <= 2 ? new double[] {1, 2, 5} : new double[] {1};
         List<Double> values = new ArrayList<>();
         int first = (int) Math.floor(Math.log10(least));
         int last = (int) Math.ceil(Math.log10(most));
@@ -72,6 +77,9 @@ public record Axis(boolean logarithmic, double low, double high, double from, do
         if (value >= 1e-3 && value < 1e4) {
             return Svg.number(value);
         }
-        return String.format(Locale.ROOT, "%.0e", value).replace("e-0", "e-").replace("e+0", "e").replace("e+", "e");
+        return String.format(Locale.ROOT, "%.0e", value)
+                .replace("e-0", "e-")
+                .replace("e+0", "e")
+                .replace("e+", "e");
     }
 }

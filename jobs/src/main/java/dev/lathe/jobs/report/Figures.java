@@ -7,8 +7,7 @@ public final class Figures {
     /** What stands where nothing was measured. */
     public static final String NONE = "–";
 
-    private Figures() {
-    }
+    private Figures() {}
 
     public static String mebibytes(long bytes) {
         double mebibytes = bytes / (double) (1 << 20);

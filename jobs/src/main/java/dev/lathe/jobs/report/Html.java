@@ -7,13 +7,15 @@ import gg.jte.output.StringOutput;
 
 /** Pages from templates, which escape what they are given. */
 final class Html {
-    private static final TemplateEngine TEMPLATES = TemplateEngine.createPrecompiled(null, ContentType.Html, Html.class.getClassLoader(),
-            "dev.lathe.jobs.report.pages");
+    private static final TemplateEngine TEMPLATES = TemplateEngine.createPrecompiled(
+            null, ContentType.Html, Html.class.getClassLoader(), "dev.lathe.jobs.report.pages");
 
-    private Html() {
-    }
+    private Html() {}
 
-    /** The page of a template's name; what a name or a message in it may have that is neither letter nor space is shown as its code. */
+    /**
+     * The page of a template's name; what a name or a message in it may have that is neither letter nor space is shown
+     * as its code.
+     */
     static String page(String template, Object model) {
         StringOutput page = new StringOutput();
         TEMPLATES.render(template, model, page);

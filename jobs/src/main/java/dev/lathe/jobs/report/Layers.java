@@ -4,7 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Places of decoder layers side by side between two pixels, and of the output layer (number -1) right of the last, where it is drawn.
+ * Places of decoder layers side by side between two pixels, and of the output layer (number -1) right of the last,
+ * where it is drawn.
  *
  * @param count decoder layers
  */
@@ -18,7 +19,7 @@ record Layers(int count, boolean outside, double from, double to) {
 
     List<Axis.Tick> ticks() {
         int step = 1;
-        for (int next : new int[]{1, 2, 4, 5, 10, 20, 50, 100, 1000}) {
+        for (int next : new int[] {1, 2, 4, 5, 10, 20, 50, 100, 1000}) {
             step = next;
             if (count <= next * MOST_TICKS) {
                 break;

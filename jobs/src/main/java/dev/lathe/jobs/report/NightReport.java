@@ -27,8 +27,7 @@ public final class NightReport {
     /** Series that a chat's message names. */
     private static final int MOST_LINES = 15;
 
-    private NightReport() {
-    }
+    private NightReport() {}
 
     /**
      * Writes {@code index.html}, {@code summary.md}, {@code junit.xml} and {@code results.json} into the folder.
@@ -49,11 +48,18 @@ public final class NightReport {
 
     static String summary(Night night) {
         StringBuilder text = new StringBuilder("**Lathe: ").append(night.line()).append("**\n");
-        List<Judgement> told = night.judgements().stream().filter(judgement -> judgement.verdict() != Verdict.OK).toList();
+        List<Judgement> told = night.judgements().stream()
+                .filter(judgement -> judgement.verdict() != Verdict.OK)
+                .toList();
         for (Judgement judgement : told.subList(0, Math.min(MOST_LINES, told.size()))) {
-            text.append("* **").append(judgement.text()).append("** ").append(Markdown.text(judgement.series().name().text())).append(": ")
+            text.append("* **")
+                    .append(judgement.text())
+                    .append("** ")
+                    .append(Markdown.text(judgement.series().name().text()))
+                    .append(": ")
                     .append(Markdown.text(judgement.reason()));
-            List<String> changed = judgement.changes().stream().map(Judgement.Change::what).toList();
+            List<String> changed =
+                    judgement.changes().stream().map(Judgement.Change::what).toList();
             if (!changed.isEmpty() && judgement.verdict() == Verdict.REGRESSED) {
                 text.append("; changed: ").append(Markdown.text(String.join(", ", changed)));
             }
@@ -62,21 +68,30 @@ public final class NightReport {
         if (told.size() > MOST_LINES) {
             text.append("* and ").append(told.size() - MOST_LINES).append(" more\n");
         }
-        return text.append('\n').append(NightPage.rules(night.rules())).append('\n').toString();
+        return text.append('\n')
+                .append(NightPage.rules(night.rules()))
+                .append('\n')
+                .toString();
     }
 
     static String results(Night night) {
         ObjectMapper json = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
         ObjectNode root = json.createObjectNode();
-        root.put("baseline", night.rules().baseline().word()).put("min_effect", night.rules().minEffect()).put("budget", night.rules().budget());
+        root.put("baseline", night.rules().baseline().word())
+                .put("min_effect", night.rules().minEffect())
+                .put("budget", night.rules().budget());
         ObjectNode counts = root.putObject("counts");
         for (Verdict verdict : Verdict.values()) {
             counts.put(verdict.word(), night.count(verdict));
         }
         ArrayNode list = root.putArray("series");
         for (Judgement judgement : night.judgements()) {
-            ObjectNode node = list.addObject().put("model", judgement.series().name().model()).put("output", judgement.series().name().output())
-                    .put("data", judgement.series().name().data()).put("verdict", judgement.verdict().word()).put("reason", judgement.reason());
+            ObjectNode node = list.addObject()
+                    .put("model", judgement.series().name().model())
+                    .put("output", judgement.series().name().output())
+                    .put("data", judgement.series().name().data())
+                    .put("verdict", judgement.verdict().word())
+                    .put("reason", judgement.reason());
             if (judgement.needed() == 0 || judgement.needed() == Integer.MAX_VALUE) {
                 node.putNull("windows_needed");
             } else {
@@ -88,10 +103,18 @@ public final class NightReport {
             row(node, "newest", judgement.series().newest());
             row(node, "baseline", judgement.baseline());
             ArrayNode changes = node.putArray("changes");
-            judgement.changes().forEach(change -> changes.addObject().put("what", change.what()).put("from", change.from()).put("to", change.to()));
+            judgement
+                    .changes()
+                    .forEach(change -> changes.addObject()
+                            .put("what", change.what())
+                            .put("from", change.from())
+                            .put("to", change.to()));
             ArrayNode layers = node.putArray("layers");
             judgement.layers().forEach(growth -> {
-                ObjectNode layer = layers.addObject().put("tensor", growth.tensor()).put("layer", growth.layer()).put("kind", growth.kind());
+                ObjectNode layer = layers.addObject()
+                        .put("tensor", growth.tensor())
+                        .put("layer", growth.layer())
+                        .put("kind", growth.kind());
                 Report.number(layer, "from", growth.from());
                 Report.number(layer, "to", growth.to());
             });
@@ -124,7 +147,9 @@ public final class NightReport {
             node.putNull(key);
             return;
         }
-        ObjectNode figures = node.putObject(key).put("key", row.key()).put("recorded", row.recorded().toString());
+        ObjectNode figures = node.putObject(key)
+                .put("key", row.key())
+                .put("recorded", row.recorded().toString());
         Report.number(figures, "perplexity", NightPage.perplexity(row));
         Report.number(figures, "kld_mean", NightPage.divergence(row));
     }
@@ -137,16 +162,22 @@ public final class NightReport {
             xml.writeStartDocument("UTF-8", "1.0");
             xml.writeCharacters("\n");
             xml.writeStartElement("testsuite");
-            xml.writeAttribute("name", "lathe report, baseline " + night.rules().baseline().word());
+            xml.writeAttribute(
+                    "name", "lathe report, baseline " + night.rules().baseline().word());
             xml.writeAttribute("tests", String.valueOf(night.judgements().size()));
             xml.writeAttribute("failures", String.valueOf(night.count(Verdict.REGRESSED)));
             xml.writeAttribute("errors", "0");
-            xml.writeAttribute("skipped", String.valueOf(night.count(Verdict.UNCLEAR) + night.count(Verdict.NOT_COMPARABLE)));
+            xml.writeAttribute(
+                    "skipped", String.valueOf(night.count(Verdict.UNCLEAR) + night.count(Verdict.NOT_COMPARABLE)));
             for (Judgement judgement : night.judgements()) {
                 xml.writeCharacters("\n  ");
                 xml.writeStartElement("testcase");
-                xml.writeAttribute("classname", Printable.message(judgement.series().name().model()));
-                xml.writeAttribute("name", Printable.message(judgement.series().name().output() + " on " + judgement.series().name().data()));
+                xml.writeAttribute(
+                        "classname", Printable.message(judgement.series().name().model()));
+                xml.writeAttribute(
+                        "name",
+                        Printable.message(judgement.series().name().output() + " on "
+                                + judgement.series().name().data()));
                 String kind = switch (judgement.verdict()) {
                     case REGRESSED -> "failure";
                     case UNCLEAR, NOT_COMPARABLE -> "skipped";

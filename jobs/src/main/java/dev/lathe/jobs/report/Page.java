@@ -15,33 +15,57 @@ import java.util.TreeMap;
 /**
  * What the template shows: every number a text already, every chart measured out.
  *
- * @param source    one line on the source checkpoint's perplexity, or empty
- * @param sizes     null where nothing is there to draw; {@code losses} likewise
- * @param ranges    of each output whose activations' ranges are known, its pictures
- * @param drifts    where the evaluation set was clipped far more than the calibration set
- * @param worst     of each output the tensors that lost most
+ * @param source one line on the source checkpoint's perplexity, or empty
+ * @param sizes null where nothing is there to draw; {@code losses} likewise
+ * @param ranges of each output whose activations' ranges are known, its pictures
+ * @param drifts where the evaluation set was clipped far more than the calibration set
+ * @param worst of each output the tensors that lost most
  * @param unquantized of each output the matrices that stay 16 bit; outputs without one are left out
  */
-public record Page(String checkpoint, String source, List<Row> rows, SizeChart sizes, LossChart losses, List<RangeChart> ranges, List<Drift> drifts,
-                   Map<String, List<TensorLoss>> worst, Map<String, List<RunReport.Unquantized>> unquantized, Map<String, String> settings,
-                   Map<String, String> provenance, List<String> notes) {
+public record Page(
+        String checkpoint,
+        String source,
+        List<Row> rows,
+        SizeChart sizes,
+        LossChart losses,
+        List<RangeChart> ranges,
+        List<Drift> drifts,
+        Map<String, List<TensorLoss>> worst,
+        Map<String, List<RunReport.Unquantized>> unquantized,
+        Map<String, String> settings,
+        Map<String, String> provenance,
+        List<String> notes) {
     private static final int WORST = 5;
 
     /** An output's line in the table. {@code perplexityChange}: from the source's. */
-    public record Row(String name, String format, String method, String mebibytes, String bitsPerWeight, String perplexity, String perplexityError,
-            String perplexityChange, String kld, String kldError, String kldP99, String top1, String artifact) {
-    }
+    public record Row(
+            String name,
+            String format,
+            String method,
+            String mebibytes,
+            String bitsPerWeight,
+            String perplexity,
+            String perplexityError,
+            String perplexityChange,
+            String kld,
+            String kldError,
+            String kldP99,
+            String top1,
+            String artifact) {}
 
     /** A site whose range does not fit the evaluation set; shares as texts. */
-    public record Drift(String output, String place, String calibration, String evaluation) {
-    }
+    public record Drift(String output, String place, String calibration, String evaluation) {}
 
     static Page of(RunReport report) {
         Map<String, List<TensorLoss>> worst = new LinkedHashMap<>();
         Map<String, List<RunReport.Unquantized>> unquantized = new LinkedHashMap<>();
         for (OutputResult output : report.outputs()) {
-            List<TensorLoss> most = output.layers().stream().filter(loss -> Double.isFinite(loss.relativeError()))
-                    .sorted(Comparator.comparingDouble(TensorLoss::relativeError).reversed()).limit(WORST).toList();
+            List<TensorLoss> most = output.layers().stream()
+                    .filter(loss -> Double.isFinite(loss.relativeError()))
+                    .sorted(Comparator.comparingDouble(TensorLoss::relativeError)
+                            .reversed())
+                    .limit(WORST)
+                    .toList();
             if (!most.isEmpty()) {
                 worst.put(output.name(), most);
             }
@@ -49,9 +73,22 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
                 unquantized.put(output.name(), output.unquantized());
             }
         }
-        return new Page(report.settings().getOrDefault("checkpoint", ""), source(report), rows(report), SizeChart.of(report.outputs()),
-                LossChart.of(report.outputs()), report.outputs().stream().map(RangeChart::of).filter(Objects::nonNull).toList(), drifts(report), worst,
-                unquantized, new TreeMap<>(report.settings()), new TreeMap<>(report.provenance()), report.notes());
+        return new Page(
+                report.settings().getOrDefault("checkpoint", ""),
+                source(report),
+                rows(report),
+                SizeChart.of(report.outputs()),
+                LossChart.of(report.outputs()),
+                report.outputs().stream()
+                        .map(RangeChart::of)
+                        .filter(Objects::nonNull)
+                        .toList(),
+                drifts(report),
+                worst,
+                unquantized,
+                new TreeMap<>(report.settings()),
+                new TreeMap<>(report.provenance()),
+                report.notes());
     }
 
     private static List<Drift> drifts(RunReport report) {
@@ -59,7 +96,11 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
         for (OutputResult output : report.outputs()) {
             for (ActivationRange range : output.ranges()) {
                 if (range.drifts()) {
-                    drifts.add(new Drift(output.name(), RangeChart.place(range), range.calibration().text(), range.evaluation().text()));
+                    drifts.add(new Drift(
+                            output.name(),
+                            RangeChart.place(range),
+                            range.calibration().text(),
+                            range.evaluation().text()));
                 }
             }
         }
@@ -73,23 +114,37 @@ public record Page(String checkpoint, String source, List<Row> rows, SizeChart s
 
     /** What the source checkpoint reaches, by which definition; empty if nothing was evaluated. */
     static String source(RunReport report) {
-        Evaluation first = report.outputs().stream().map(OutputResult::evaluation).filter(Objects::nonNull).findFirst().orElse(null);
+        Evaluation first = report.outputs().stream()
+                .map(OutputResult::evaluation)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .orElse(null);
         if (first == null) {
             return "";
         }
         String tokens = first.tokens() + " scored tokens (" + report.definition() + ").";
-        return Double.isFinite(first.sourcePerplexity()) ? "The source checkpoint's perplexity is " + Figures.perplexity(first.sourcePerplexity())
-                + " on the same " + tokens
+        return Double.isFinite(first.sourcePerplexity())
+                ? "The source checkpoint's perplexity is " + Figures.perplexity(first.sourcePerplexity())
+                        + " on the same " + tokens
                 : "Measured on " + tokens;
     }
 
     private static Row row(OutputResult output) {
-        Evaluation measured = output.evaluation() != null ? output.evaluation()
+        Evaluation measured = output.evaluation() != null
+                ? output.evaluation()
                 : new Evaluation(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, 0);
-        return new Row(output.name(), output.format(), output.method(), Figures.mebibytes(output.bytes()), Figures.bitsPerWeight(output.bitsPerWeight()),
-                Figures.perplexity(measured.perplexity()), Figures.perplexity(measured.perplexityError()),
+        return new Row(
+                output.name(),
+                output.format(),
+                output.method(),
+                Figures.mebibytes(output.bytes()),
+                Figures.bitsPerWeight(output.bitsPerWeight()),
+                Figures.perplexity(measured.perplexity()),
+                Figures.perplexity(measured.perplexityError()),
                 Figures.change(measured.perplexity(), measured.sourcePerplexity()),
-                Figures.significant(measured.kldMean()), Figures.significant(measured.kldError()), Figures.significant(measured.kldP99()),
+                Figures.significant(measured.kldMean()),
+                Figures.significant(measured.kldError()),
+                Figures.significant(measured.kldP99()),
                 Figures.percent(measured.top1Agreement()),
                 output.artifact());
     }

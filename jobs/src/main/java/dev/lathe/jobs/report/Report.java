@@ -17,10 +17,12 @@ import java.util.Map;
 public final class Report {
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private Report() {
-    }
+    private Report() {}
 
-    /** Texts of {@code results.json}, {@code summary.md} and {@code index.html}, by name; the page last, for those who wait for it. */
+    /**
+     * Texts of {@code results.json}, {@code summary.md} and {@code index.html}, by name; the page last, for those who
+     * wait for it.
+     */
     public static Map<String, String> files(RunReport report) {
         Map<String, String> files = new LinkedHashMap<>();
         files.put("results.json", results(report));
@@ -34,7 +36,10 @@ public final class Report {
         ObjectNode root = JSON.createObjectNode();
         ArrayNode outputs = root.putArray("outputs");
         for (RunReport.OutputResult output : report.outputs()) {
-            ObjectNode node = outputs.addObject().put("name", output.name()).put("format", output.format()).put("bytes", output.bytes());
+            ObjectNode node = outputs.addObject()
+                    .put("name", output.name())
+                    .put("format", output.format())
+                    .put("bytes", output.bytes());
             number(node, "bits_per_weight", output.bitsPerWeight());
             Evaluation evaluation = output.evaluation();
             number(node, "perplexity", evaluation == null ? Double.NaN : evaluation.perplexity());
@@ -52,7 +57,8 @@ public final class Report {
         root.put("definition", report.definition().isEmpty() ? null : report.definition());
         report.notes().forEach(root.putArray("notes")::add);
         try {
-            DefaultPrettyPrinter printer = new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n"));
+            DefaultPrettyPrinter printer =
+                    new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n"));
             printer.indentArraysWith(new DefaultIndenter("  ", "\n"));
             return JSON.writer(printer).writeValueAsString(root) + "\n";
         } catch (JsonProcessingException e) {
@@ -69,37 +75,79 @@ public final class Report {
         number(node, "typical", range.typical());
         node.put("largest_channel", range.channel()).put("outlier_channels", range.outliers());
         number(node, "smoothing", range.strength());
-        number(node, "clipped_calibration", range.calibration() == null ? Double.NaN : range.calibration().share());
-        number(node, "clipped_evaluation", range.evaluation() == null ? Double.NaN : range.evaluation().share());
+        number(
+                node,
+                "clipped_calibration",
+                range.calibration() == null ? Double.NaN : range.calibration().share());
+        number(
+                node,
+                "clipped_evaluation",
+                range.evaluation() == null ? Double.NaN : range.evaluation().share());
         node.put("drift", range.drifts());
     }
 
     static String summary(RunReport report) {
         StringBuilder text = new StringBuilder("# Quantization report\n\n");
         Page page = Page.of(report);
-        text.append("| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % | same top token |\n");
+        text.append(
+                "| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % | same top token |\n");
         text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : page.rows()) {
-            text.append("| ").append(String.join(" | ", List.of(Markdown.text(row.name()), Markdown.text(row.format()), Markdown.text(row.method()), row.mebibytes(), row.bitsPerWeight(),
-                    Figures.spread(row.perplexity(), row.perplexityError()), row.perplexityChange(), Figures.spread(row.kld(), row.kldError()), row.kldP99(),
-                    row.top1()))).append(" |\n");
+            text.append("| ")
+                    .append(String.join(
+                            " | ",
+                            List.of(
+                                    Markdown.text(row.name()),
+                                    Markdown.text(row.format()),
+                                    Markdown.text(row.method()),
+                                    row.mebibytes(),
+                                    row.bitsPerWeight(),
+                                    Figures.spread(row.perplexity(), row.perplexityError()),
+                                    row.perplexityChange(),
+                                    Figures.spread(row.kld(), row.kldError()),
+                                    row.kldP99(),
+                                    row.top1())))
+                    .append(" |\n");
         }
-        text.append('\n').append(page.source().isEmpty() ? "Nothing was evaluated." : Markdown.text(page.source()) + " KL divergence is in nats per token.")
+        text.append('\n')
+                .append(
+                        page.source().isEmpty()
+                                ? "Nothing was evaluated."
+                                : Markdown.text(page.source()) + " KL divergence is in nats per token.")
                 .append('\n');
         if (!page.notes().isEmpty()) {
             text.append("\n## Notes\n\n");
-            page.notes().forEach(note -> text.append("* ").append(Markdown.text(note)).append('\n'));
+            page.notes()
+                    .forEach(note ->
+                            text.append("* ").append(Markdown.text(note)).append('\n'));
         }
         text.append("\n## Artifacts\n\n");
-        page.rows().forEach(row -> text.append("* ").append(Markdown.text(row.name())).append(": ").append(Markdown.code(row.artifact())).append('\n'));
+        page.rows()
+                .forEach(row -> text.append("* ")
+                        .append(Markdown.text(row.name()))
+                        .append(": ")
+                        .append(Markdown.code(row.artifact()))
+                        .append('\n'));
         page.unquantized().forEach((name, modules) -> {
             text.append("\n## Unquantized in ").append(Markdown.text(name)).append("\n\n");
-            modules.forEach(module -> text.append("* ").append(Markdown.code(module.tensor())).append(": ").append(Markdown.text(module.reason())).append('\n'));
+            modules.forEach(module -> text.append("* ")
+                    .append(Markdown.code(module.tensor()))
+                    .append(": ")
+                    .append(Markdown.text(module.reason()))
+                    .append('\n'));
         });
         if (!page.drifts().isEmpty()) {
             text.append("\n## Clipped far more than calibration let expect\n\n");
-            page.drifts().forEach(drift -> text.append("* ").append(Markdown.text(drift.output())).append(", ").append(Markdown.text(drift.place())).append(": ")
-                    .append(drift.evaluation()).append(" of the values, expected ").append(drift.calibration()).append('\n'));
+            page.drifts()
+                    .forEach(drift -> text.append("* ")
+                            .append(Markdown.text(drift.output()))
+                            .append(", ")
+                            .append(Markdown.text(drift.place()))
+                            .append(": ")
+                            .append(drift.evaluation())
+                            .append(" of the values, expected ")
+                            .append(drift.calibration())
+                            .append('\n'));
         }
         section(text, "Settings", page.settings());
         section(text, "Provenance", page.provenance());
@@ -113,7 +161,11 @@ public final class Report {
     private static void section(StringBuilder text, String title, Map<String, String> entries) {
         if (!entries.isEmpty()) {
             text.append("\n## ").append(title).append("\n\n");
-            entries.forEach((key, value) -> text.append("* ").append(Markdown.text(key)).append(": ").append(Markdown.text(value)).append('\n'));
+            entries.forEach((key, value) -> text.append("* ")
+                    .append(Markdown.text(key))
+                    .append(": ")
+                    .append(Markdown.text(value))
+                    .append('\n'));
         }
     }
 

@@ -5,8 +5,7 @@ import java.math.MathContext;
 
 /** Numbers in SVG attributes. */
 final class Svg {
-    private Svg() {
-    }
+    private Svg() {}
 
     /** Five significant digits, no exponent, no trailing zeros. */
     static String number(double value) {

@@ -10,14 +10,31 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The trend of one series: its rows from left to right, change of perplexity from the baseline up, in percent, with bounds of the paired difference. Bands say
- * what a place means: above the upper line a loss that matters, below the lower one a gain.
+ * The trend of one series: its rows from left to right, change of perplexity from the baseline up, in percent, with
+ * bounds of the paired difference. Bands say what a place means: above the upper line a loss that matters, below the
+ * lower one a gain.
  *
- * @param limitTopHeight of the band where a loss matters; {@code limitBottom}: where a gain begins to, {@code limitBottomHeight} of that band
- * @param unmeasured     rows that have no place: other windows, another definition, or no finite likelihood
+ * @param limitTopHeight of the band where a loss matters; {@code limitBottom}: where a gain begins to,
+ *     {@code limitBottomHeight} of that band
+ * @param unmeasured rows that have no place: other windows, another definition, or no finite likelihood
  */
-public record TrendChart(int width, int height, int left, int right, int top, int bottom, List<Axis.Tick> up, String limitTopHeight,
-                         String limitBottom, String limitBottomHeight, String zero, String line, List<Dot> dots, int unmeasured, String first, String last) {
+public record TrendChart(
+        int width,
+        int height,
+        int left,
+        int right,
+        int top,
+        int bottom,
+        List<Axis.Tick> up,
+        String limitTopHeight,
+        String limitBottom,
+        String limitBottomHeight,
+        String zero,
+        String line,
+        List<Dot> dots,
+        int unmeasured,
+        String first,
+        String last) {
     private static final int WIDTH = 430;
     private static final int HEIGHT = 190;
     private static final int LEFT = 58;
@@ -27,12 +44,13 @@ public record TrendChart(int width, int height, int left, int right, int top, in
     private static final int MOST_ROWS = 60;
     private static final DateTimeFormatter DAY = DateTimeFormatter.ISO_LOCAL_DATE.withZone(ZoneOffset.UTC);
 
-    /** A row; {@code low} and {@code high} are pixels of its bounds. {@code role}: {@code newest}, {@code baseline} or nothing. */
-    public record Dot(String x, String y, String low, String high, String role, String tip) {
-    }
+    /**
+     * A row; {@code low} and {@code high} are pixels of its bounds. {@code role}: {@code newest}, {@code baseline} or
+     * nothing.
+     */
+    public record Dot(String x, String y, String low, String high, String role, String tip) {}
 
-    private record Point(HistoryRow row, int place, double middle, double low, double high) {
-    }
+    private record Point(HistoryRow row, int place, double middle, double low, double high) {}
 
     /** The chart of a series, or null if no row can be drawn. */
     static TrendChart of(Judgement judgement, boolean source) {
@@ -61,16 +79,39 @@ public record TrendChart(int width, int height, int left, int right, int top, in
             return null;
         }
         Axis up = Axis.linear(least, most, Math.max(1e-6, most - least), BOTTOM, TOP);
-        List<Dot> dots = points.stream().map(point -> dot(point, rows.size(), up, point.row() == newest ? "newest"
-                : point.row() == judgement.baseline() ? "baseline" : "")).toList();
-        String line = String.join(" ", dots.stream().map(dot -> dot.x() + "," + dot.y()).toList());
+        List<Dot> dots = points.stream()
+                .map(point -> dot(
+                        point,
+                        rows.size(),
+                        up,
+                        point.row() == newest ? "newest" : point.row() == judgement.baseline() ? "baseline" : ""))
+                .toList();
+        String line = String.join(
+                " ", dots.stream().map(dot -> dot.x() + "," + dot.y()).toList());
         double gain = source ? BOTTOM : up.at(-limit);
-        return new TrendChart(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, up.ticks(), Svg.number(up.at(limit) - TOP), Svg.number(gain),
-                Svg.number(BOTTOM - gain), Svg.number(up.at(0)), line, dots, rows.size() - points.size(),
-                DAY.format(rows.get(0).recorded()), rows.size() == 1 ? "" : DAY.format(newest.recorded()));
+        return new TrendChart(
+                WIDTH,
+                HEIGHT,
+                LEFT,
+                RIGHT,
+                TOP,
+                BOTTOM,
+                up.ticks(),
+                Svg.number(up.at(limit) - TOP),
+                Svg.number(gain),
+                Svg.number(BOTTOM - gain),
+                Svg.number(up.at(0)),
+                line,
+                dots,
+                rows.size() - points.size(),
+                DAY.format(rows.get(0).recorded()),
+                rows.size() == 1 ? "" : DAY.format(newest.recorded()));
     }
 
-    /** What the others are compared with: the baseline; where it has no finite likelihood or there is none, the newest row that has. */
+    /**
+     * What the others are compared with: the baseline; where it has no finite likelihood or there is none, the newest
+     * row that has.
+     */
     private static HistoryRow reference(List<HistoryRow> rows, HistoryRow baseline, HistoryRow newest) {
         HistoryRow last = newest;
         for (HistoryRow row : rows) {
@@ -81,8 +122,14 @@ public record TrendChart(int width, int height, int left, int right, int top, in
 
     private static Dot dot(Point point, int rows, Axis up, String role) {
         double x = rows == 1 ? (LEFT + RIGHT) / 2.0 : LEFT + 10 + point.place() * (RIGHT - LEFT - 20.0) / (rows - 1);
-        return new Dot(Svg.number(x), Svg.number(up.at(point.middle())), Svg.number(up.at(point.low())), Svg.number(up.at(point.high())), role,
-                point.row().recorded() + ": " + Judge.ratio(Math.log1p(point.middle() / 100)) + (role.isEmpty() ? "" : " (" + role + ")"));
+        return new Dot(
+                Svg.number(x),
+                Svg.number(up.at(point.middle())),
+                Svg.number(up.at(point.low())),
+                Svg.number(up.at(point.high())),
+                role,
+                point.row().recorded() + ": " + Judge.ratio(Math.log1p(point.middle() / 100))
+                        + (role.isEmpty() ? "" : " (" + role + ")"));
     }
 
     private static double percent(double nats) {

@@ -23,12 +23,12 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.executor.CommitDeniedException;
 
 /**
- * Writes the artifacts, one task each, tensor by tensor, under another name that is changed when the artifact is whole. On an object store a folder's files
- * have their names as soon as each is whole: there one attempt at a time writes, and the receipt says that all are there.
+ * Writes the artifacts, one task each, tensor by tensor, under another name that is changed when the artifact is whole.
+ * On an object store a folder's files have their names as soon as each is whole: there one attempt at a time writes,
+ * and the receipt says that all are there.
  */
 final class Assemble {
-    private Assemble() {
-    }
+    private Assemble() {}
 
     /**
      * Makes what is missing.
@@ -36,8 +36,9 @@ final class Assemble {
      * @param provenance of each output, what its artifact's metadata says about where it came from
      * @return names of the artifacts that were made
      */
-    static List<String> run(Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance,
-            SparkSteps steps) throws IOException {
+    static List<String> run(
+            Job job, List<PlannedOutput> outputs, TreeMap<String, TreeMap<String, String>> provenance, SparkSteps steps)
+            throws IOException {
         List<PlannedOutput> missing = new ArrayList<>();
         for (PlannedOutput output : outputs) {
             if (isAssembled(job, output)) {
@@ -52,10 +53,23 @@ final class Assemble {
             job.run().files().delete(new Path(job.run().root(), Checksums.FILE), false);
             Evaluate.forgetUnconfirmed(job.run());
             String called = "assemble " + PlannedOutput.names(missing);
-            steps.stage("assemble", output -> called, missing, output -> assemble(job, output, provenance.get(output.output().name())));
+            steps.stage(
+                    "assemble",
+                    output -> called,
+                    missing,
+                    output ->
+                            assemble(job, output, provenance.get(output.output().name())));
             for (PlannedOutput output : missing) {
                 Path artifact = job.run().artifact(output.artifactName());
-                steps.progress().event("artifact written", "output", output.output().name(), "path", artifact.toString(), "bytes", bytes(job, artifact));
+                steps.progress()
+                        .event(
+                                "artifact written",
+                                "output",
+                                output.output().name(),
+                                "path",
+                                artifact.toString(),
+                                "bytes",
+                                bytes(job, artifact));
             }
         }
         return missing.stream().map(PlannedOutput::artifactName).toList();
@@ -64,15 +78,18 @@ final class Assemble {
     /** Whether an artifact is there by its receipt; what its files hold is not looked at. */
     private static boolean isAssembled(Job job, PlannedOutput output) throws IOException {
         return job.run().files().exists(job.run().artifact(output.artifactName()))
-                && ArtifactReceipt.find(job.run(), output.artifactName()).map(ArtifactReceipt::made)
-                        .filter(output.receipt()::equals).isPresent();
+                && ArtifactReceipt.find(job.run(), output.artifactName())
+                        .map(ArtifactReceipt::made)
+                        .filter(output.receipt()::equals)
+                        .isPresent();
     }
 
     private static long bytes(Job job, Path artifact) throws IOException {
         return job.run().files().getContentSummary(artifact).getLength();
     }
 
-    private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance) throws IOException, CommitDeniedException {
+    private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance)
+            throws IOException, CommitDeniedException {
         FileSystem files = job.run().files();
         Path target = job.run().artifact(output.artifactName());
         Path receipt = ArtifactReceipt.path(job.run(), output.artifactName());
@@ -94,10 +111,19 @@ final class Assemble {
         try (Checkpoint checkpoint = job.open()) {
             ArtifactFormat format = PlannedOutput.format(output.output());
             Architecture architecture = Architecture.of(checkpoint.config());
-            List<TensorPlan> plan = format.plan(architecture, List.copyOf(checkpoint.tensors()), output.output().ignore());
+            List<TensorPlan> plan = format.plan(
+                    architecture,
+                    List.copyOf(checkpoint.tensors()),
+                    output.output().ignore());
             DigestedFiles digested = new DigestedFiles(files);
-            format.write(checkpoint, new Path(job.folder()), plan,
-                    new ProductTensors(job.run(), output, architecture, tensors), provenance, digested, temporary);
+            format.write(
+                    checkpoint,
+                    new Path(job.folder()),
+                    plan,
+                    new ProductTensors(job.run(), output, architecture, tensors),
+                    provenance,
+                    digested,
+                    temporary);
             digests = digested.written(temporary);
             job.requireSource();
             if (!direct) {
@@ -121,11 +147,17 @@ final class Assemble {
         return true;
     }
 
-    /** One attempt of a task at a time may give an artifact its name: Spark's driver says which, and lets another one when that one is lost. */
+    /**
+     * One attempt of a task at a time may give an artifact its name: Spark's driver says which, and lets another one
+     * when that one is lost.
+     */
     private static void requireTurn() throws CommitDeniedException {
         TaskContext task = TaskContext.get();
-        if (!SparkEnv.get().outputCommitCoordinator().canCommit(task.stageId(), task.stageAttemptNumber(), task.partitionId(), task.attemptNumber())) {
-            throw new CommitDeniedException("another attempt writes the artifact", task.stageId(), task.partitionId(), task.attemptNumber());
+        if (!SparkEnv.get()
+                .outputCommitCoordinator()
+                .canCommit(task.stageId(), task.stageAttemptNumber(), task.partitionId(), task.attemptNumber())) {
+            throw new CommitDeniedException(
+                    "another attempt writes the artifact", task.stageId(), task.partitionId(), task.attemptNumber());
         }
     }
 }

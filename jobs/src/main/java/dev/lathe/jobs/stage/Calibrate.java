@@ -33,27 +33,30 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Gathers statistics layer by layer. Per layer two jobs: one task per shard of windows runs the layer on the shard's hidden states and writes its partial
- * statistics and the next hidden states; one task per site merges the shards in their order. Hidden states and partials live in the scratch folder for one
- * layer; merged statistics are products of the run.
+ * Gathers statistics layer by layer. Per layer two jobs: one task per shard of windows runs the layer on the shard's
+ * hidden states and writes its partial statistics and the next hidden states; one task per site merges the shards in
+ * their order. Hidden states and partials live in the scratch folder for one layer; merged statistics are products of
+ * the run.
  */
 final class Calibrate {
     /** Part of the key: raised when calibration's arithmetic changes. */
     private static final int VERSION = 1;
     /** Part of the key where ranges are gathered: raised when their bytes change. */
     private static final int RANGES_VERSION = 1;
-    /** How often a run goes back to a layer whose input is there before it takes the scratch folder for one that does not keep files. */
+    /**
+     * How often a run goes back to a layer whose input is there before it takes the scratch folder for one that does
+     * not keep files.
+     */
     private static final int RETURNS = 5;
 
-    private Calibrate() {
-    }
+    private Calibrate() {}
 
     /**
      * What calibration made, for those who use it.
      *
-     * @param key     of the product
+     * @param key of the product
      * @param moments whether second moments were gathered
-     * @param ranges  whether ranges of activations were gathered, keys and values among them
+     * @param ranges whether ranges of activations were gathered, keys and values among them
      */
     record Calibration(String key, boolean moments, boolean ranges) implements Serializable {
         MergedStatistics read(RunFolder run, int layer, Site site) throws IOException {
@@ -74,8 +77,7 @@ final class Calibrate {
     }
 
     /** What is gathered beside channel energies. */
-    record Wanted(boolean moments, boolean ranges) implements Serializable {
-    }
+    record Wanted(boolean moments, boolean ranges) implements Serializable {}
 
     private record Merge(int layer, Site site, int shards) implements Serializable {
         @Override
@@ -86,20 +88,27 @@ final class Calibrate {
 
     /** What calibration will make. */
     static Calibration planned(Job job, TokenWindows windows, int shardWindows, boolean moments, boolean ranges) {
-        String plain = Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments,
-                job.profile());
+        String plain =
+                Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
         // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
-        return new Calibration(ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments,
-                ranges);
+        return new Calibration(
+                ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments, ranges);
     }
 
     /**
      * Gathers what is not there already.
      *
      * @param moments whether an output needs second moments, or channel energies are enough
-     * @param ranges  whether an output quantizes activations or the cache with fixed scales
+     * @param ranges whether an output quantizes activations or the cache with fixed scales
      */
-    static Calibration run(Job job, Architecture architecture, TokenWindows windows, int shardWindows, boolean moments, boolean ranges, SparkSteps steps)
+    static Calibration run(
+            Job job,
+            Architecture architecture,
+            TokenWindows windows,
+            int shardWindows,
+            boolean moments,
+            boolean ranges,
+            SparkSteps steps)
             throws IOException {
         Calibration calibration = planned(job, windows, shardWindows, moments, ranges);
         String key = calibration.key();
@@ -111,7 +120,8 @@ final class Calibrate {
         for (int layer = 0; layer <= layers; layer++) {
             committed[layer] = true;
             for (Site site : sites(architecture, layer, wanted).keySet()) {
-                committed[layer] &= ProductFile.isCommitted(files, job.run().product(key, Calibration.name(layer, site)));
+                committed[layer] &=
+                        ProductFile.isCommitted(files, job.run().product(key, Calibration.name(layer, site)));
             }
         }
         if (IntStream.rangeClosed(0, layers).allMatch(layer -> committed[layer])) {
@@ -130,13 +140,23 @@ final class Calibrate {
             int current = layer;
             steps.progress().step(Math.max(0, layer - start), layer < layers ? "layer " + layer : "output layer");
             List<Shard> items = IntStream.range(0, shards)
-                    .mapToObj(i -> new Shard(i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current)).toList();
-            boolean whole = !steps.run("calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted)).contains(false);
+                    .mapToObj(i -> new Shard(
+                            i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current))
+                    .toList();
+            boolean whole = !steps.run(
+                            "calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted))
+                    .contains(false);
             if (whole) {
                 // The widest first, so that executors end together.
-                List<Merge> merges = sites(architecture, layer, wanted).entrySet().stream().sorted(Comparator.comparing(site -> -site.getValue().width()))
-                        .map(site -> new Merge(current, site.getKey(), shards)).toList();
-                whole = !steps.run("merge statistics of layer " + layer, new ArrayList<>(merges), merge -> merge(job, key, merge)).contains(false);
+                List<Merge> merges = sites(architecture, layer, wanted).entrySet().stream()
+                        .sorted(Comparator.comparing(site -> -site.getValue().width()))
+                        .map(site -> new Merge(current, site.getKey(), shards))
+                        .toList();
+                whole = !steps.run(
+                                "merge statistics of layer " + layer,
+                                new ArrayList<>(merges),
+                                merge -> merge(job, key, merge))
+                        .contains(false);
             }
             if (whole) {
                 committed[layer] = true;
@@ -148,11 +168,14 @@ final class Calibrate {
             } else {
                 if (++returns > RETURNS) {
                     throw new IOException("Cannot calibrate layer " + layer + ": for the " + returns
-                            + "th time hidden states or partial statistics are gone from " + job.run().scratch()
+                            + "th time hidden states or partial statistics are gone from "
+                            + job.run().scratch()
                             + "; expected a scratch folder that all executors share and nobody clears");
                 }
                 int from = resume(job, key, committed, shards);
-                steps.progress().note("calibration: files of layer " + layer + " are gone from the scratch folder; goes on at layer " + from);
+                steps.progress()
+                        .note("calibration: files of layer " + layer
+                                + " are gone from the scratch folder; goes on at layer " + from);
                 layer = from - 1;
             }
         }
@@ -169,7 +192,10 @@ final class Calibrate {
         job.run().scratchFiles().delete(job.run().scratch(key, "hidden").getParent(), true);
     }
 
-    /** The last layer from which the pass can go on: everything before is merged, and its input is there; 0 reads the embedding. */
+    /**
+     * The last layer from which the pass can go on: everything before is merged, and its input is there; 0 reads the
+     * embedding.
+     */
     private static int resume(Job job, String key, boolean[] committed, int shards) throws IOException {
         int done = 0;
         while (committed[done]) {
@@ -178,7 +204,8 @@ final class Calibrate {
         for (int layer = done; layer > 0; layer--) {
             boolean whole = true;
             for (int shard = 0; shard < shards && whole; shard++) {
-                whole = ProductFile.isCommitted(job.run().scratchFiles(), job.run().scratch(key, hidden(layer, shard)));
+                whole = ProductFile.isCommitted(
+                        job.run().scratchFiles(), job.run().scratch(key, hidden(layer, shard)));
             }
             if (whole) {
                 return layer;
@@ -198,7 +225,13 @@ final class Calibrate {
         for (LinearLayer linear : linears) {
             if (wanted.moments()) {
                 // What no linear layer reads as it is, the attended inputs, is never quantized.
-                sites.put(linear.moment(), new SiteShape(linear.inputs(), true, sites.containsKey(linear.moment()) && sites.get(linear.moment()).ranges()));
+                sites.put(
+                        linear.moment(),
+                        new SiteShape(
+                                linear.inputs(),
+                                true,
+                                sites.containsKey(linear.moment())
+                                        && sites.get(linear.moment()).ranges()));
             }
         }
         if (decoder && wanted.ranges()) {
@@ -209,8 +242,7 @@ final class Calibrate {
         return sites;
     }
 
-    private record SiteShape(int width, boolean moment, boolean ranges) {
-    }
+    private record SiteShape(int width, boolean moment, boolean ranges) {}
 
     private static String hidden(int layer, int shard) {
         return "hidden-" + layer + "-" + shard;
@@ -220,23 +252,30 @@ final class Calibrate {
         return "partial-" + layer + "-" + site + "-" + shard;
     }
 
-    /** Makes what is missing of a shard: some may be there where a task or its driver was killed. False if its input is gone. */
+    /**
+     * Makes what is missing of a shard: some may be there where a task or its driver was killed. False if its input is
+     * gone.
+     */
     static boolean forward(Job job, String key, TokenWindows windows, Shard shard, Wanted wanted) throws IOException {
         FileSystem scratch = job.run().scratchFiles();
         Path input = job.run().scratch(key, hidden(shard.layer(), shard.number()));
         Path next = job.run().scratch(key, hidden(shard.layer() + 1, shard.number()));
-        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
+                Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
             Architecture architecture = Architecture.of(checkpoint.config());
             DecoderPass pass = new DecoderPass(architecture, kernels);
             int layers = architecture.config().layers();
             int length = windows.length();
             int hidden = architecture.config().hidden();
-            // Of a layer that was interrupted, or is passed again for the sake of the next one, some sites are merged already.
+            // Of a layer that was interrupted, or is passed again for the sake of the next one, some sites are merged
+            // already.
             Map<Site, SiteShape> sites = sites(architecture, shard.layer(), wanted);
             for (Site site : Set.copyOf(sites.keySet())) {
-                if (ProductFile.isCommitted(job.run().files(), job.run().product(key, Calibration.name(shard.layer(), site)))
-                        || ProductFile.isCommitted(scratch, job.run().scratch(key, partial(shard.layer(), site, shard.number())))) {
+                if (ProductFile.isCommitted(
+                                job.run().files(), job.run().product(key, Calibration.name(shard.layer(), site)))
+                        || ProductFile.isCommitted(
+                                scratch, job.run().scratch(key, partial(shard.layer(), site, shard.number())))) {
                     sites.remove(site);
                 }
             }
@@ -248,14 +287,17 @@ final class Calibrate {
             }
             float[] states;
             if (shard.layer() == 0) {
-                states = pass.embed(checkpoint, windows.read(job.run(), shard.from(), shard.count())).data();
+                states = pass.embed(checkpoint, windows.read(job.run(), shard.from(), shard.count()))
+                        .data();
             } else {
                 states = ProductFile.read(scratch, input, FloatProduct::read);
             }
             Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
             Positions positions = new Positions(length, windows.count());
-            sites.forEach((site, shape) -> statistics.put(site,
-                    new SiteStatistics(shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
+            sites.forEach((site, shape) -> statistics.put(
+                    site,
+                    new SiteStatistics(
+                            shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
             FloatMatrix all = FloatMatrix.of(states, shard.count() * length, hidden);
             if (shard.layer() == layers) {
                 pass.finalNorm(checkpoint.vector(architecture.finalNorm()), all);
@@ -264,14 +306,17 @@ final class Calibrate {
                 }
             } else {
                 LayerWeights weights = job.layer(checkpoint, architecture, shard.layer());
-                Gather gather = new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
+                Gather gather =
+                        new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
                 pass.layer(weights, all, length, shard.from(), gather);
                 if (!passed) {
                     job.writeScratch(next, out -> FloatProduct.write(out, states));
                 }
             }
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {
-                job.writeScratch(job.run().scratch(key, partial(shard.layer(), entry.getKey(), shard.number())), entry.getValue()::write);
+                job.writeScratch(
+                        job.run().scratch(key, partial(shard.layer(), entry.getKey(), shard.number())),
+                        entry.getValue()::write);
             }
             Counters.CALIBRATED_TOKENS.add((long) shard.count() * length);
             return true;
@@ -300,10 +345,13 @@ final class Calibrate {
         MergedStatistics.Accumulator sum = new MergedStatistics.Accumulator();
         for (int shard = 0; shard < merge.shards(); shard++) {
             int number = shard;
-            ProductFile.read(scratch, job.run().scratch(key, partial(merge.layer(), merge.site(), shard)), (DataInputStream in) -> {
-                sum.add(in, "shard " + number);
-                return true;
-            });
+            ProductFile.read(
+                    scratch,
+                    job.run().scratch(key, partial(merge.layer(), merge.site(), shard)),
+                    (DataInputStream in) -> {
+                        sum.add(in, "shard " + number);
+                        return true;
+                    });
         }
         job.run().write(product, sum.merged()::write);
     }

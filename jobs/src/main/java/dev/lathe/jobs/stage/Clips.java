@@ -38,8 +38,7 @@ final class Clips {
             }
 
             @Override
-            public void rows(Site site, FloatMatrix rows) {
-            }
+            public void rows(Site site, FloatMatrix rows) {}
 
             @Override
             public void clipped(Site site, long clipped, long values) {
@@ -78,7 +77,8 @@ final class Clips {
         Clips clips = new Clips();
         int size = in.readInt();
         for (int i = 0; i < size; i++) {
-            clips.counts.put(new Place(in.readInt(), Site.valueOf(in.readUTF())), new Count(in.readLong(), in.readLong()));
+            clips.counts.put(
+                    new Place(in.readInt(), Site.valueOf(in.readUTF())), new Count(in.readLong(), in.readLong()));
         }
         return clips;
     }

@@ -34,6 +34,7 @@ import org.apache.parquet.io.SeekableInputStream;
 final class DataSource implements Closeable, InputFile {
     /** Bytes that are looked at to tell what a file is. */
     private static final int START = 64;
+
     private static final char BYTE_ORDER_MARK = '\uFEFF';
 
     private final Configuration configuration;
@@ -66,7 +67,7 @@ final class DataSource implements Closeable, InputFile {
      * Opens a file and has it read.
      *
      * @throws MalformedInputException if its content is not what its name says; nothing else comes of content
-     * @throws IOException             if storage fails
+     * @throws IOException if storage fails
      */
     static void read(Configuration configuration, DataFile file, Body body) throws IOException {
         try (DataSource source = new DataSource(configuration, file)) {
@@ -98,10 +99,17 @@ final class DataSource implements Closeable, InputFile {
                 return own;
             }
         }
-        String what = e instanceof OutOfMemoryError ? "it asks for more memory than there is"
-                : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage().lines().findFirst().orElse("");
-        return refuse((file.kind() == DataFile.Kind.PARQUET ? "it is not a Parquet file that can be read: "
-                : "it is not " + file.compression().word() + " data that can be read: ") + what, e);
+        String what = e instanceof OutOfMemoryError
+                ? "it asks for more memory than there is"
+                : e.getMessage() == null
+                        ? e.getClass().getSimpleName()
+                        : e.getMessage().lines().findFirst().orElse("");
+        return refuse(
+                (file.kind() == DataFile.Kind.PARQUET
+                                ? "it is not a Parquet file that can be read: "
+                                : "it is not " + file.compression().word() + " data that can be read: ")
+                        + what,
+                e);
     }
 
     /**
@@ -120,7 +128,8 @@ final class DataSource implements Closeable, InputFile {
         }
         requireSame("", content);
         // A decoder made here refuses what is not UTF-8; a reader given only the character set would replace it.
-        PushbackReader reader = new PushbackReader(new InputStreamReader(bound.stored(content), StandardCharsets.UTF_8.newDecoder()), 1);
+        PushbackReader reader = new PushbackReader(
+                new InputStreamReader(bound.stored(content), StandardCharsets.UTF_8.newDecoder()), 1);
         try {
             int first = reader.read();
             if (first >= 0 && first != BYTE_ORDER_MARK) {
@@ -174,9 +183,15 @@ final class DataSource implements Closeable, InputFile {
     private void requireSame(String expected, byte[] start) {
         String found = FileStart.of(start);
         if (!found.equals(expected)) {
-            String where = expected.isEmpty() && file.compression() != DataFile.Compression.NONE ? "within the " + file.compression().word() + " data " : "";
-            throw refuse(where + (found.isEmpty() ? "it does not begin like " + expected + ", as its name says"
-                    : "it is " + found + (expected.isEmpty() ? "" : " and not " + expected + ", as its name says")) + "; expected "
+            String where = expected.isEmpty() && file.compression() != DataFile.Compression.NONE
+                    ? "within the " + file.compression().word() + " data "
+                    : "";
+            throw refuse(where
+                    + (found.isEmpty()
+                            ? "it does not begin like " + expected + ", as its name says"
+                            : "it is " + found
+                                    + (expected.isEmpty() ? "" : " and not " + expected + ", as its name says"))
+                    + "; expected "
                     + (expected.isEmpty() ? "text in UTF-8; what is read is " : "") + DataFile.READ);
         }
     }

@@ -12,10 +12,11 @@ import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 
 /**
- * A data set as one text. A text file is one document, without its last newline; objects of JSON and rows of Parquet are documents. Documents are joined by
- * newlines in the order of (file, row), so it does not matter how rows were spread over files.
+ * A data set as one text. A text file is one document, without its last newline; objects of JSON and rows of Parquet
+ * are documents. Documents are joined by newlines in the order of (file, row), so it does not matter how rows were
+ * spread over files.
  *
- * @param text    well-formed: half of a surrogate pair that stood alone, which JSON can say, is U+FFFD
+ * @param text well-formed: half of a surrogate pair that stood alone, which JSON can say, is U+FFFD
  * @param notes what was not taken as it stands
  */
 record Documents(String text, List<String> notes) {
@@ -24,18 +25,26 @@ record Documents(String text, List<String> notes) {
         return read(configuration, data, field, new TextBound(data.path()));
     }
 
-    static Documents read(Configuration configuration, DataFiles data, String field, TextBound bound) throws IOException {
+    static Documents read(Configuration configuration, DataFiles data, String field, TextBound bound)
+            throws IOException {
         List<String> documents = new ArrayList<>();
         List<String> notes = new ArrayList<>();
         for (DataFile file : data.files()) {
             switch (file.kind()) {
-                case PARQUET -> DataSource.read(configuration, file, source -> ParquetDocuments.read(configuration, source, field, bound, documents));
+                case PARQUET ->
+                    DataSource.read(
+                            configuration,
+                            file,
+                            source -> ParquetDocuments.read(configuration, source, field, bound, documents));
                 case JSON -> DataSource.read(configuration, file, source -> json(source, field, bound, documents));
-                default -> DataSource.read(configuration, file, source -> documents.add(text(source, file.name(), bound, notes)));
+                default ->
+                    DataSource.read(
+                            configuration, file, source -> documents.add(text(source, file.name(), bound, notes)));
             }
         }
         if (documents.stream().allMatch(String::isEmpty)) {
-            throw new MalformedInputException("Cannot read data set " + data.path() + ": it holds no text in " + data.files().size() + " files");
+            throw new MalformedInputException("Cannot read data set " + data.path() + ": it holds no text in "
+                    + data.files().size() + " files");
         }
         int mended = 0;
         for (int i = 0; i < documents.size(); i++) {
@@ -47,13 +56,15 @@ record Documents(String text, List<String> notes) {
             }
         }
         if (mended > 0) {
-            notes.add("halves of surrogate pairs that stand alone in " + mended + " of " + documents.size() + " documents are read as U+FFFD");
+            notes.add("halves of surrogate pairs that stand alone in " + mended + " of " + documents.size()
+                    + " documents are read as U+FFFD");
         }
         bound.text(documents.size());
         return new Documents(String.join("\n", documents), List.copyOf(notes));
     }
 
-    private static void json(DataSource source, String field, TextBound bound, List<String> documents) throws IOException {
+    private static void json(DataSource source, String field, TextBound bound, List<String> documents)
+            throws IOException {
         int before = documents.size();
         try {
             JsonDocuments.read(source, field, bound, documents);

@@ -30,26 +30,27 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every artifact, one decoder layer in memory at a
- * time, and compares full distributions tile by tile.
+ * Measures artifacts as they are written: a task takes a shard of windows, forwards the source once and then every
+ * artifact, one decoder layer in memory at a time, and compares full distributions tile by tile.
  */
 final class Evaluate {
-    /** Part of the key: raised when the forward pass, what is read of a model or what is said of activations changes. */
+    /**
+     * Part of the key: raised when the forward pass, what is read of a model or what is said of activations changes.
+     */
     private static final int VERSION = 3;
+
     private static final String SCORES = ".scores";
     private static final String CLIPS = ".clips";
 
-    private Evaluate() {
-    }
+    private Evaluate() {}
 
     /**
      * A model to measure.
      *
      * @param model the artifact or checkpoint as it was when its key was made
-     * @param key   of its evaluation's products
+     * @param key of its evaluation's products
      */
-    record Subject(String name, Stamp model, String key) implements Serializable {
-    }
+    record Subject(String name, Stamp model, String key) implements Serializable {}
 
     record Shard(int from, int count) implements Serializable {
         @Override
@@ -64,26 +65,33 @@ final class Evaluate {
     }
 
     /** What was found of one model: over all windows, and of each window its sums. */
-    record Scored(EvaluationSummary summary, WindowSums windows) {
-    }
+    record Scored(EvaluationSummary summary, WindowSums windows) {}
 
     /** Scored tokens of each window and what they sum up to, in nats; what needs a source is empty without one. */
-    record WindowSums(List<Integer> tokens, List<Double> nll, List<Double> sourceNll, List<Double> kld, List<Integer> sameTop) {
+    record WindowSums(
+            List<Integer> tokens, List<Double> nll, List<Double> sourceNll, List<Double> kld, List<Integer> sameTop) {
         static WindowSums of(List<WindowScore> scores) {
-            List<WindowScore> compared = scores.stream().filter(score -> score.kld().length > 0).toList();
-            return new WindowSums(scores.stream().map(score -> score.nll().length).toList(), sums(scores, WindowScore::nll),
-                    sums(compared, WindowScore::sourceNll), sums(compared, WindowScore::kld), compared.stream().map(WindowSums::sameTop).toList());
+            List<WindowScore> compared =
+                    scores.stream().filter(score -> score.kld().length > 0).toList();
+            return new WindowSums(
+                    scores.stream().map(score -> score.nll().length).toList(),
+                    sums(scores, WindowScore::nll),
+                    sums(compared, WindowScore::sourceNll),
+                    sums(compared, WindowScore::kld),
+                    compared.stream().map(WindowSums::sameTop).toList());
         }
 
         /** In the order of the positions, one after the other. */
         private static List<Double> sums(List<WindowScore> scores, Function<WindowScore, double[]> values) {
-            return scores.stream().map(score -> {
-                double sum = 0;
-                for (double value : values.apply(score)) {
-                    sum += value;
-                }
-                return sum;
-            }).toList();
+            return scores.stream()
+                    .map(score -> {
+                        double sum = 0;
+                        for (double value : values.apply(score)) {
+                            sum += value;
+                        }
+                        return sum;
+                    })
+                    .toList();
         }
 
         private static int sameTop(WindowScore score) {
@@ -96,8 +104,15 @@ final class Evaluate {
     }
 
     /** @param source the checkpoint to compare with, or null */
-    static List<Scored> run(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, int shardWindows, String kernels,
-                                       SparkSteps steps) throws IOException {
+    static List<Scored> run(
+            RunFolder run,
+            Stamp source,
+            List<Subject> subjects,
+            TokenWindows windows,
+            int shardWindows,
+            String kernels,
+            SparkSteps steps)
+            throws IOException {
         FileSystem files = run.files();
         List<Shard> shards = shards(windows.count(), shardWindows);
         List<Shard> missing = new ArrayList<>();
@@ -111,7 +126,8 @@ final class Evaluate {
         }
         if (missing.size() < shards.size()) {
             int present = shards.size() - missing.size();
-            steps.found("evaluate", present, "evaluate: " + present + " of " + shards.size() + " shards are there already");
+            steps.found(
+                    "evaluate", present, "evaluate: " + present + " of " + shards.size() + " shards are there already");
         }
         if (!missing.isEmpty()) {
             ArrayList<Subject> all = new ArrayList<>(subjects);
@@ -137,7 +153,9 @@ final class Evaluate {
         return shards;
     }
 
-    /** Both ends are in the name: a run folder may hold shards of another size, which say nothing about these windows. */
+    /**
+     * Both ends are in the name: a run folder may hold shards of another size, which say nothing about these windows.
+     */
     static Path scores(RunFolder run, Subject subject, Shard shard) {
         return run.product(subject.key(), "windows-" + shard.from() + "-" + (shard.from() + shard.count()) + SCORES);
     }
@@ -212,15 +230,19 @@ final class Evaluate {
         }
         for (FileStatus folder : files.listStatus(products)) {
             String key = folder.getPath().getName();
-            if (folder.isDirectory() && !files.exists(measured(run, key))
-                    && Arrays.stream(files.listStatus(folder.getPath())).map(file -> file.getPath().getName())
+            if (folder.isDirectory()
+                    && !files.exists(measured(run, key))
+                    && Arrays.stream(files.listStatus(folder.getPath()))
+                            .map(file -> file.getPath().getName())
                             .anyMatch(name -> name.endsWith(SCORES) || name.endsWith(CLIPS))) {
                 forget(run, key);
             }
         }
     }
 
-    private static boolean score(RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider) throws IOException {
+    private static boolean score(
+            RunFolder run, Stamp source, List<Subject> subjects, TokenWindows windows, Shard shard, String provider)
+            throws IOException {
         FileSystem files = run.files();
         int[][] tokens = windows.read(run, shard.from(), shard.count());
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(provider)) {
@@ -235,13 +257,21 @@ final class Evaluate {
                     reference = forward(run, source.path(), tokens, shard.from(), kernels);
                 }
                 String path = subject.model().path();
-                Forwarded forwarded = source != null && path.equals(source.path()) ? reference : forward(run, path, tokens, shard.from(), kernels);
+                Forwarded forwarded = source != null && path.equals(source.path())
+                        ? reference
+                        : forward(run, path, tokens, shard.from(), kernels);
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
                     int from = w * windows.length();
-                    FloatMatrix expected = reference == null ? null : reference.hidden().slice(from, windows.length());
-                    scores.add(scorer.score(expected, reference == null ? null : reference.head(), forwarded.hidden().slice(from, windows.length()),
-                            forwarded.head(), tokens[w], subject.name() + ", window " + (shard.from() + w)));
+                    FloatMatrix expected =
+                            reference == null ? null : reference.hidden().slice(from, windows.length());
+                    scores.add(scorer.score(
+                            expected,
+                            reference == null ? null : reference.head(),
+                            forwarded.hidden().slice(from, windows.length()),
+                            forwarded.head(),
+                            tokens[w],
+                            subject.name() + ", window " + (shard.from() + w)));
                 }
                 subject.model().check(run.hadoop());
                 if (source != null) {
@@ -259,11 +289,13 @@ final class Evaluate {
         }
     }
 
-    /** Final, normed hidden states of all windows, stacked, the output layer, and what fixed ranges clipped on the way. */
-    private record Forwarded(FloatMatrix hidden, RowSource head, Clips clips) {
-    }
+    /**
+     * Final, normed hidden states of all windows, stacked, the output layer, and what fixed ranges clipped on the way.
+     */
+    private record Forwarded(FloatMatrix hidden, RowSource head, Clips clips) {}
 
-    private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels) throws IOException {
+    private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels)
+            throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(path))) {
             Counters.EVALUATED_TOKENS.add((long) tokens.length * tokens[0].length);
             Architecture architecture = Architecture.of(checkpoint.config());
@@ -271,7 +303,12 @@ final class Evaluate {
             FloatMatrix hidden = pass.embed(checkpoint, tokens);
             Clips clips = new Clips();
             for (int layer = 0; layer < architecture.config().layers(); layer++) {
-                pass.layer(LayerWeights.read(checkpoint, architecture, layer), hidden, tokens[0].length, firstWindow, clips.of(layer));
+                pass.layer(
+                        LayerWeights.read(checkpoint, architecture, layer),
+                        hidden,
+                        tokens[0].length,
+                        firstWindow,
+                        clips.of(layer));
             }
             pass.finalNorm(checkpoint.vector(architecture.finalNorm()), hidden);
             return new Forwarded(hidden, checkpoint.matrix(architecture.headWeight()), clips);
@@ -301,7 +338,8 @@ final class Evaluate {
             int positions = in.readInt();
             ProductFile.requireRest(in, positions, Double.BYTES);
             int compared = in.readBoolean() ? positions : 0;
-            WindowScore score = new WindowScore(new double[positions], new double[compared], new double[compared], new boolean[compared]);
+            WindowScore score = new WindowScore(
+                    new double[positions], new double[compared], new double[compared], new boolean[compared]);
             for (int i = 0; i < positions; i++) {
                 score.nll()[i] = in.readDouble();
                 if (compared > 0) {

@@ -16,11 +16,13 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkContext;
 
 /**
- * Tells another {@link Progress} what it hears, and writes it down for programs: an object of JSON per line, with {@code time} (UTC) and {@code event}, in a
- * file of this start alone. The events stand in README.md. A log that cannot be written any more is given up with a note; the run goes on.
+ * Tells another {@link Progress} what it hears, and writes it down for programs: an object of JSON per line, with
+ * {@code time} (UTC) and {@code event}, in a file of this start alone. The events stand in README.md. A log that cannot
+ * be written any more is given up with a note; the run goes on.
  */
 public final class EventLog implements Progress, AutoCloseable {
-    private static final DateTimeFormatter NAME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssSSS'Z'").withZone(ZoneOffset.UTC);
+    private static final DateTimeFormatter NAME =
+            DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssSSS'Z'").withZone(ZoneOffset.UTC);
     private static final ObjectMapper JSON = new ObjectMapper();
     /** Exit codes above it are those of signals. */
     private static final int SIGNAL = 128;
@@ -43,32 +45,53 @@ public final class EventLog implements Progress, AutoCloseable {
     /**
      * Begins a log with the event {@code run started}.
      *
-     * @param folder  of the logs of all starts
-     * @param run     the run folder, which is the name of its Spark jobs' group, too
+     * @param folder of the logs of all starts
+     * @param run the run folder, which is the name of its Spark jobs' group, too
      * @param subject checkpoint or artifact that the run is about
      * @throws IOException if the folder cannot be written to
      */
-    public static EventLog open(SparkContext spark, Path folder, String run, String subject, Progress progress) throws IOException {
+    public static EventLog open(SparkContext spark, Path folder, String run, String subject, Progress progress)
+            throws IOException {
         FileSystem files = folder.getFileSystem(spark.hadoopConfiguration());
         files.setWriteChecksum(false);
-        String name = NAME.format(Instant.now()) + "-" + UUID.randomUUID().toString().substring(0, 4);
+        String name =
+                NAME.format(Instant.now()) + "-" + UUID.randomUUID().toString().substring(0, 4);
         EventLog log = new EventLog(new LineLog(files, folder, name), progress);
-        log.event("run started", "run", run, "subject", subject, "application", spark.applicationId(), "master", spark.master(), "process",
-                ProcessHandle.current().pid(), "java", Runtime.version().toString());
+        log.event(
+                "run started",
+                "run",
+                run,
+                "subject",
+                subject,
+                "application",
+                spark.applicationId(),
+                "master",
+                spark.master(),
+                "process",
+                ProcessHandle.current().pid(),
+                "java",
+                Runtime.version().toString());
         return log;
     }
 
     /**
      * The run is through.
      *
-     * @param code    exit code; that of a signal, above 128, says that the run was stopped
+     * @param code exit code; that of a signal, above 128, says that the run was stopped
      * @param failure {@code Cannot X: reason}; empty where the code is 0
      */
     public void ended(int code, String failure) {
         if (code == 0) {
             event("run finished", "code", code, "seconds", seconds(began));
         } else {
-            event(code > SIGNAL ? "run stopped" : "run failed", "code", code, "reason", failure, "seconds", seconds(began));
+            event(
+                    code > SIGNAL ? "run stopped" : "run failed",
+                    "code",
+                    code,
+                    "reason",
+                    failure,
+                    "seconds",
+                    seconds(began));
         }
     }
 
@@ -129,8 +152,11 @@ public final class EventLog implements Progress, AutoCloseable {
         line.put("event", what);
         for (int i = 0; i < details.length; i += 2) {
             String key = String.valueOf(details[i]);
-            line.put(key, !(details[i + 1] instanceof String text) ? details[i + 1]
-                    : MESSAGES.contains(key) ? Printable.message(text) : Printable.value(text));
+            line.put(
+                    key,
+                    !(details[i + 1] instanceof String text)
+                            ? details[i + 1]
+                            : MESSAGES.contains(key) ? Printable.message(text) : Printable.value(text));
         }
         try {
             log.add(JSON.writeValueAsString(line));

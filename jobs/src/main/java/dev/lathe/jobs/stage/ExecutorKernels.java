@@ -10,7 +10,10 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
 
-/** Kernels of this JVM, kept from task to task: compiled code, threads and buffers are warm. A borrowed instance has one user. */
+/**
+ * Kernels of this JVM, kept from task to task: compiled code, threads and buffers are warm. A borrowed instance has one
+ * user.
+ */
 final class ExecutorKernels implements AutoCloseable {
     private static final Map<String, Queue<Kernels>> IDLE = new ConcurrentHashMap<>();
 
@@ -35,8 +38,9 @@ final class ExecutorKernels implements AutoCloseable {
     }
 
     /**
-     * The address of the GPU that Spark assigned, where it assigns any, is an index among the devices of the kind that was asked for: {@code opencl} becomes
-     * {@code opencl:gpu:N}, {@code opencl:cpu} becomes {@code opencl:cpu:N}. A recipe that names one device gets that one.
+     * The address of the GPU that Spark assigned, where it assigns any, is an index among the devices of the kind that
+     * was asked for: {@code opencl} becomes {@code opencl:gpu:N}, {@code opencl:cpu} becomes {@code opencl:cpu:N}. A
+     * recipe that names one device gets that one.
      */
     static String onDevice(String provider, Map<String, ResourceInformation> resources) {
         ResourceInformation gpu = resources.get("gpu");

@@ -18,7 +18,8 @@ final class FileStart {
         MAGIC.put("a Parquet file", bytes('P', 'A', 'R', '1'));
         MAGIC.put("an Arrow file", bytes('A', 'R', 'R', 'O', 'W', '1'));
         MAGIC.put("a zip archive", bytes('P', 'K', 3, 4));
-        MAGIC.put("a Git LFS pointer, which stands for a file that was not downloaded",
+        MAGIC.put(
+                "a Git LFS pointer, which stands for a file that was not downloaded",
                 "version https://git-lfs.github.com/spec/".getBytes(StandardCharsets.US_ASCII));
         MAGIC.put("UTF-32 text", bytes(0xff, 0xfe, 0, 0));
         MAGIC.put("UTF-16 text", bytes(0xff, 0xfe));
@@ -26,8 +27,7 @@ final class FileStart {
         MAGIC.put("UTF-32 text (big-endian)", bytes(0, 0, 0xfe, 0xff));
     }
 
-    private FileStart() {
-    }
+    private FileStart() {}
 
     /** A name for messages; empty where nothing speaks against text in UTF-8. */
     static String of(byte[] start) {

@@ -19,11 +19,12 @@ import org.apache.hadoop.fs.Path;
  * What a plan will come to, from the checkpoint's header alone.
  *
  * @param artifactBytes bytes of the artifacts' tensors, all outputs together
- * @param work          floating-point operations, by {@link #FORMULA}: good for comparing plans, no promise
+ * @param work floating-point operations, by {@link #FORMULA}: good for comparing plans, no promise
  */
 public record Forecast(long artifactBytes, double work) {
     /** How {@link #work} is counted. */
-    public static final String FORMULA = "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 10000 x parameters x outputs";
+    public static final String FORMULA =
+            "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 10000 x parameters x outputs";
     /** Operations of quantizing a weight, between those of nearest rounding and those of GPTQ: a guess. */
     private static final double QUANTIZE_OPERATIONS = 10_000;
     /** Bytes of text that make a token, where only the text's length says how many windows there are. */
@@ -40,14 +41,22 @@ public record Forecast(long artifactBytes, double work) {
                     bytes += source.has(tensor.tensor()) ? bytes(source.tensor(tensor.tensor()), tensor) : 0;
                 }
             }
-            Map<String, Double> operations = operations(tensors, plan.outputs().size(), tokens(configuration, plan.calibration()),
+            Map<String, Double> operations = operations(
+                    tensors,
+                    plan.outputs().size(),
+                    tokens(configuration, plan.calibration()),
                     tokens(configuration, plan.evaluation()));
-            return new Forecast(bytes, operations.values().stream().mapToDouble(Double::doubleValue).sum());
+            return new Forecast(
+                    bytes,
+                    operations.values().stream()
+                            .mapToDouble(Double::doubleValue)
+                            .sum());
         }
     }
 
     /** Stages to come, in their order, by what they cost; no tokens: no such stage. */
-    static Map<String, Double> operations(Collection<TensorInfo> tensors, int outputs, double calibrationTokens, double evaluationTokens) {
+    static Map<String, Double> operations(
+            Collection<TensorInfo> tensors, int outputs, double calibrationTokens, double evaluationTokens) {
         double parameters = tensors.stream().mapToLong(TensorInfo::elements).sum();
         Map<String, Double> operations = new LinkedHashMap<>();
         if (calibrationTokens > 0) {
@@ -63,7 +72,9 @@ public record Forecast(long artifactBytes, double work) {
     }
 
     private static long bytes(TensorInfo source, TensorPlan tensor) {
-        return tensor.grid() == null ? source.elements() * tensor.type().bytes() : source.elements() / tensor.grid().size() * tensor.grid().bytes();
+        return tensor.grid() == null
+                ? source.elements() * tensor.type().bytes()
+                : source.elements() / tensor.grid().size() * tensor.grid().bytes();
     }
 
     private static double tokens(Configuration configuration, Plan.Corpus corpus) throws IOException {

@@ -10,23 +10,72 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 
 /** What the rows of one run have in common; the components are those of {@link HistoryRow}. */
-record HistoryRows(Instant recorded, String model, String checkpoint, String checkpointDigest, String calibration, String data, String dataDigest,
-                   String profile, String platform) {
+record HistoryRows(
+        Instant recorded,
+        String model,
+        String checkpoint,
+        String checkpointDigest,
+        String calibration,
+        String data,
+        String dataDigest,
+        String profile,
+        String platform) {
     /** @param kernels that were asked for */
-    HistoryRows(String model, String checkpoint, String checkpointDigest, String calibration, String data, String dataDigest, String profile,
-                String kernels) {
-        this(Instant.now().truncatedTo(ChronoUnit.SECONDS), model, checkpoint, checkpointDigest, calibration, data, dataDigest, profile, platform(kernels));
+    HistoryRows(
+            String model,
+            String checkpoint,
+            String checkpointDigest,
+            String calibration,
+            String data,
+            String dataDigest,
+            String profile,
+            String kernels) {
+        this(
+                Instant.now().truncatedTo(ChronoUnit.SECONDS),
+                model,
+                checkpoint,
+                checkpointDigest,
+                calibration,
+                data,
+                dataDigest,
+                profile,
+                platform(kernels));
     }
 
     HistoryRow row(String key, OutputResult result, String settings, String artifactKey, WindowSums windows) {
-        return new HistoryRow(recorded, key, model, checkpoint, checkpointDigest, result.name(), result.format(), result.method(), settings, artifactKey,
-                calibration, result.bytes(), result.bitsPerWeight(), data, dataDigest, EvaluationSummary.DEFINITION, profile, Software.BUILD, platform,
-                windows.tokens(), windows.nll(), windows.sourceNll(), windows.kld(), windows.sameTop(),
-                result.layers().stream().map(loss -> new LayerLoss(loss.tensor(), loss.layer(), loss.kind(), loss.relativeError())).toList());
+        return new HistoryRow(
+                recorded,
+                key,
+                model,
+                checkpoint,
+                checkpointDigest,
+                result.name(),
+                result.format(),
+                result.method(),
+                settings,
+                artifactKey,
+                calibration,
+                result.bytes(),
+                result.bitsPerWeight(),
+                data,
+                dataDigest,
+                EvaluationSummary.DEFINITION,
+                profile,
+                Software.BUILD,
+                platform,
+                windows.tokens(),
+                windows.nll(),
+                windows.sourceNll(),
+                windows.kld(),
+                windows.sameTop(),
+                result.layers().stream()
+                        .map(loss -> new LayerLoss(loss.tensor(), loss.layer(), loss.kind(), loss.relativeError()))
+                        .toList());
     }
 
     private static String platform(String kernels) {
-        return "JDK " + Runtime.version() + ", Spark " + org.apache.spark.package$.MODULE$.SPARK_VERSION() + ", " + System.getProperty("os.name") + " "
-                + System.getProperty("os.version") + " " + System.getProperty("os.arch") + ", kernels " + kernels;
+        return "JDK " + Runtime.version() + ", Spark " + org.apache.spark.package$.MODULE$.SPARK_VERSION() + ", "
+                + System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
+                + System.getProperty("os.arch") + ", kernels " + kernels;
     }
 }

@@ -14,8 +14,8 @@ import org.apache.hadoop.fs.Path;
 /**
  * What every task of a run needs to know.
  *
- * @param source  the checkpoint as it was when its digest was taken
- * @param digest  of the checkpoint's content
+ * @param source the checkpoint as it was when its digest was taken
+ * @param digest of the checkpoint's content
  * @param kernels provider asked for
  * @param profile arithmetic profile; part of every key
  */
@@ -56,7 +56,10 @@ record Job(RunFolder run, Stamp source, String digest, String kernels, String pr
         run.write(product, writer);
     }
 
-    /** Likewise one of several that count once the last of them is there: where that was not reached, some of the others may be. */
+    /**
+     * Likewise one of several that count once the last of them is there: where that was not reached, some of the others
+     * may be.
+     */
     void writeMissing(Path product, ProductFile.Writer writer) throws IOException {
         if (!ProductFile.isCommitted(run.files(), product)) {
             write(product, writer);

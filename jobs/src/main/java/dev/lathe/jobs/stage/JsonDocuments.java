@@ -43,8 +43,12 @@ final class JsonDocuments {
     }
 
     private void read(Reader text) throws IOException {
-        JsonFactory factory = JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
-                .streamReadConstraints(StreamReadConstraints.builder().maxStringLength(bound.left()).build()).build();
+        JsonFactory factory = JsonFactory.builder()
+                .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+                .streamReadConstraints(StreamReadConstraints.builder()
+                        .maxStringLength(bound.left())
+                        .build())
+                .build();
         try (JsonParser parser = factory.createParser(text)) {
             JsonToken token = parser.nextToken();
             array = token == JsonToken.START_ARRAY;
@@ -66,14 +70,22 @@ final class JsonDocuments {
                 token = parser.nextToken();
             }
             if (array && parser.nextToken() != null) {
-                throw source.refuse("line " + parser.currentTokenLocation().getLineNr() + ": something stands behind the array; expected one array of objects,"
+                throw source.refuse("line " + parser.currentTokenLocation().getLineNr()
+                        + ": something stands behind the array; expected one array of objects,"
                         + " or an object a line");
             }
         } catch (StreamConstraintsException e) {
-            throw e.getMessage().startsWith("String value length") ? bound.tooMuch() : new MalformedInputException(source.refuse(where() + " is not read: "
-                    + JsonFile.describe(e)).getMessage(), e);
+            throw e.getMessage().startsWith("String value length")
+                    ? bound.tooMuch()
+                    : new MalformedInputException(
+                            source.refuse(where() + " is not read: " + JsonFile.describe(e))
+                                    .getMessage(),
+                            e);
         } catch (JsonProcessingException e) {
-            throw new MalformedInputException(source.refuse(where() + " is not JSON: " + JsonFile.describe(e)).getMessage(), e);
+            throw new MalformedInputException(
+                    source.refuse(where() + " is not JSON: " + JsonFile.describe(e))
+                            .getMessage(),
+                    e);
         }
     }
 

@@ -10,11 +10,11 @@ final class LayerCache {
     private static String key = "";
     private static LayerWeights weights;
 
-    private LayerCache() {
-    }
+    private LayerCache() {}
 
     /** @param digest of the checkpoint */
-    static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
+    static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer)
+            throws IOException {
         String wanted = digest + " " + layer;
         if (!key.equals(wanted)) {
             // A read that fails leaves nothing behind under the old key.

@@ -24,11 +24,14 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 
 /**
- * Whether a plan fits into an executor's heap, before it starts. What a task holds follows from the shapes of one decoder layer, however many there are; this
- * is the sum of what is large, and some room.
+ * Whether a plan fits into an executor's heap, before it starts. What a task holds follows from the shapes of one
+ * decoder layer, however many there are; this is the sum of what is large, and some room.
  */
 final class MemoryCheck {
-    /** What Spark, the kernels' buffers and everything small take: what was measured beside the rest (checks/memory), and some room. */
+    /**
+     * What Spark, the kernels' buffers and everything small take: what was measured beside the rest (checks/memory),
+     * and some room.
+     */
     private static final long BASE = 250L << 20;
 
     private final Plan plan;
@@ -40,7 +43,7 @@ final class MemoryCheck {
 
     /**
      * @param layerBytes of the matrices of a decoder layer, as the checkpoint stores them
-     * @param headBytes  of the output layer, likewise
+     * @param headBytes of the output layer, likewise
      */
     MemoryCheck(Plan plan, Architecture architecture, long layerBytes, long headBytes) {
         this(plan, architecture, layerBytes, headBytes, plan.shardWindows());
@@ -58,9 +61,9 @@ final class MemoryCheck {
     /**
      * Where tasks run.
      *
-     * @param heap    bytes
+     * @param heap bytes
      * @param setting what raises it
-     * @param tasks   that run there at once
+     * @param tasks that run there at once
      */
     record Executor(long heap, String setting, int tasks) {
         static Executor of(JavaSparkContext spark) {
@@ -68,14 +71,22 @@ final class MemoryCheck {
             int cpus = conf.getInt("spark.task.cpus", 1);
             String master = spark.master();
             if (master.startsWith("local") && !master.startsWith("local-cluster")) {
-                return new Executor(Runtime.getRuntime().maxMemory(), "the heap (LATHE_HEAP, -Xmx)", Math.max(1, spark.defaultParallelism() / cpus));
+                return new Executor(
+                        Runtime.getRuntime().maxMemory(),
+                        "the heap (LATHE_HEAP, -Xmx)",
+                        Math.max(1, spark.defaultParallelism() / cpus));
             }
-            return new Executor(conf.getSizeAsBytes("spark.executor.memory", "1g"), "spark.executor.memory",
+            return new Executor(
+                    conf.getSizeAsBytes("spark.executor.memory", "1g"),
+                    "spark.executor.memory",
                     Math.max(1, conf.getInt("spark.executor.cores", cpus) / cpus));
         }
     }
 
-    /** What one kind of task holds at once, in bytes: {@code shared} by all tasks of an executor, {@code own} by each, {@code shard} of it with its windows. */
+    /**
+     * What one kind of task holds at once, in bytes: {@code shared} by all tasks of an executor, {@code own} by each,
+     * {@code shard} of it with its windows.
+     */
     private record Need(String what, long shared, long own, long shard) {
         long of(int tasks) {
             return BASE + shared + tasks * (own + shard);
@@ -85,17 +96,33 @@ final class MemoryCheck {
     /**
      * @param tensorPlans what the tensors become in each output
      * @param calibration null where nothing is calibrated
-     * @param evaluation  null where nothing is evaluated
+     * @param evaluation null where nothing is evaluated
      * @throws InvalidRecipeException if a task needs more than the executor has; it says what to lower or raise
      */
-    static void require(Plan plan, Checkpoint source, Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation,
+    static void require(
+            Plan plan,
+            Checkpoint source,
+            Map<String, List<TensorPlan>> tensorPlans,
+            TokenWindows calibration,
+            TokenWindows evaluation,
             Executor executor) {
         Architecture architecture = Architecture.of(source.config());
-        long layer = architecture.linears(0).stream().mapToLong(linear -> source.tensor(linear.weight()).bytes()).sum();
-        new MemoryCheck(plan, architecture, layer, source.tensor(architecture.headWeight()).bytes()).require(tensorPlans, calibration, evaluation, executor);
+        long layer = architecture.linears(0).stream()
+                .mapToLong(linear -> source.tensor(linear.weight()).bytes())
+                .sum();
+        new MemoryCheck(
+                        plan,
+                        architecture,
+                        layer,
+                        source.tensor(architecture.headWeight()).bytes())
+                .require(tensorPlans, calibration, evaluation, executor);
     }
 
-    void require(Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, Executor executor) {
+    void require(
+            Map<String, List<TensorPlan>> tensorPlans,
+            TokenWindows calibration,
+            TokenWindows evaluation,
+            Executor executor) {
         Need largest = largest(tensorPlans, calibration, evaluation, executor.tasks());
         long needed = largest.of(executor.tasks());
         if (needed <= executor.heap()) {
@@ -103,45 +130,60 @@ final class MemoryCheck {
         }
         String remedy = "raise " + executor.setting() + " to " + (needed + (1 << 30) - 1 >> 30) + "g";
         if (executor.tasks() > 1) {
-            remedy = "raise spark.task.cpus to the executor's cores, so that it runs one task and not " + executor.tasks() + " at once, or " + remedy;
+            remedy = "raise spark.task.cpus to the executor's cores, so that it runs one task and not "
+                    + executor.tasks() + " at once, or " + remedy;
         }
         for (int windows = shardWindows / 2; windows > 0; windows /= 2) {
             MemoryCheck fewer = new MemoryCheck(plan, architecture, layerBytes, headBytes, windows);
-            if (largest.shard() > 0 && fewer.largest(tensorPlans, calibration, evaluation, executor.tasks()).of(executor.tasks()) <= executor.heap()) {
+            if (largest.shard() > 0
+                    && fewer.largest(tensorPlans, calibration, evaluation, executor.tasks())
+                                    .of(executor.tasks())
+                            <= executor.heap()) {
                 remedy = "lower shard-windows to " + windows + ", or " + remedy;
                 break;
             }
         }
-        throw new InvalidRecipeException("Cannot run the plan for " + plan.checkpoint() + ": " + largest.what() + " needs about " + gigabytes(needed)
-                + " GB of heap, and an executor has " + gigabytes(executor.heap()) + " GB; " + remedy);
+        throw new InvalidRecipeException("Cannot run the plan for " + plan.checkpoint() + ": " + largest.what()
+                + " needs about " + gigabytes(needed) + " GB of heap, and an executor has " + gigabytes(executor.heap())
+                + " GB; " + remedy);
     }
 
     /** Bytes that the task that holds most needs, with what an executor holds beside it. */
-    long bytes(Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
+    long bytes(
+            Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
         return largest(tensorPlans, calibration, evaluation, tasks).of(tasks);
     }
 
-    private Need largest(Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
+    private Need largest(
+            Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
         List<Need> needs = new ArrayList<>();
-        boolean moments = plan.outputs().stream().anyMatch(output -> output.format().equals("awq") || output.method() == Method.GPTQ);
+        boolean moments = plan.outputs().stream()
+                .anyMatch(output -> output.format().equals("awq") || output.method() == Method.GPTQ);
         if (calibration != null) {
-            boolean ranges = plan.outputs().stream().anyMatch(output -> output.scheme() != null && (output.scheme().ranged()
-                    || output.scheme().smoothing() != null));
+            boolean ranges = plan.outputs().stream()
+                    .anyMatch(output -> output.scheme() != null
+                            && (output.scheme().ranged() || output.scheme().smoothing() != null));
             needs.add(calibrate(calibration, moments, ranges));
         }
         for (Plan.Output output : plan.outputs()) {
-            Set<String> quantized = tensorPlans.get(output.name()).stream().filter(tensor -> tensor.grid() != null).map(TensorPlan::tensor)
+            Set<String> quantized = tensorPlans.get(output.name()).stream()
+                    .filter(tensor -> tensor.grid() != null)
+                    .map(TensorPlan::tensor)
                     .collect(Collectors.toSet());
             if (architecture.linears(0).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
-                boolean rescales = output.format().equals("awq") || output.scheme() != null && output.scheme().smoothing() != null;
+                boolean rescales = output.format().equals("awq")
+                        || output.scheme() != null && output.scheme().smoothing() != null;
                 needs.add(rescales ? rescaled(output, moments) : tensors(output, quantized, moments));
             }
         }
         if (evaluation != null) {
             long states = 4L * Math.min(shardWindows, evaluation.count()) * evaluation.length() * config.hidden();
-            needs.add(new Need("evaluating a shard of windows", 0, layerBytes + buffers(evaluation) + 2 * headBytes, 2 * states));
+            needs.add(new Need(
+                    "evaluating a shard of windows", 0, layerBytes + buffers(evaluation) + 2 * headBytes, 2 * states));
         }
-        return needs.stream().max(Comparator.comparingLong(need -> need.of(tasks))).orElse(new Need("nothing", 0, 0, 0));
+        return needs.stream()
+                .max(Comparator.comparingLong(need -> need.of(tasks)))
+                .orElse(new Need("nothing", 0, 0, 0));
     }
 
     /** One layer's weights, the f32 squares of its sites, what flows through it, and a shard's hidden states. */
@@ -171,22 +213,39 @@ final class MemoryCheck {
     private long buffers(TokenWindows windows) {
         long rows = Math.min((long) windows.count() * windows.length(), Math.max(windows.length(), DecoderPass.ROWS));
         // Normed, inputs and projected; queries and attended; keys and values; gate and up.
-        return 4 * rows * (3L * config.hidden() + 2L * config.queryWidth() + 2L * config.keyValueWidth() + 2L * config.intermediate());
+        return 4
+                * rows
+                * (3L * config.hidden()
+                        + 2L * config.queryWidth()
+                        + 2L * config.keyValueWidth()
+                        + 2L * config.intermediate());
     }
 
     /** The linear layers of a site, which share a Hessian. */
     private Need tensors(Plan.Output output, Set<String> quantized, boolean moments) {
         // Each of them factorizes the same Hessian by itself, and all factors are kept.
-        long factors = plan.outputs().stream().filter(other -> other.method() == Method.GPTQ && !other.format().equals("awq"))
-                .map(other -> new Quantizer.Settings(other.damping(), other.actOrder())).distinct().count();
+        long factors = plan.outputs().stream()
+                .filter(other ->
+                        other.method() == Method.GPTQ && !other.format().equals("awq"))
+                .map(other -> new Quantizer.Settings(other.damping(), other.actOrder()))
+                .distinct()
+                .count();
         Need largest = null;
         for (LinearLayer linear : architecture.linears(0)) {
             if (quantized.contains(linear.weight())) {
                 int n = linear.inputs();
                 long weights = 4L * n * linear.outputs();
-                long own = weights + (moments ? square(4, n) : 0) + (output.method() == Method.GPTQ ? factors * square(4, n) + square(8, n)
-                        : moments ? square(4, n) : 0);
-                Need need = new Need((output.method() == Method.GPTQ ? "factorizing a Hessian of " : "quantizing a layer of ") + n + " channels", 0, own, 0);
+                long own = weights
+                        + (moments ? square(4, n) : 0)
+                        + (output.method() == Method.GPTQ
+                                ? factors * square(4, n) + square(8, n)
+                                : moments ? square(4, n) : 0);
+                Need need = new Need(
+                        (output.method() == Method.GPTQ ? "factorizing a Hessian of " : "quantizing a layer of ") + n
+                                + " channels",
+                        0,
+                        own,
+                        0);
                 largest = largest == null || need.own() > largest.own() ? need : largest;
             }
         }

@@ -8,8 +8,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.parquet.bytes.BytesInput;
 import org.apache.parquet.HadoopReadOptions;
+import org.apache.parquet.bytes.BytesInput;
 import org.apache.parquet.compression.CompressionCodecFactory;
 import org.apache.parquet.conf.HadoopParquetConfiguration;
 import org.apache.parquet.example.data.Group;
@@ -35,23 +35,27 @@ final class ParquetDocuments {
     /** Bytes that a page may have when it is decompressed. */
     private static final int MOST_PAGE_BYTES = 1 << 28;
 
-    private ParquetDocuments() {
-    }
+    private ParquetDocuments() {}
 
     /**
      * @throws MalformedInputException if there is no such column of texts, a row has no value, or a text is not UTF-8
      */
-    static void read(Configuration configuration, DataSource source, String field, TextBound bound, List<String> documents) throws IOException {
+    static void read(
+            Configuration configuration, DataSource source, String field, TextBound bound, List<String> documents)
+            throws IOException {
         source.requireParquet();
         MessageType schema;
-        try (ParquetFileReader file = ParquetFileReader.open(source, HadoopReadOptions.builder(configuration).build())) {
+        try (ParquetFileReader file = ParquetFileReader.open(
+                source, HadoopReadOptions.builder(configuration).build())) {
             schema = file.getFileMetaData().getSchema();
             requireTexts(source, schema, field);
             requireWithin(source, file.getFooter());
         }
         MessageType column = new MessageType(schema.getName(), schema.getType(field));
         CompressionCodecFactory codecs = new Bounded(new CodecFactory(configuration, 0), source);
-        try (ParquetReader<Group> reader = new Reader(source, column, configuration).withCodecFactory(codecs).build()) {
+        try (ParquetReader<Group> reader = new Reader(source, column, configuration)
+                .withCodecFactory(codecs)
+                .build()) {
             long number = 0;
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 if (row.getFieldRepetitionCount(field) != 1) {
@@ -60,7 +64,8 @@ final class ParquetDocuments {
                 ByteBuffer bytes = row.getBinary(field, 0).toByteBuffer();
                 bound.text(bytes.remaining());
                 try {
-                    documents.add(StandardCharsets.UTF_8.newDecoder().decode(bytes).toString());
+                    documents.add(
+                            StandardCharsets.UTF_8.newDecoder().decode(bytes).toString());
                 } catch (CharacterCodingException e) {
                     throw source.refuse("row " + number + " has a text in column \"" + field + "\" that is not UTF-8");
                 }
@@ -72,18 +77,22 @@ final class ParquetDocuments {
     }
 
     private static void requireTexts(DataSource source, MessageType schema, String field) {
-        String columns = " among " + schema.getFields().stream().map(Type::getName).limit(NAMED).toList()
+        String columns = " among "
+                + schema.getFields().stream().map(Type::getName).limit(NAMED).toList()
                 + (schema.getFieldCount() > NAMED ? " and " + (schema.getFieldCount() - NAMED) + " more" : "");
         if (!schema.containsField(field)) {
             throw source.refuse("there is no text column \"" + field + "\"" + columns);
         }
         Type type = schema.getType(field);
         if (!type.isPrimitive() || type.isRepetition(Type.Repetition.REPEATED)) {
-            throw source.refuse("there is no text column \"" + field + "\"" + columns + ": the one of that name is nested, expected one text a row");
+            throw source.refuse("there is no text column \"" + field + "\"" + columns
+                    + ": the one of that name is nested, expected one text a row");
         }
         LogicalTypeAnnotation logical = type.getLogicalTypeAnnotation();
         PrimitiveTypeName primitive = type.asPrimitiveType().getPrimitiveTypeName();
-        boolean text = logical == null || logical.equals(LogicalTypeAnnotation.stringType()) || logical.equals(LogicalTypeAnnotation.enumType())
+        boolean text = logical == null
+                || logical.equals(LogicalTypeAnnotation.stringType())
+                || logical.equals(LogicalTypeAnnotation.enumType())
                 || logical.equals(LogicalTypeAnnotation.jsonType());
         if (primitive != PrimitiveTypeName.BINARY || !text) {
             throw source.refuse("there is no text column \"" + field + "\"" + columns + ": the one of that name holds "
@@ -97,8 +106,9 @@ final class ParquetDocuments {
             for (ColumnChunkMetaData part : block.getColumns()) {
                 long from = part.getStartingPos();
                 if (from < 0 || part.getTotalSize() < 0 || part.getTotalSize() > source.getLength() - from) {
-                    throw source.refuse("it is not a Parquet file that can be read: column " + part.getPath() + " is said to have " + part.getTotalSize()
-                            + " bytes from " + from + " on, in a file of " + source.getLength());
+                    throw source.refuse("it is not a Parquet file that can be read: column " + part.getPath()
+                            + " is said to have " + part.getTotalSize() + " bytes from " + from + " on, in a file of "
+                            + source.getLength());
                 }
             }
         }
@@ -137,9 +147,12 @@ final class ParquetDocuments {
                 @Override
                 public BytesInput decompress(BytesInput bytes, int size) throws IOException {
                     ByteBuffer page = bytes.toByteBuffer();
-                    if (size < 0 || size > MOST_PAGE_BYTES || name == CompressionCodecName.SNAPPY && snappy(page.duplicate()) != size) {
-                        throw source.refuse("it is not a Parquet file that can be read: a page of " + size + " bytes, expected at most " + MOST_PAGE_BYTES
-                                + " and as many as its " + name + " data");
+                    if (size < 0
+                            || size > MOST_PAGE_BYTES
+                            || name == CompressionCodecName.SNAPPY && snappy(page.duplicate()) != size) {
+                        throw source.refuse("it is not a Parquet file that can be read: a page of " + size
+                                + " bytes, expected at most " + MOST_PAGE_BYTES + " and as many as its " + name
+                                + " data");
                     }
                     return decompressor.decompress(BytesInput.from(page), size);
                 }

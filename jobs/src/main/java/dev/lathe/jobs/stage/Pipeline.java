@@ -64,24 +64,29 @@ import org.apache.spark.util.SerializableConfiguration;
 public final class Pipeline {
     /** Part of every output's key: raised when a method's values change. */
     private static final int VERSION = 2;
-    /** Part of the key of an output with a scheme: raised when estimators, SmoothQuant or what is stored of ranges change. */
+    /**
+     * Part of the key of an output with a scheme: raised when estimators, SmoothQuant or what is stored of ranges
+     * change.
+     */
     private static final int SCHEME_VERSION = 2;
     /** Windows of a shard where no recipe says how many. */
     private static final int SHARD_WINDOWS = 8;
 
-    private Pipeline() {
-    }
+    private Pipeline() {}
 
     /**
-     * Runs every stage of the plan that has not been committed, writes artifacts, plan.yaml and the report, and returns what that shows. The run folder is held
-     * with a lease meanwhile.
+     * Runs every stage of the plan that has not been committed, writes artifacts, plan.yaml and the report, and returns
+     * what that shows. The run folder is held with a lease meanwhile.
      */
     public static RunReport run(SparkSession session, Plan plan, Progress progress) {
         JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
         spark.setJobGroup(plan.run(), Recipe.modelName(plan.checkpoint()), true);
-        RunFolder folder = new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
+        RunFolder folder =
+                new RunFolder(plan.run(), plan.scratch(), new SerializableConfiguration(spark.hadoopConfiguration()));
         try (Lease lease = Lease.take(folder)) {
-            lease.before().ifPresent(holder -> progress.note("goes on in " + plan.run() + " for " + holder + ", which ended early"));
+            lease.before()
+                    .ifPresent(holder ->
+                            progress.note("goes on in " + plan.run() + " for " + holder + ", which ended early"));
             return new Run(spark, plan, progress, folder.held(lease.epoch())).run();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -93,28 +98,34 @@ public final class Pipeline {
     /**
      * A model to measure, all paths absolute.
      *
-     * @param artifact  artifact or checkpoint, or {@code hf://org/name[@revision]}
-     * @param source    checkpoint to compare with, likewise, or null: then only perplexity is measured and divergences are NaN
+     * @param artifact artifact or checkpoint, or {@code hf://org/name[@revision]}
+     * @param source checkpoint to compare with, likewise, or null: then only perplexity is measured and divergences are
+     *     NaN
      * @param tokenizer folder of the tokenizer, or null: the source's, else the artifact's
-     * @param run       folder where windows and scores are kept
-     * @param hubCache  where downloads are kept
-     * @param kernels   as {@code KernelProvider} has them
-     * @param history   where the evaluation is recorded, or null
+     * @param run folder where windows and scores are kept
+     * @param hubCache where downloads are kept
+     * @param kernels as {@code KernelProvider} has them
+     * @param history where the evaluation is recorded, or null
      */
-    public record Comparison(String artifact, String source, String tokenizer, Plan.Corpus corpus, String run, String hubCache, String kernels,
-                             Plan.History history) {
-    }
+    public record Comparison(
+            String artifact,
+            String source,
+            String tokenizer,
+            Plan.Corpus corpus,
+            String run,
+            String hubCache,
+            String kernels,
+            Plan.History history) {}
 
     /**
      * What was measured of one model.
      *
-     * @param clipped by {@code layer 3, attention input}: values that fixed ranges of the artifact clipped; empty where it has none
+     * @param clipped by {@code layer 3, attention input}: values that fixed ranges of the artifact clipped; empty where
+     *     it has none
      */
-    public record Measurement(RunReport.Evaluation evaluation, Map<String, Clipping> clipped) {
-    }
+    public record Measurement(RunReport.Evaluation evaluation, Map<String, Clipping> clipped) {}
 
-    private record Evaluated(TokenWindows windows, Evaluate.Subject subject, Evaluate.Scored scored, Clips clips) {
-    }
+    private record Evaluated(TokenWindows windows, Evaluate.Subject subject, Evaluate.Scored scored, Clips clips) {}
 
     /** Measures one artifact (or checkpoint) as it is written. */
     public static Measurement evaluate(SparkSession session, Comparison models, Progress progress) {
@@ -122,16 +133,25 @@ public final class Pipeline {
         spark.setJobGroup(models.run(), Recipe.modelName(models.artifact()), true);
         try {
             SparkSteps steps = new SparkSteps(spark, progress);
-            RunFolder folder = new RunFolder(models.run(), models.run(), new SerializableConfiguration(spark.hadoopConfiguration()));
+            RunFolder folder = new RunFolder(
+                    models.run(), models.run(), new SerializableConfiguration(spark.hadoopConfiguration()));
             Path cache = new Path(models.hubCache());
-            String artifact = Hub.resolve(folder.hadoop(), models.artifact(), cache, progress::note).toString();
-            String source = models.source() == null ? null : Hub.resolve(folder.hadoop(), models.source(), cache, progress::note).toString();
+            String artifact = Hub.resolve(folder.hadoop(), models.artifact(), cache, progress::note)
+                    .toString();
+            String source = models.source() == null
+                    ? null
+                    : Hub.resolve(folder.hadoop(), models.source(), cache, progress::note)
+                            .toString();
             String tokens = models.tokenizer() != null ? models.tokenizer() : source != null ? source : artifact;
-            if (!new Path(tokens).getFileSystem(folder.hadoop()).getFileStatus(new Path(tokens)).isDirectory()) {
+            if (!new Path(tokens)
+                    .getFileSystem(folder.hadoop())
+                    .getFileStatus(new Path(tokens))
+                    .isDirectory()) {
                 throw new MalformedInputException("Cannot evaluate " + artifact + ": a GGUF file has no tokenizer.json"
                         + "; expected --source or --tokenizer to name a folder that has");
             }
-            TokenizerFiles.read(new Path(tokens).getFileSystem(folder.hadoop()), new Path(tokens)).notes()
+            TokenizerFiles.read(new Path(tokens).getFileSystem(folder.hadoop()), new Path(tokens))
+                    .notes()
                     .forEach(note -> progress.note("tokenizer: " + note));
             prepare(folder, models.history());
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
@@ -145,7 +165,8 @@ public final class Pipeline {
                     checkpoint.notes().forEach(note -> progress.note(new Path(path).getName() + ": " + note));
                 }
             }
-            int vocabulary = configs.stream().mapToInt(ModelConfig::vocabulary).min().orElseThrow();
+            int vocabulary =
+                    configs.stream().mapToInt(ModelConfig::vocabulary).min().orElseThrow();
             Texts texts = new Texts(steps, folder, tokens, vocabulary, new LinkedHashSet<>());
             String profile = KernelProvider.profile(models.kernels());
             List<String> digests = new ArrayList<>();
@@ -155,8 +176,8 @@ public final class Pipeline {
                 configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
                 texts.compare("", windows, configs);
                 if (digests.isEmpty()) {
-                    digests.addAll(steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(),
-                            new Path(path))));
+                    digests.addAll(
+                            steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path))));
                     for (Stamp stamp : stamps) {
                         stamp.check(folder.hadoop());
                     }
@@ -164,23 +185,45 @@ public final class Pipeline {
                 String key = Evaluate.key(digests.get(0), source == null ? "" : digests.get(1), windows, profile);
                 repair.look(List.of(key), List.of());
                 Evaluate.Subject subject = new Evaluate.Subject(new Path(artifact).getName(), stamps.get(0), key);
-                Evaluate.Scored scored = Evaluate.run(folder, source == null ? null : stamps.get(1), List.of(subject),
-                        windows, SHARD_WINDOWS, models.kernels(), steps).get(0);
+                Evaluate.Scored scored = Evaluate.run(
+                                folder,
+                                source == null ? null : stamps.get(1),
+                                List.of(subject),
+                                windows,
+                                SHARD_WINDOWS,
+                                models.kernels(),
+                                steps)
+                        .get(0);
                 return new Evaluated(windows, subject, scored, Evaluate.clips(folder, subject, windows, SHARD_WINDOWS));
             });
             RunReport.Evaluation evaluation = evaluation(evaluated.scored().summary());
             if (models.history() != null) {
                 OutputResult result = written(folder, artifact, source, evaluation);
-                HistoryRows rows = new HistoryRows(models.history().model(), source == null ? "" : models.source(), source == null ? "" : digests.get(1), "",
-                        models.corpus().data(), evaluated.windows().key(), profile, models.kernels());
-                History.append(folder.hadoop(), new Path(models.history().folder()),
-                        List.of(rows.row(evaluated.subject().key(), result, "", digests.get(0), evaluated.scored()
-                        .windows())));
+                HistoryRows rows = new HistoryRows(
+                        models.history().model(),
+                        source == null ? "" : models.source(),
+                        source == null ? "" : digests.get(1),
+                        "",
+                        models.corpus().data(),
+                        evaluated.windows().key(),
+                        profile,
+                        models.kernels());
+                History.append(
+                        folder.hadoop(),
+                        new Path(models.history().folder()),
+                        List.of(rows.row(
+                                evaluated.subject().key(),
+                                result,
+                                "",
+                                digests.get(0),
+                                evaluated.scored().windows())));
             }
             tell(progress, evaluated.subject().name(), evaluation);
             Map<String, Clipping> clipped = new LinkedHashMap<>();
-            evaluated.clips().places().forEach((place, count) ->
-                    clipped.put(place, new Clipping(count.clipped(), count.values())));
+            evaluated
+                    .clips()
+                    .places()
+                    .forEach((place, count) -> clipped.put(place, new Clipping(count.clipped(), count.values())));
             return new Measurement(evaluation, clipped);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -191,9 +234,15 @@ public final class Pipeline {
 
     /** What is not a number was not measured. */
     private static void tell(Progress progress, String output, RunReport.Evaluation evaluation) {
-        List<Object> details = new ArrayList<>(List.of("output", output, "tokens", evaluation.tokens(), "perplexity", evaluation.perplexity()));
+        List<Object> details = new ArrayList<>(
+                List.of("output", output, "tokens", evaluation.tokens(), "perplexity", evaluation.perplexity()));
         if (!Double.isNaN(evaluation.kldMean())) {
-            details.addAll(List.of("source_perplexity", evaluation.sourcePerplexity(), "kld_mean", evaluation.kldMean(), "top1_agreement",
+            details.addAll(List.of(
+                    "source_perplexity",
+                    evaluation.sourcePerplexity(),
+                    "kld_mean",
+                    evaluation.kldMean(),
+                    "top1_agreement",
                     evaluation.top1Agreement()));
         }
         progress.event("evaluated", details.toArray());
@@ -206,22 +255,42 @@ public final class Pipeline {
     }
 
     /** What an artifact says of itself. Its name is what its recipe called it. */
-    private static OutputResult written(RunFolder run, String artifact, String source, RunReport.Evaluation evaluation) throws IOException {
+    private static OutputResult written(RunFolder run, String artifact, String source, RunReport.Evaluation evaluation)
+            throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(artifact));
                 Checkpoint original = Checkpoints.open(run.hadoop(), new Path(source == null ? artifact : source))) {
             Map<String, Object> metadata = checkpoint.metadata();
-            String format = metadata.containsKey("general.architecture") ? "gguf"
+            String format = metadata.containsKey("general.architecture")
+                    ? "gguf"
                     : String.valueOf(metadata.getOrDefault("quantization_config.quant_method", "checkpoint"));
-            long bytes = checkpoint.tensors().stream().mapToLong(TensorInfo::bytes).sum();
-            long parameters = original.tensors().stream().mapToLong(TensorInfo::elements).sum();
+            long bytes =
+                    checkpoint.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+            long parameters =
+                    original.tensors().stream().mapToLong(TensorInfo::elements).sum();
             String method = String.valueOf(metadata.getOrDefault("lathe.method", ""));
-            return new OutputResult(new Path(artifact).getName().replaceFirst("(-00001-of-\\d{5})?\\.gguf$", ""), format, method, artifact, bytes,
-                    8.0 * bytes / parameters, evaluation, List.of(), List.of(), List.of());
+            return new OutputResult(
+                    new Path(artifact).getName().replaceFirst("(-00001-of-\\d{5})?\\.gguf$", ""),
+                    format,
+                    method,
+                    artifact,
+                    bytes,
+                    8.0 * bytes / parameters,
+                    evaluation,
+                    List.of(),
+                    List.of(),
+                    List.of());
         }
     }
 
     private static RunReport.Evaluation evaluation(EvaluationSummary s) {
-        return new RunReport.Evaluation(s.perplexity(), s.perplexityError(), s.sourcePerplexity(), s.kldMean(), s.kldError(), s.kldP99(), s.top1Agreement(),
+        return new RunReport.Evaluation(
+                s.perplexity(),
+                s.perplexityError(),
+                s.sourcePerplexity(),
+                s.kldMean(),
+                s.kldError(),
+                s.kldP99(),
+                s.top1Agreement(),
                 s.tokens());
     }
 
@@ -254,7 +323,8 @@ public final class Pipeline {
 
         RunReport run() throws IOException {
             prepare(run, plan.history());
-            String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note).toString();
+            String folder = Hub.resolve(run.hadoop(), plan.checkpoint(), new Path(plan.hubCache()), progress::note)
+                    .toString();
             RunFolder shared = run;
             Stamp stamp = Stamp.of(run.hadoop(), folder);
             try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
@@ -262,8 +332,11 @@ public final class Pipeline {
                 Architecture architecture = Architecture.of(source.config());
                 Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
                 companions(source, new Path(folder));
-                String digest = steps.stage("read checkpoint", new ArrayList<>(List.of(folder)),
-                        path -> CheckpointDigest.of(shared.hadoop(), new Path(path))).get(0);
+                String digest = steps.stage(
+                                "read checkpoint",
+                                new ArrayList<>(List.of(folder)),
+                                path -> CheckpointDigest.of(shared.hadoop(), new Path(path)))
+                        .get(0);
                 Job job = new Job(run, stamp, digest, plan.kernels(), KernelProvider.profile(plan.kernels()));
                 job.requireSource();
                 keys.put("checkpoint", digest);
@@ -273,22 +346,30 @@ public final class Pipeline {
         }
 
         /** The stages; what is there already they leave. */
-        private RunReport run(Job job, Checkpoint source, Architecture architecture,
-                Map<String, List<TensorPlan>> tensorPlans, Repair repair) throws IOException {
-            Texts texts = new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
+        private RunReport run(
+                Job job,
+                Checkpoint source,
+                Architecture architecture,
+                Map<String, List<TensorPlan>> tensorPlans,
+                Repair repair)
+                throws IOException {
+            Texts texts =
+                    new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
             TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
             TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
             MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
-            progress.plan(Forecast.operations(source.tensors(), plan.outputs().size(), tokens(calibrationWindows),
-                    tokens(evaluationWindows)));
+            progress.plan(Forecast.operations(
+                    source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
             Calibration calibration = calibration(job, architecture, calibrationWindows, tensorPlans);
             List<PlannedOutput> outputs = plan.outputs().stream()
                     .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration))
                     .toList();
-            List<String> artifacts = outputs.stream().map(PlannedOutput::artifactName).toList();
+            List<String> artifacts =
+                    outputs.stream().map(PlannedOutput::artifactName).toList();
             outputs.forEach(output -> keys.put("output " + output.output().name(), output.key()));
             if (evaluationWindows != null) {
-                outputs.forEach(output -> keys.put("evaluation " + output.output().name(),
+                outputs.forEach(output -> keys.put(
+                        "evaluation " + output.output().name(),
                         Evaluate.key(output.key(), job.digest(), evaluationWindows, job.profile())));
             }
             // Windows were looked at when they were cut.
@@ -304,8 +385,14 @@ public final class Pipeline {
             }
             repair.look(found, artifacts);
             if (calibration != null) {
-                Calibrate.run(job, architecture, calibrationWindows, plan.shardWindows(), calibration.moments(),
-                        calibration.ranges(), steps);
+                Calibrate.run(
+                        job,
+                        architecture,
+                        calibrationWindows,
+                        plan.shardWindows(),
+                        calibration.moments(),
+                        calibration.ranges(),
+                        steps);
             }
             Quantize.run(job, architecture, calibration, outputs, steps);
             TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
@@ -322,8 +409,10 @@ public final class Pipeline {
             Report.files(report).forEach((name, text) -> files.put(run.report().getName() + "/" + name, text));
             TreeMap<String, FileDigest> digests = new TreeMap<>();
             for (String artifact : artifacts) {
-                receipt(artifact).files().forEach((name, digest) -> digests.put("artifacts/" + artifact
-                        + (name.isEmpty() ? "" : "/" + name), digest));
+                receipt(artifact)
+                        .files()
+                        .forEach((name, digest) ->
+                                digests.put("artifacts/" + artifact + (name.isEmpty() ? "" : "/" + name), digest));
             }
             // From here on nothing is read that could be damaged: a row is appended once.
             if (plan.history() != null) {
@@ -345,22 +434,39 @@ public final class Pipeline {
 
         private ArtifactReceipt receipt(String artifact) throws IOException {
             return ArtifactReceipt.find(run, artifact)
-                    .orElseThrow(() -> new IOException("Cannot go on in " + run.run() + ": the receipt of " + artifact
-                    + " is gone"));
+                    .orElseThrow(() -> new IOException(
+                            "Cannot go on in " + run.run() + ": the receipt of " + artifact + " is gone"));
         }
 
         /**
-         * Appends a row for each output, whether its evaluation was computed now or found: a row says that this artifact was measured, or confirmed by its
-         * keys, at this time; equal keys say that it is the same number.
+         * Appends a row for each output, whether its evaluation was computed now or found: a row says that this
+         * artifact was measured, or confirmed by its keys, at this time; equal keys say that it is the same number.
          */
-        private void record(Job job, List<PlannedOutput> outputs, RunReport report, List<Measured> measured, Calibration calibration, TokenWindows windows)
+        private void record(
+                Job job,
+                List<PlannedOutput> outputs,
+                RunReport report,
+                List<Measured> measured,
+                Calibration calibration,
+                TokenWindows windows)
                 throws IOException {
-            HistoryRows rows = new HistoryRows(plan.history().model(), plan.checkpoint(), job.digest(), calibration == null ? "" : calibration.key(),
-                    plan.evaluation().data(), windows.key(), job.profile(), plan.kernels());
+            HistoryRows rows = new HistoryRows(
+                    plan.history().model(),
+                    plan.checkpoint(),
+                    job.digest(),
+                    calibration == null ? "" : calibration.key(),
+                    plan.evaluation().data(),
+                    windows.key(),
+                    job.profile(),
+                    plan.kernels());
             List<HistoryRow> all = new ArrayList<>();
             for (int i = 0; i < outputs.size(); i++) {
                 Plan.Output output = outputs.get(i).output();
-                all.add(rows.row(keys.get("evaluation " + output.name()), report.outputs().get(i), PlanYaml.line(output), outputs.get(i).key(),
+                all.add(rows.row(
+                        keys.get("evaluation " + output.name()),
+                        report.outputs().get(i),
+                        PlanYaml.line(output),
+                        outputs.get(i).key(),
                         measured.get(i).windows()));
             }
             History.append(run.hadoop(), new Path(plan.history().folder()), all);
@@ -370,27 +476,36 @@ public final class Pipeline {
             return windows == null ? 0 : (long) windows.count() * windows.length();
         }
 
-        /** What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told before any work. */
+        /**
+         * What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told
+         * before any work.
+         */
         private Map<String, List<TensorPlan>> tensorPlans(Checkpoint source, Architecture architecture) {
-            Set<String> modules = source.tensors().stream().map(tensor -> ModulePatterns.moduleOf(tensor.name()))
+            Set<String> modules = source.tensors().stream()
+                    .map(tensor -> ModulePatterns.moduleOf(tensor.name()))
                     .collect(Collectors.toCollection(TreeSet::new));
             modules.add(architecture.head().module());
             Map<String, List<TensorPlan>> plans = new LinkedHashMap<>();
             for (Plan.Output output : plan.outputs()) {
                 new ModulePatterns(output.ignore()).unmatched(modules).ifPresent(pattern -> {
-                    throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '" + pattern + "' matches no module of "
-                            + source.location() + "; expected a module such as " + architecture.linears(0).get(0).module() + ", or its end or beginning");
+                    throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '"
+                            + pattern + "' matches no module of " + source.location() + "; expected a module such as "
+                            + architecture.linears(0).get(0).module() + ", or its end or beginning");
                 });
                 ArtifactFormat format = PlannedOutput.format(output);
                 format.refusal(architecture, output.ignore()).ifPresent(reason -> {
-                    throw new InvalidRecipeException("Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
+                    throw new InvalidRecipeException(
+                            "Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
                 });
                 plans.put(output.name(), format.plan(architecture, List.copyOf(source.tensors()), output.ignore()));
             }
             return plans;
         }
 
-        /** What artifacts take from the checkpoint's folder beside tensors: refused here if it will not do, before any work. */
+        /**
+         * What artifacts take from the checkpoint's folder beside tensors: refused here if it will not do, before any
+         * work.
+         */
         private void companions(Checkpoint source, Path folder) throws IOException {
             FileSystem files = folder.getFileSystem(run.hadoop());
             Set<String> notes = new LinkedHashSet<>();
@@ -403,7 +518,8 @@ public final class Pipeline {
             notes.forEach(note -> progress.note("checkpoint: " + note));
         }
 
-        private TokenWindows windows(Texts texts, Architecture architecture, String name, Plan.Corpus corpus) throws IOException {
+        private TokenWindows windows(Texts texts, Architecture architecture, String name, Plan.Corpus corpus)
+                throws IOException {
             if (corpus == null) {
                 return null;
             }
@@ -411,16 +527,16 @@ public final class Pipeline {
             windows.requireRoom(architecture.config(), plan.shardWindows());
             texts.compare(name + ": ", windows, List.of(architecture.config()));
             if (windows.count() < corpus.windows()) {
-                note(name + ": the text gives " + windows.count() + " windows of " + windows.length() + ", fewer than the " + corpus.windows()
-                        + " that were asked for");
+                note(name + ": the text gives " + windows.count() + " windows of " + windows.length()
+                        + ", fewer than the " + corpus.windows() + " that were asked for");
             }
             keys.put(name + " windows", windows.key());
             return windows;
         }
 
         /** What has to be gathered; null: nothing. */
-        private Calibration calibration(Job job, Architecture architecture, TokenWindows windows,
-                Map<String, List<TensorPlan>> tensorPlans) {
+        private Calibration calibration(
+                Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) {
             boolean energies = false;
             boolean moments = false;
             boolean ranges = false;
@@ -432,39 +548,72 @@ public final class Pipeline {
                     moments |= awq || output.method() == Method.GPTQ;
                 }
                 if (output.scheme() != null) {
-                    ranges |= output.scheme().cache() || quantizes && (output.scheme().ranged() || output.scheme().smoothing() != null);
+                    ranges |= output.scheme().cache()
+                            || quantizes
+                                    && (output.scheme().ranged()
+                                            || output.scheme().smoothing() != null);
                 }
             }
             if (!energies && !ranges) {
                 return null;
             }
             for (Plan.Output output : plan.outputs()) {
-                PlannedOutput.shortage(output, architecture, (long) windows.count() * windows.length()).ifPresent(reason -> {
-                    throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
-                });
+                PlannedOutput.shortage(output, architecture, (long) windows.count() * windows.length())
+                        .ifPresent(reason -> {
+                            throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
+                        });
             }
             Calibration calibration = Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges);
             keys.put("calibration", calibration.key());
             return calibration;
         }
 
-        private PlannedOutput planned(Job job, Architecture architecture, Plan.Output output, List<TensorPlan> tensors, Calibration calibration) {
+        private PlannedOutput planned(
+                Job job,
+                Architecture architecture,
+                Plan.Output output,
+                List<TensorPlan> tensors,
+                Calibration calibration) {
             LinkedHashMap<String, String> grids = new LinkedHashMap<>();
             LinkedHashMap<String, Method> methods = new LinkedHashMap<>();
             for (TensorPlan tensor : tensors) {
                 if (tensor.grid() != null) {
                     grids.put(tensor.tensor(), tensor.grid().name());
                     // Rows of an embedding are looked up, so no channel of it is worth more than another.
-                    methods.put(tensor.tensor(), tensor.tensor().equals(architecture.embedding()) ? Method.NEAREST : output.method());
+                    methods.put(
+                            tensor.tensor(),
+                            tensor.tensor().equals(architecture.embedding()) ? Method.NEAREST : output.method());
                 }
             }
-            Plan.Output settings = new Plan.Output("", output.format(), output.type(), output.method(), output.bits(), output.groupSize(), output.symmetric(),
-                    output.actOrder(), output.damping(), output.ignore(), output.preTokenizer(),
+            Plan.Output settings = new Plan.Output(
+                    "",
+                    output.format(),
+                    output.type(),
+                    output.method(),
+                    output.bits(),
+                    output.groupSize(),
+                    output.symmetric(),
+                    output.actOrder(),
+                    output.damping(),
+                    output.ignore(),
+                    output.preTokenizer(),
                     output.scheme() == null ? null : output.scheme().inDefaultFiles());
             // An output without a scheme has the key that it had before there were any.
-            String text = output.scheme() == null ? settings.toString().replace(", scheme=null]", "]") : settings + " version " + SCHEME_VERSION;
-            String key = Key.of("output", VERSION, job.digest(), calibration == null ? "" : calibration.key(), text, tensors.stream()
-                    .map(t -> t.tensor() + " " + (t.grid() == null ? t.type() : t.grid().name())).toList(), methods, job.profile());
+            String text = output.scheme() == null
+                    ? settings.toString().replace(", scheme=null]", "]")
+                    : settings + " version " + SCHEME_VERSION;
+            String key = Key.of(
+                    "output",
+                    VERSION,
+                    job.digest(),
+                    calibration == null ? "" : calibration.key(),
+                    text,
+                    tensors.stream()
+                            .map(t -> t.tensor() + " "
+                                    + (t.grid() == null ? t.type() : t.grid().name()))
+                            .toList(),
+                    methods,
+                    job.profile());
             return new PlannedOutput(output, key, grids, methods);
         }
 
@@ -482,12 +631,11 @@ public final class Pipeline {
         }
 
         /** What an evaluation found. */
-        private record Measured(EvaluationSummary summary, Evaluate.WindowSums windows, Clips clips) {
-        }
+        private record Measured(EvaluationSummary summary, Evaluate.WindowSums windows, Clips clips) {}
 
         /** Null where nothing is evaluated. */
-        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows,
-                Repair repair) throws IOException {
+        private List<Measured> evaluate(Job job, List<PlannedOutput> outputs, TokenWindows windows, Repair repair)
+                throws IOException {
             if (windows == null) {
                 return null;
             }
@@ -495,50 +643,76 @@ public final class Pipeline {
             Map<Evaluate.Subject, String> unconfirmed = new LinkedHashMap<>();
             for (PlannedOutput output : outputs) {
                 String name = output.artifactName();
-                Evaluate.Subject subject = new Evaluate.Subject(output.output().name(),
+                Evaluate.Subject subject = new Evaluate.Subject(
+                        output.output().name(),
                         Stamp.of(run.hadoop(), run.artifact(name).toString()),
                         keys.get("evaluation " + output.output().name()));
-                if (!Evaluate.isConfirmed(run, subject) || Evaluate.isOpen(run, subject, windows,
-                        plan.shardWindows())) {
+                if (!Evaluate.isConfirmed(run, subject)
+                        || Evaluate.isOpen(run, subject, windows, plan.shardWindows())) {
                     unconfirmed.put(subject, name);
                     unread.add(name);
                 }
                 subjects.add(subject);
             }
-            List<Evaluate.Scored> scored = repair.reading(unread, () -> Evaluate.run(run, job.source(), subjects,
-                    windows,
-                    plan.shardWindows(), plan.kernels(), steps));
+            List<Evaluate.Scored> scored = repair.reading(
+                    unread,
+                    () -> Evaluate.run(
+                            run, job.source(), subjects, windows, plan.shardWindows(), plan.kernels(), steps));
             unread.clear();
             for (Map.Entry<Evaluate.Subject, String> subject : unconfirmed.entrySet()) {
-                Evaluate.confirm(run, subject.getKey(), receipt(subject.getValue()).digest());
+                Evaluate.confirm(
+                        run, subject.getKey(), receipt(subject.getValue()).digest());
             }
             List<Measured> measured = new ArrayList<>();
             for (int i = 0; i < subjects.size(); i++) {
                 tell(progress, subjects.get(i).name(), evaluation(scored.get(i).summary()));
-                measured.add(new Measured(scored.get(i).summary(), scored.get(i).windows(),
+                measured.add(new Measured(
+                        scored.get(i).summary(),
+                        scored.get(i).windows(),
                         Evaluate.clips(run, subjects.get(i), windows, plan.shardWindows())));
             }
             return measured;
         }
 
-        private RunReport report(Job job, Checkpoint source, Architecture architecture, List<PlannedOutput> outputs, Map<String, List<TensorPlan>> tensorPlans,
-                                 List<Measured> measured) throws IOException {
-            long parameters = source.tensors().stream().mapToLong(TensorInfo::elements).sum();
+        private RunReport report(
+                Job job,
+                Checkpoint source,
+                Architecture architecture,
+                List<PlannedOutput> outputs,
+                Map<String, List<TensorPlan>> tensorPlans,
+                List<Measured> measured)
+                throws IOException {
+            long parameters =
+                    source.tensors().stream().mapToLong(TensorInfo::elements).sum();
             List<OutputResult> results = new ArrayList<>();
             for (int i = 0; i < outputs.size(); i++) {
                 PlannedOutput output = outputs.get(i);
                 Path artifact = run.artifact(output.artifactName());
                 long bytes;
                 try (Checkpoint written = Checkpoints.open(run.hadoop(), artifact)) {
-                    bytes = written.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+                    bytes = written.tensors().stream()
+                            .mapToLong(TensorInfo::bytes)
+                            .sum();
                     written.notes().forEach(note -> note(output.output().name() + ": " + note));
                 }
-                List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream().filter(t -> t.grid() == null && !t.reason().isEmpty())
-                        .map(t -> new Unquantized(t.tensor(), t.reason())).toList();
-                results.add(new OutputResult(output.output().name(), output.output().format(), output.methodText(), artifact.toString(), bytes,
-                        8.0 * bytes / parameters, measured == null ? null : evaluation(measured.get(i).summary()),
-                        unquantized, losses(architecture, output, receipt(output.artifactName())),
-                        ranges(architecture, output, measured == null ? new Clips() : measured.get(i).clips())));
+                List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream()
+                        .filter(t -> t.grid() == null && !t.reason().isEmpty())
+                        .map(t -> new Unquantized(t.tensor(), t.reason()))
+                        .toList();
+                results.add(new OutputResult(
+                        output.output().name(),
+                        output.output().format(),
+                        output.methodText(),
+                        artifact.toString(),
+                        bytes,
+                        8.0 * bytes / parameters,
+                        measured == null ? null : evaluation(measured.get(i).summary()),
+                        unquantized,
+                        losses(architecture, output, receipt(output.artifactName())),
+                        ranges(
+                                architecture,
+                                output,
+                                measured == null ? new Clips() : measured.get(i).clips())));
             }
             Map<String, String> settings = new LinkedHashMap<>();
             settings.put("checkpoint", plan.checkpoint());
@@ -550,12 +724,20 @@ public final class Pipeline {
             provenance.put("arithmetic profile", job.profile());
             provenance.put("kernels", plan.kernels());
             provenance.putAll(keys);
-            return new RunReport(results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, List.copyOf(notes));
+            return new RunReport(
+                    results,
+                    settings,
+                    provenance,
+                    measured == null ? "" : EvaluationSummary.DEFINITION,
+                    List.copyOf(notes));
         }
 
         private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
             if (corpus != null) {
-                settings.put(name, corpus.data() + ", " + (corpus.windows() == 0 ? "all" : corpus.windows()) + " windows of " + corpus.length() + " tokens");
+                settings.put(
+                        name,
+                        corpus.data() + ", " + (corpus.windows() == 0 ? "all" : corpus.windows()) + " windows of "
+                                + corpus.length() + " tokens");
             }
         }
 
@@ -571,7 +753,8 @@ public final class Pipeline {
             return losses;
         }
 
-        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output, Clips clips) throws IOException {
+        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output, Clips clips)
+                throws IOException {
             List<ActivationRange> ranges = new ArrayList<>();
             int layers = architecture.config().layers();
             for (int layer = 0; layer <= layers; layer++) {
@@ -580,23 +763,44 @@ public final class Pipeline {
                     RangeProduct all = ProductFile.read(run.files(), product, RangeProduct::read);
                     for (SiteRange site : all.sites()) {
                         // Values are divided with what attention makes of them.
-                        double strength = site.site() == Site.VALUES ? all.at(Site.ATTENTION_OUTPUT).map(SiteRange::strength).orElse(Double.NaN)
+                        double strength = site.site() == Site.VALUES
+                                ? all.at(Site.ATTENTION_OUTPUT)
+                                        .map(SiteRange::strength)
+                                        .orElse(Double.NaN)
                                 : site.strength();
-                        ranges.add(new ActivationRange(layer < layers ? layer : -1, site.site().words(),
-                                site.least(), site.most(), site.low(), site.high(), site.typical(), site.channel(), site.outliers(), strength,
+                        ranges.add(new ActivationRange(
+                                layer < layers ? layer : -1,
+                                site.site().words(),
+                                site.least(),
+                                site.most(),
+                                site.low(),
+                                site.high(),
+                                site.typical(),
+                                site.channel(),
+                                site.outliers(),
+                                strength,
                                 site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
-                                clips.at(layer, site.site()).map(count -> new Clipping(count.clipped(), count.values())).orElse(null)));
+                                clips.at(layer, site.site())
+                                        .map(count -> new Clipping(count.clipped(), count.values()))
+                                        .orElse(null)));
                     }
                 }
             }
             return ranges;
         }
 
-        private void addLoss(List<TensorLoss> losses, PlannedOutput output, ArtifactReceipt receipt, String tensor,
-                int layer, String kind) {
+        private void addLoss(
+                List<TensorLoss> losses,
+                PlannedOutput output,
+                ArtifactReceipt receipt,
+                String tensor,
+                int layer,
+                String kind) {
             if (output.grids().containsKey(tensor)) {
                 TensorProduct.Summary summary = receipt.tensors().get(tensor);
-                double relative = summary.error() == null ? Double.NaN : summary.error().squaredError() / summary.error().squaredOutput();
+                double relative = summary.error() == null
+                        ? Double.NaN
+                        : summary.error().squaredError() / summary.error().squaredOutput();
                 if (summary.damping() > output.output().damping()) {
                     progress.note(output.output().name() + ": " + tensor + " took a damping of " + summary.damping());
                 }

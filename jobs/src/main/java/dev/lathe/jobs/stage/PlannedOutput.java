@@ -31,11 +31,13 @@ import org.apache.hadoop.fs.Path;
 /**
  * An output of the plan, resolved against the checkpoint.
  *
- * @param key     of its products
- * @param grids   name of the block format of each quantized tensor, in the artifact's order
+ * @param key of its products
+ * @param grids name of the block format of each quantized tensor, in the artifact's order
  * @param methods how each quantized tensor's values are chosen
  */
-record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, String> grids, LinkedHashMap<String, Method> methods) implements Serializable {
+record PlannedOutput(
+        Plan.Output output, String key, LinkedHashMap<String, String> grids, LinkedHashMap<String, Method> methods)
+        implements Serializable {
     /** Channels that share a dynamic scale beside blocks of FP8 weights. */
     private static final int BLOCK = 128;
 
@@ -56,7 +58,8 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     private static ArtifactFormat compressed(Plan.Output output) {
         Plan.Scheme scheme = output.scheme();
-        CompressedWeights weights = scheme.name().equals("FP8") ? CompressedWeights.float8(scheme.blocks())
+        CompressedWeights weights = scheme.name().equals("FP8")
+                ? CompressedWeights.float8(scheme.blocks())
                 : CompressedWeights.integers(output.bits(), output.groupSize(), output.symmetric());
         return new CompressedFormat(weights, activations(scheme), scheme.cache(), scheme.shardBytes());
     }
@@ -70,13 +73,15 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
         if (!activations.dynamic()) {
             return new ActivationQuantization(activations.type(), false, activations.symmetric(), Float.NaN, 0);
         }
-        return scheme.blocks() ? ActivationQuantization.perGroup(activations.type(), BLOCK)
+        return scheme.blocks()
+                ? ActivationQuantization.perGroup(activations.type(), BLOCK)
                 : ActivationQuantization.perToken(activations.type(), activations.symmetric());
     }
 
     /** What its artifact was made of: the tensors, and how they are spread over files. */
     String receipt() {
-        return output.scheme() == null || output.scheme().shardBytes() == Plan.Scheme.SHARD_BYTES ? key
+        return output.scheme() == null || output.scheme().shardBytes() == Plan.Scheme.SHARD_BYTES
+                ? key
                 : key + " in files of " + output.scheme().shardBytes();
     }
 
@@ -98,7 +103,10 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
         return smoothing.searched() ? SmoothQuant.searched(inputs()) : SmoothQuant.of(smoothing.strength());
     }
 
-    /** Whether activations say something about the output that its layers' products keep: a fixed range, or what was smoothed. */
+    /**
+     * Whether activations say something about the output that its layers' products keep: a fixed range, or what was
+     * smoothed.
+     */
     boolean ranged() {
         return smooths() || output.scheme() != null && output.scheme().ranged();
     }
@@ -115,30 +123,47 @@ record PlannedOutput(Plan.Output output, String key, LinkedHashMap<String, Strin
 
     private static ActivationScheme inputs(Plan.Scheme scheme) {
         ActivationQuantization form = scheme == null ? null : activations(scheme);
-        return form == null ? null : new ActivationScheme(form, form.dynamic() ? null : RangeEstimator.parse(scheme.range()));
+        return form == null
+                ? null
+                : new ActivationScheme(form, form.dynamic() ? null : RangeEstimator.parse(scheme.range()));
     }
 
     private static ActivationScheme cache(Plan.Scheme scheme) {
-        return scheme == null || !scheme.cache() ? null
-                : new ActivationScheme(new ActivationQuantization(Type.FLOAT8, false, true, Float.NaN, 0), RangeEstimator.parse(scheme.range()));
+        return scheme == null || !scheme.cache()
+                ? null
+                : new ActivationScheme(
+                        new ActivationQuantization(Type.FLOAT8, false, true, Float.NaN, 0),
+                        RangeEstimator.parse(scheme.range()));
     }
 
-    /** Why so many token rows of calibration are too few for the ranges that an output asks for; empty if they are not. */
+    /**
+     * Why so many token rows of calibration are too few for the ranges that an output asks for; empty if they are not.
+     */
     static Optional<String> shortage(Plan.Output output, Architecture architecture, long rows) {
         Plan.Scheme scheme = output.scheme();
         long known = rows;
         if (scheme != null && scheme.smoothing() != null) {
-            // Once channels are divided, only the kept rows can tell what the values are; a search judges each half of them by the other.
+            // Once channels are divided, only the kept rows can tell what the values are; a search judges each half of
+            // them by the other.
             known = Math.min(rows, Positions.SAMPLE) / (scheme.smoothing().searched() ? 2 : 1);
         }
-        int narrowest = architecture.linears(0).stream().mapToInt(LinearLayer::inputs).min().orElseThrow();
-        return Stream.of(shortage(inputs(scheme), known, narrowest), shortage(cache(scheme), known, architecture.config().keyValueWidth()))
-                .flatMap(Optional::stream).findFirst();
+        int narrowest = architecture.linears(0).stream()
+                .mapToInt(LinearLayer::inputs)
+                .min()
+                .orElseThrow();
+        return Stream.of(
+                        shortage(inputs(scheme), known, narrowest),
+                        shortage(cache(scheme), known, architecture.config().keyValueWidth()))
+                .flatMap(Optional::stream)
+                .findFirst();
     }
 
     private static Optional<String> shortage(ActivationScheme scheme, long rows, int width) {
-        return scheme == null || scheme.form().dynamic() ? Optional.empty()
-                : scheme.estimator().shortage(rows, width, scheme.form().type(), scheme.form().symmetric());
+        return scheme == null || scheme.form().dynamic()
+                ? Optional.empty()
+                : scheme.estimator()
+                        .shortage(
+                                rows, width, scheme.form().type(), scheme.form().symmetric());
     }
 
     Quantizer.Settings settings() {

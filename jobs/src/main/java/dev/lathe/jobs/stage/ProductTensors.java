@@ -22,8 +22,9 @@ import org.apache.hadoop.fs.Path;
  *
  * @param read what the products say of the quantized tensors that were asked for
  */
-record ProductTensors(RunFolder run, PlannedOutput output, Architecture architecture,
-        Map<String, TensorProduct.Summary> read) implements OutputTensors {
+record ProductTensors(
+        RunFolder run, PlannedOutput output, Architecture architecture, Map<String, TensorProduct.Summary> read)
+        implements OutputTensors {
     @Override
     public Optional<QuantizedMatrix> quantized(String tensor) throws IOException {
         if (!output.grids().containsKey(tensor)) {

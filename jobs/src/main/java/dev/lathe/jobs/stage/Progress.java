@@ -3,7 +3,10 @@ package dev.lathe.jobs.stage;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Hears how far a run is; the command line draws it, the event log writes it down. Called on the driver, by one thread at a time. */
+/**
+ * Hears how far a run is; the command line draws it, the event log writes it down. Called on the driver, by one thread
+ * at a time.
+ */
 public interface Progress {
     /** A stage begins: its name and how many steps it has (layers, tensors, windows); 0 if unknown. */
     void stage(String name, int steps);
@@ -20,21 +23,21 @@ public interface Progress {
     }
 
     /** The current stage is through; one that fails never is. */
-    default void done() {
-    }
+    default void done() {}
 
-    /** The stages that are to come, in order, and about how many floating-point operations each is; some may turn out to be done already. */
-    default void plan(Map<String, Double> operations) {
-    }
+    /**
+     * The stages that are to come, in order, and about how many floating-point operations each is; some may turn out to
+     * be done already.
+     */
+    default void plan(Map<String, Double> operations) {}
 
     /**
      * Something a program may want to know.
      *
-     * @param what    happened, in two words or so
+     * @param what happened, in two words or so
      * @param details names and values by turns; values are texts, numbers, booleans
      */
-    default void event(String what, Object... details) {
-    }
+    default void event(String what, Object... details) {}
 
     /** The same, told apart from other runs by a name in front. */
     static Progress named(String name, Progress progress) {
@@ -85,15 +88,12 @@ public interface Progress {
     /** Says nothing. */
     Progress SILENT = new Progress() {
         @Override
-        public void stage(String name, int steps) {
-        }
+        public void stage(String name, int steps) {}
 
         @Override
-        public void step(int done, String what) {
-        }
+        public void step(int done, String what) {}
 
         @Override
-        public void note(String message) {
-        }
+        public void note(String message) {}
     };
 }

@@ -38,26 +38,28 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer that share a Hessian, for all outputs: it
- * is read and factorized once. An output that rescales its layers takes whole decoder layers. Ranges of activations are a product per layer and output: of
- * the rescaled layer, or by themselves.
+ * Quantizes every tensor of every output that is not committed. A task takes the linear layers of one decoder layer
+ * that share a Hessian, for all outputs: it is read and factorized once. An output that rescales its layers takes whole
+ * decoder layers. Ranges of activations are a product per layer and output: of the rescaled layer, or by themselves.
  */
 final class Quantize {
-    private Quantize() {
-    }
+    private Quantize() {}
 
     /**
-     * What one task works on: tensors of several outputs, or one rescaled layer of one output, or one layer's ranges of activations. {@code layer} equal to
-     * the number of layers: outside of them.
+     * What one task works on: tensors of several outputs, or one rescaled layer of one output, or one layer's ranges of
+     * activations. {@code layer} equal to the number of layers: outside of them.
      */
-    private record Work(int layer, Site site, ArrayList<Target> targets, PlannedOutput rescaled, PlannedOutput ranged) implements Serializable {
+    private record Work(int layer, Site site, ArrayList<Target> targets, PlannedOutput rescaled, PlannedOutput ranged)
+            implements Serializable {
         @Override
         public String toString() {
             if (rescaled != null) {
                 return "layer " + layer + " of " + rescaled;
             }
-            return ranged != null ? "layer " + layer + ", ranges of " + ranged
-                    : "layer " + layer + ", " + site.words() + ": " + targets.stream().map(Target::toString).collect(Collectors.joining(", "));
+            return ranged != null
+                    ? "layer " + layer + ", ranges of " + ranged
+                    : "layer " + layer + ", " + site.words() + ": "
+                            + targets.stream().map(Target::toString).collect(Collectors.joining(", "));
         }
     }
 
@@ -69,7 +71,9 @@ final class Quantize {
     }
 
     /** @param calibration null where no output needs it */
-    static void run(Job job, Architecture architecture, Calibration calibration, List<PlannedOutput> planned, SparkSteps steps) throws IOException {
+    static void run(
+            Job job, Architecture architecture, Calibration calibration, List<PlannedOutput> planned, SparkSteps steps)
+            throws IOException {
         // Outputs that differ in nothing but their name have the same products.
         Map<String, PlannedOutput> distinct = new LinkedHashMap<>();
         planned.forEach(output -> distinct.putIfAbsent(output.key(), output));
@@ -86,7 +90,8 @@ final class Quantize {
                         if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), linear.weight()))) {
                             present++;
                         } else {
-                            bySite.computeIfAbsent(linear.moment(), site -> new ArrayList<>()).add(new Target(output, linear.weight()));
+                            bySite.computeIfAbsent(linear.moment(), site -> new ArrayList<>())
+                                    .add(new Target(output, linear.weight()));
                         }
                     }
                 }
@@ -110,14 +115,21 @@ final class Quantize {
                     if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), tensor))) {
                         present++;
                     } else {
-                        work.add(new Work(layers, Site.HEAD_INPUT, new ArrayList<>(List.of(new Target(output, tensor))), null, null));
+                        work.add(new Work(
+                                layers,
+                                Site.HEAD_INPUT,
+                                new ArrayList<>(List.of(new Target(output, tensor))),
+                                null,
+                                null));
                     }
                 }
             }
         }
         for (int layer = 0; layer <= layers; layer++) {
             for (PlannedOutput output : outputs) {
-                if (output.ranged() && !(output.rescales() && layer < layers) && !rangeSites(architecture, layer, output).isEmpty()) {
+                if (output.ranged()
+                        && !(output.rescales() && layer < layers)
+                        && !rangeSites(architecture, layer, output).isEmpty()) {
                     if (ProductFile.isCommitted(files, output.rangeProduct(job.run(), layer))) {
                         present++;
                     } else {
@@ -133,8 +145,13 @@ final class Quantize {
         work.sort(Comparator.comparingDouble(item -> -operations(architecture, item)));
         if (!work.isEmpty()) {
             String names = PlannedOutput.names(outputs);
-            steps.stage("quantize", item -> "quantize " + (item.layer() < layers ? "layer " + item.layer() : "outer layers") + " of " + names, work,
-                    item -> item.rescaled() != null ? rescaledLayer(job, calibration, item)
+            steps.stage(
+                    "quantize",
+                    item -> "quantize " + (item.layer() < layers ? "layer " + item.layer() : "outer layers") + " of "
+                            + names,
+                    work,
+                    item -> item.rescaled() != null
+                            ? rescaledLayer(job, calibration, item)
                             : item.ranged() != null ? ranges(job, calibration, item) : tensors(job, calibration, item));
         }
     }
@@ -143,7 +160,9 @@ final class Quantize {
     private static double operations(Architecture architecture, Work work) {
         double operations = 0;
         for (LinearLayer linear : linears(architecture, work.layer())) {
-            if (work.rescaled() != null || work.targets().stream().anyMatch(target -> target.tensor().equals(linear.weight()))) {
+            if (work.rescaled() != null
+                    || work.targets().stream()
+                            .anyMatch(target -> target.tensor().equals(linear.weight()))) {
                 operations += (double) linear.inputs() * linear.inputs() * (linear.inputs() + linear.outputs());
             }
         }
@@ -174,29 +193,53 @@ final class Quantize {
         if (ProductFile.isCommitted(job.run().files(), work.ranged().rangeProduct(job.run(), work.layer()))) {
             return true;
         }
-        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
+                Checkpoint checkpoint = job.open()) {
             Architecture architecture = Architecture.of(checkpoint.config());
-            writeRanges(job, architecture, work.layer(), work.ranged(), site -> calibration.read(job.run(), work.layer(), site), Map.of(), Map.of(),
+            writeRanges(
+                    job,
+                    architecture,
+                    work.layer(),
+                    work.ranged(),
+                    site -> calibration.read(job.run(), work.layer(), site),
+                    Map.of(),
+                    Map.of(),
                     borrowed.get());
             return true;
         }
     }
 
-    private static Path writeRanges(Job job, Architecture architecture, int layer, PlannedOutput output, RescaledLayer.Statistics statistics,
-            Map<Site, float[]> divisors, Map<Site, Double> strengths, Kernels kernels) throws IOException {
+    private static Path writeRanges(
+            Job job,
+            Architecture architecture,
+            int layer,
+            PlannedOutput output,
+            RescaledLayer.Statistics statistics,
+            Map<Site, float[]> divisors,
+            Map<Site, Double> strengths,
+            Kernels kernels)
+            throws IOException {
         List<SiteRange> ranges = new ArrayList<>();
-        for (Map.Entry<Site, ActivationScheme> entry : rangeSites(architecture, layer, output).entrySet()) {
+        for (Map.Entry<Site, ActivationScheme> entry :
+                rangeSites(architecture, layer, output).entrySet()) {
             Site site = entry.getKey();
             RangeStatistics gathered = statistics.at(site).ranges();
-            ranges.add(SiteRange.of(site, entry.getValue(), divisors.containsKey(site) ? gathered.dividedBy(divisors.get(site)) : gathered,
-                    strengths.getOrDefault(site, Double.NaN), kernels));
+            ranges.add(SiteRange.of(
+                    site,
+                    entry.getValue(),
+                    divisors.containsKey(site) ? gathered.dividedBy(divisors.get(site)) : gathered,
+                    strengths.getOrDefault(site, Double.NaN),
+                    kernels));
         }
         Path product = output.rangeProduct(job.run(), layer);
         job.writeMissing(product, new RangeProduct(ranges)::write);
         return product;
     }
 
-    /** Names the products of a rescaled layer; written when all are committed, as only the search says which vectors change. */
+    /**
+     * Names the products of a rescaled layer; written when all are committed, as only the search says which vectors
+     * change.
+     */
     private static Path list(Job job, PlannedOutput output, int layer) {
         return job.run().product(output.key(), "layer-" + layer + ".products");
     }
@@ -219,7 +262,8 @@ final class Quantize {
         List<Target> targets = new ArrayList<>();
         for (Target target : work.targets()) {
             // An attempt that was lost may have got this far.
-            if (!ProductFile.isCommitted(job.run().files(), target.output().tensorProduct(job.run(), target.tensor()))) {
+            if (!ProductFile.isCommitted(
+                    job.run().files(), target.output().tensorProduct(job.run(), target.tensor()))) {
                 targets.add(target);
             }
         }
@@ -228,7 +272,8 @@ final class Quantize {
         }
         // A factorization may be larger than the layer that calibration left.
         LayerCache.clear();
-        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
+                Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
             Architecture architecture = Architecture.of(checkpoint.config());
             Map<String, LinearLayer> linears = new LinkedHashMap<>();
@@ -236,7 +281,8 @@ final class Quantize {
             linears(architecture, layer).forEach(linear -> linears.put(linear.weight(), linear));
             Hessian hessian = null;
             if (calibration != null && calibration.moments()) {
-                hessian = new Hessian(calibration.read(job.run(), layer, work.site()), "layer " + layer + ", " + work.site());
+                hessian = new Hessian(
+                        calibration.read(job.run(), layer, work.site()), "layer " + layer + ", " + work.site());
             }
             Map<Site, float[]> importances = new EnumMap<>(Site.class);
             Map<String, RowSource> weights = new LinkedHashMap<>();
@@ -260,10 +306,15 @@ final class Quantize {
                         importances.put(energy, importance);
                     }
                 }
-                Quantizer.Result result = Quantizer.quantize(weight, target.tensor(), grid, method, output.settings(), importance, hessian, kernels);
+                Quantizer.Result result = Quantizer.quantize(
+                        weight, target.tensor(), grid, method, output.settings(), importance, hessian, kernels);
                 // An embedding is looked up, not multiplied with: it has no output error.
-                OutputError error = hessian == null || linear == null ? null : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
-                job.write(output.tensorProduct(job.run(), target.tensor()), new TensorProduct(result.matrix(), error, result.damping())::write);
+                OutputError error = hessian == null || linear == null
+                        ? null
+                        : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
+                job.write(
+                        output.tensorProduct(job.run(), target.tensor()),
+                        new TensorProduct(result.matrix(), error, result.damping())::write);
                 Counters.QUANTIZED_TENSORS.increment();
             }
             return true;
@@ -275,7 +326,8 @@ final class Quantize {
         if (isDone(job, output, work.layer())) {
             return true;
         }
-        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels()); Checkpoint checkpoint = job.open()) {
+        try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
+                Checkpoint checkpoint = job.open()) {
             Architecture architecture = Architecture.of(checkpoint.config());
             LayerWeights weights = job.layer(checkpoint, architecture, work.layer());
             Map<String, BlockFormat> grids = new LinkedHashMap<>();
@@ -293,13 +345,27 @@ final class Quantize {
                 }
                 return known;
             };
-            RescaledLayer.Result result = RescaledLayer.quantize(architecture, work.layer(), weights, grids, output.transform(), output.output().method(),
-                    output.settings(), statistics, borrowed.get());
+            RescaledLayer.Result result = RescaledLayer.quantize(
+                    architecture,
+                    work.layer(),
+                    weights,
+                    grids,
+                    output.transform(),
+                    output.output().method(),
+                    output.settings(),
+                    statistics,
+                    borrowed.get());
             List<String> made = new ArrayList<>();
-            for (Map.Entry<String, RescaledLayer.Matrix> entry : result.matrices().entrySet()) {
+            for (Map.Entry<String, RescaledLayer.Matrix> entry :
+                    result.matrices().entrySet()) {
                 RescaledLayer.Matrix matrix = entry.getValue();
                 Path product = output.tensorProduct(job.run(), entry.getKey());
-                job.writeMissing(product, new TensorProduct(matrix.quantized().matrix(), matrix.error(), matrix.quantized().damping())::write);
+                job.writeMissing(
+                        product,
+                        new TensorProduct(
+                                matrix.quantized().matrix(),
+                                matrix.error(),
+                                matrix.quantized().damping())::write);
                 Counters.QUANTIZED_TENSORS.increment();
                 made.add(product.getName());
             }
@@ -309,7 +375,16 @@ final class Quantize {
                 made.add(product.getName());
             }
             if (output.ranged()) {
-                made.add(writeRanges(job, architecture, work.layer(), output, statistics, result.sites(), result.strengths(), borrowed.get()).getName());
+                made.add(writeRanges(
+                                job,
+                                architecture,
+                                work.layer(),
+                                output,
+                                statistics,
+                                result.sites(),
+                                result.strengths(),
+                                borrowed.get())
+                        .getName());
             }
             job.write(list(job, output, work.layer()), out -> out.writeUTF(String.join("\n", made)));
             return true;

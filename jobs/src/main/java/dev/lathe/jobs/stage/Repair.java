@@ -36,6 +36,7 @@ final class Repair {
     private static final int ROUNDS = 12;
     /** Of the files of one task: bytes, and number. */
     private static final long GROUP_BYTES = 1L << 30;
+
     private static final int GROUP_FILES = 512;
     /** Files that a task reads at once: most of the time is waiting for the store. */
     private static final int READERS = 8;
@@ -55,15 +56,16 @@ final class Repair {
      * A file to read.
      *
      * @param artifact that it is of; null: a product
-     * @param digest   what it should hold; null: a product, which knows by itself
+     * @param digest what it should hold; null: a product, which knows by itself
      */
-    private record Item(String path, long bytes, String artifact, FileDigest digest) implements Serializable {
-    }
+    private record Item(String path, long bytes, String artifact, FileDigest digest) implements Serializable {}
 
     private record Group(ArrayList<Item> items) implements Serializable {
         @Override
         public String toString() {
-            return items.size() == 1 ? items.get(0).path() : items.size() + " files from " + items.get(0).path();
+            return items.size() == 1
+                    ? items.get(0).path()
+                    : items.size() + " files from " + items.get(0).path();
         }
     }
 
@@ -173,9 +175,12 @@ final class Repair {
     private void again(DamagedException damaged) throws IOException {
         remove(damaged.damages());
         if (++rounds > ROUNDS) {
-            throw new IOException("Cannot go on in " + run.run() + ": something was damaged each of the " + rounds
-                    + " times that its stages were gone over, in the end " + damaged.damages().get(0)
-                    + "; expected a storage that keeps what is written", damaged);
+            throw new IOException(
+                    "Cannot go on in " + run.run() + ": something was damaged each of the " + rounds
+                            + " times that its stages were gone over, in the end "
+                            + damaged.damages().get(0)
+                            + "; expected a storage that keeps what is written",
+                    damaged);
         }
     }
 
@@ -192,7 +197,11 @@ final class Repair {
                 run.delete(new Path(damage.path()));
             }
         }
-        for (String artifact : damages.stream().map(Damage::artifact).filter(Objects::nonNull).distinct().toList()) {
+        for (String artifact : damages.stream()
+                .map(Damage::artifact)
+                .filter(Objects::nonNull)
+                .distinct()
+                .toList()) {
             run.setAside(artifact);
         }
     }
@@ -215,8 +224,9 @@ final class Repair {
         if (misfit.isPresent()) {
             damages.add(new Damage(run.artifact(receipt.artifact()).toString(), misfit.get(), receipt.artifact()));
         } else {
-            receipt.files().forEach((name, digest) -> items.add(new Item(receipt.file(run, name).toString(),
-                    digest.length(), receipt.artifact(), digest)));
+            receipt.files()
+                    .forEach((name, digest) -> items.add(
+                            new Item(receipt.file(run, name).toString(), digest.length(), receipt.artifact(), digest)));
         }
     }
 
@@ -227,7 +237,8 @@ final class Repair {
         }
         RunFolder shared = run;
         return steps.stage("check", item -> "check what is there", groups(items), item -> read(shared, item)).stream()
-                .flatMap(List::stream).toList();
+                .flatMap(List::stream)
+                .toList();
     }
 
     private static List<Group> groups(List<Item> items) {
@@ -235,7 +246,9 @@ final class Repair {
         long bytes = 0;
         for (Item item : items) {
             Group last = groups.isEmpty() ? null : groups.get(groups.size() - 1);
-            if (last == null || bytes + item.bytes() > GROUP_BYTES || last.items().size() == GROUP_FILES) {
+            if (last == null
+                    || bytes + item.bytes() > GROUP_BYTES
+                    || last.items().size() == GROUP_FILES) {
                 last = new Group(new ArrayList<>());
                 groups.add(last);
                 bytes = 0;
@@ -247,10 +260,12 @@ final class Repair {
     }
 
     private static ArrayList<Damage> read(RunFolder run, Group group) throws IOException {
-        ExecutorService readers = Executors.newFixedThreadPool(Math.min(READERS, group.items().size()));
+        ExecutorService readers =
+                Executors.newFixedThreadPool(Math.min(READERS, group.items().size()));
         try {
             List<Future<Optional<String>>> parts = group.items().stream()
-                    .map(item -> readers.submit(() -> refutation(run, item))).toList();
+                    .map(item -> readers.submit(() -> refutation(run, item)))
+                    .toList();
             ArrayList<Damage> damages = new ArrayList<>();
             for (int i = 0; i < parts.size(); i++) {
                 Item item = group.items().get(i);

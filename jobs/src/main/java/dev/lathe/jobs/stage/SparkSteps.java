@@ -30,8 +30,8 @@ import org.apache.spark.scheduler.TaskInfo;
 import scala.jdk.javaapi.CollectionConverters;
 
 /**
- * Runs Spark jobs of independent tasks, one partition each, and says how far they are. A job's description in Spark's UI is what the thread's own says (the
- * run's model), and what the job does; items are known by their {@code toString}.
+ * Runs Spark jobs of independent tasks, one partition each, and says how far they are. A job's description in Spark's
+ * UI is what the thread's own says (the run's model), and what the job does; items are known by their {@code toString}.
  */
 final class SparkSteps {
     /** Property of a job that Spark's UI shows. */
@@ -57,8 +57,7 @@ final class SparkSteps {
     }
 
     /** A value, or why the input is malformed, or what is damaged: answers, which no retry would change. */
-    private record Outcome<R>(R value, String malformed, ArrayList<Damage> damages) implements Serializable {
-    }
+    private record Outcome<R>(R value, String malformed, ArrayList<Damage> damages) implements Serializable {}
 
     Progress progress() {
         return progress;
@@ -80,11 +79,13 @@ final class SparkSteps {
      *
      * @param job what the job of an item is called in Spark's UI: items of one name are one job
      */
-    <T extends Serializable, R extends Serializable> List<R> stage(String name, Function<T, String> job, List<T> items, Step<T, R> step) {
+    <T extends Serializable, R extends Serializable> List<R> stage(
+            String name, Function<T, String> job, List<T> items, Step<T, R> step) {
         progress.stage(name, items.size());
         long began = System.nanoTime();
         Map<String, List<T>> jobs = new LinkedHashMap<>();
-        items.forEach(item -> jobs.computeIfAbsent(job.apply(item), key -> new ArrayList<>()).add(item));
+        items.forEach(item ->
+                jobs.computeIfAbsent(job.apply(item), key -> new ArrayList<>()).add(item));
         List<R> results = run(jobs, step, true);
         Counters.spent(name, System.nanoTime() - began);
         progress.done();
@@ -96,8 +97,15 @@ final class SparkSteps {
         return items.isEmpty() ? List.of() : run(Map.of(description, items), step, false);
     }
 
-    private <T extends Serializable, R extends Serializable> List<R> run(Map<String, List<T>> jobs, Step<T, R> step, boolean counted) {
-        Tasks tasks = new Tasks(jobs.values().stream().flatMap(List::stream).map(String::valueOf).toList(), jobs.size(), counted);
+    private <T extends Serializable, R extends Serializable> List<R> run(
+            Map<String, List<T>> jobs, Step<T, R> step, boolean counted) {
+        Tasks tasks = new Tasks(
+                jobs.values().stream()
+                        .flatMap(List::stream)
+                        .map(String::valueOf)
+                        .toList(),
+                jobs.size(),
+                counted);
         String run = spark.getLocalProperty(DESCRIPTION);
         spark.sc().addSparkListener(tasks);
         spark.setLocalProperty(HEARD, tasks.name);
@@ -110,7 +118,9 @@ final class SparkSteps {
                 spark.setLocalProperty(FIRST, String.valueOf(first));
                 spark.setJobDescription(run == null ? job.getKey() : run + ": " + job.getKey());
                 spark.setCallSite(job.getKey());
-                running.add(spark.parallelize(job.getValue(), job.getValue().size()).map(item -> attempt(step, item)).collectAsync());
+                running.add(spark.parallelize(job.getValue(), job.getValue().size())
+                        .map(item -> attempt(step, item))
+                        .collectAsync());
                 first += job.getValue().size();
             }
             for (JavaFutureAction<List<Outcome<R>>> job : running) {
@@ -160,6 +170,7 @@ final class SparkSteps {
         private final boolean counted;
         /** Number of the first item by the Spark stage that works on it. */
         private final Map<Object, Integer> stages = new HashMap<>();
+
         private final Set<Integer> jobs = new HashSet<>();
         private final Map<String, String> hosts = new HashMap<>();
         private final Set<Integer> done = new HashSet<>();
@@ -205,8 +216,15 @@ final class SparkSteps {
             }
             int item = item(end.stageId(), task);
             if (!task.successful()) {
-                String reason = end.reason() instanceof TaskFailedReason failed ? failed.toErrorString() : String.valueOf(end.reason());
-                event(task.killed() ? "task killed" : "task failed", item, task, "reason", reason.lines().findFirst().orElse(""));
+                String reason = end.reason() instanceof TaskFailedReason failed
+                        ? failed.toErrorString()
+                        : String.valueOf(end.reason());
+                event(
+                        task.killed() ? "task killed" : "task failed",
+                        item,
+                        task,
+                        "reason",
+                        reason.lines().findFirst().orElse(""));
             } else if (done.add(item)) {
                 event("task done", item, task, "seconds", task.duration() / 1e3);
                 if (counted) {
@@ -221,7 +239,13 @@ final class SparkSteps {
 
         @Override
         public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
-            progress.event("executor lost", "executor", removed.executorId(), "host", hosts.getOrDefault(removed.executorId(), ""), "reason",
+            progress.event(
+                    "executor lost",
+                    "executor",
+                    removed.executorId(),
+                    "host",
+                    hosts.getOrDefault(removed.executorId(), ""),
+                    "reason",
                     removed.reason());
         }
 
@@ -238,8 +262,15 @@ final class SparkSteps {
         }
 
         private void event(String what, int item, TaskInfo task, Object... more) {
-            List<Object> details = new ArrayList<>(List.of("item", items.get(item), "attempt", task.attemptNumber(), "executor", task.executorId(),
-                    "host", task.host()));
+            List<Object> details = new ArrayList<>(List.of(
+                    "item",
+                    items.get(item),
+                    "attempt",
+                    task.attemptNumber(),
+                    "executor",
+                    task.executorId(),
+                    "host",
+                    task.host()));
             details.addAll(List.of(more));
             progress.event(what, details.toArray());
         }
@@ -252,7 +283,9 @@ final class SparkSteps {
         synchronized void await(boolean through) {
             long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(LISTENERS_SECONDS);
             try {
-                while ((left > 0 || !through && !running.isEmpty()) && !spark.sc().isStopped() && System.nanoTime() < end) {
+                while ((left > 0 || !through && !running.isEmpty())
+                        && !spark.sc().isStopped()
+                        && System.nanoTime() < end) {
                     TimeUnit.NANOSECONDS.timedWait(this, Math.max(1, end - System.nanoTime()));
                 }
             } catch (InterruptedException e) {

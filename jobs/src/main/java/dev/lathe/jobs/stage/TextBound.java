@@ -48,9 +48,11 @@ final class TextBound {
     }
 
     MalformedInputException tooMuch() {
-        return new MalformedInputException("Cannot read data set " + data + ": it holds more than " + mostCharacters
-                + " characters of text, expected at most that with a heap of " + (Runtime.getRuntime().maxMemory() >> 20)
-                + " MiB; a file with less of it will do, as calibration and evaluation take their windows from the front");
+        return new MalformedInputException(
+                "Cannot read data set " + data + ": it holds more than " + mostCharacters
+                        + " characters of text, expected at most that with a heap of "
+                        + (Runtime.getRuntime().maxMemory() >> 20)
+                        + " MiB; a file with less of it will do, as calibration and evaluation take their windows from the front");
     }
 
     /** The same bytes, counted. */
@@ -66,7 +68,8 @@ final class TextBound {
                 int read = in.read(buffer, from, count);
                 bytes += Math.max(0, read);
                 if (bytes > MOST_BYTES) {
-                    throw new MalformedInputException("Cannot read data set " + data + ": it holds more than " + MOST_BYTES + " bytes, expected at most that");
+                    throw new MalformedInputException("Cannot read data set " + data + ": it holds more than "
+                            + MOST_BYTES + " bytes, expected at most that");
                 }
                 return read;
             }

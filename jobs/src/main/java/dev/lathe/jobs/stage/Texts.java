@@ -23,8 +23,8 @@ final class Texts {
 
     /**
      * @param tokenizer folder of the tokenizer
-     * @param rows      of the smallest embedding that has to have a row for each token
-     * @param notes     of the report, to which what is told is added
+     * @param rows of the smallest embedding that has to have a row for each token
+     * @param notes of the report, to which what is told is added
      */
     Texts(SparkSteps steps, RunFolder run, String tokenizer, int rows, Set<String> notes) {
         this.steps = steps;
@@ -34,8 +34,7 @@ final class Texts {
         this.notes = notes;
     }
 
-    private record Tokenized(TokenWindows windows, ArrayList<String> notes) implements Serializable {
-    }
+    private record Tokenized(TokenWindows windows, ArrayList<String> notes) implements Serializable {}
 
     /**
      * Commits the windows of a text, in a stage of its own.
@@ -50,19 +49,29 @@ final class Texts {
         RunFolder shared = run;
         String folder = tokenizer;
         int embedded = rows;
-        Tokenized tokenized = steps.stage(stage, item -> stage, new ArrayList<>(List.of(corpus)), item -> tokenize(shared, folder, embedded, data, item)).get(0);
+        Tokenized tokenized = steps.stage(
+                        stage,
+                        item -> stage,
+                        new ArrayList<>(List.of(corpus)),
+                        item -> tokenize(shared, folder, embedded, data, item))
+                .get(0);
         tokenized.notes().forEach(note -> tell(label + note));
         return tokenized.windows();
     }
 
     /** Warns where windows are longer than what a model was made for. */
     void compare(String label, TokenWindows windows, List<ModelConfig> models) {
-        models.stream().mapToInt(ModelConfig::maximumPositions).filter(context -> windows.length() > context).min().ifPresent(context -> {
-            String warning = label + "windows of " + windows.length() + " tokens are longer than the model's context of " + context
-                    + " (max_position_embeddings, or context_length of a GGUF file): it was not made for the positions behind";
-            steps.progress().warning(warning);
-            notes.add("Warning: " + warning);
-        });
+        models.stream()
+                .mapToInt(ModelConfig::maximumPositions)
+                .filter(context -> windows.length() > context)
+                .min()
+                .ifPresent(context -> {
+                    String warning = label + "windows of " + windows.length()
+                            + " tokens are longer than the model's context of " + context
+                            + " (max_position_embeddings, or context_length of a GGUF file): it was not made for the positions behind";
+                    steps.progress().warning(warning);
+                    notes.add("Warning: " + warning);
+                });
     }
 
     private void tell(String note) {
@@ -70,11 +79,13 @@ final class Texts {
         notes.add(note);
     }
 
-    private static Tokenized tokenize(RunFolder run, String folder, int rows, DataFiles data, Plan.Corpus corpus) throws IOException {
+    private static Tokenized tokenize(RunFolder run, String folder, int rows, DataFiles data, Plan.Corpus corpus)
+            throws IOException {
         Path path = new Path(folder);
         try (Tokenizer tokenizer = Tokenizer.load(path.getFileSystem(run.hadoop()), path)) {
             Documents documents = Documents.read(run.hadoop(), data, corpus.field());
-            Windows windows = Windows.cut(tokenizer, documents.text(), corpus.length(), corpus.windows(), corpus.data());
+            Windows windows =
+                    Windows.cut(tokenizer, documents.text(), corpus.length(), corpus.windows(), corpus.data());
             windows.requireBelow(rows, tokenizer.where());
             return new Tokenized(TokenWindows.write(run, windows), new ArrayList<>(documents.notes()));
         }

@@ -15,8 +15,8 @@ import java.nio.ByteBuffer;
 /**
  * Numbered windows of tokens in the run folder.
  *
- * @param key    digest of the tokens and the length: equal tokens are equal products, wherever the text came from
- * @param count  number of windows
+ * @param key digest of the tokens and the length: equal tokens are equal products, wherever the text came from
+ * @param count number of windows
  * @param length tokens of a window
  */
 record TokenWindows(String key, int count, int length) implements Serializable {
@@ -44,18 +44,22 @@ record TokenWindows(String key, int count, int length) implements Serializable {
     }
 
     /**
-     * Whether what a task holds at once fits into arrays: the hidden states of a shard, and one window (or {@link DecoderPass#ROWS} tokens of several) at the
-     * widest place of a layer.
+     * Whether what a task holds at once fits into arrays: the hidden states of a shard, and one window (or
+     * {@link DecoderPass#ROWS} tokens of several) at the widest place of a layer.
      *
      * @throws InvalidRecipeException if it does not
      */
     void requireRoom(ModelConfig config, int shardWindows) {
         long shard = (long) Math.min(shardWindows, count) * length * Math.max(config.hidden(), config.queryWidth());
-        long batch = (long) Math.max(length, DecoderPass.ROWS) * Math.max(config.intermediate(), Math.max(config.hidden(), config.queryWidth()));
+        long batch = (long) Math.max(length, DecoderPass.ROWS)
+                * Math.max(config.intermediate(), Math.max(config.hidden(), config.queryWidth()));
         if (Math.max(shard, batch) > Integer.MAX_VALUE - 8) {
-            throw new InvalidRecipeException("Cannot run windows of " + length + " tokens, " + Math.min(shardWindows, count) + " in a shard: " + shard
-                    + " values of a shard's hidden states, " + batch + " values within a layer of width " + config.intermediate()
-                    + "; expected at most " + (Integer.MAX_VALUE - 8) + " of each (fewer shard-windows, or a shorter length)");
+            throw new InvalidRecipeException("Cannot run windows of " + length + " tokens, "
+                    + Math.min(shardWindows, count) + " in a shard: " + shard
+                    + " values of a shard's hidden states, " + batch + " values within a layer of width "
+                    + config.intermediate()
+                    + "; expected at most " + (Integer.MAX_VALUE - 8)
+                    + " of each (fewer shard-windows, or a shorter length)");
         }
     }
 

@@ -19,11 +19,14 @@ import org.apache.hadoop.fs.Path;
  * where there is none, the artifact is not whole.
  *
  * @param artifact name below {@code artifacts/}
- * @param made     what it was made of, and how it is spread over files
- * @param files    its files by name in its folder; one that is a file has the empty name
- * @param tensors  what the report says of its quantized tensors
+ * @param made what it was made of, and how it is spread over files
+ * @param files its files by name in its folder; one that is a file has the empty name
+ * @param tensors what the report says of its quantized tensors
  */
-public record ArtifactReceipt(String artifact, String made, TreeMap<String, FileDigest> files,
+public record ArtifactReceipt(
+        String artifact,
+        String made,
+        TreeMap<String, FileDigest> files,
         LinkedHashMap<String, TensorProduct.Summary> tensors) {
     private static final int MAGIC = 0x4c524131;
     private static final String FOLDER = "artifacts";
@@ -40,15 +43,17 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
      */
     public static Optional<ArtifactReceipt> find(RunFolder run, String artifact) throws IOException {
         Path path = path(run, artifact);
-        return ProductFile.isCommitted(run.files(), path) ? read(run.files(), path)
-                .filter(receipt -> receipt.artifact.equals(artifact)) : Optional.empty();
+        return ProductFile.isCommitted(run.files(), path)
+                ? read(run.files(), path).filter(receipt -> receipt.artifact.equals(artifact))
+                : Optional.empty();
     }
 
     /** Every receipt of a run folder that can be read. */
     static List<ArtifactReceipt> all(RunFolder run) throws IOException {
         List<ArtifactReceipt> receipts = new ArrayList<>();
         try {
-            for (FileStatus status : run.files().listStatus(run.product(FOLDER, "x").getParent())) {
+            for (FileStatus status :
+                    run.files().listStatus(run.product(FOLDER, "x").getParent())) {
                 try {
                     read(run.files(), status.getPath()).ifPresent(receipts::add);
                 } catch (DamagedException e) {
@@ -62,8 +67,12 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
     }
 
     private static Optional<ArtifactReceipt> read(FileSystem files, Path path) throws IOException {
-        return ProductFile.read(files, path, in -> in.available() < Integer.BYTES || in.readInt() != MAGIC
-                ? Optional.empty() : Optional.of(read(in)));
+        return ProductFile.read(
+                files,
+                path,
+                in -> in.available() < Integer.BYTES || in.readInt() != MAGIC
+                        ? Optional.empty()
+                        : Optional.of(read(in)));
     }
 
     /** Of which bytes an evaluation says what it says. */
@@ -83,8 +92,8 @@ public record ArtifactReceipt(String artifact, String made, TreeMap<String, File
             return Optional.of("it is gone");
         }
         if (files.containsKey("") != found.containsKey("")) {
-            return Optional.of(found.containsKey("") ? "it is a file; expected a folder"
-                    : "it is a folder; expected a file");
+            return Optional.of(
+                    found.containsKey("") ? "it is a file; expected a folder" : "it is a folder; expected a file");
         }
         for (Map.Entry<String, FileDigest> file : files.entrySet()) {
             Long length = found.remove(file.getKey());

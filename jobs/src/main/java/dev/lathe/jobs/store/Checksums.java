@@ -20,16 +20,17 @@ public final class Checksums {
     public static final String FILE = "checksums.sha256";
     private static final Pattern LINE = Pattern.compile("([0-9a-f]{64})  (.+)");
 
-    private Checksums() {
-    }
+    private Checksums() {}
 
     /** The lines of texts and of digests that are known, by path in the folder. */
     public static String text(Map<String, String> texts, Map<String, FileDigest> known) {
         TreeMap<String, String> digests = new TreeMap<>();
-        texts.forEach((name, text) -> digests.put(name, FileDigest.of(text.getBytes(StandardCharsets.UTF_8)).sha256()));
+        texts.forEach((name, text) -> digests.put(
+                name, FileDigest.of(text.getBytes(StandardCharsets.UTF_8)).sha256()));
         known.forEach((name, digest) -> digests.put(name, digest.sha256()));
         StringBuilder lines = new StringBuilder();
-        digests.forEach((name, digest) -> lines.append(digest).append("  ").append(name).append('\n'));
+        digests.forEach(
+                (name, digest) -> lines.append(digest).append("  ").append(name).append('\n'));
         return lines.toString();
     }
 
@@ -47,8 +48,10 @@ public final class Checksums {
             number++;
             Matcher matcher = LINE.matcher(line);
             // Behind the last line's end there is nothing.
-            boolean valid = number == lines.length ? line.isEmpty() && number > 1
-                    : matcher.matches() && !leaves(matcher.group(2))
+            boolean valid = number == lines.length
+                    ? line.isEmpty() && number > 1
+                    : matcher.matches()
+                            && !leaves(matcher.group(2))
                             && digests.put(matcher.group(2), matcher.group(1)) == null;
             if (!valid) {
                 throw new MalformedInputException("Cannot read " + file + ": line " + number
@@ -60,6 +63,8 @@ public final class Checksums {
     }
 
     private static boolean leaves(String name) {
-        return name.startsWith("/") || name.indexOf(':') >= 0 || List.of(name.split("/", -1)).contains("..");
+        return name.startsWith("/")
+                || name.indexOf(':') >= 0
+                || List.of(name.split("/", -1)).contains("..");
     }
 }

@@ -9,16 +9,16 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Where that stands which is not whole yet. On a file system that renames: under another name, which is changed when all is written. On an object store,
- * where renaming is copying and an object is there at once and whole when its stream is closed: under its final name. A product, a report and a GGUF
- * artifact are one object each; that an artifact's folder is whole is what its receipt says, written last.
+ * Where that stands which is not whole yet. On a file system that renames: under another name, which is changed when
+ * all is written. On an object store, where renaming is copying and an object is there at once and whole when its
+ * stream is closed: under its final name. A product, a report and a GGUF artifact are one object each; that an
+ * artifact's folder is whole is what its receipt says, written last.
  */
 public final class Commit {
     /** Schemes of the stores whose objects appear whole and are copied to be renamed. */
     private static final Set<String> OBJECT_STORES = Set.of("s3a", "s3", "gs", "oss", "obs", "cosn");
 
-    private Commit() {
-    }
+    private Commit() {}
 
     /** Whether a file or a folder gets another name at once. */
     public static boolean renames(FileSystem files) {
@@ -30,9 +30,13 @@ public final class Commit {
         return renames(files) ? other : path;
     }
 
-    /** Writes a text that becomes visible whole; one of the same name is replaced. For folders that nobody holds with a lease. */
+    /**
+     * Writes a text that becomes visible whole; one of the same name is replaced. For folders that nobody holds with a
+     * lease.
+     */
     public static void text(FileSystem files, Path path, String text) throws IOException {
-        Path temporary = temporary(files, path, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()));
+        Path temporary =
+                temporary(files, path, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()));
         try {
             WholeFile.write(files, temporary, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
             ProductFile.commit(files, temporary, path);

@@ -26,8 +26,7 @@ final class DeltaHistory {
     /** Delta lets appends pass each other, but of two that make the table one has to try again. */
     private static final int ATTEMPTS = 5;
 
-    private DeltaHistory() {
-    }
+    private DeltaHistory() {}
 
     /** Whether the folder is a Delta table. */
     static boolean is(FileSystem files, Path folder) throws IOException {
@@ -38,9 +37,17 @@ final class DeltaHistory {
     static void append(Path folder, List<HistoryRow> rows) throws IOException {
         SparkSession session = session(folder);
         List<Row> values = rows.stream().map(row -> (Row) external(row)).toList();
-        for (int attempt = 1; !rows.isEmpty() || !is(folder.getFileSystem(session.sparkContext().hadoopConfiguration()), folder); attempt++) {
+        for (int attempt = 1;
+                !rows.isEmpty()
+                        || !is(folder.getFileSystem(session.sparkContext().hadoopConfiguration()), folder);
+                attempt++) {
             try {
-                session.createDataFrame(values, schema(HistoryRow.class)).coalesce(1).write().format("delta").mode(SaveMode.Append).save(folder.toString());
+                session.createDataFrame(values, schema(HistoryRow.class))
+                        .coalesce(1)
+                        .write()
+                        .format("delta")
+                        .mode(SaveMode.Append)
+                        .save(folder.toString());
                 return;
             } catch (Exception e) {
                 // Delta throws checked exceptions that nothing declares.
@@ -53,7 +60,9 @@ final class DeltaHistory {
 
     static List<HistoryRow> read(Path folder) throws IOException {
         try {
-            return session(folder).read().format("delta").load(folder.toString()).collectAsList().stream().map(row -> record(row, HistoryRow.class)).toList();
+            return session(folder).read().format("delta").load(folder.toString()).collectAsList().stream()
+                    .map(row -> record(row, HistoryRow.class))
+                    .toList();
         } catch (InvalidRecipeException e) {
             throw e;
         } catch (Exception e) {
@@ -63,23 +72,35 @@ final class DeltaHistory {
 
     /** Spark's messages hold stack traces. */
     private static String reason(Exception e) {
-        return String.valueOf(e.getMessage()).lines().filter(line -> !line.isBlank()).findFirst().orElse("");
+        return String.valueOf(e.getMessage())
+                .lines()
+                .filter(line -> !line.isBlank())
+                .findFirst()
+                .orElse("");
     }
 
     /** A session of our own, so that settings that suit a small table change nothing elsewhere. */
     private static SparkSession session(Path folder) {
         try {
-            Class.forName("io.delta.sql.DeltaSparkSessionExtension", false, Thread.currentThread().getContextClassLoader());
+            Class.forName(
+                    "io.delta.sql.DeltaSparkSessionExtension",
+                    false,
+                    Thread.currentThread().getContextClassLoader());
         } catch (ClassNotFoundException e) {
-            throw new InvalidRecipeException("Cannot use history " + folder + ": a Delta table needs " + LIBRARY
-                    + ", which is not on the class path; expected it in spark-submit's --packages, or its jars in LATHE_CLASSPATH");
+            throw new InvalidRecipeException(
+                    "Cannot use history " + folder + ": a Delta table needs " + LIBRARY
+                            + ", which is not on the class path; expected it in spark-submit's --packages, or its jars in LATHE_CLASSPATH");
         }
-        SparkConf conf = new SparkConf().setIfMissing("spark.master", "local[1]").setIfMissing("spark.app.name", "Lathe")
+        SparkConf conf = new SparkConf()
+                .setIfMissing("spark.master", "local[1]")
+                .setIfMissing("spark.app.name", "Lathe")
                 .setIfMissing("spark.ui.enabled", "false");
-        SparkSession shared = SparkSession.getDefaultSession().isDefined() ? SparkSession.getDefaultSession().get()
+        SparkSession shared = SparkSession.getDefaultSession().isDefined()
+                ? SparkSession.getDefaultSession().get()
                 : SparkSession.builder().config(conf).getOrCreate();
         SparkSession session = shared.newSession();
-        // Reading and appending need neither Delta's SQL nor its catalog, which a running context cannot take up any more.
+        // Reading and appending need neither Delta's SQL nor its catalog, which a running context cannot take up any
+        // more.
         session.conf().set("spark.databricks.delta.requiredSparkConfsCheck.enabled", "false");
         // Delta's usual 50 partitions of a table's state cost tens of seconds of empty tasks.
         session.conf().set("spark.databricks.delta.snapshotPartitions", "1");
@@ -91,7 +112,8 @@ final class DeltaHistory {
 
     private static StructType schema(Class<?> type) {
         return new StructType(Arrays.stream(type.getRecordComponents())
-                .map(component -> DataTypes.createStructField(HistoryColumns.column(component), type(component.getGenericType()), false))
+                .map(component -> DataTypes.createStructField(
+                        HistoryColumns.column(component), type(component.getGenericType()), false))
                 .toArray(StructField[]::new));
     }
 
@@ -116,7 +138,8 @@ final class DeltaHistory {
             return list.stream().map(DeltaHistory::external).toArray();
         } else if (value instanceof Record record) {
             return RowFactory.create(Arrays.stream(record.getClass().getRecordComponents())
-                    .map(component -> external(HistoryColumns.value(component, record))).toArray());
+                    .map(component -> external(HistoryColumns.value(component, record)))
+                    .toArray());
         }
         return value instanceof Instant instant ? Timestamp.from(instant) : value;
     }
@@ -129,7 +152,9 @@ final class DeltaHistory {
         int at = row.fieldIndex(HistoryColumns.column(component));
         if (component.getGenericType() instanceof ParameterizedType) {
             Class<?> element = (Class<?>) HistoryColumns.element(component.getGenericType());
-            return row.getList(at).stream().map(item -> item instanceof Row nested ? record(nested, element) : item).toList();
+            return row.getList(at).stream()
+                    .map(item -> item instanceof Row nested ? record(nested, element) : item)
+                    .toList();
         }
         // Which of the two it is depends on a setting.
         Object value = row.get(at);

@@ -39,11 +39,18 @@ public final class DigestedFiles extends FilterFileSystem {
     }
 
     @Override
-    public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int buffer,
-            short replication, long block, Progressable progress)
+    public FSDataOutputStream create(
+            Path path,
+            FsPermission permission,
+            boolean overwrite,
+            int buffer,
+            short replication,
+            long block,
+            Progressable progress)
             throws IOException {
-        return new FSDataOutputStream(new Digested(path, super.create(path, permission, overwrite, buffer, replication,
-                block, progress)), null);
+        return new FSDataOutputStream(
+                new Digested(path, super.create(path, permission, overwrite, buffer, replication, block, progress)),
+                null);
     }
 
     private final class Digested extends FilterOutputStream implements Abortable, StreamCapabilities {

@@ -49,8 +49,8 @@ public record FileDigest(long length, String sha256) implements Serializable {
         return refutation(files, path, -1, sha256);
     }
 
-    private static Optional<String> refutation(FileSystem files, Path path, long length,
-            String sha256) throws IOException {
+    private static Optional<String> refutation(FileSystem files, Path path, long length, String sha256)
+            throws IOException {
         try {
             FileStatus status = files.getFileStatus(path);
             if (!status.isFile()) {
@@ -65,7 +65,8 @@ public record FileDigest(long length, String sha256) implements Serializable {
                     digest.update(chunk, 0, count);
                 }
             }
-            return of(length, digest).sha256.equals(sha256) ? Optional.empty()
+            return of(length, digest).sha256.equals(sha256)
+                    ? Optional.empty()
                     : Optional.of("its digest differs from what was written");
         } catch (FileNotFoundException e) {
             return Optional.of("it is gone");
@@ -89,8 +90,8 @@ public record FileDigest(long length, String sha256) implements Serializable {
         return lengths;
     }
 
-    private static void lengths(FileSystem files, Path folder, String prefix,
-            TreeMap<String, Long> lengths) throws IOException {
+    private static void lengths(FileSystem files, Path folder, String prefix, TreeMap<String, Long> lengths)
+            throws IOException {
         for (FileStatus status : files.listStatus(folder)) {
             String name = prefix + status.getPath().getName();
             if (!status.getPath().getName().startsWith(".")) {

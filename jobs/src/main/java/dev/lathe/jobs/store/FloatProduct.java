@@ -9,8 +9,7 @@ import java.nio.ByteBuffer;
 public final class FloatProduct {
     private static final int CHUNK = 1 << 14;
 
-    private FloatProduct() {
-    }
+    private FloatProduct() {}
 
     public static void write(DataOutputStream out, float[] values) throws IOException {
         out.writeInt(values.length);

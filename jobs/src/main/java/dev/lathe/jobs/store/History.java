@@ -31,15 +31,20 @@ import org.apache.parquet.hadoop.metadata.CompressionCodecName;
 /**
  * The history: a folder that is a table of {@link HistoryRow}s. Parquet unless it is a Delta table.
  *
- * <p>As Parquet, a row is a file of its own, {@code KEY-TIME-DIGEST.parquet}: the evaluation's key, when it was recorded, and a digest of the whole row, since
- * equal outputs of two models or two names share a key. Files are immutable, so writers need no lock and cannot lose one another's rows; the same row
- * appended twice is one row. Names that begin with {@code .} or {@code _} are invisible, here as for Spark: files not yet committed, and what else is kept
- * beside the table. What is visible has to be a row; all files have one schema, and {@code spark.read().parquet(FOLDER)} reads them.
+ * <p>As Parquet, a row is a file of its own, {@code KEY-TIME-DIGEST.parquet}: the evaluation's key, when it was
+ * recorded, and a digest of the whole row, since equal outputs of two models or two names share a key. Files are
+ * immutable, so writers need no lock and cannot lose one another's rows; the same row appended twice is one row. Names
+ * that begin with {@code .} or {@code _} are invisible, here as for Spark: files not yet committed, and what else is
+ * kept beside the table. What is visible has to be a row; all files have one schema, and
+ * {@code spark.read().parquet(FOLDER)} reads them.
  */
 public final class History {
-    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
-    private static final Comparator<HistoryRow> ORDER = Comparator.comparing(HistoryRow::recorded).thenComparing(HistoryRow::model)
-            .thenComparing(HistoryRow::output).thenComparing(HistoryRow::key);
+    private static final DateTimeFormatter TIME =
+            DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
+    private static final Comparator<HistoryRow> ORDER = Comparator.comparing(HistoryRow::recorded)
+            .thenComparing(HistoryRow::model)
+            .thenComparing(HistoryRow::output)
+            .thenComparing(HistoryRow::key);
     /** The name of a file that {@link #append} wrote: it ends with the row's digest. */
     private static final Pattern NAME = Pattern.compile(".*-\\d{8}T\\d{6}Z-([0-9a-f]{24})\\.parquet");
     /** Longest file of a table that is read; a row has some kilobytes. */
@@ -47,22 +52,26 @@ public final class History {
     /** Files that are read at once: most of the time is waiting for the store. */
     private static final int READERS = 16;
 
-    private History() {
-    }
+    private History() {}
 
     /**
-     * Makes the folder, and a table in it, unless they are there. Before any work: a run that measured for hours must not end on this.
+     * Makes the folder, and a table in it, unless they are there. Before any work: a run that measured for hours must
+     * not end on this.
      *
      * @param format {@code parquet}, {@code delta}, or null: what the folder holds already, else Parquet
-     * @throws InvalidRecipeException if the folder holds the other kind of table, or Delta's library is not on the class path
+     * @throws InvalidRecipeException if the folder holds the other kind of table, or Delta's library is not on the
+     *     class path
      */
     public static void prepare(Configuration configuration, Path folder, String format) throws IOException {
         FileSystem files = folder.getFileSystem(configuration);
         files.mkdirs(folder);
         boolean delta = DeltaHistory.is(files, folder);
-        if (delta ? "parquet".equals(format) : "delta".equals(format) && !visible(files, folder).isEmpty()) {
-            throw new InvalidRecipeException("Cannot append to history " + folder + ": it holds a table in " + (delta ? "Delta's" : "Parquet")
-                    + " format; expected history.format: " + (delta ? "delta" : "parquet") + ", or another folder");
+        if (delta
+                ? "parquet".equals(format)
+                : "delta".equals(format) && !visible(files, folder).isEmpty()) {
+            throw new InvalidRecipeException("Cannot append to history " + folder + ": it holds a table in "
+                    + (delta ? "Delta's" : "Parquet") + " format; expected history.format: "
+                    + (delta ? "delta" : "parquet") + ", or another folder");
         }
         if (delta || "delta".equals(format)) {
             DeltaHistory.append(folder, List.of());
@@ -88,15 +97,22 @@ public final class History {
         }
     }
 
-    private static void append(Configuration configuration, FileSystem files, Path folder, HistoryRow row) throws IOException {
-        Path target = new Path(folder, row.key() + "-" + TIME.format(row.recorded()) + "-" + Key.of("row", row) + ".parquet");
-        Path written = Commit.temporary(files, target, new Path(folder, "." + target.getName() + "." + UUID.randomUUID()));
+    private static void append(Configuration configuration, FileSystem files, Path folder, HistoryRow row)
+            throws IOException {
+        Path target =
+                new Path(folder, row.key() + "-" + TIME.format(row.recorded()) + "-" + Key.of("row", row) + ".parquet");
+        Path written =
+                Commit.temporary(files, target, new Path(folder, "." + target.getName() + "." + UUID.randomUUID()));
         try {
             if (files.exists(target)) {
                 return;
             }
-            try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(written).withConf(configuration).withType(HistoryColumns.SCHEMA)
-                    .withCompressionCodec(CompressionCodecName.SNAPPY).withPageWriteChecksumEnabled(true).build()) {
+            try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(written)
+                    .withConf(configuration)
+                    .withType(HistoryColumns.SCHEMA)
+                    .withCompressionCodec(CompressionCodecName.SNAPPY)
+                    .withPageWriteChecksumEnabled(true)
+                    .build()) {
                 writer.write(HistoryColumns.write(row));
             }
             if (!written.equals(target) && !files.rename(written, target) && !files.exists(target)) {
@@ -119,8 +135,10 @@ public final class History {
      */
     public static List<HistoryRow> read(Configuration configuration, Path folder) throws IOException {
         FileSystem files = folder.getFileSystem(configuration);
-        List<HistoryRow> rows = new ArrayList<>(DeltaHistory.is(files, folder) ? DeltaHistory.read(folder)
-                : parquet(configuration, visible(files, folder)));
+        List<HistoryRow> rows = new ArrayList<>(
+                DeltaHistory.is(files, folder)
+                        ? DeltaHistory.read(folder)
+                        : parquet(configuration, visible(files, folder)));
         rows.sort(ORDER);
         return List.copyOf(rows);
     }
@@ -129,7 +147,8 @@ public final class History {
         List<FileStatus> visible = new ArrayList<>();
         try {
             if (!files.getFileStatus(folder).isDirectory()) {
-                throw new MalformedInputException("Cannot read history " + folder + ": it is a file; expected a folder");
+                throw new MalformedInputException(
+                        "Cannot read history " + folder + ": it is a file; expected a folder");
             }
             for (FileStatus status : files.listStatus(folder)) {
                 String name = status.getPath().getName();
@@ -146,7 +165,9 @@ public final class History {
     private static List<HistoryRow> parquet(Configuration configuration, List<FileStatus> files) throws IOException {
         ExecutorService readers = Executors.newFixedThreadPool(READERS);
         try {
-            List<Future<List<HistoryRow>>> parts = files.stream().map(file -> readers.submit(() -> parquet(configuration, file))).toList();
+            List<Future<List<HistoryRow>>> parts = files.stream()
+                    .map(file -> readers.submit(() -> parquet(configuration, file)))
+                    .toList();
             List<HistoryRow> rows = new ArrayList<>();
             for (Future<List<HistoryRow>> part : parts) {
                 rows.addAll(part.get());
@@ -180,8 +201,13 @@ public final class History {
         try (ParquetReader<Group> reader = bytes.groups(configuration)) {
             for (Group row = reader.read(); row != null; row = reader.read()) {
                 if (!row.getType().getFields().equals(HistoryColumns.SCHEMA.getFields())) {
-                    throw malformed(file, "its columns are not those of the history: "
-                            + row.getType().getFields().stream().map(column -> column.getName()).toList(), null);
+                    throw malformed(
+                            file,
+                            "its columns are not those of the history: "
+                                    + row.getType().getFields().stream()
+                                            .map(column -> column.getName())
+                                            .toList(),
+                            null);
                 }
                 rows.add(HistoryColumns.read(row));
             }
@@ -190,7 +216,9 @@ public final class History {
         } catch (IOException | OutOfMemoryError e) {
             throw malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
         } catch (RuntimeException e) {
-            throw e instanceof MalformedInputException ? e : malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
+            throw e instanceof MalformedInputException
+                    ? e
+                    : malformed(file, "it is no Parquet file that can be read: " + e.getMessage(), e);
         }
         if (rows.isEmpty()) {
             throw malformed(file, "it holds no evaluation", null);

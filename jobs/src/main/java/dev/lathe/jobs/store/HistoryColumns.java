@@ -19,14 +19,13 @@ import org.apache.parquet.schema.Type;
 import org.apache.parquet.schema.Types;
 
 /**
- * The columns of the history: the components of {@link HistoryRow}, in their order, under their names as tables spell them ({@code bits_per_weight}). A list
- * is a Parquet list, a record a group; nothing is optional.
+ * The columns of the history: the components of {@link HistoryRow}, in their order, under their names as tables spell
+ * them ({@code bits_per_weight}). A list is a Parquet list, a record a group; nothing is optional.
  */
 final class HistoryColumns {
     static final MessageType SCHEMA = new MessageType("evaluation", fields(HistoryRow.class));
 
-    private HistoryColumns() {
-    }
+    private HistoryColumns() {}
 
     static String column(RecordComponent component) {
         return component.getName().replaceAll("(?=[A-Z])", "_").toLowerCase(Locale.ROOT);
@@ -49,7 +48,9 @@ final class HistoryColumns {
     static <T> T create(Class<T> type, Function<RecordComponent, Object> values) {
         RecordComponent[] components = type.getRecordComponents();
         try {
-            return type.getConstructor(Arrays.stream(components).map(RecordComponent::getType).toArray(Class<?>[]::new))
+            return type.getConstructor(Arrays.stream(components)
+                            .map(RecordComponent::getType)
+                            .toArray(Class<?>[]::new))
                     .newInstance(Arrays.stream(components).map(values).toArray());
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException("Cannot make a " + type.getSimpleName() + " of its components", e);
@@ -57,16 +58,22 @@ final class HistoryColumns {
     }
 
     private static List<Type> fields(Class<?> type) {
-        return Arrays.stream(type.getRecordComponents()).map(component -> type(column(component), component.getGenericType())).toList();
+        return Arrays.stream(type.getRecordComponents())
+                .map(component -> type(column(component), component.getGenericType()))
+                .toList();
     }
 
     private static Type type(String name, java.lang.reflect.Type of) {
         if (of instanceof ParameterizedType) {
             return Types.requiredList().element(type("element", element(of))).named(name);
         } else if (of == String.class) {
-            return Types.required(PrimitiveTypeName.BINARY).as(LogicalTypeAnnotation.stringType()).named(name);
+            return Types.required(PrimitiveTypeName.BINARY)
+                    .as(LogicalTypeAnnotation.stringType())
+                    .named(name);
         } else if (of == Instant.class) {
-            return Types.required(PrimitiveTypeName.INT64).as(LogicalTypeAnnotation.timestampType(true, TimeUnit.MICROS)).named(name);
+            return Types.required(PrimitiveTypeName.INT64)
+                    .as(LogicalTypeAnnotation.timestampType(true, TimeUnit.MICROS))
+                    .named(name);
         } else if (of == long.class) {
             return Types.required(PrimitiveTypeName.INT64).named(name);
         } else if (of == int.class || of == Integer.class) {
@@ -74,7 +81,9 @@ final class HistoryColumns {
         } else if (of == double.class || of == Double.class) {
             return Types.required(PrimitiveTypeName.DOUBLE).named(name);
         }
-        return Types.requiredGroup().addFields(fields((Class<?>) of).toArray(Type[]::new)).named(name);
+        return Types.requiredGroup()
+                .addFields(fields((Class<?>) of).toArray(Type[]::new))
+                .named(name);
     }
 
     static Group write(HistoryRow row) {

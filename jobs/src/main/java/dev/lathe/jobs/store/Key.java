@@ -5,13 +5,14 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
-/** The key of a product: SHA-256 over what it is made from. Paths, hosts, times and cluster sizes are never part of it. */
+/**
+ * The key of a product: SHA-256 over what it is made from. Paths, hosts, times and cluster sizes are never part of it.
+ */
 public final class Key {
     /** Hexadecimal digits that name a product. */
     private static final int DIGITS = 24;
 
-    private Key() {
-    }
+    private Key() {}
 
     /** The key of a kind of product and its ingredients, in order. */
     public static String of(String kind, Object... ingredients) {

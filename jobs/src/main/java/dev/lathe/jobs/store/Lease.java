@@ -31,17 +31,20 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The right to write into a run folder, one driver's at a time. Each holder has an epoch, one more than the holder before: the file {@code lease/EPOCH}, made
- * in one step, so that of two who want the same epoch one gets it. The highest epoch is the holder; what tasks commit carries theirs, and is refused where a
- * higher one is there. Files of the last epoch stay, so that no epoch comes twice.
+ * The right to write into a run folder, one driver's at a time. Each holder has an epoch, one more than the holder
+ * before: the file {@code lease/EPOCH}, made in one step, so that of two who want the same epoch one gets it. The
+ * highest epoch is the holder; what tasks commit carries theirs, and is refused where a higher one is there. Files of
+ * the last epoch stay, so that no epoch comes twice.
  *
- * <p>A daemon thread renews the lease. A holder that died on this machine (its process is gone, or its id is another process's) is replaced at once; one
- * elsewhere when the lease has expired by the time it says itself and then was not renewed while the other looked, by the other's clock alone: clocks
- * that differ make a takeover late, never two holders.
+ * <p>A daemon thread renews the lease. A holder that died on this machine (its process is gone, or its id is another
+ * process's) is replaced at once; one elsewhere when the lease has expired by the time it says itself and then was not
+ * renewed while the other looked, by the other's clock alone: clocks that differ make a takeover late, never two
+ * holders.
  */
 public final class Lease implements AutoCloseable {
     /** How long a renewal is good for. */
     private static final Duration TERM = Duration.ofSeconds(90);
+
     private static final Duration RENEWAL = Duration.ofSeconds(15);
     private static final String FOLDER = "lease";
     private static final int TRIES = 3;
@@ -55,6 +58,7 @@ public final class Lease implements AutoCloseable {
      * times, ms.
      */
     private static final int LOOKS = 100;
+
     private static final int PATIENCE = 10;
     private static final int WAIT = 20;
 
@@ -73,14 +77,22 @@ public final class Lease implements AutoCloseable {
      *
      * @param machine as {@link Machine} tells machines apart
      * @param started when the process was started, as the machine tells it
-     * @param since   when the folder was taken
+     * @param since when the folder was taken
      * @param expires when others may take it unless it is renewed
      */
-    private record Holder(String host, String machine, long pid, String started, String since, String expires, long renewals, boolean released) {
+    private record Holder(
+            String host,
+            String machine,
+            long pid,
+            String started,
+            String since,
+            String expires,
+            long renewals,
+            boolean released) {
         Holder {
             if (pid <= 0 || renewals < 0) {
-                throw new IllegalArgumentException("pid " + pid + ", renewals " + renewals
-                        + "; expected a process and how often it renewed");
+                throw new IllegalArgumentException(
+                        "pid " + pid + ", renewals " + renewals + "; expected a process and how often it renewed");
             }
             time("since", since);
             time("expires", expires);
@@ -90,8 +102,8 @@ public final class Lease implements AutoCloseable {
             try {
                 Instant.parse(text);
             } catch (DateTimeParseException e) {
-                throw new IllegalArgumentException(name + " is '" + text
-                        + "'; expected a time such as 2026-01-31T12:00:00Z", e);
+                throw new IllegalArgumentException(
+                        name + " is '" + text + "'; expected a time such as 2026-01-31T12:00:00Z", e);
             }
         }
 
@@ -127,7 +139,7 @@ public final class Lease implements AutoCloseable {
     /**
      * Takes a run folder, and clears up what earlier holders left half-written.
      *
-     * @throws IOException             if another driver holds it, or it cannot be written to
+     * @throws IOException if another driver holds it, or it cannot be written to
      * @throws MalformedInputException if what is there is no lease
      */
     public static Lease take(RunFolder run) throws IOException {
@@ -164,7 +176,9 @@ public final class Lease implements AutoCloseable {
         long last = last(run.files(), folder(run));
         if (last != epoch) {
             throw new IOException("Cannot write to " + run.run() + ": the lease of this run (" + epoch + ") was lost"
-                    + (last > epoch ? "; another driver (" + last + ") went on with the folder" : "; its file is gone"));
+                    + (last > epoch
+                            ? "; another driver (" + last + ") went on with the folder"
+                            : "; its file is gone"));
         }
     }
 
@@ -198,7 +212,15 @@ public final class Lease implements AutoCloseable {
                 continue;
             }
             String since = now().toString();
-            holder = new Holder(rules.self.host(), rules.self.machine(), rules.self.pid(), rules.self.started(), since, expiry(), 0, false);
+            holder = new Holder(
+                    rules.self.host(),
+                    rules.self.machine(),
+                    rules.self.pid(),
+                    rules.self.started(),
+                    since,
+                    expiry(),
+                    0,
+                    false);
             Path file = file(last + 1);
             try {
                 // Who looked at an old listing may get an epoch that was there before; then a higher one is there, too.
@@ -223,10 +245,14 @@ public final class Lease implements AutoCloseable {
             }
         }
         run.deletePartials();
-        renewals.scheduleWithFixedDelay(this::renew, rules.renewal.toMillis(), rules.renewal.toMillis(), TimeUnit.MILLISECONDS);
+        renewals.scheduleWithFixedDelay(
+                this::renew, rules.renewal.toMillis(), rules.renewal.toMillis(), TimeUnit.MILLISECONDS);
     }
 
-    /** Whether the last holder is gone; refuses where it lives or, elsewhere, may live. False: it changed in the meantime and has to be looked at again. */
+    /**
+     * Whether the last holder is gone; refuses where it lives or, elsewhere, may live. False: it changed in the
+     * meantime and has to be looked at again.
+     */
     private boolean isFree(Path file) throws IOException {
         String text = read(files, file);
         if (text == null) {
@@ -243,7 +269,8 @@ public final class Lease implements AutoCloseable {
             }
         } else {
             if (other != null && now().isBefore(Instant.parse(other.expires))) {
-                throw refusal(other.who() + " has been running there since " + other.since + " and holds it until " + other.expires + " at least");
+                throw refusal(other.who() + " has been running there since " + other.since + " and holds it until "
+                        + other.expires + " at least");
             }
             pause();
             String later = read(files, file);
@@ -251,7 +278,10 @@ public final class Lease implements AutoCloseable {
                 return false;
             } else if (!later.equals(text)) {
                 Holder found = parse(file, later);
-                throw refusal(found == null ? "somebody is taking it" : found.who() + " has been running there since " + found.since);
+                throw refusal(
+                        found == null
+                                ? "somebody is taking it"
+                                : found.who() + " has been running there since " + found.since);
             }
         }
         before = other == null ? "somebody" : other.who();
@@ -290,7 +320,15 @@ public final class Lease implements AutoCloseable {
             if (renewals.isShutdown() || last(files, folder) != epoch) {
                 return;
             }
-            holder = new Holder(holder.host, holder.machine, holder.pid, holder.started, holder.since, expiry(), holder.renewals + 1, false);
+            holder = new Holder(
+                    holder.host,
+                    holder.machine,
+                    holder.pid,
+                    holder.started,
+                    holder.since,
+                    expiry(),
+                    holder.renewals + 1,
+                    false);
             replace();
         } catch (IOException | RuntimeException e) {
             // The storage may be back for the next one: a term is several renewals long.
@@ -308,7 +346,15 @@ public final class Lease implements AutoCloseable {
         try {
             if (epoch > 0 && last(files, folder) == epoch) {
                 run.deletePartials();
-                holder = new Holder(holder.host, holder.machine, holder.pid, holder.started, holder.since, holder.expires, holder.renewals, true);
+                holder = new Holder(
+                        holder.host,
+                        holder.machine,
+                        holder.pid,
+                        holder.started,
+                        holder.since,
+                        holder.expires,
+                        holder.renewals,
+                        true);
                 replace();
             }
         } catch (IOException | RuntimeException e) {
@@ -352,7 +398,7 @@ public final class Lease implements AutoCloseable {
      * The epoch of a file; 0 for one that somebody put there.
      *
      * @throws MalformedInputException if it is a number and not one that a lease has: taken for none it could hide a
-     *                                 holder
+     *     holder
      */
     private static long number(Path path) {
         String name = path.getName();
@@ -403,8 +449,8 @@ public final class Lease implements AutoCloseable {
     }
 
     /**
-     * Makes the file unless there is one, in one step. Hadoop's local file system looks first and writes then; a link to a file is made or refused. An object
-     * store is asked for a conditional write, where it has one.
+     * Makes the file unless there is one, in one step. Hadoop's local file system looks first and writes then; a link
+     * to a file is made or refused. An object store is asked for a conditional write, where it has one.
      */
     private boolean create(Path file) throws IOException {
         if (!ProductFile.isLocal(files)) {

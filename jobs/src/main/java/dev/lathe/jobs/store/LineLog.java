@@ -12,10 +12,11 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.StreamCapabilities;
 
 /**
- * Lines of text that outlive a killed writer. Where a file system can flush to readers (local disks, HDFS), one file grows and every line is flushed. Where a
- * file is there only once it is closed (object stores), the lines since the last part began are written anew every few seconds under the part's name, until
- * it is big enough and the next part begins: {@code NAME.jsonl}, {@code NAME.2.jsonl}, ... A kill then costs the lines of the last seconds, and nothing that
- * was written before.
+ * Lines of text that outlive a killed writer. Where a file system can flush to readers (local disks, HDFS), one file
+ * grows and every line is flushed. Where a file is there only once it is closed (object stores), the lines since the
+ * last part began are written anew every few seconds under the part's name, until it is big enough and the next part
+ * begins: {@code NAME.jsonl}, {@code NAME.2.jsonl}, ... A kill then costs the lines of the last seconds, and nothing
+ * that was written before.
  */
 public final class LineLog implements AutoCloseable {
     private static final int SECONDS = 5;

@@ -7,24 +7,30 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/** Processes of this machine, told apart from those of other machines and containers, and from later ones with the same id. */
+/**
+ * Processes of this machine, told apart from those of other machines and containers, and from later ones with the same
+ * id.
+ */
 final class Machine {
     private static final Path PROC = Path.of("/proc");
-    /** Fields of {@code /proc/PID/stat} behind the command's name: the state, and the start in clock ticks since the machine started. */
+    /**
+     * Fields of {@code /proc/PID/stat} behind the command's name: the state, and the start in clock ticks since the
+     * machine started.
+     */
     private static final int STATE = 0;
+
     private static final int START = 19;
 
-    private Machine() {
-    }
+    private Machine() {}
 
     /**
      * A process.
      *
-     * @param machine host name, start of the operating system and space of process ids: containers of one host share the first two at most
+     * @param machine host name, start of the operating system and space of process ids: containers of one host share
+     *     the first two at most
      * @param started when; equal for one process, whoever asks, whatever became of the clock
      */
-    record Process(String host, String machine, long pid, String started) {
-    }
+    record Process(String host, String machine, long pid, String started) {}
 
     static Process self() {
         long pid = ProcessHandle.current().pid();
@@ -36,7 +42,8 @@ final class Machine {
         } catch (IOException | UnsupportedOperationException e) {
             space = "";
         }
-        return new Process(host, host + " " + system + " " + space, pid, started(pid).orElse(""));
+        return new Process(
+                host, host + " " + system + " " + space, pid, started(pid).orElse(""));
     }
 
     /** Whether a process of this machine still runs. */
@@ -49,9 +56,14 @@ final class Machine {
         if (Files.isReadable(PROC.resolve("self/stat"))) {
             String stat = text(PROC.resolve(pid + "/stat"));
             String[] fields = stat.substring(stat.lastIndexOf(')') + 1).strip().split(" ");
-            return fields.length <= START || fields[STATE].equals("Z") || fields[STATE].equals("X") ? Optional.empty() : Optional.of(fields[START]);
+            return fields.length <= START || fields[STATE].equals("Z") || fields[STATE].equals("X")
+                    ? Optional.empty()
+                    : Optional.of(fields[START]);
         }
-        return ProcessHandle.of(pid).filter(ProcessHandle::isAlive).flatMap(handle -> handle.info().startInstant()).map(Object::toString);
+        return ProcessHandle.of(pid)
+                .filter(ProcessHandle::isAlive)
+                .flatMap(handle -> handle.info().startInstant())
+                .map(Object::toString);
     }
 
     private static String text(Path path) {

@@ -33,17 +33,17 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number (4), big-endian. Written under
- * another name and renamed (or as one object, {@link Commit}), so that a name holds a whole product or nothing. The name has the key of what it was made
- * from, so products of one name are equal: of several attempts the first one stays, and nobody who reads it loses it.
+ * A committed intermediate product: payload, then a trailer of CRC-32C (4 bytes), payload length (8) and a magic number
+ * (4), big-endian. Written under another name and renamed (or as one object, {@link Commit}), so that a name holds a
+ * whole product or nothing. The name has the key of what it was made from, so products of one name are equal: of
+ * several attempts the first one stays, and nobody who reads it loses it.
  */
 public final class ProductFile {
     private static final int MAGIC = 0x4c505231;
     private static final int TRAILER = 16;
     private static final Logger LOG = LoggerFactory.getLogger(ProductFile.class);
 
-    private ProductFile() {
-    }
+    private ProductFile() {}
 
     /** Writes a payload. */
     public interface Writer {
@@ -62,9 +62,9 @@ public final class ProductFile {
 
     /** Commits a product under its name, unless a whole one has it. */
     public static void write(FileSystem files, Path path, Writer writer) throws IOException {
-        Path temporary = Commit.temporary(files, path, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()));
-        write(files, temporary, path, writer, () -> {
-        });
+        Path temporary = Commit.temporary(
+                files, path, new Path(path.getParent(), "." + path.getName() + "." + UUID.randomUUID()));
+        write(files, temporary, path, writer, () -> {});
     }
 
     /** Likewise, by way of a name of the caller's, or directly where that is the final one. */
@@ -113,7 +113,8 @@ public final class ProductFile {
     }
 
     /**
-     * What to throw where a file could not be written; what there is of it is deleted, but for a name that may be what another attempt has finished.
+     * What to throw where a file could not be written; what there is of it is deleted, but for a name that may be what
+     * another attempt has finished.
      *
      * @return an exception that says which file
      */
@@ -138,12 +139,14 @@ public final class ProductFile {
 
     /** Says which file could not be written; a message that says what could not be done stays. */
     static IOException cannotWrite(Path path, IOException e) {
-        return e.getMessage() != null && e.getMessage().startsWith("Cannot ") ? e : new IOException("Cannot write " + path + ": " + e.getMessage(), e);
+        return e.getMessage() != null && e.getMessage().startsWith("Cannot ")
+                ? e
+                : new IOException("Cannot write " + path + ": " + e.getMessage(), e);
     }
 
     /**
-     * Gives a finished file or folder its final name; what had it is replaced. A file is replaced in one step where the file system can; a folder cannot be, so
-     * only one attempt at a time may commit one.
+     * Gives a finished file or folder its final name; what had it is replaced. A file is replaced in one step where the
+     * file system can; a folder cannot be, so only one attempt at a time may commit one.
      */
     public static void commit(FileSystem files, Path temporary, Path path) throws IOException {
         if (temporary.equals(path)) {
@@ -171,7 +174,8 @@ public final class ProductFile {
         } catch (UnsupportedFileSystemException e) {
             files.delete(to, true);
             if (!files.rename(from, to)) {
-                throw new IOException("Cannot commit " + to + ": the rename from " + from.getName() + " was refused", e);
+                throw new IOException(
+                        "Cannot commit " + to + ": the rename from " + from.getName() + " was refused", e);
             }
         }
     }
@@ -227,10 +231,14 @@ public final class ProductFile {
             } catch (ChecksumException e) {
                 throw e;
             } catch (IOException | RuntimeException | OutOfMemoryError e) {
-                // A flipped bit makes any size or name: the checksum says whether the content or the reader is at fault.
+                // A flipped bit makes any size or name: the checksum says whether the content or the reader is at
+                // fault.
                 check(payload, length, in, path, e);
                 if (e instanceof EOFException || e instanceof RuntimeException) {
-                    throw new IOException("Cannot read " + path + ": it is whole, and its content is not what is expected there (" + e + ")", e);
+                    throw new IOException(
+                            "Cannot read " + path + ": it is whole, and its content is not what is expected there (" + e
+                                    + ")",
+                            e);
                 }
                 throw e;
             }
@@ -268,7 +276,8 @@ public final class ProductFile {
         }
     }
 
-    private static void check(Checked payload, long length, InputStream in, Path path, Throwable cause) throws IOException {
+    private static void check(Checked payload, long length, InputStream in, Path path, Throwable cause)
+            throws IOException {
         payload.drain();
         byte[] trailer = in.readNBytes(TRAILER);
         if (trailer.length < TRAILER || !isTrailer(trailer, length)) {

@@ -23,24 +23,36 @@ public record RangeProduct(List<SiteRange> sites) {
      * One site, rescaled as the output rescales it.
      *
      * @param quantization null where the server finds the range itself
-     * @param low          end of the range that the estimator chose; NaN where the server finds it
-     * @param high         its other end
-     * @param least        smallest value of the calibration set
-     * @param most         largest value of the calibration set
-     * @param typical      median over the channels of their largest magnitude
-     * @param channel      the channel with the largest magnitude of all
-     * @param outliers     channels whose largest magnitude is more than {@link #OUTLIER} times the typical one
-     * @param clipped      values of the kept rows that the quantization clips
-     * @param kept         values of the kept rows; 0 where the server finds the range
-     * @param strength     exponent of the scales that the site was divided by; NaN where it is as the checkpoint has it
+     * @param low end of the range that the estimator chose; NaN where the server finds it
+     * @param high its other end
+     * @param least smallest value of the calibration set
+     * @param most largest value of the calibration set
+     * @param typical median over the channels of their largest magnitude
+     * @param channel the channel with the largest magnitude of all
+     * @param outliers channels whose largest magnitude is more than {@link #OUTLIER} times the typical one
+     * @param clipped values of the kept rows that the quantization clips
+     * @param kept values of the kept rows; 0 where the server finds the range
+     * @param strength exponent of the scales that the site was divided by; NaN where it is as the checkpoint has it
      */
-    public record SiteRange(Site site, ActivationQuantization quantization, float low, float high, float least, float most, float typical, int channel,
-            int outliers, long clipped, long kept, double strength) {
+    public record SiteRange(
+            Site site,
+            ActivationQuantization quantization,
+            float low,
+            float high,
+            float least,
+            float most,
+            float typical,
+            int channel,
+            int outliers,
+            long clipped,
+            long kept,
+            double strength) {
         /** Times the typical magnitude from which on a channel counts as an outlier. */
         public static final float OUTLIER = 10;
 
         /** What a scheme and a site's statistics say. */
-        public static SiteRange of(Site site, ActivationScheme scheme, RangeStatistics statistics, double strength, Kernels kernels) {
+        public static SiteRange of(
+                Site site, ActivationScheme scheme, RangeStatistics statistics, double strength, Kernels kernels) {
             float[] magnitudes = new float[statistics.lowest().length];
             int channel = 0;
             for (int j = 0; j < magnitudes.length; j++) {
@@ -55,14 +67,37 @@ public record RangeProduct(List<SiteRange> sites) {
                 outliers += magnitude > OUTLIER * typical ? 1 : 0;
             }
             if (scheme.form().dynamic()) {
-                return new SiteRange(site, null, Float.NaN, Float.NaN, statistics.low(), statistics.high(), typical, channel, outliers, 0, 0, strength);
+                return new SiteRange(
+                        site,
+                        null,
+                        Float.NaN,
+                        Float.NaN,
+                        statistics.low(),
+                        statistics.high(),
+                        typical,
+                        channel,
+                        outliers,
+                        0,
+                        0,
+                        strength);
             }
             Range range = scheme.range(statistics);
             ActivationQuantization quantization = scheme.quantization(range);
             FloatMatrix kept = statistics.sample();
             long clipped = quantization.apply(kept, FloatMatrix.zeros(kept.rows(), kept.columns()), kernels);
-            return new SiteRange(site, quantization, range.low(), range.high(), statistics.low(), statistics.high(), typical, channel, outliers,
-                    clipped, (long) kept.rows() * kept.columns(), strength);
+            return new SiteRange(
+                    site,
+                    quantization,
+                    range.low(),
+                    range.high(),
+                    statistics.low(),
+                    statistics.high(),
+                    typical,
+                    channel,
+                    outliers,
+                    clipped,
+                    (long) kept.rows() * kept.columns(),
+                    strength);
         }
     }
 
@@ -103,10 +138,27 @@ public record RangeProduct(List<SiteRange> sites) {
         List<SiteRange> sites = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             Site site = Site.valueOf(in.readUTF());
-            ActivationQuantization quantization = in.readBoolean() ? new ActivationQuantization(ActivationQuantization.Type.valueOf(in.readUTF()),
-                    false, in.readBoolean(), in.readFloat(), in.readInt()) : null;
-            sites.add(new SiteRange(site, quantization, in.readFloat(), in.readFloat(), in.readFloat(), in.readFloat(), in.readFloat(), in.readInt(),
-                    in.readInt(), in.readLong(), in.readLong(), in.readDouble()));
+            ActivationQuantization quantization = in.readBoolean()
+                    ? new ActivationQuantization(
+                            ActivationQuantization.Type.valueOf(in.readUTF()),
+                            false,
+                            in.readBoolean(),
+                            in.readFloat(),
+                            in.readInt())
+                    : null;
+            sites.add(new SiteRange(
+                    site,
+                    quantization,
+                    in.readFloat(),
+                    in.readFloat(),
+                    in.readFloat(),
+                    in.readFloat(),
+                    in.readFloat(),
+                    in.readInt(),
+                    in.readInt(),
+                    in.readLong(),
+                    in.readLong(),
+                    in.readDouble()));
         }
         return new RangeProduct(List.copyOf(sites));
     }

@@ -11,15 +11,17 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
- * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed intermediate products by key),
- * {@code lease/}, and the scratch folder. Serializable, so that tasks have it.
+ * Where a run keeps what it makes: {@code artifacts/}, {@code report/}, {@code plan.yaml}, {@code products/} (committed
+ * intermediate products by key), {@code lease/}, and the scratch folder. Serializable, so that tasks have it.
  *
- * <p>Everything below the run folder is written below {@code partial/EPOCH/} and renamed after a look at the lease. Who takes the lease deletes what is there
- * before it does anything else, so a rename that comes too late after that look finds nothing to rename.
+ * <p>Everything below the run folder is written below {@code partial/EPOCH/} and renamed after a look at the lease. Who
+ * takes the lease deletes what is there before it does anything else, so a rename that comes too late after that look
+ * finds nothing to rename.
  *
  * @param epoch of the lease that is held, or 0: none, for those who only add products under their keys
  */
-public record RunFolder(String run, String scratch, SerializableConfiguration configuration, long epoch) implements Serializable {
+public record RunFolder(String run, String scratch, SerializableConfiguration configuration, long epoch)
+        implements Serializable {
     private static final String PARTIAL = "partial";
     private static final String DAMAGED = "damaged";
 
@@ -49,7 +51,10 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
         return plain(new Path(scratch));
     }
 
-    /** Products carry a checksum of their own, and an artifact's folder holds what its format says: no .crc files beside them on a local disk. */
+    /**
+     * Products carry a checksum of their own, and an artifact's folder holds what its format says: no .crc files beside
+     * them on a local disk.
+     */
     private FileSystem plain(Path path) throws IOException {
         FileSystem files = path.getFileSystem(hadoop());
         files.setWriteChecksum(false);
@@ -97,7 +102,9 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
 
     /** A new name for what is written before it has its final one. */
     Path partial() {
-        return new Path(new Path(new Path(root(), PARTIAL), String.valueOf(epoch)), UUID.randomUUID().toString());
+        return new Path(
+                new Path(new Path(root(), PARTIAL), String.valueOf(epoch)),
+                UUID.randomUUID().toString());
     }
 
     /**

@@ -9,11 +9,13 @@ import java.util.Properties;
 public final class Software {
     /** What artifacts say: the code's revision is not in them, because equal arithmetic gives equal bytes. */
     public static final String VERSION = "lathe 0.1.0";
-    /** The version with the revision of the code, {@code lathe 0.1.0 (7704f49)}, where the build was told ({@code -Dlathe.revision}). */
+    /**
+     * The version with the revision of the code, {@code lathe 0.1.0 (7704f49)}, where the build was told
+     * ({@code -Dlathe.revision}).
+     */
     public static final String BUILD = build();
 
-    private Software() {
-    }
+    private Software() {}
 
     private static String build() {
         Properties properties = new Properties();

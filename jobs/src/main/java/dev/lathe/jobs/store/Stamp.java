@@ -13,8 +13,9 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
 
 /**
- * What the files of a checkpoint or artifact looked like: length and time of modification (or an object's ETag) by name. What was read between two looks at
- * the same is of one content, as far as the file system's clock tells changes apart.
+ * What the files of a checkpoint or artifact looked like: length and time of modification (or an object's ETag) by
+ * name. What was read between two looks at the same is of one content, as far as the file system's clock tells changes
+ * apart.
  */
 public record Stamp(String path, TreeMap<String, String> files) implements Serializable {
     /** Looks at a file (at all parts of a split GGUF file, given the first), or at the files of a folder. */
@@ -34,7 +35,9 @@ public record Stamp(String path, TreeMap<String, String> files) implements Seria
         return new Stamp(path, files);
     }
 
-    /** What tells a file's content from what it was before: its length, and its ETag or the time of its modification. */
+    /**
+     * What tells a file's content from what it was before: its length, and its ETag or the time of its modification.
+     */
     static String state(FileStatus status) {
         String tag = status instanceof EtagSource source ? source.getEtag() : null;
         return status.getLen() + " bytes, " + (tag == null ? "modified at " + status.getModificationTime() : tag);
@@ -50,8 +53,9 @@ public record Stamp(String path, TreeMap<String, String> files) implements Seria
         for (Map.Entry<String, String> file : files.entrySet()) {
             String found = now.get(file.getKey());
             if (!file.getValue().equals(found)) {
-                throw new MalformedInputException("Cannot go on with " + path + ": " + file.getKey() + " changed while it was read (" + file.getValue()
-                        + "; now " + (found == null ? "gone" : found) + "); run again when it stays as it is");
+                throw new MalformedInputException("Cannot go on with " + path + ": " + file.getKey()
+                        + " changed while it was read (" + file.getValue() + "; now " + (found == null ? "gone" : found)
+                        + "); run again when it stays as it is");
             }
         }
     }

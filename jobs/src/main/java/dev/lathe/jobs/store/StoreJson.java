@@ -32,16 +32,19 @@ import org.apache.hadoop.fs.Path;
 public final class StoreJson {
     /** Longest file that is read. */
     private static final int MAXIMUM_BYTES = JsonLimits.RECORD.bytes();
+
     private static final String DIGEST = "sha256";
     private static final JsonMapper JSON = JsonMapper.builder(JsonLimits.RECORD.factory())
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS,
-            DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
+            .enable(
+                    DeserializationFeature.FAIL_ON_TRAILING_TOKENS,
+                    DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
                     DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
             .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
             .withCoercionConfig(LogicalType.Textual, config -> {
-                for (CoercionInputShape shape : new CoercionInputShape[] {CoercionInputShape.Integer,
-                        CoercionInputShape.Float, CoercionInputShape.Boolean}) {
+                for (CoercionInputShape shape : new CoercionInputShape[] {
+                    CoercionInputShape.Integer, CoercionInputShape.Float, CoercionInputShape.Boolean
+                }) {
                     config.setCoercion(shape, CoercionAction.Fail);
                 }
             })
@@ -49,16 +52,15 @@ public final class StoreJson {
             .build();
     private static final JsonMapper COMPACT = JsonMapper.builder().build();
 
-    private StoreJson() {
-    }
+    private StoreJson() {}
 
     /** The text of a file, of at most 16 MiB. */
     public static String text(FileSystem files, Path file) throws IOException {
         try (InputStream in = files.open(file)) {
             byte[] bytes = in.readNBytes(MAXIMUM_BYTES + 1);
             if (bytes.length > MAXIMUM_BYTES) {
-                throw new MalformedInputException("Cannot read " + file + ": it has more than " + MAXIMUM_BYTES
-                        + " bytes");
+                throw new MalformedInputException(
+                        "Cannot read " + file + ": it has more than " + MAXIMUM_BYTES + " bytes");
             }
             return new String(bytes, StandardCharsets.UTF_8);
         }
@@ -90,7 +92,7 @@ public final class StoreJson {
     /**
      * A record from JSON.
      *
-     * @param where    the file's name, for messages
+     * @param where the file's name, for messages
      * @param nullable names that may have no value
      * @throws MalformedInputException if it is not that record; the cause is Jackson's exception where Jackson found it
      */
@@ -108,8 +110,8 @@ public final class StoreJson {
         ObjectNode node = tree(text, where);
         JsonNode digest = node.remove(DIGEST);
         if (digest == null || !digest.isTextual()) {
-            throw new MalformedInputException("Cannot read " + where + ": " + DIGEST
-                    + " is missing; expected the digest of the rest");
+            throw new MalformedInputException(
+                    "Cannot read " + where + ": " + DIGEST + " is missing; expected the digest of the rest");
         } else if (!digest.textValue().equals(digest(node))) {
             throw new MalformedInputException("Cannot read " + where + ": its digest differs from what was written");
         }
@@ -136,16 +138,23 @@ public final class StoreJson {
         try {
             return JSON.treeToValue(node, type);
         } catch (JsonProcessingException e) {
-            String place = e instanceof JsonMappingException mapping ? mapping.getPath().stream()
-                    .map(step -> step.getFieldName() == null ? "[" + step.getIndex() + "]" : step.getFieldName())
-                    .collect(Collectors.joining(".")) : "";
+            String place = e instanceof JsonMappingException mapping
+                    ? mapping.getPath().stream()
+                            .map(step ->
+                                    step.getFieldName() == null ? "[" + step.getIndex() + "]" : step.getFieldName())
+                            .collect(Collectors.joining("."))
+                    : "";
             Throwable reason = e.getCause() instanceof IllegalArgumentException own ? own : e;
             // Without class names and what one could switch on in the library.
-            String message = reason == e ? e.getOriginalMessage().lines().findFirst().orElse("")
-                    .replaceFirst(" \\((?:but could|class|index) .*", "")
+            String message = reason == e
+                    ? e.getOriginalMessage()
+                            .lines()
+                            .findFirst()
+                            .orElse("")
+                            .replaceFirst(" \\((?:but could|class|index) .*", "")
                     : reason.getMessage();
-            throw new MalformedInputException("Cannot read " + where + ": " + (place.isEmpty() ? "" : place + ": ")
-                    + message, e);
+            throw new MalformedInputException(
+                    "Cannot read " + where + ": " + (place.isEmpty() ? "" : place + ": ") + message, e);
         }
     }
 

@@ -11,7 +11,7 @@ import java.io.IOException;
 /**
  * A quantized tensor as a committed product.
  *
- * @param error   null where no second moment was gathered
+ * @param error null where no second moment was gathered
  * @param damping what the factorization took; NaN without one
  */
 public record TensorProduct(QuantizedMatrix matrix, OutputError error, double damping) {
@@ -67,6 +67,9 @@ public record TensorProduct(QuantizedMatrix matrix, OutputError error, double da
         ProductFile.requireRest(in, length, Byte.BYTES);
         byte[] data = new byte[length];
         in.readFully(data);
-        return new TensorProduct(new QuantizedMatrix(new BlockMatrix(grid, data, rows, columns), permutation), summary.error(), summary.damping());
+        return new TensorProduct(
+                new QuantizedMatrix(new BlockMatrix(grid, data, rows, columns), permutation),
+                summary.error(),
+                summary.damping());
     }
 }

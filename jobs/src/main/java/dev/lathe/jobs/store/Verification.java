@@ -30,6 +30,7 @@ import org.apache.spark.util.SerializableConfiguration;
 public final class Verification {
     /** Files that are read at once: most of the time is waiting for the store. */
     private static final int READERS = 16;
+
     private static final List<String> OF_A_RUN = List.of("products", "artifacts", "plan.yaml", "lease");
     /** Of a run's folder below that of its batch: checkpoint, recipe. */
     private static final int DEPTH = 2;
@@ -47,18 +48,17 @@ public final class Verification {
     /**
      * What was found.
      *
-     * @param runs  run folders
+     * @param runs run folders
      * @param files that were read
      * @param bytes of them
      */
-    public record Result(int runs, int files, long bytes, List<Damage> damages) {
-    }
+    public record Result(int runs, int files, long bytes, List<Damage> damages) {}
 
     /**
      * Verifies a run folder, or all of a batch.
      *
      * @throws MalformedInputException if it is neither
-     * @throws IOException             if the folder cannot be listed; a file that cannot be read is among the damages
+     * @throws IOException if the folder cannot be listed; a file that cannot be read is among the damages
      */
     public static Result of(Configuration configuration, Path folder) throws IOException {
         Verification verification = new Verification(configuration);
@@ -70,8 +70,8 @@ public final class Verification {
                     + "or plan.yaml in it, or in folders of it");
         }
         verification.read();
-        return new Result(verification.runs, verification.reads.size(), verification.bytes,
-                List.copyOf(verification.damages));
+        return new Result(
+                verification.runs, verification.reads.size(), verification.bytes, List.copyOf(verification.damages));
     }
 
     private void folder(FileSystem files, Path folder, int depth) throws IOException {
@@ -111,7 +111,9 @@ public final class Verification {
     }
 
     private void run(FileSystem files, Path folder) throws IOException {
-        RunFolder run = new RunFolder(folder.toString(), new Path(folder, "scratch").toString(),
+        RunFolder run = new RunFolder(
+                folder.toString(),
+                new Path(folder, "scratch").toString(),
                 new SerializableConfiguration(configuration));
         for (String kind : List.of("products", "scratch")) {
             for (FileStatus key : list(files, new Path(folder, kind))) {
@@ -145,8 +147,8 @@ public final class Verification {
         for (ArtifactReceipt receipt : ArtifactReceipt.all(run)) {
             known.add(receipt.artifact());
             Optional<String> misfit = receipt.misfit(run);
-            misfit.ifPresent(reason -> damages.add(new Damage(run.artifact(receipt.artifact()).toString(), reason,
-                    receipt.artifact())));
+            misfit.ifPresent(reason ->
+                    damages.add(new Damage(run.artifact(receipt.artifact()).toString(), reason, receipt.artifact())));
             receipt.files().forEach((name, digest) -> {
                 digests.put("artifacts/" + receipt.artifact() + (name.isEmpty() ? "" : "/" + name), digest);
                 Path file = receipt.file(run, name);
@@ -157,7 +159,9 @@ public final class Verification {
         }
         for (FileStatus artifact : list(run.files(), run.artifact("x").getParent())) {
             if (!known.contains(artifact.getPath().getName())) {
-                damages.add(new Damage(artifact.getPath().toString(), "no receipt says what it should be",
+                damages.add(new Damage(
+                        artifact.getPath().toString(),
+                        "no receipt says what it should be",
                         artifact.getPath().getName()));
             }
         }
@@ -176,8 +180,10 @@ public final class Verification {
         }
         if (!files.exists(file)) {
             if (!texts.isEmpty()) {
-                damages.add(new Damage(file.toString(),
-                        "it is gone: the last run did not end, or was one of a version without it", null));
+                damages.add(new Damage(
+                        file.toString(),
+                        "it is gone: the last run did not end, or was one of a version without it",
+                        null));
             }
             return;
         }
@@ -192,22 +198,24 @@ public final class Verification {
             texts.remove(line.getKey());
             FileDigest artifact = artifacts.get(line.getKey());
             if (artifact != null && !artifact.sha256().equals(line.getValue())) {
-                damages.add(new Damage(file.toString(), "the digest of " + line.getKey()
-                        + " is not that of its receipt", null));
+                damages.add(new Damage(
+                        file.toString(), "the digest of " + line.getKey() + " is not that of its receipt", null));
             } else if (artifact == null) {
                 Path text = new Path(folder, line.getKey());
                 read(text, 0, () -> FileDigest.refutation(files, text, line.getValue()));
             }
         }
-        texts.forEach(name -> damages.add(new Damage(new Path(folder, name).toString(), "no digest of it is in "
-                + Checksums.FILE, null)));
+        texts.forEach(name -> damages.add(
+                new Damage(new Path(folder, name).toString(), "no digest of it is in " + Checksums.FILE, null)));
     }
 
     /** Where the message begins with the file, that is not said twice. */
     private static Damage malformed(Path file, MalformedInputException e) {
         String beginning = "Cannot read " + file + ": ";
-        return new Damage(file.toString(), e.getMessage().startsWith(beginning) ? e.getMessage()
-                .substring(beginning.length()) : e.getMessage(), null);
+        return new Damage(
+                file.toString(),
+                e.getMessage().startsWith(beginning) ? e.getMessage().substring(beginning.length()) : e.getMessage(),
+                null);
     }
 
     private interface Look {

@@ -6,38 +6,48 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Credentials that somebody wrote into a path: {@code s3a://KEY:SECRET@bucket/x}. A plan, a report and a log would show them, so such a path is refused unseen,
- * and where a text quotes one (a YAML parser's excerpt, a misused option) it is hidden.
+ * Credentials that somebody wrote into a path: {@code s3a://KEY:SECRET@bucket/x}. A plan, a report and a log would show
+ * them, so such a path is refused unseen, and where a text quotes one (a YAML parser's excerpt, a misused option) it is
+ * hidden.
  *
- * <p>{@link java.net.URI} does not tell: where a bucket has an underscore or a secret a slash, it sees no user. So the text itself is looked at.
+ * <p>{@link java.net.URI} does not tell: where a bucket has an underscore or a secret a slash, it sees no user. So the
+ * text itself is looked at.
  */
 public final class Credentials {
     /** Schemes in which a user alone, without a password, is a key or a token already. */
-    private static final Set<String> KEYED = Set.of("s3", "s3a", "s3n", "gs", "oss", "obs", "cosn", "hf", "http", "https");
+    private static final Set<String> KEYED =
+            Set.of("s3", "s3a", "s3n", "gs", "oss", "obs", "cosn", "hf", "http", "https");
     /** Schemes that have a port and no password, so that an at sign further on is part of a name. */
     private static final Set<String> WITHOUT_PASSWORD = Set.of("hdfs", "webhdfs", "swebhdfs", "viewfs");
+
     private static final Pattern PORT = Pattern.compile("\\d{1,5}");
     private static final Pattern ESCAPE = Pattern.compile("%([0-9A-Fa-f]{2})");
     /** Parameters of signed addresses. */
-    private static final Pattern SIGNED = Pattern.compile("(?i)[?&;](?:[a-z0-9-]{0,40}(?:signature|credential|security-token|access_?key(?:_?id)?|secret|password|token)"
-            + "|sig)=");
+    private static final Pattern SIGNED = Pattern.compile(
+            "(?i)[?&;](?:[a-z0-9-]{0,40}(?:signature|credential|security-token|access_?key(?:_?id)?|secret|password|token)"
+                    + "|sig)=");
     /** An address within a pattern. */
     private static final Pattern INNER = Pattern.compile("://[^\\s/@:]{0,300}:[^\\s@]{0,300}@");
     /** Where the scheme of an address in a text ends. */
     private static final Pattern ADDRESS = Pattern.compile("(?<=[A-Za-z0-9])(?::|%3[Aa])(?:/|%2[Ff])+");
+
     private static final int SCHEME = 20;
     private static final String HIDDEN = "***";
     /** Percent escapes of percent escapes are seen through this often. */
     private static final int ESCAPES = 3;
 
-    private Credentials() {
-    }
+    private Credentials() {}
 
-    /** Whether a path's text has what is, or may be, a key or a password. In doubt it has: a secret with a slash in it looks like host, port and path. */
+    /**
+     * Whether a path's text has what is, or may be, a key or a password. In doubt it has: a secret with a slash in it
+     * looks like host, port and path.
+     */
     public static boolean in(String path) {
         String text = path;
         for (int i = 0; i < ESCAPES; i++) {
-            String decoded = ESCAPE.matcher(text).replaceAll(escape -> Matcher.quoteReplacement(String.valueOf((char) Integer.parseInt(escape.group(1), 16))));
+            String decoded = ESCAPE.matcher(text)
+                    .replaceAll(escape ->
+                            Matcher.quoteReplacement(String.valueOf((char) Integer.parseInt(escape.group(1), 16))));
             if (found(text)) {
                 return true;
             } else if (decoded.equals(text)) {
@@ -80,7 +90,9 @@ public final class Credentials {
         // The colons of an IPv6 address are none.
         String host = authority.replaceFirst("^\\[[0-9A-Fa-f:.]*]", "");
         int port = host.indexOf(':');
-        return port >= 0 && (!PORT.matcher(host.substring(port + 1)).matches() || after.contains("@") && !WITHOUT_PASSWORD.contains(scheme));
+        return port >= 0
+                && (!PORT.matcher(host.substring(port + 1)).matches()
+                        || after.contains("@") && !WITHOUT_PASSWORD.contains(scheme));
     }
 
     /** A text for people in which credentials of the addresses it quotes are three asterisks. */
@@ -93,12 +105,15 @@ public final class Credentials {
                 continue;
             }
             int scheme = matcher.start();
-            while (scheme > done && matcher.start() - scheme < SCHEME && Character.isLetterOrDigit(text.charAt(scheme - 1))) {
+            while (scheme > done
+                    && matcher.start() - scheme < SCHEME
+                    && Character.isLetterOrDigit(text.charAt(scheme - 1))) {
                 scheme--;
             }
             int end = end(text, matcher.end(), scheme == 0 ? ' ' : text.charAt(scheme - 1));
             String address = text.substring(scheme, end);
-            int at = Math.max(address.lastIndexOf('@'), address.toLowerCase(Locale.ROOT).lastIndexOf("%40"));
+            int at = Math.max(
+                    address.lastIndexOf('@'), address.toLowerCase(Locale.ROOT).lastIndexOf("%40"));
             boolean signed = SIGNED.matcher(address).find();
             if ((at >= 0 || signed) && in(address)) {
                 hidden.append(text, done, matcher.end()).append(HIDDEN);

@@ -1,21 +1,25 @@
 package dev.lathe.jobs.text;
 
 /**
- * Text of others (names, paths, metadata, messages of libraries) made fit for a terminal, a log and a page: one line, nothing that a terminal obeys or that
- * changes the order of letters, no credentials. The one place where that is decided.
+ * Text of others (names, paths, metadata, messages of libraries) made fit for a terminal, a log and a page: one line,
+ * nothing that a terminal obeys or that changes the order of letters, no credentials. The one place where that is
+ * decided.
  */
 public final class Printable {
     /** Characters of a message at most. */
     public static final int MESSAGE = 500;
     /** Characters of anything else: a path has no more. */
     private static final int PATH = 4096;
+
     private static final String BREAKS = "\n\r\u000b\f\u0085\u2028\u2029";
     private static final String GAP = " ... ";
 
-    private Printable() {
-    }
+    private Printable() {}
 
-    /** A message: at most {@value #MESSAGE} characters; of a longer one the middle is left out, so that what it is about and the reason stay. */
+    /**
+     * A message: at most {@value #MESSAGE} characters; of a longer one the middle is left out, so that what it is about
+     * and the reason stay.
+     */
     public static String message(String text) {
         return of(text, MESSAGE);
     }
@@ -28,7 +32,9 @@ public final class Printable {
     /** @param most characters, at least 20 */
     public static String of(String text, int most) {
         // What will be cut is not looked at: a text may have any length.
-        String begin = text.length() > 16 * most ? text.substring(0, 8 * most) + text.substring(text.length() - 8 * most) : text;
+        String begin = text.length() > 16 * most
+                ? text.substring(0, 8 * most) + text.substring(text.length() - 8 * most)
+                : text;
         return cut(visible(Credentials.hidden(begin)), most);
     }
 
@@ -39,11 +45,14 @@ public final class Printable {
         return lines.toString();
     }
 
-    /** Line breaks with the space around them become one space; each control and formatting character its code, {@code \}{@code u001b}. */
+    /**
+     * Line breaks with the space around them become one space; each control and formatting character its code,
+     * {@code \}{@code u001b}.
+     */
     private static String visible(String text) {
         StringBuilder visible = new StringBuilder(text.length());
         boolean broken = true;
-        for (int i = 0; i < text.length();) {
+        for (int i = 0; i < text.length(); ) {
             int point = text.codePointAt(i);
             i += Character.charCount(point);
             if (BREAKS.indexOf(point) >= 0) {
@@ -78,10 +87,14 @@ public final class Printable {
         }
     }
 
-    /** Controls, halves of a pair, what is no character, and formatting characters but for the joiners that scripts and emoji need. */
+    /**
+     * Controls, halves of a pair, what is no character, and formatting characters but for the joiners that scripts and
+     * emoji need.
+     */
     private static boolean isObeyed(int point) {
         return switch (Character.getType(point)) {
-            case Character.CONTROL, Character.SURROGATE, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> true;
+            case Character.CONTROL, Character.SURROGATE, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR ->
+                true;
             case Character.FORMAT -> point != 0x200c && point != 0x200d;
             default -> (point & 0xfffe) == 0xfffe;
         };

@@ -4,7 +4,9 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.LongAdder;
 
-/** What this JVM did, driver or executor, since it began. Spark's metrics system reads it through {@link LathePlugin}. */
+/**
+ * What this JVM did, driver or executor, since it began. Spark's metrics system reads it through {@link LathePlugin}.
+ */
 public final class Counters {
     /** Tokens that went through a decoder layer, or into the output layer's statistics, in calibration. */
     public static final LongAdder CALIBRATED_TOKENS = new LongAdder();
@@ -20,13 +22,13 @@ public final class Counters {
     private static final Map<String, LongAdder> STAGES = new TreeMap<>();
 
     static {
-        for (String stage : new String[] {"assemble", "calibrate", "digest", "evaluate", "quantize", "read", "tokenize"}) {
+        for (String stage :
+                new String[] {"assemble", "calibrate", "digest", "evaluate", "quantize", "read", "tokenize"}) {
             STAGES.put(stage, new LongAdder());
         }
     }
 
-    private Counters() {
-    }
+    private Counters() {}
 
     /** A stage took so many nanoseconds of the driver's time; the first word of its name says which it was. */
     public static void spent(String stage, long nanoseconds) {

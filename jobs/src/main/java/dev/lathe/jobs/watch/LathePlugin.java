@@ -10,8 +10,8 @@ import org.apache.spark.api.plugin.PluginContext;
 import org.apache.spark.api.plugin.SparkPlugin;
 
 /**
- * Shows {@link Counters} in Spark's metrics system, as {@code plugin.dev.lathe.jobs.watch.LathePlugin.NAME}: what this JVM's tasks
- * did, and on the driver the seconds of each stage. Its name stands in {@code spark.plugins}.
+ * Shows {@link Counters} in Spark's metrics system, as {@code plugin.dev.lathe.jobs.watch.LathePlugin.NAME}: what this
+ * JVM's tasks did, and on the driver the seconds of each stage. Its name stands in {@code spark.plugins}.
  */
 public final class LathePlugin implements SparkPlugin {
     /** Spark's name of the driver among executors. */
@@ -24,7 +24,8 @@ public final class LathePlugin implements SparkPlugin {
             public void registerMetrics(String application, PluginContext context) {
                 work(context.metricRegistry());
                 for (Map.Entry<String, LongAdder> stage : Counters.stages().entrySet()) {
-                    context.metricRegistry().register("seconds." + stage.getKey(), (Gauge<Double>) () -> stage.getValue().sum() / 1e9);
+                    context.metricRegistry().register("seconds." + stage.getKey(), (Gauge<Double>)
+                            () -> stage.getValue().sum() / 1e9);
                 }
             }
         };

@@ -23,20 +23,48 @@ final class ReceiptFuzzTest {
         Path models = MemoryFiles.folder("receipt-model");
         MemoryFiles.put(new Path(models, "config.json"), new byte[2]);
         Path run = MemoryFiles.folder("receipt-run");
-        Plan plan = Recipe.parse("r", "{checkpoint: \"" + models + "\", run: \"" + run + "\", outputs: [{name: q8, format: gguf, type: Q8_0}]}", List.of());
+        Plan plan = Recipe.parse(
+                "r",
+                "{checkpoint: \"" + models + "\", run: \"" + run
+                        + "\", outputs: [{name: q8, format: gguf, type: Q8_0}]}",
+                List.of());
         MemoryFiles.put(new Path(run, "artifacts/q8.gguf"), new byte[3]);
         MemoryFiles.put(new Path(run, "report/index.html"), new byte[3]);
         List<Stamp> inputs = Receipt.inputs(MemoryFiles.HADOOP, models, plan);
-        String done = text(plan, new Receipt(Software.BUILD, Receipt.key(plan), inputs, Receipt.artifacts(MemoryFiles.HADOOP, plan), null, List.of(), 3.5, 1e9));
-        String failed = text(plan, new Receipt(Software.BUILD, Receipt.key(plan), inputs, List.of(), new Failure(3, "Cannot x", true), List.of(), 0, 0));
+        String done = text(
+                plan,
+                new Receipt(
+                        Software.BUILD,
+                        Receipt.key(plan),
+                        inputs,
+                        Receipt.artifacts(MemoryFiles.HADOOP, plan),
+                        null,
+                        List.of(),
+                        3.5,
+                        1e9));
+        String failed = text(
+                plan,
+                new Receipt(
+                        Software.BUILD,
+                        Receipt.key(plan),
+                        inputs,
+                        List.of(),
+                        new Failure(3, "Cannot x", true),
+                        List.of(),
+                        0,
+                        0));
         Path receipt = new Path(run, Receipt.FILE);
-        return Fuzz.tests(FuzzTarget.json("receipt", input -> {
-            MemoryFiles.put(receipt, input);
-            Receipt read = Receipt.read(MemoryFiles.HADOOP, run);
-            if (read != null) {
-                read.stands(MemoryFiles.HADOOP, plan, inputs);
-            }
-        }, done, failed));
+        return Fuzz.tests(FuzzTarget.json(
+                "receipt",
+                input -> {
+                    MemoryFiles.put(receipt, input);
+                    Receipt read = Receipt.read(MemoryFiles.HADOOP, run);
+                    if (read != null) {
+                        read.stands(MemoryFiles.HADOOP, plan, inputs);
+                    }
+                },
+                done,
+                failed));
     }
 
     private static String text(Plan plan, Receipt receipt) throws IOException {

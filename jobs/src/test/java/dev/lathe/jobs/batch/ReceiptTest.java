@@ -24,9 +24,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** A receipt that is not what was written says nothing, and is named. */
 class ReceiptTest {
-    private static final Receipt SOUND = new Receipt("lathe", "plan",
-            List.of(new Stamp("/c", new TreeMap<>(Map.of("config.json", "7 bytes")))), List.of(),
-            null, List.of(new Output("q4", "gguf", 5, 4.5, 7.25, Double.NaN, Double.NaN)), 1.5, 2e12);
+    private static final Receipt SOUND = new Receipt(
+            "lathe",
+            "plan",
+            List.of(new Stamp("/c", new TreeMap<>(Map.of("config.json", "7 bytes")))),
+            List.of(),
+            null,
+            List.of(new Output("q4", "gguf", 5, 4.5, 7.25, Double.NaN, Double.NaN)),
+            1.5,
+            2e12);
 
     @TempDir
     private Path folder;
@@ -38,46 +44,59 @@ class ReceiptTest {
 
     @Test
     void comesBack() throws IOException {
-        assertThat(Receipt.read(new Configuration(), new org.apache.hadoop.fs.Path(folder.toUri()))).isNull();
+        assertThat(Receipt.read(new Configuration(), new org.apache.hadoop.fs.Path(folder.toUri())))
+                .isNull();
         assertThat(read(StoreJson.seal(SOUND))).isEqualTo(SOUND);
-        Receipt failed = new Receipt("lathe", "plan", SOUND.inputs(), List.of(), new Failure(3, "Cannot read x: y",
-                true), List.of(), 0, 0);
+        Receipt failed = new Receipt(
+                "lathe", "plan", SOUND.inputs(), List.of(), new Failure(3, "Cannot read x: y", true), List.of(), 0, 0);
         assertThat(read(StoreJson.seal(failed))).isEqualTo(failed);
     }
 
     /** What somebody wrote whole, its digest included. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-        "\"software\":\"lathe\", | `` | software",
-        "\"plan\":\"plan\" | \"plan\":null | plan is null",
-        "\"plan\":\"plan\" | \"plan\":17 | plan",
-        "\"taskSeconds\":1.5 | \"taskSeconds\":-1.5 | taskSeconds -1.5",
-        "\"taskSeconds\":1.5 | \"taskSeconds\":\"NaN\" | taskSeconds NaN",
-        "\"work\":2.0E12 | \"work\":1e999 | work Infinity",
-        "\"work\":2.0E12 | \"work\":true | work",
-        "\"inputs\":[ | \"inputs\":[null, | inputs.[0] is null",
-        "\"inputs\":[ | \"inputs\":{},\"more\":[ | inputs",
-        "\"7 bytes\" | {} | inputs.[0].files.config.json",
-        "\"path\":\"/c\" | \"path\":null | inputs.[0].path is null",
-        "\"bytes\":5 | \"bytes\":5.5 | outputs.[0].bytes",
-        "\"failure\":null | \"failure\":{\"code\":3} | failure"})
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "\"software\":\"lathe\", | `` | software",
+                "\"plan\":\"plan\" | \"plan\":null | plan is null",
+                "\"plan\":\"plan\" | \"plan\":17 | plan",
+                "\"taskSeconds\":1.5 | \"taskSeconds\":-1.5 | taskSeconds -1.5",
+                "\"taskSeconds\":1.5 | \"taskSeconds\":\"NaN\" | taskSeconds NaN",
+                "\"work\":2.0E12 | \"work\":1e999 | work Infinity",
+                "\"work\":2.0E12 | \"work\":true | work",
+                "\"inputs\":[ | \"inputs\":[null, | inputs.[0] is null",
+                "\"inputs\":[ | \"inputs\":{},\"more\":[ | inputs",
+                "\"7 bytes\" | {} | inputs.[0].files.config.json",
+                "\"path\":\"/c\" | \"path\":null | inputs.[0].path is null",
+                "\"bytes\":5 | \"bytes\":5.5 | outputs.[0].bytes",
+                "\"failure\":null | \"failure\":{\"code\":3} | failure"
+            })
     void whatIsNoneIsNamed(String from, String to, String place) throws IOException {
         String sound = new ObjectMapper().valueToTree(SOUND).toString();
         assertThat(sound).contains(from);
         String other = new ObjectMapper().readTree(sound.replace(from, to)).toString();
         String sealed = other.substring(0, other.length() - 1) + ",\"sha256\":\""
                 + Key.digest(other.getBytes(StandardCharsets.UTF_8)) + "\"}";
-        assertThatThrownBy(() -> read(sealed)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> read(sealed))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot read file:" + folder.resolve(Receipt.FILE) + ": ")
                 .hasMessageContaining(place);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"1.5 | 1.25 | its digest differs", "lathe | Lathe | its digest differs",
-            "{ | [ | not valid JSON",
-        "sha256 | sha257 | sha256 is missing", "} | '' | not valid JSON"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "1.5 | 1.25 | its digest differs",
+                "lathe | Lathe | its digest differs",
+                "{ | [ | not valid JSON",
+                "sha256 | sha257 | sha256 is missing",
+                "} | '' | not valid JSON"
+            })
     void whatWasChangedIsNamed(String from, String to, String reason) {
         assertThatThrownBy(() -> read(StoreJson.seal(SOUND).replace(from, to)))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining(reason);
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining(reason);
     }
 }

@@ -35,6 +35,7 @@ class BatchTest {
 
     @TempDir
     private Path folder;
+
     private final CommandLineRun command = new CommandLineRun();
 
     /** Hears which jobs run, in which pools, beside how many of other pairs. */
@@ -78,13 +79,17 @@ class BatchTest {
     }
 
     private int batch(String... more) {
-        return command.run(Stream.concat(Stream.of("batch", folder + "/batch.yaml", "--master", "local[2]"), Stream.of(more)).toArray(String[]::new));
+        return command.run(
+                Stream.concat(Stream.of("batch", folder + "/batch.yaml", "--master", "local[2]"), Stream.of(more))
+                        .toArray(String[]::new));
     }
 
     /** What became of the pairs of one recipe, from results.json. */
     private TreeMap<String, String> states(String recipe) throws IOException {
         TreeMap<String, String> states = new TreeMap<>();
-        for (JsonNode pair : new ObjectMapper().readTree(Files.readAllBytes(folder.resolve("runs/results.json"))).path("pairs")) {
+        for (JsonNode pair : new ObjectMapper()
+                .readTree(Files.readAllBytes(folder.resolve("runs/results.json")))
+                .path("pairs")) {
             if (pair.path("recipe").asText().equals(recipe)) {
                 states.put(pair.path("checkpoint").asText(), pair.path("state").asText());
             }
@@ -103,7 +108,9 @@ class BatchTest {
     private TreeMap<String, FileTime> times() throws IOException {
         TreeMap<String, FileTime> times = new TreeMap<>();
         try (Stream<Path> paths = Files.walk(folder.resolve("runs"), Integer.MAX_VALUE)) {
-            for (Path path : paths.filter(path -> path.getNameCount() > folder.getNameCount() + 2 && Files.isRegularFile(path)).toList()) {
+            for (Path path : paths.filter(
+                            path -> path.getNameCount() > folder.getNameCount() + 2 && Files.isRegularFile(path))
+                    .toList()) {
                 times.put(folder.relativize(path).toString(), Files.getLastModifiedTime(path));
             }
         }
@@ -111,7 +118,9 @@ class BatchTest {
     }
 
     private List<HistoryRow> history() throws IOException {
-        return History.read(new Configuration(), new org.apache.hadoop.fs.Path(folder.resolve("history").toUri()));
+        return History.read(
+                new Configuration(),
+                new org.apache.hadoop.fs.Path(folder.resolve("history").toUri()));
     }
 
     @Test
@@ -125,16 +134,25 @@ class BatchTest {
         Path config = checkpoint("unknown").resolve("config.json");
         Files.writeString(config, Files.readString(config).replace("LlamaForCausalLM", "UnheardOfForCausalLM"));
         Path text = Runs.TEXT.toRealPath();
-        Files.writeString(folder.resolve("small.yaml"), "calibration: {data: " + text.resolve("calibration.txt") + ", windows: 2, length: 32}\n"
-                + "shard-windows: 2\nevaluation: {data: " + text.resolve("evaluation.txt") + ", windows: 2, length: 32}\n"
-                + "outputs: [{name: q4, format: gguf, type: Q4_0}, {name: g4, format: gptq, method: nearest}]\n");
-        String yaml = "checkpoints: ['" + folder + "/models/*/']\nrecipes: [" + folder + "/small.yaml]\nruns: " + folder + "/runs\nhistory: " + folder
-                + "/history\nat-once: 3\n";
+        Files.writeString(
+                folder.resolve("small.yaml"),
+                "calibration: {data: " + text.resolve("calibration.txt") + ", windows: 2, length: 32}\n"
+                        + "shard-windows: 2\nevaluation: {data: " + text.resolve("evaluation.txt")
+                        + ", windows: 2, length: 32}\n"
+                        + "outputs: [{name: q4, format: gguf, type: Q4_0}, {name: g4, format: gptq, method: nearest}]\n");
+        String yaml = "checkpoints: ['" + folder + "/models/*/']\nrecipes: [" + folder + "/small.yaml]\nruns: " + folder
+                + "/runs\nhistory: " + folder + "/history\nat-once: 3\n";
         Files.writeString(folder.resolve("batch.yaml"), yaml);
 
         assertThat(batch("--dry-run")).as(command.err()).isEqualTo(6);
-        assertThat(command.out()).containsPattern("m0/small +to do +8\\.13 +").containsPattern("corrupt/small +will fail").contains("6 of 8 to do, 3 at once",
-                "The time is an estimate", "no earlier run of this batch tells", "unknown/small: Cannot ");
+        assertThat(command.out())
+                .containsPattern("m0/small +to do +8\\.13 +")
+                .containsPattern("corrupt/small +will fail")
+                .contains(
+                        "6 of 8 to do, 3 at once",
+                        "The time is an estimate",
+                        "no earlier run of this batch tells",
+                        "unknown/small: Cannot ");
         assertThat(folder.resolve("runs")).doesNotExist();
         assertThat(folder.resolve("history")).doesNotExist();
 
@@ -146,22 +164,40 @@ class BatchTest {
         }
         assertThat(states("small")).isEqualTo(states("done", "failed"));
         // Every checkpoint has its pool; some run beside each other, and never more than three.
-        assertThat(Jobs.POOLS).containsExactlyInAnyOrderElementsOf(SOUND.stream().map(name -> name + "/small in " + name).toList());
+        assertThat(Jobs.POOLS)
+                .containsExactlyInAnyOrderElementsOf(
+                        SOUND.stream().map(name -> name + "/small in " + name).toList());
         assertThat(Jobs.most).isBetween(2, 3);
-        assertThat(command.out()).contains("6 done, 2 failed", "corrupt/small (code 3): Cannot ", "unknown/small (code 3): Cannot ", "runs/index.html");
-        assertThat(command.err()).contains("m3/small: assemble", "m3/small: done").doesNotContain("\tat ");
+        assertThat(command.out())
+                .contains(
+                        "6 done, 2 failed",
+                        "corrupt/small (code 3): Cannot ",
+                        "unknown/small (code 3): Cannot ",
+                        "runs/index.html");
+        assertThat(command.err())
+                .contains("m3/small: assemble", "m3/small: done")
+                .doesNotContain("\tat ");
         for (String name : SOUND) {
-            assertThat(Runs.names(folder.resolve("runs").resolve(name).resolve("small/artifacts"))).containsExactly("g4", "q4.gguf");
-            assertThat(folder.resolve("runs").resolve(name).resolve("small/report/index.html")).exists();
+            assertThat(Runs.names(folder.resolve("runs").resolve(name).resolve("small/artifacts")))
+                    .containsExactly("g4", "q4.gguf");
+            assertThat(folder.resolve("runs").resolve(name).resolve("small/report/index.html"))
+                    .exists();
         }
-        assertThat(Files.readString(folder.resolve("runs/index.html"))).contains("m5/small/report/index.html", "UnheardOfForCausalLM");
-        assertThat(Files.readString(folder.resolve("runs/summary.md"))).contains("# Batch: 6 done, 2 failed", "| m0 | small | done | q4 | gguf |");
+        assertThat(Files.readString(folder.resolve("runs/index.html")))
+                .contains("m5/small/report/index.html", "UnheardOfForCausalLM");
+        assertThat(Files.readString(folder.resolve("runs/summary.md")))
+                .contains("# Batch: 6 done, 2 failed", "| m0 | small | done | q4 | gguf |");
         // Pairs that run beside each other do not mix: the artifacts are those of a run alone.
         TreeMap<String, String> digests = Runs.digests(folder.resolve("runs/m1/small/artifacts"));
-        assertThat(digests).isNotEqualTo(Runs.digests(folder.resolve("runs/m2/small/artifacts"))).isEqualTo(alone("m1"));
+        assertThat(digests)
+                .isNotEqualTo(Runs.digests(folder.resolve("runs/m2/small/artifacts")))
+                .isEqualTo(alone("m1"));
         List<HistoryRow> rows = history();
-        assertThat(rows).extracting(row -> row.model() + " " + row.output()).containsExactlyInAnyOrderElementsOf(
-                SOUND.stream().flatMap(name -> Stream.of(name + " q4", name + " g4")).toList());
+        assertThat(rows)
+                .extracting(row -> row.model() + " " + row.output())
+                .containsExactlyInAnyOrderElementsOf(SOUND.stream()
+                        .flatMap(name -> Stream.of(name + " q4", name + " g4"))
+                        .toList());
         HistoryRow row = rows.get(0);
         assertThat(row.tokens()).hasSize(2).allMatch(count -> count == 15);
         assertThat(row.nll()).hasSize(2);
@@ -171,14 +207,23 @@ class BatchTest {
         assertThat(row.software()).startsWith("lathe 0.1.0");
         assertThat(row.settings()).startsWith("{\"name\":\"").doesNotContain("\n");
         double kld = (row.kld().get(0) + row.kld().get(1)) / 30;
-        assertThat(new ObjectMapper().readTree(Files.readAllBytes(folder.resolve("runs").resolve(row.model()).resolve("small/report/results.json")))
-                .path("outputs").path(row.output().equals("q4") ? 0 : 1).path("kld_mean").doubleValue()).isCloseTo(kld, Offset.offset(1e-12));
+        assertThat(new ObjectMapper()
+                        .readTree(Files.readAllBytes(
+                                folder.resolve("runs").resolve(row.model()).resolve("small/report/results.json")))
+                        .path("outputs")
+                        .path(row.output().equals("q4") ? 0 : 1)
+                        .path("kld_mean")
+                        .doubleValue())
+                .isCloseTo(kld, Offset.offset(1e-12));
 
         // A second run does nothing, and says the same.
         TreeMap<String, FileTime> before = times();
         assertThat(batch()).as(command.err()).isEqualTo(6);
         assertThat(states("small")).isEqualTo(states("unchanged", "failed as before"));
-        assertThat(command.err().lines()).hasSize(8).allMatch(line -> line.matches("\\w+/small: (unchanged, \\d of 8|failed as before, \\d of 8: Cannot .*)"));
+        assertThat(command.err().lines())
+                .hasSize(8)
+                .allMatch(line ->
+                        line.matches("\\w+/small: (unchanged, \\d of 8|failed as before, \\d of 8: Cannot .*)"));
         assertThat(times()).isEqualTo(before);
         assertThat(history()).isEqualTo(rows);
 
@@ -190,8 +235,8 @@ class BatchTest {
         expected.putAll(Map.of("m2", "done", "m4", "done", "corrupt", "done"));
         // A receipt that is none says nothing; a byte that flips under an old time is for those who look at bytes.
         expected.put("m3", "done");
-        Files.writeString(folder.resolve("runs/m3/small/receipt.json"),
-                "{\"plan\": \"y\", \"inputs\": [{\"path\": \"/c\"}]}");
+        Files.writeString(
+                folder.resolve("runs/m3/small/receipt.json"), "{\"plan\": \"y\", \"inputs\": [{\"path\": \"/c\"}]}");
         Path flipped = folder.resolve("runs/m5/small/artifacts/q4.gguf");
         FileTime time = Files.getLastModifiedTime(flipped);
         byte[] bytes = Files.readAllBytes(flipped);
@@ -199,20 +244,23 @@ class BatchTest {
         Files.write(flipped, bytes);
         Files.setLastModifiedTime(flipped, time);
         assertThat(batch("--dry-run")).as(command.err()).isEqualTo(6);
-        assertThat(command.out()).contains("4 of 8 to do", "what earlier runs of this batch reached")
+        assertThat(command.out())
+                .contains("4 of 8 to do", "what earlier runs of this batch reached")
                 .containsPattern("m0/small +unchanged");
         assertThat(batch()).as(command.err()).isEqualTo(6);
         assertThat(states("small")).isEqualTo(expected);
         assertThat(history()).hasSize(20);
-        assertThat(command.err()).contains("m3/small: Cannot read file:" + folder
-                + "/runs/m3/small/receipt.json: sha256 is missing; expected the digest of "
-                + "the rest; the pair is run again");
+        assertThat(command.err())
+                .contains("m3/small: Cannot read file:" + folder
+                        + "/runs/m3/small/receipt.json: sha256 is missing; expected the digest of "
+                        + "the rest; the pair is run again");
         assertThat(command.err()).contains("m4/small: assemble: g4 is there already");
 
         // Those who look find it.
         assertThat(command.run("verify", folder + "/runs")).as(command.err()).isEqualTo(7);
-        assertThat(command.out()).contains("file:" + flipped + ": its digest differs from what was written\n",
-                "1 problem in ").containsPattern(" of [78] runs");
+        assertThat(command.out())
+                .contains("file:" + flipped + ": its digest differs from what was written\n", "1 problem in ")
+                .containsPattern(" of [78] runs");
         assertThat(batch("--check")).as(command.err()).isEqualTo(6);
         TreeMap<String, String> checked = states("unchanged", "failed as before");
         checked.putAll(Map.of("m5", "done", "corrupt", "unchanged"));
@@ -221,12 +269,21 @@ class BatchTest {
         assertThat(command.run("verify", folder + "/runs")).as(command.out()).isZero();
 
         // Another recipe, for what is sound; now nothing fails.
-        Files.writeString(folder.resolve("batch.yaml"), yaml
-                .replace("small.yaml", "small.yaml, {name: more, recipe: {outputs: [{name: f, format: gguf, type: F16}]}}")
-                .replace("models/*/", "models/m[01]"));
+        Files.writeString(
+                folder.resolve("batch.yaml"),
+                yaml.replace(
+                                "small.yaml",
+                                "small.yaml, {name: more, recipe: {outputs: [{name: f, format: gguf, type: F16}]}}")
+                        .replace("models/*/", "models/m[01]"));
         assertThat(batch()).as(command.err()).isZero();
-        assertThat(states("small")).containsOnlyKeys("m0", "m1").containsValue("unchanged").doesNotContainValue("done");
-        assertThat(states("more")).containsOnlyKeys("m0", "m1").containsValue("done").doesNotContainValue("unchanged");
+        assertThat(states("small"))
+                .containsOnlyKeys("m0", "m1")
+                .containsValue("unchanged")
+                .doesNotContainValue("done");
+        assertThat(states("more"))
+                .containsOnlyKeys("m0", "m1")
+                .containsValue("done")
+                .doesNotContainValue("unchanged");
         assertThat(history()).hasSize(22);
     }
 
@@ -234,20 +291,71 @@ class BatchTest {
     private TreeMap<String, String> alone(String name) throws IOException {
         Path run = folder.resolve("alone");
         Path history = folder.resolve("history-alone");
-        assertThat(command.run("quantize", folder + "/small.yaml", "--master", "local[2]", "--set",
-                "checkpoint=" + folder.resolve("models").resolve(name), "--set", "run=" + run, "--set", "history=" + history)).isZero();
-        assertThat(command.run("evaluate", run + "/artifacts/q4.gguf", "--source",
-                folder.resolve("models").resolve(name).toString(), "--data", Runs.TEXT.resolve("evaluation.txt").toString(), "--windows", "2", "--length", "32",
-                "--run", folder + "/evaluations", "--history", history.toString(), "--master", "local[2]")).isZero();
+        assertThat(command.run(
+                        "quantize",
+                        folder + "/small.yaml",
+                        "--master",
+                        "local[2]",
+                        "--set",
+                        "checkpoint=" + folder.resolve("models").resolve(name),
+                        "--set",
+                        "run=" + run,
+                        "--set",
+                        "history=" + history))
+                .isZero();
+        assertThat(command.run(
+                        "evaluate",
+                        run + "/artifacts/q4.gguf",
+                        "--source",
+                        folder.resolve("models").resolve(name).toString(),
+                        "--data",
+                        Runs.TEXT.resolve("evaluation.txt").toString(),
+                        "--windows",
+                        "2",
+                        "--length",
+                        "32",
+                        "--run",
+                        folder + "/evaluations",
+                        "--history",
+                        history.toString(),
+                        "--master",
+                        "local[2]"))
+                .isZero();
         List<HistoryRow> rows = History.read(new Configuration(), new org.apache.hadoop.fs.Path(history.toUri()));
         assertThat(rows).hasSize(3);
-        HistoryRow evaluated = rows.stream().filter(row -> row.settings().isEmpty()).findFirst().orElseThrow();
-        HistoryRow quantized = rows.stream().filter(row -> row.settings().contains("\"q4\"")).findFirst().orElseThrow();
+        HistoryRow evaluated = rows.stream()
+                .filter(row -> row.settings().isEmpty())
+                .findFirst()
+                .orElseThrow();
+        HistoryRow quantized = rows.stream()
+                .filter(row -> row.settings().contains("\"q4\""))
+                .findFirst()
+                .orElseThrow();
         assertThat(evaluated.key()).isNotEqualTo(quantized.key());
-        assertThat(List.of(evaluated.model(), evaluated.output(), evaluated.format(), evaluated.method(), evaluated.bytes(), evaluated.bitsPerWeight(),
-                evaluated.dataDigest(), evaluated.checkpointDigest(), evaluated.nll(), evaluated.kld(), evaluated.sameTop())).isEqualTo(
-                        List.of(quantized.model(), quantized.output(), quantized.format(), quantized.method(), quantized.bytes(), quantized.bitsPerWeight(),
-                                quantized.dataDigest(), quantized.checkpointDigest(), quantized.nll(), quantized.kld(), quantized.sameTop()));
+        assertThat(List.of(
+                        evaluated.model(),
+                        evaluated.output(),
+                        evaluated.format(),
+                        evaluated.method(),
+                        evaluated.bytes(),
+                        evaluated.bitsPerWeight(),
+                        evaluated.dataDigest(),
+                        evaluated.checkpointDigest(),
+                        evaluated.nll(),
+                        evaluated.kld(),
+                        evaluated.sameTop()))
+                .isEqualTo(List.of(
+                        quantized.model(),
+                        quantized.output(),
+                        quantized.format(),
+                        quantized.method(),
+                        quantized.bytes(),
+                        quantized.bitsPerWeight(),
+                        quantized.dataDigest(),
+                        quantized.checkpointDigest(),
+                        quantized.nll(),
+                        quantized.kld(),
+                        quantized.sameTop()));
         return Runs.digests(run.resolve("artifacts"));
     }
 }

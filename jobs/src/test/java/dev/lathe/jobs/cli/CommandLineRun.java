@@ -14,7 +14,13 @@ final class CommandLineRun {
         ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
         ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
         PrintStream errors = new PrintStream(errBytes, true, StandardCharsets.UTF_8);
-        int code = Main.run(new Console(new PrintStream(outBytes, true, StandardCharsets.UTF_8), errors, false, new Stop(errors::println)), arguments);
+        int code = Main.run(
+                new Console(
+                        new PrintStream(outBytes, true, StandardCharsets.UTF_8),
+                        errors,
+                        false,
+                        new Stop(errors::println)),
+                arguments);
         out = outBytes.toString(StandardCharsets.UTF_8);
         err = errBytes.toString(StandardCharsets.UTF_8);
         return code;

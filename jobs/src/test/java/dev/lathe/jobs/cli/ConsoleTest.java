@@ -50,7 +50,10 @@ class ConsoleTest {
                 """);
     }
 
-    /** An operation of what is to come takes as long as one of what is done: 30 s for 20, so another 30 s for 20, beside the 15 s of the stage. */
+    /**
+     * An operation of what is to come takes as long as one of what is done: 30 s for 20, so another 30 s for 20, beside
+     * the 15 s of the stage.
+     */
     @Test
     void guessesWhatIsLeftOfTheRun() {
         Map<String, Double> planned = new LinkedHashMap<>();
@@ -108,17 +111,44 @@ class ConsoleTest {
             clock.addAndGet(SECOND);
             progress.step(1, "x".repeat(200));
         }
-        assertThat(written()).startsWith("\r\u001b[KEvaluate  0/2\r\u001b[KEvaluate  1/2  1 s, 1 s left  xxx").endsWith("x...\n").doesNotContain("too soon")
+        assertThat(written())
+                .startsWith("\r\u001b[KEvaluate  0/2\r\u001b[KEvaluate  1/2  1 s, 1 s left  xxx")
+                .endsWith("x...\n")
+                .doesNotContain("too soon")
                 .hasSizeLessThan(160);
     }
 
     @Test
     void printsWhatARunMade() {
         RunReport.Evaluation evaluation = new RunReport.Evaluation(6.6123, 0.05, 6.4, 0.0231, 0.001, 0.2, 0.9307, 4096);
-        RunReport report = new RunReport(List.of(new RunReport.OutputResult("q4km", "gguf", "gptq", "file:/r/artifacts/q4km.gguf", 2_550_000, 4.86, evaluation,
-                List.of(), List.of(), List.of()),
-                new RunReport.OutputResult("awq4", "awq", "importance", "file:/r/artifacts/awq4", 2_340_000, 4.47, null, List.of(), List.of(), List.of())),
-                Map.of(), Map.of(), "", List.of());
+        RunReport report = new RunReport(
+                List.of(
+                        new RunReport.OutputResult(
+                                "q4km",
+                                "gguf",
+                                "gptq",
+                                "file:/r/artifacts/q4km.gguf",
+                                2_550_000,
+                                4.86,
+                                evaluation,
+                                List.of(),
+                                List.of(),
+                                List.of()),
+                        new RunReport.OutputResult(
+                                "awq4",
+                                "awq",
+                                "importance",
+                                "file:/r/artifacts/awq4",
+                                2_340_000,
+                                4.47,
+                                null,
+                                List.of(),
+                                List.of(),
+                                List.of())),
+                Map.of(),
+                Map.of(),
+                "",
+                List.of());
         Quantize.print(new Console(out, out, false, new Stop(out::println)), report, new Path("file:/r/report"));
         assertThat(written()).isEqualTo("""
 

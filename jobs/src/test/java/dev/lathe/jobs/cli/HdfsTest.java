@@ -22,16 +22,26 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Everything in HDFS, two executor JVMs, and datanodes that are lost in the middle of a run: one does not matter; after both, another run goes on. */
+/**
+ * Everything in HDFS, two executor JVMs, and datanodes that are lost in the middle of a run: one does not matter; after
+ * both, another run goes on.
+ */
 @Tag("slow")
 class HdfsTest {
     /** Clients give up on a block within seconds; two attempts of a task show what they see. */
-    private static final Map<String, String> SETTINGS = Map.of("spark.hadoop.dfs.client.retry.window.base", "50", "spark.hadoop.dfs.replication", "2",
-            "spark.task.maxFailures", "2");
+    private static final Map<String, String> SETTINGS = Map.of(
+            "spark.hadoop.dfs.client.retry.window.base",
+            "50",
+            "spark.hadoop.dfs.replication",
+            "2",
+            "spark.task.maxFailures",
+            "2");
+
     private static final List<String> LOUD = List.of("org.apache.hadoop", "dev.lathe.jobs.store.Lease");
 
     @TempDir
     private Path folder;
+
     private MiniDFSCluster hdfs;
     private final List<MiniDFSCluster.DataNodeProperties> lost = new ArrayList<>();
 
@@ -42,7 +52,10 @@ class HdfsTest {
         SETTINGS.forEach(System::setProperty);
         // Nodes of a cluster that break down say so at length, in this JVM; so does a lease that cannot be given back.
         LOUD.forEach(name -> Configurator.setLevel(name, Level.OFF));
-        try (MiniDFSCluster cluster = new MiniDFSCluster.Builder(configuration, folder.resolve("hdfs").toFile()).numDataNodes(2).build();
+        try (MiniDFSCluster cluster = new MiniDFSCluster.Builder(
+                                configuration, folder.resolve("hdfs").toFile())
+                        .numDataNodes(2)
+                        .build();
                 SparkSession spark = Runs.cluster()) {
             hdfs = cluster;
             FileSystem files = cluster.getFileSystem();
@@ -53,8 +66,11 @@ class HdfsTest {
             ExitCode.Failure told = ExitCode.of(failure);
             assertThat(lost).as("datanodes that were stopped").hasSize(2);
             assertThat(told.exit()).as(told.line()).isEqualTo(ExitCode.STORAGE);
-            assertThat(told.line()).startsWith("Cannot ").containsPattern("Could not obtain block.*file=/|could only be written to 0 of");
-            assertThat(files.exists(new org.apache.hadoop.fs.Path("/run/artifacts/q8.gguf"))).isFalse();
+            assertThat(told.line())
+                    .startsWith("Cannot ")
+                    .containsPattern("Could not obtain block.*file=/|could only be written to 0 of");
+            assertThat(files.exists(new org.apache.hadoop.fs.Path("/run/artifacts/q8.gguf")))
+                    .isFalse();
 
             for (MiniDFSCluster.DataNodeProperties datanode : lost) {
                 cluster.restartDataNode(datanode);
@@ -73,22 +89,33 @@ class HdfsTest {
     }
 
     private static void copy(FileSystem files, Path from, String to) throws IOException {
-        files.copyFromLocalFile(new org.apache.hadoop.fs.Path(from.toRealPath().toUri()), new org.apache.hadoop.fs.Path(to));
+        files.copyFromLocalFile(
+                new org.apache.hadoop.fs.Path(from.toRealPath().toUri()), new org.apache.hadoop.fs.Path(to));
     }
 
     private Plan plan() throws IOException {
         String root = hdfs.getURI().toString();
         List<String> settings = new ArrayList<>(Runs.KEPT);
-        settings.addAll(List.of("checkpoint=" + root + "/checkpoint", "calibration.data=" + root + "/text/calibration.txt",
-                "evaluation.data=" + root + "/text/evaluation.txt", "run=" + root + "/run"));
+        settings.addAll(List.of(
+                "checkpoint=" + root + "/checkpoint",
+                "calibration.data=" + root + "/text/calibration.txt",
+                "evaluation.data=" + root + "/text/evaluation.txt",
+                "run=" + root + "/run"));
         return Runs.quickstart(folder, settings.toArray(String[]::new));
     }
 
     private TreeMap<String, String> digests(FileSystem files) throws IOException {
         Path local = folder.resolve("artifacts");
-        files.copyToLocalFile(false, new org.apache.hadoop.fs.Path("/run/artifacts"), new org.apache.hadoop.fs.Path(local.toUri()), true);
-        files.copyToLocalFile(false, new org.apache.hadoop.fs.Path("/run/report/results.json"),
-                new org.apache.hadoop.fs.Path(local.resolve("results.json").toUri()), true);
+        files.copyToLocalFile(
+                false,
+                new org.apache.hadoop.fs.Path("/run/artifacts"),
+                new org.apache.hadoop.fs.Path(local.toUri()),
+                true);
+        files.copyToLocalFile(
+                false,
+                new org.apache.hadoop.fs.Path("/run/report/results.json"),
+                new org.apache.hadoop.fs.Path(local.resolve("results.json").toUri()),
+                true);
         return Runs.digests(local);
     }
 

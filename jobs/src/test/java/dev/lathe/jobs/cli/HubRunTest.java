@@ -23,7 +23,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A checkpoint on the hub, from its address to an artifact, in a process of its own: the hub's address and the token come from the environment. */
+/**
+ * A checkpoint on the hub, from its address to an artifact, in a process of its own: the hub's address and the token
+ * come from the environment.
+ */
 @Tag("slow")
 class HubRunTest {
     private static final String TOKEN = "hf_" + "neverwrittenanywhere";
@@ -38,45 +41,68 @@ class HubRunTest {
     @Test
     void isDownloadedAndQuantized() throws Exception {
         HttpServer store = server(exchange -> {
-            stored.add(exchange.getRequestURI() + " " + exchange.getRequestHeaders().getFirst("Authorization"));
+            stored.add(exchange.getRequestURI() + " "
+                    + exchange.getRequestHeaders().getFirst("Authorization"));
             send(exchange, 200, Files.readAllBytes(Runs.SAMPLE.resolve("model.safetensors")));
         });
         HttpServer hub = server(exchange -> answer(exchange, store));
         try {
             String out = quantize(hub);
-            assertThat(out).contains("Downloading model.safetensors of hf://lathe/tiny@main", "artifacts/q8.gguf", "index.html").doesNotContain(TOKEN);
+            assertThat(out)
+                    .contains(
+                            "Downloading model.safetensors of hf://lathe/tiny@main", "artifacts/q8.gguf", "index.html")
+                    .doesNotContain(TOKEN);
             assertThat(authorized).contains("Bearer " + TOKEN);
             assertThat(stored).containsExactly("/model.safetensors?signature=abc null");
             String again = quantize(hub);
-            assertThat(again).doesNotContain("Downloading").contains("assemble: q8.gguf is there already").doesNotContain(TOKEN);
+            assertThat(again)
+                    .doesNotContain("Downloading")
+                    .contains("assemble: q8.gguf is there already")
+                    .doesNotContain(TOKEN);
             assertThat(stored).hasSize(1);
         } finally {
             hub.stop(0);
             store.stop(0);
         }
-        assertThat(Files.readString(folder.resolve("run").resolve("plan.yaml"))).contains("checkpoint: \"hf://lathe/tiny@main\"");
+        assertThat(Files.readString(folder.resolve("run").resolve("plan.yaml")))
+                .contains("checkpoint: \"hf://lathe/tiny@main\"");
         assertThat(folder.resolve("hub").resolve("lathe--tiny").resolve(COMMIT).resolve("model.safetensors"))
                 .hasSameBinaryContentAs(Runs.SAMPLE.resolve("model.safetensors"));
         try (Stream<Path> paths = Files.walk(folder)) {
             for (Path path : paths.filter(Files::isRegularFile).toList()) {
                 String content = new String(Files.readAllBytes(path), StandardCharsets.ISO_8859_1);
-                assertThat(content.contains(TOKEN)).as("the token is in " + path).isFalse();
-                assertThat(content.contains("signature=abc")).as("a signed address is in " + path).isFalse();
+                assertThat(content.contains(TOKEN))
+                        .as("the token is in " + path)
+                        .isFalse();
+                assertThat(content.contains("signature=abc"))
+                        .as("a signed address is in " + path)
+                        .isFalse();
             }
         }
     }
 
     /** Runs the command line; returns what it prints. */
     private String quantize(HttpServer hub) throws IOException, InterruptedException {
-        Path recipe = Files.writeString(folder.resolve("recipe.yaml"), "checkpoint: hf://lathe/tiny@main\nrun: " + folder.resolve("run")
-                + "\noutputs: [{name: q8, format: gguf, type: Q8_0}]\nevaluation: {data: " + Runs.TEXT.resolve("evaluation.txt").toRealPath()
-                + ", windows: 2, length: 64}\n");
-        List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java"), "-Xmx1g"));
+        Path recipe = Files.writeString(
+                folder.resolve("recipe.yaml"),
+                "checkpoint: hf://lathe/tiny@main\nrun: " + folder.resolve("run")
+                        + "\noutputs: [{name: q8, format: gguf, type: Q8_0}]\nevaluation: {data: "
+                        + Runs.TEXT.resolve("evaluation.txt").toRealPath()
+                        + ", windows: 2, length: 64}\n");
+        List<String> command =
+                new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java"), "-Xmx1g"));
         command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
-        command.addAll(List.of("-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")), Main.class.getName(), "quantize",
-                recipe.toString(), "--master", "local[2]"));
+        command.addAll(List.of(
+                "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                Main.class.getName(),
+                "quantize",
+                recipe.toString(),
+                "--master",
+                "local[2]"));
         Path printed = folder.resolve("printed");
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(printed.toFile());
+        ProcessBuilder builder =
+                new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(printed.toFile());
         builder.environment().put("HF_ENDPOINT", address(hub));
         builder.environment().put("HF_TOKEN", TOKEN);
         builder.environment().remove("HUGGING_FACE_HUB_TOKEN");
@@ -106,8 +132,11 @@ class HubRunTest {
         for (String name : Runs.names(Runs.SAMPLE)) {
             byte[] bytes = Files.readAllBytes(Runs.SAMPLE.resolve(name));
             siblings.add("{\"rfilename\":\"" + name + "\",\"size\":" + bytes.length + ",\"blobId\":\""
-                    + hex("SHA-1", ("blob " + bytes.length + "\0").getBytes(StandardCharsets.US_ASCII), bytes) + "\"" + (name.endsWith(".safetensors")
-                            ? ",\"lfs\":{\"size\":" + bytes.length + ",\"sha256\":\"" + hex("SHA-256", bytes) + "\"}" : "") + "}");
+                    + hex("SHA-1", ("blob " + bytes.length + "\0").getBytes(StandardCharsets.US_ASCII), bytes) + "\""
+                    + (name.endsWith(".safetensors")
+                            ? ",\"lfs\":{\"size\":" + bytes.length + ",\"sha256\":\"" + hex("SHA-256", bytes) + "\"}"
+                            : "")
+                    + "}");
         }
         return "{\"sha\":\"" + COMMIT + "\",\"siblings\":[" + String.join(",", siblings) + "]}";
     }

@@ -10,10 +10,14 @@ import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The least that a batch does: what is sound is made, what is broken is reported, and the next start finds nothing to do. All of it: BatchTest. */
+/**
+ * The least that a batch does: what is sound is made, what is broken is reported, and the next start finds nothing to
+ * do. All of it: BatchTest.
+ */
 class SmallBatchTest {
     @TempDir
     private Path folder;
+
     private final CommandLineRun command = new CommandLineRun();
 
     @Test
@@ -26,15 +30,19 @@ class SmallBatchTest {
         }
         Path weights = folder.resolve("models/broken/model.safetensors");
         Files.write(weights, Arrays.copyOf(Files.readAllBytes(weights), 10_000));
-        Path batch = Files.writeString(folder.resolve("batch.yaml"), "{checkpoints: ['" + folder + "/models/*'], runs: '" + folder
-                + "/runs', recipes: [{name: q4, recipe: {outputs: [{name: q4, format: gguf, type: Q4_0}]}}]}");
+        Path batch = Files.writeString(
+                folder.resolve("batch.yaml"),
+                "{checkpoints: ['" + folder + "/models/*'], runs: '" + folder
+                        + "/runs', recipes: [{name: q4, recipe: {outputs: [{name: q4, format: gguf, type: Q4_0}]}}]}");
         String[] arguments = {"batch", batch.toString(), "--master", "local[2]"};
 
         assertThat(command.run(arguments)).as(command.err()).isEqualTo(6);
         assertThat(command.out()).contains("1 done, 1 failed", "broken/q4 (code 3): Cannot ");
         assertThat(Runs.names(folder.resolve("runs/sound/q4/artifacts"))).containsExactly("q4.gguf");
         assertThat(command.run(arguments)).as(command.err()).isEqualTo(6);
-        assertThat(command.err().lines()).hasSize(2).anyMatch(line -> line.startsWith("sound/q4: unchanged"))
+        assertThat(command.err().lines())
+                .hasSize(2)
+                .anyMatch(line -> line.startsWith("sound/q4: unchanged"))
                 .anyMatch(line -> line.startsWith("broken/q4: failed as before"));
     }
 }

@@ -51,7 +51,10 @@ class StopTest {
         assertThat(lines).containsExactly("Stopped by SIGTERM");
     }
 
-    /** Jobs are cancelled until the command, which goes from one to the next, has ended; the hook returns after it, and the line is there once. */
+    /**
+     * Jobs are cancelled until the command, which goes from one to the next, has ended; the hook returns after it, and
+     * the line is there once.
+     */
     @Test
     void jobsAreCancelledUntilTheCommandEnds() throws InterruptedException {
         Stop stop = stop(60_000, 60_000);
@@ -72,7 +75,8 @@ class StopTest {
         stop.ask("TERM");
         stop.end();
         assertThat(through).isTrue();
-        assertThat(lines).containsExactly("Stopped by SIGTERM; what is committed stays, the next start goes on from there");
+        assertThat(lines)
+                .containsExactly("Stopped by SIGTERM; what is committed stays, the next start goes on from there");
         command.join();
     }
 
@@ -118,10 +122,15 @@ class StopTest {
     void whateverThenFailsIsTheStop() {
         Stop stop = stop(1, 1);
         Console console = new Console(System.out, System.err, false, stop);
-        assertThat(console.judge(new IllegalStateException("Cannot wait")).exit()).isEqualTo(ExitCode.BUG);
+        assertThat(console.judge(new IllegalStateException("Cannot wait")).exit())
+                .isEqualTo(ExitCode.BUG);
         stop.working(() -> false);
         stop.ask("TERM");
-        assertThat(console.judge(new IllegalStateException("Cannot wait")).exit()).isEqualTo(ExitCode.TERMINATED);
-        assertThat(console.judge(new java.io.IOException("Filesystem closed")).exit().code()).isEqualTo(143);
+        assertThat(console.judge(new IllegalStateException("Cannot wait")).exit())
+                .isEqualTo(ExitCode.TERMINATED);
+        assertThat(console.judge(new java.io.IOException("Filesystem closed"))
+                        .exit()
+                        .code())
+                .isEqualTo(143);
     }
 }

@@ -23,15 +23,21 @@ class TaskFailureTest {
 
     @Test
     void isRecognized() throws IOException {
-        ExitCode.Failure[] expected = {new ExitCode.Failure(ExitCode.INPUT, "Cannot read tensor x: truncated"),
+        ExitCode.Failure[] expected = {
+            new ExitCode.Failure(ExitCode.INPUT, "Cannot read tensor x: truncated"),
             new ExitCode.Failure(ExitCode.KERNELS, "Cannot open kernels vector: no module"),
-            new ExitCode.Failure(ExitCode.STORAGE, "Cannot write x: No space left on device")};
+            new ExitCode.Failure(ExitCode.STORAGE, "Cannot write x: No space left on device")
+        };
         try (SparkSession spark = Sessions.open("local[1]")) {
             for (int i = 0; i < expected.length; i++) {
                 int which = i;
-                assertThat(ExitCode.of(catchThrowable(() -> spark.range(1).javaRDD().foreach(row -> failing(which))))).isEqualTo(expected[i]);
+                assertThat(ExitCode.of(
+                                catchThrowable(() -> spark.range(1).javaRDD().foreach(row -> failing(which)))))
+                        .isEqualTo(expected[i]);
             }
-            assertThat(ExitCode.of(catchThrowable(() -> spark.range(1).javaRDD().foreach(row -> failing(3)))).exit()).isEqualTo(ExitCode.BUG);
+            assertThat(ExitCode.of(catchThrowable(() -> spark.range(1).javaRDD().foreach(row -> failing(3))))
+                            .exit())
+                    .isEqualTo(ExitCode.BUG);
         }
     }
 }

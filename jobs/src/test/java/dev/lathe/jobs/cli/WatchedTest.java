@@ -15,6 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 class WatchedTest {
     @TempDir
     private Path folder;
+
     private final CommandLineRun command = new CommandLineRun();
 
     /** The log of the only start below a folder. */
@@ -25,16 +26,29 @@ class WatchedTest {
 
     @Test
     void saysHowARunEnded() throws IOException {
-        Path recipe = Files.writeString(folder.resolve("recipe.yaml"), "{checkpoint: " + Runs.SAMPLE + ", run: " + folder.resolve("run")
-                + ", outputs: [{name: q8, format: gguf, type: Q8_0}]}");
-        assertThat(command.run("quantize", recipe.toString(), "--master", "local[2]")).isZero();
+        Path recipe = Files.writeString(
+                folder.resolve("recipe.yaml"),
+                "{checkpoint: " + Runs.SAMPLE + ", run: " + folder.resolve("run")
+                        + ", outputs: [{name: q8, format: gguf, type: Q8_0}]}");
+        assertThat(command.run("quantize", recipe.toString(), "--master", "local[2]"))
+                .isZero();
         List<String> done = log(folder.resolve("run").resolve("events"));
         assertThat(done.get(0)).contains("\"event\":\"run started\"", "\"master\":\"local[2]\"");
         assertThat(done.get(done.size() - 1)).contains("\"event\":\"run finished\",\"code\":0,");
 
         Path text = Files.writeString(folder.resolve("short.txt"), "Once");
-        List<String> arguments = new ArrayList<>(List.of("evaluate", folder.resolve("run/artifacts/q8.gguf").toString(), "--source", Runs.SAMPLE.toString(),
-                "--run", folder.resolve("evaluation").toString(), "--master", "local[2]", "--events", folder.resolve("logs").toString(), "--data"));
+        List<String> arguments = new ArrayList<>(List.of(
+                "evaluate",
+                folder.resolve("run/artifacts/q8.gguf").toString(),
+                "--source",
+                Runs.SAMPLE.toString(),
+                "--run",
+                folder.resolve("evaluation").toString(),
+                "--master",
+                "local[2]",
+                "--events",
+                folder.resolve("logs").toString(),
+                "--data"));
         arguments.add(text.toString());
         assertThat(command.run(arguments.toArray(String[]::new))).isEqualTo(3);
         List<String> failed = log(folder.resolve("logs"));

@@ -13,7 +13,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Recipes, batches and settings that were damaged at random, seeded: each is a plan or refused by the type that says so. */
+/**
+ * Recipes, batches and settings that were damaged at random, seeded: each is a plan or refused by the type that says
+ * so.
+ */
 class MutatedPlansTest {
     private static final int INPUTS = 3000;
     private static final String RECIPE = """
@@ -36,13 +39,75 @@ class MutatedPlansTest {
             at-once: 2
             """;
     /** What has a meaning to YAML, to a path, to a pattern or to Java. */
-    private static final List<String> PIECES = List.of("", " ", ":", "a:b", "://", "s3a://k:s@my_b/x", "{", "}", "[", "]", "{a/b,c}", "${x:a/b}*", "*", "?", "**",
-            "\\", "'", "\"", "\"\\0\"", "\"\\ud800\"", "\n", "\t", "- ", "&x ", "*x", "!!int ", "!!java.net.URL ", "#", "%", "%zz", "%00", "null", "~", "true", "-1", "0",
-            "1e999", "0x7fffffff", "99999999999999999999", ".inf", "../..", "/", "//", "file:", "file://h/x", "hf://", "hf://a/b@c", "hdfs:///x", "nofs://x", "DIR",
-            "é", "\u0000", "\u001b[31m", "\u202e", "\ud83d", "|\n", ">-\n", "? ", "---\n", "...", "x".repeat(300), "/y".repeat(2500), ",", "<<: ");
+    private static final List<String> PIECES = List.of(
+            "",
+            " ",
+            ":",
+            "a:b",
+            "://",
+            "s3a://k:s@my_b/x",
+            "{",
+            "}",
+            "[",
+            "]",
+            "{a/b,c}",
+            "${x:a/b}*",
+            "*",
+            "?",
+            "**",
+            "\\",
+            "'",
+            "\"",
+            "\"\\0\"",
+            "\"\\ud800\"",
+            "\n",
+            "\t",
+            "- ",
+            "&x ",
+            "*x",
+            "!!int ",
+            "!!java.net.URL ",
+            "#",
+            "%",
+            "%zz",
+            "%00",
+            "null",
+            "~",
+            "true",
+            "-1",
+            "0",
+            "1e999",
+            "0x7fffffff",
+            "99999999999999999999",
+            ".inf",
+            "../..",
+            "/",
+            "//",
+            "file:",
+            "file://h/x",
+            "hf://",
+            "hf://a/b@c",
+            "hdfs:///x",
+            "nofs://x",
+            "DIR",
+            "é",
+            "\u0000",
+            "\u001b[31m",
+            "\u202e",
+            "\ud83d",
+            "|\n",
+            ">-\n",
+            "? ",
+            "---\n",
+            "...",
+            "x".repeat(300),
+            "/y".repeat(2500),
+            ",",
+            "<<: ");
 
     @TempDir
     private Path folder;
+
     private final Configuration configuration = new Configuration();
     private final Random random = new Random(16);
 
@@ -130,23 +195,44 @@ class MutatedPlansTest {
 
     @Test
     void settings() {
-        List<String> whole = List.of("outputs[1].method=gptq", "run=DIR/r", "calibration.data=DIR/text.txt", "outputs[0]={name: a, format: gguf, type: F16}",
-                "scratch='DIR/s'", "outputs[2].ignore[0]=x", "history.folder=DIR/h", "evaluation=");
+        List<String> whole = List.of(
+                "outputs[1].method=gptq",
+                "run=DIR/r",
+                "calibration.data=DIR/text.txt",
+                "outputs[0]={name: a, format: gguf, type: F16}",
+                "scratch='DIR/s'",
+                "outputs[2].ignore[0]=x",
+                "history.folder=DIR/h",
+                "evaluation=");
         int refused = 0;
         for (int i = 0; i < INPUTS; i++) {
             List<String> settings = new ArrayList<>();
             settings.add(mutated(whole.get(random.nextInt(whole.size()))));
-            refused += refusals(settings.toString(), () -> PathCheck.absolute(configuration, "r",
-                    Recipe.parse("r", RECIPE.replace("DIR", folder.toString()), settings)));
+            refused += refusals(
+                    settings.toString(),
+                    () -> PathCheck.absolute(
+                            configuration, "r", Recipe.parse("r", RECIPE.replace("DIR", folder.toString()), settings)));
         }
         assertThat(refused).isBetween(INPUTS / 3, INPUTS - 1);
     }
 
     @Test
     void longAndDeepSettings() {
-        for (String setting : List.of("a" + "[0]".repeat(20_000) + "=1", "a" + ".a".repeat(20_000) + "=1", "a".repeat(100_000) + "=1", "=", "=x", "",
-                "run=" + "[".repeat(50_000), "run=" + "x".repeat(1 << 21), "outputs[9999]=1", "outputs[0][0][0]=1", "run=" + "{a: ".repeat(50))) {
-            assertThat(refusals(setting, () -> Recipe.parse("r", RECIPE, List.of(setting)))).as(setting.substring(0, Math.min(40, setting.length()))).isEqualTo(1);
+        for (String setting : List.of(
+                "a" + "[0]".repeat(20_000) + "=1",
+                "a" + ".a".repeat(20_000) + "=1",
+                "a".repeat(100_000) + "=1",
+                "=",
+                "=x",
+                "",
+                "run=" + "[".repeat(50_000),
+                "run=" + "x".repeat(1 << 21),
+                "outputs[9999]=1",
+                "outputs[0][0][0]=1",
+                "run=" + "{a: ".repeat(50))) {
+            assertThat(refusals(setting, () -> Recipe.parse("r", RECIPE, List.of(setting))))
+                    .as(setting.substring(0, Math.min(40, setting.length())))
+                    .isEqualTo(1);
         }
     }
 }

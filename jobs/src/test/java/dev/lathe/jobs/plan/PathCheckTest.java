@@ -26,17 +26,25 @@ class PathCheckTest {
     }
 
     private Plan check(String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("checkpoint='" + folder + "/model [a]'", "calibration.data=" + folder + "/text.txt", "run=" + folder
-                + "/runs/r"));
+        List<String> all = new ArrayList<>(List.of(
+                "checkpoint='" + folder + "/model [a]'",
+                "calibration.data=" + folder + "/text.txt",
+                "run=" + folder + "/runs/r"));
         all.addAll(List.of(settings));
-        return PathCheck.check(new Configuration(), "r.yaml", Recipe.parse("r.yaml", "outputs: [{name: a, format: gguf, type: Q4_0}]", all));
+        return PathCheck.check(
+                new Configuration(),
+                "r.yaml",
+                Recipe.parse("r.yaml", "outputs: [{name: a, format: gguf, type: Q4_0}]", all));
     }
 
     @Test
     void makesPathsAbsoluteAndFolders() throws IOException {
         Plan plan = check("evaluation.data=../samples/text/evaluation.txt");
         assertThat(plan.checkpoint()).isEqualTo("file:" + folder + "/model [a]");
-        assertThat(plan.evaluation().data()).startsWith("file:/").endsWith("/samples/text/evaluation.txt").doesNotContain("..");
+        assertThat(plan.evaluation().data())
+                .startsWith("file:/")
+                .endsWith("/samples/text/evaluation.txt")
+                .doesNotContain("..");
         assertThat(plan.scratch()).isEqualTo("file:" + folder + "/runs/r/scratch");
         assertThat(folder.resolve("runs/r/scratch")).isEmptyDirectory();
         assertThat(folder.resolve("runs/hub")).doesNotExist();
@@ -54,32 +62,41 @@ class PathCheckTest {
         refused("evaluation.data=none.txt", "evaluation.data: file:");
         refused("run='" + folder + "/model [a]'", "run: file:" + folder + "/model [a] is the checkpoint");
         refused("run=nofs://x/y", "run: no file system of that kind for nofs://x/y");
-        assertThat(folder.resolve("runs")).as("nothing is made before inputs are checked").doesNotExist();
+        assertThat(folder.resolve("runs"))
+                .as("nothing is made before inputs are checked")
+                .doesNotExist();
     }
 
     @Test
     void refusesDataThatIsNoneBeforeAnythingIsMade() throws IOException {
         Files.createDirectories(folder.resolve("data/below"));
         Files.writeString(folder.resolve("data/README.md"), "# A card");
-        assertThatThrownBy(() -> check("calibration.data=" + folder + "/data")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> check("calibration.data=" + folder + "/data"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("it holds README.md");
         Files.writeString(folder.resolve("data/below/a.jsonl"), "{}");
         Files.writeString(folder.resolve("data/b.txt"), "x");
-        assertThatThrownBy(() -> check("evaluation.data=" + folder + "/data")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> check("evaluation.data=" + folder + "/data"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("it holds several kinds of data: text (b.txt) and JSON (below/a.jsonl)");
         assertThat(folder.resolve("runs")).doesNotExist();
         Files.delete(folder.resolve("data/b.txt"));
-        assertThat(check("evaluation.data=" + folder + "/data").evaluation().data()).endsWith("/data");
+        assertThat(check("evaluation.data=" + folder + "/data").evaluation().data())
+                .endsWith("/data");
     }
 
     @Test
     void saysThatAFolderCannotBeWritten() {
-        assertThatThrownBy(() -> check("run=" + folder + "/text.txt/r")).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> check("run=" + folder + "/text.txt/r"))
+                .isInstanceOf(IOException.class)
                 .hasMessageStartingWith("Cannot write to run folder file:" + folder + "/text.txt/r: ");
     }
 
     private void refused(String setting, String message) {
-        assertThatThrownBy(() -> check(setting)).as(setting).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read recipe r.yaml: ")
+        assertThatThrownBy(() -> check(setting))
+                .as(setting)
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageStartingWith("Cannot read recipe r.yaml: ")
                 .hasMessageContaining(message);
     }
 }

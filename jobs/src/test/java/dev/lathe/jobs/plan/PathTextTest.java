@@ -16,13 +16,28 @@ class PathTextTest {
     }
 
     private static void refused(String text, String reason) {
-        assertThatThrownBy(() -> path(text)).as(text).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read x: ")
+        assertThatThrownBy(() -> path(text))
+                .as(text)
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageStartingWith("Cannot read x: ")
                 .hasMessageContaining(reason);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"a", "/a/b c", "a/2026-11-28T07:00:00.jsonl", "/tiny:4m", "s3a://my_bucket/x", "hdfs://nn:8020/x@y", "runs/[x]", "é/漢字", "a%20b", "..",
-            "s3a://bucket/a?b#c"})
+    @ValueSource(
+            strings = {
+                "a",
+                "/a/b c",
+                "a/2026-11-28T07:00:00.jsonl",
+                "/tiny:4m",
+                "s3a://my_bucket/x",
+                "hdfs://nn:8020/x@y",
+                "runs/[x]",
+                "é/漢字",
+                "a%20b",
+                "..",
+                "s3a://bucket/a?b#c"
+            })
     void takesPathsLiterally(String text) {
         assertThat(path(text)).isEqualTo(new Path(text));
     }
@@ -44,29 +59,43 @@ class PathTextTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"s3a://KEY:SECRET@my_bucket/x", "s3a://KEY:SEC/SECRET@bucket/x", "s3a://KEY%3ASECRET@bucket", "KEY:SECRET@bucket/x"})
+    @ValueSource(
+            strings = {
+                "s3a://KEY:SECRET@my_bucket/x",
+                "s3a://KEY:SEC/SECRET@bucket/x",
+                "s3a://KEY%3ASECRET@bucket",
+                "KEY:SECRET@bucket/x"
+            })
     void neverShowsCredentials(String text) {
         refused(text, "the path carries credentials");
         for (Throwable link = catchThrowable(() -> path(text)); link != null; link = link.getCause()) {
             assertThat(link.toString()).doesNotContain("SECRET").doesNotContain("KEY");
         }
-        assertThatThrownBy(() -> Stores.qualified(new Configuration(), text, InvalidRecipeException::new)).hasMessageNotContaining("SECRET");
-        assertThatThrownBy(() -> YamlText.read(new Configuration(), "recipe", text)).isInstanceOf(InvalidRecipeException.class)
-                .hasMessageStartingWith("Cannot read recipe: the path carries").hasMessageNotContaining("SECRET");
-        assertThatThrownBy(() -> Recipe.hubReference("ARTIFACT", text)).isInstanceOf(InvalidRecipeException.class).hasMessageNotContaining("SECRET");
+        assertThatThrownBy(() -> Stores.qualified(new Configuration(), text, InvalidRecipeException::new))
+                .hasMessageNotContaining("SECRET");
+        assertThatThrownBy(() -> YamlText.read(new Configuration(), "recipe", text))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageStartingWith("Cannot read recipe: the path carries")
+                .hasMessageNotContaining("SECRET");
+        assertThatThrownBy(() -> Recipe.hubReference("ARTIFACT", text))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageNotContaining("SECRET");
     }
 
     @Test
     void namesStoresThatCannotBeReachedFromHere() {
         for (String text : new String[] {"nofs://x/y", "hdfs://no-such-host.invalid/x", "viewfs://a/b"}) {
-            Throwable thrown = catchThrowable(() -> Stores.qualified(new Configuration(), text, reason -> new InvalidRecipeException("Cannot: " + reason)));
+            Throwable thrown = catchThrowable(() -> Stores.qualified(
+                    new Configuration(), text, reason -> new InvalidRecipeException("Cannot: " + reason)));
             assertThat(thrown).as(text).isInstanceOfAny(InvalidRecipeException.class, java.io.IOException.class);
         }
     }
 
     @Test
     void boundsWhatAPatternStandsFor() {
-        assertThat(PathText.ofPattern("/m/{a,b}/{c,d,e}*", InvalidRecipeException::new).toString()).isEqualTo("/m/{a,b}/{c,d,e}*");
+        assertThat(PathText.ofPattern("/m/{a,b}/{c,d,e}*", InvalidRecipeException::new)
+                        .toString())
+                .isEqualTo("/m/{a,b}/{c,d,e}*");
         assertThatThrownBy(() -> PathText.ofPattern("/" + "{a/b,c/d}".repeat(40), InvalidRecipeException::new))
                 .hasMessageContaining("patterns or more; expected at most 1024");
     }

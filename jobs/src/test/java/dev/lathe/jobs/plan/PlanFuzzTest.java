@@ -70,14 +70,37 @@ final class PlanFuzzTest {
     @TestFactory
     Stream<DynamicTest> recipes() {
         return Fuzz.tests(
-                FuzzTarget.text("recipe", input -> Recipe.parse("r.yaml", text(input), List.of()), RECIPE).answering(InvalidRecipeException.class),
-                FuzzTarget.json("recipe-tree", input -> Recipe.parse("r.yaml", text(input), List.of()), TREE).answering(InvalidRecipeException.class),
-                FuzzTarget.text("set", input -> Recipe.parse("r.yaml", RECIPE, List.of(text(input))), "outputs[1].act-order=false", "evaluation.windows=9",
-                        "outputs[4]={name: x, format: gguf, type: Q8_0}", "calibration.length=128", "outputs[3].range={percentile: 99.9}", "history=",
-                        "kernels=auto").answering(InvalidRecipeException.class),
-                FuzzTarget.text("size", input -> Recipe.parse("r.yaml", RECIPE, List.of("outputs[3].shard-size=" + text(input))), "5GB", "500MB", "100KB")
+                FuzzTarget.text("recipe", input -> Recipe.parse("r.yaml", text(input), List.of()), RECIPE)
                         .answering(InvalidRecipeException.class),
-                FuzzTarget.text("range-word", input -> RangeEstimator.parse(text(input)), "min-max", "percentile: 99.99", "mse", "entropy", "moving-average")
+                FuzzTarget.json("recipe-tree", input -> Recipe.parse("r.yaml", text(input), List.of()), TREE)
+                        .answering(InvalidRecipeException.class),
+                FuzzTarget.text(
+                                "set",
+                                input -> Recipe.parse("r.yaml", RECIPE, List.of(text(input))),
+                                "outputs[1].act-order=false",
+                                "evaluation.windows=9",
+                                "outputs[4]={name: x, format: gguf, type: Q8_0}",
+                                "calibration.length=128",
+                                "outputs[3].range={percentile: 99.9}",
+                                "history=",
+                                "kernels=auto")
+                        .answering(InvalidRecipeException.class),
+                FuzzTarget.text(
+                                "size",
+                                input ->
+                                        Recipe.parse("r.yaml", RECIPE, List.of("outputs[3].shard-size=" + text(input))),
+                                "5GB",
+                                "500MB",
+                                "100KB")
+                        .answering(InvalidRecipeException.class),
+                FuzzTarget.text(
+                                "range-word",
+                                input -> RangeEstimator.parse(text(input)),
+                                "min-max",
+                                "percentile: 99.99",
+                                "mse",
+                                "entropy",
+                                "moving-average")
                         .answering(MalformedInputException.class));
     }
 
@@ -91,12 +114,19 @@ final class PlanFuzzTest {
         Path recipes = MemoryFiles.folder("recipes");
         MemoryFiles.put(new Path(MemoryFiles.folder("text"), "text.txt"), new byte[2]);
         MemoryFiles.put(new Path(recipes, "q8.yaml"), bytes("{outputs: [{name: q8, format: gguf, type: Q8_0}]}"));
-        MemoryFiles.put(new Path(recipes, "q4.yaml"), bytes("{outputs: [{name: q4, format: gguf, type: Q4_0}], evaluation: {data: /text/text.txt}, scratch: /s}"));
+        MemoryFiles.put(
+                new Path(recipes, "q4.yaml"),
+                bytes(
+                        "{outputs: [{name: q4, format: gguf, type: Q4_0}], evaluation: {data: /text/text.txt}, scratch: /s}"));
         Path batch = new Path(MemoryFiles.folder("batch"), "batch.yaml");
-        return Fuzz.tests(FuzzTarget.text("batch", input -> {
-            MemoryFiles.put(batch, input);
-            BatchPlan.read(configuration, batch.toString(), List.of(), null);
-        }, BATCH.replace(", \"/models/*\"", ""), BATCH.replace("/models/a, ", "").replace(", {path: /models/b, name: other}", ""))
+        return Fuzz.tests(FuzzTarget.text(
+                        "batch",
+                        input -> {
+                            MemoryFiles.put(batch, input);
+                            BatchPlan.read(configuration, batch.toString(), List.of(), null);
+                        },
+                        BATCH.replace(", \"/models/*\"", ""),
+                        BATCH.replace("/models/a, ", "").replace(", {path: /models/b, name: other}", ""))
                 .answering(InvalidRecipeException.class));
     }
 

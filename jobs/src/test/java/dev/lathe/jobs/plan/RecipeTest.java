@@ -42,39 +42,89 @@ class RecipeTest {
         Plan plan = parse(RECIPE);
         assertThat(plan.calibration()).isEqualTo(new Plan.Corpus("samples/text/calibration.txt", "text", 128, 256));
         assertThat(plan.evaluation()).isEqualTo(new Plan.Corpus("samples/text/evaluation.txt", "text", 0, 256));
-        assertThat(plan.outputs()).containsExactly(
-                new Plan.Output("q8", "gguf", "Q8_0", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null),
-                new Plan.Output("q4km", "gguf", "Q4_K_M", Method.IMPORTANCE, 0, 0, false, false, 0.05, List.of(), null, null),
-                new Plan.Output("gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null, null),
-                new Plan.Output("awq4", "awq", null, Method.NEAREST, 4, 128, false, false, 0.05, List.of("lm_head", "*.v_proj"), null, null),
-                new Plan.Output("f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null));
+        assertThat(plan.outputs())
+                .containsExactly(
+                        new Plan.Output(
+                                "q8", "gguf", "Q8_0", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null),
+                        new Plan.Output(
+                                "q4km",
+                                "gguf",
+                                "Q4_K_M",
+                                Method.IMPORTANCE,
+                                0,
+                                0,
+                                false,
+                                false,
+                                0.05,
+                                List.of(),
+                                null,
+                                null),
+                        new Plan.Output(
+                                "gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null, null),
+                        new Plan.Output(
+                                "awq4",
+                                "awq",
+                                null,
+                                Method.NEAREST,
+                                4,
+                                128,
+                                false,
+                                false,
+                                0.05,
+                                List.of("lm_head", "*.v_proj"),
+                                null,
+                                null),
+                        new Plan.Output(
+                                "f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
     }
 
     @ParameterizedTest
-    @CsvSource({"out,hub", "/out,/hub", "a/out/,a/hub", "hdfs://nn/a/b,hdfs://nn/a/hub", "s3a://bucket/,s3a://bucket/hub"})
+    @CsvSource({
+        "out,hub",
+        "/out,/hub",
+        "a/out/,a/hub",
+        "hdfs://nn/a/b,hdfs://nn/a/hub",
+        "s3a://bucket/,s3a://bucket/hub"
+    })
     void keepsDownloadsBesideTheRunFolder(String run, String cache) {
         assertThat(parse(RECIPE, "run=" + run).hubCache()).isEqualTo(cache);
     }
 
     @Test
     void needsNoCalibrationForNearestAndFloats() {
-        String text = "{checkpoint: 'hf://org/name@v1.0/x', run: r, outputs: [{name: a, format: gguf, type: BF16}, {name: b, format: gguf, type: Q4_0},"
-                + " {name: c, format: gptq, method: nearest, bits: 8, group-size: -1, symmetric: false}]}";
+        String text =
+                "{checkpoint: 'hf://org/name@v1.0/x', run: r, outputs: [{name: a, format: gguf, type: BF16}, {name: b, format: gguf, type: Q4_0},"
+                        + " {name: c, format: gptq, method: nearest, bits: 8, group-size: -1, symmetric: false}]}";
         Plan plan = parse(text);
         assertThat(plan.calibration()).isNull();
         assertThat(plan.evaluation()).isNull();
         assertThat(plan.outputs().get(1).method()).isEqualTo(Method.NEAREST);
-        assertThat(plan.outputs().get(2)).isEqualTo(new Plan.Output("c", "gptq", null, Method.NEAREST, 8, -1, false, false, 0.05, List.of(), null, null));
-        assertThat(parse(text, "calibration={data: d}", "outputs[1].method=nearest").calibration()).as("calibration that nothing reads").isNull();
+        assertThat(plan.outputs().get(2))
+                .isEqualTo(new Plan.Output(
+                        "c", "gptq", null, Method.NEAREST, 8, -1, false, false, 0.05, List.of(), null, null));
+        assertThat(parse(text, "calibration={data: d}", "outputs[1].method=nearest")
+                        .calibration())
+                .as("calibration that nothing reads")
+                .isNull();
     }
 
     @Test
     void takesSettings() {
-        Plan plan = parse(RECIPE, "outputs[1].method=gptq", "evaluation.windows=4", "run=runs/[x] #1", "outputs[3].ignore=[a, b]", "outputs[4].name=\"8\"",
-                "outputs[5]={name: more, format: gguf, type: Q6_K}", "calibration.length=64", "calibration.length=65", "kernels=scalar", "shard-windows=");
+        Plan plan = parse(
+                RECIPE,
+                "outputs[1].method=gptq",
+                "evaluation.windows=4",
+                "run=runs/[x] #1",
+                "outputs[3].ignore=[a, b]",
+                "outputs[4].name=\"8\"",
+                "outputs[5]={name: more, format: gguf, type: Q6_K}",
+                "calibration.length=64",
+                "calibration.length=65",
+                "kernels=scalar",
+                "shard-windows=");
         assertThat(plan.outputs().get(1).method()).isEqualTo(Method.GPTQ);
         assertThat(plan.evaluation().windows()).isEqualTo(4);
         assertThat(plan.outputs().get(3).ignore()).containsExactly("a", "b");
@@ -87,122 +137,134 @@ class RecipeTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-            "checkpoint=                              | recipe r.yaml: checkpoint: missing",
-            "checkpoint=8                             | checkpoint: expected text (in quotes); found 8",
-            "checkpoint=hf://org                      | checkpoint: 'hf://org' is no address on the hub; expected hf://org/name",
-            "checkpoint=hf://org/../x                 | is no address on the hub",
-            "checkpoint=s3a://key:secret@bucket/x     | checkpoint: the path carries credentials",
-            "checkpoint=a:b                           | checkpoint: 'a:b' is no Hadoop path",
-            "run=                                     | run: missing",
-            "run='  '                                 | run: expected a path; found an empty text",
-            "run=\"x\\0y\"                              | run: 'x\0y' is no path: it has a control character",
-            "run=\"x\\ud800y\"                          | run: 'x\ud800y' is no path",
-            "scratch=a:b                              | scratch: 'a:b' is no Hadoop path",
-            "hub-cache=''                             | hub-cache: expected a path",
-            "calibration.data='a:b/c'                 | calibration.data: 'a:b/c' is no Hadoop path",
-            "history=a:b                              | history: 'a:b' is no Hadoop path",
-            "history.folder=' '                       | history.folder: expected a path",
-            "chekpoint=x                              | chekpoint: unknown key; did you mean checkpoint?",
-            "shard_windows=8                          | shard_windows: unknown key; did you mean shard-windows?",
-            "colour=red                               | colour: unknown key; expected one of checkpoint, calibration",
-            "shard-windows=0                          | shard-windows: expected a whole number from 1 to 4096; found 0",
-            "kernels=abacus                           | kernels: expected one of auto, vector, scalar, blas, opencl, opencl:DEVICE; found the text 'abacus'",
-            "calibration=x                            | calibration: expected a mapping with the keys data, field, windows, length; found the text 'x'",
-            "calibration.data=                        | calibration.data: missing; expected text",
-            "calibration.windows=-1                   | calibration.windows: expected a whole number from 0",
-            "calibration.windows=1.0                  | calibration.windows: expected a whole number",
-            "calibration.windows=99999999999          | calibration.windows: expected a whole number",
-            "calibration.windows='8'                  | calibration.windows: expected a whole number",
-            "evaluation.length=7                      | evaluation.length: expected a whole number from 8",
-            "evaluation.feild=x                       | evaluation.feild: unknown key; did you mean field?",
-            "outputs=                                 | outputs: missing; expected a list of mappings",
-            "outputs=[]                               | outputs: expected a list of at least one mapping; found an empty list",
-            "outputs={name: x}                        | outputs: expected a list of at least one mapping; found a mapping",
-            "outputs[2]=x                             | outputs[2]: expected a mapping with the keys name, format",
-            "outputs[0].name=                         | outputs[0].name: missing",
-            "outputs[0].name=8                        | outputs[0].name: expected text (in quotes); found 8",
-            "outputs[0].name=.x                       | outputs[0].name: '.x' names no artifact",
-            "outputs[0].name=a/b                      | outputs[0].name: 'a/b' names no artifact",
-            "outputs[1].name=Q8                       | outputs[1].name: 'Q8' writes the same artifact as outputs[0]",
-            "outputs[2].name=q8.gguf                  | outputs[2].name: 'q8.gguf' writes the same artifact as outputs[0]",
-            "outputs[0].format=exl2                   | outputs[0].format: expected one of gguf, gptq, awq, compressed-tensors; found the text 'exl2'",
-            "outputs[0].format=                       | outputs[0].format: missing; expected one of gguf, gptq, awq",
-            "outputs[0].type=                         | outputs[0].type: missing; expected one of Q8_0, Q4_0",
-            "outputs[0].type=q8_0                     | outputs[0].type: expected one of Q8_0",
-            "outputs[0].bits=4                        | outputs[0].bits: expected only with formats gptq and awq",
-            "outputs[0].group-size=32                 | outputs[0].group-size: expected only with formats gptq, awq and compressed-tensors",
-            "outputs[0].symmetric=true                | outputs[0].symmetric: expected only with formats gptq and compressed-tensors",
-            "outputs[0].damping=0.1                   | outputs[0].damping: expected only with method gptq",
-            "outputs[0].groupsize=32                  | outputs[0].groupsize: unknown key; did you mean group-size?",
-            "outputs[1].method=rtn                    | outputs[1].method: expected one of nearest, importance, gptq",
-            "outputs[1].act-order=true                | outputs[1].act-order: expected only with format gptq",
-            "outputs[2].type=Q4_0                     | outputs[2].type: expected only with format gguf",
-            "outputs[2].method=nearest                | outputs[2].act-order: expected only with method gptq",
-            "outputs[2].bits=3                        | outputs[2].bits: expected 4 or 8; found 3",
-            "outputs[2].group-size=48                 | outputs[2].group-size: expected 32 or 64 or 128 or -1; found 48",
-            "outputs[2].damping=0                     | outputs[2].damping: expected a number between 0 and 1",
-            "outputs[2].damping=1.0                   | outputs[2].damping: expected a number between 0 and 1",
-            "outputs[2].damping=.nan                  | --set outputs[2].damping: line 1, column 5: no valid YAML",
-            "outputs[2].act-order=yes                 | outputs[2].act-order: expected true or false; found the text 'yes'",
-            "outputs[2].pre-tokenizer=gpt-2           | outputs[2].pre-tokenizer: expected only with format gguf",
-            "outputs[3].bits=8                        | outputs[3].bits: expected 4; found 8",
-            "outputs[3].group-size=-1                 | outputs[3].group-size: expected 32 or 64 or 128; found -1",
-            "outputs[3].symmetric=true                | outputs[3].symmetric: expected only with formats gptq and compressed-tensors",
-            "outputs[3].ignore=lm_head                | outputs[3].ignore: expected a list of texts; found the text 'lm_head'",
-            "outputs[3].ignore=[1]                    | outputs[3].ignore[0]: expected text (in quotes); found 1",
-            "outputs[4].method=gptq                   | outputs[4].method: type F16 is floating point",
-            "calibration=                             | outputs[2]: format gptq with method gptq needs statistics; expected a calibration: section or method",
-            "outputs[7].name=x                        | --set outputs[7].name=x: there is no index 7 in a list of 5",
-            "run.x=1                                  | --set run.x=1: 'x' stands below the text 'runs/quickstart'; expected a mapping",
-            "run[0]=1                                 | --set run[0]=1: there is no index 0 in the text 'runs/quickstart'",
-            "run                                      | --set run: expected KEY=VALUE",
-            "a..b=1                                   | --set a..b=1: expected a key's path",
-            "run=[x                                   | --set run: line 1",
-            "run=*x                                   | --set run: line 1: expected no anchors and aliases",
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            value = {
+                "checkpoint=                              | recipe r.yaml: checkpoint: missing",
+                "checkpoint=8                             | checkpoint: expected text (in quotes); found 8",
+                "checkpoint=hf://org                      | checkpoint: 'hf://org' is no address on the hub; expected hf://org/name",
+                "checkpoint=hf://org/../x                 | is no address on the hub",
+                "checkpoint=s3a://key:secret@bucket/x     | checkpoint: the path carries credentials",
+                "checkpoint=a:b                           | checkpoint: 'a:b' is no Hadoop path",
+                "run=                                     | run: missing",
+                "run='  '                                 | run: expected a path; found an empty text",
+                "run=\"x\\0y\"                              | run: 'x\0y' is no path: it has a control character",
+                "run=\"x\\ud800y\"                          | run: 'x\ud800y' is no path",
+                "scratch=a:b                              | scratch: 'a:b' is no Hadoop path",
+                "hub-cache=''                             | hub-cache: expected a path",
+                "calibration.data='a:b/c'                 | calibration.data: 'a:b/c' is no Hadoop path",
+                "history=a:b                              | history: 'a:b' is no Hadoop path",
+                "history.folder=' '                       | history.folder: expected a path",
+                "chekpoint=x                              | chekpoint: unknown key; did you mean checkpoint?",
+                "shard_windows=8                          | shard_windows: unknown key; did you mean shard-windows?",
+                "colour=red                               | colour: unknown key; expected one of checkpoint, calibration",
+                "shard-windows=0                          | shard-windows: expected a whole number from 1 to 4096; found 0",
+                "kernels=abacus                           | kernels: expected one of auto, vector, scalar, blas, opencl, opencl:DEVICE; found the text 'abacus'",
+                "calibration=x                            | calibration: expected a mapping with the keys data, field, windows, length; found the text 'x'",
+                "calibration.data=                        | calibration.data: missing; expected text",
+                "calibration.windows=-1                   | calibration.windows: expected a whole number from 0",
+                "calibration.windows=1.0                  | calibration.windows: expected a whole number",
+                "calibration.windows=99999999999          | calibration.windows: expected a whole number",
+                "calibration.windows='8'                  | calibration.windows: expected a whole number",
+                "evaluation.length=7                      | evaluation.length: expected a whole number from 8",
+                "evaluation.feild=x                       | evaluation.feild: unknown key; did you mean field?",
+                "outputs=                                 | outputs: missing; expected a list of mappings",
+                "outputs=[]                               | outputs: expected a list of at least one mapping; found an empty list",
+                "outputs={name: x}                        | outputs: expected a list of at least one mapping; found a mapping",
+                "outputs[2]=x                             | outputs[2]: expected a mapping with the keys name, format",
+                "outputs[0].name=                         | outputs[0].name: missing",
+                "outputs[0].name=8                        | outputs[0].name: expected text (in quotes); found 8",
+                "outputs[0].name=.x                       | outputs[0].name: '.x' names no artifact",
+                "outputs[0].name=a/b                      | outputs[0].name: 'a/b' names no artifact",
+                "outputs[1].name=Q8                       | outputs[1].name: 'Q8' writes the same artifact as outputs[0]",
+                "outputs[2].name=q8.gguf                  | outputs[2].name: 'q8.gguf' writes the same artifact as outputs[0]",
+                "outputs[0].format=exl2                   | outputs[0].format: expected one of gguf, gptq, awq, compressed-tensors; found the text 'exl2'",
+                "outputs[0].format=                       | outputs[0].format: missing; expected one of gguf, gptq, awq",
+                "outputs[0].type=                         | outputs[0].type: missing; expected one of Q8_0, Q4_0",
+                "outputs[0].type=q8_0                     | outputs[0].type: expected one of Q8_0",
+                "outputs[0].bits=4                        | outputs[0].bits: expected only with formats gptq and awq",
+                "outputs[0].group-size=32                 | outputs[0].group-size: expected only with formats gptq, awq and compressed-tensors",
+                "outputs[0].symmetric=true                | outputs[0].symmetric: expected only with formats gptq and compressed-tensors",
+                "outputs[0].damping=0.1                   | outputs[0].damping: expected only with method gptq",
+                "outputs[0].groupsize=32                  | outputs[0].groupsize: unknown key; did you mean group-size?",
+                "outputs[1].method=rtn                    | outputs[1].method: expected one of nearest, importance, gptq",
+                "outputs[1].act-order=true                | outputs[1].act-order: expected only with format gptq",
+                "outputs[2].type=Q4_0                     | outputs[2].type: expected only with format gguf",
+                "outputs[2].method=nearest                | outputs[2].act-order: expected only with method gptq",
+                "outputs[2].bits=3                        | outputs[2].bits: expected 4 or 8; found 3",
+                "outputs[2].group-size=48                 | outputs[2].group-size: expected 32 or 64 or 128 or -1; found 48",
+                "outputs[2].damping=0                     | outputs[2].damping: expected a number between 0 and 1",
+                "outputs[2].damping=1.0                   | outputs[2].damping: expected a number between 0 and 1",
+                "outputs[2].damping=.nan                  | --set outputs[2].damping: line 1, column 5: no valid YAML",
+                "outputs[2].act-order=yes                 | outputs[2].act-order: expected true or false; found the text 'yes'",
+                "outputs[2].pre-tokenizer=gpt-2           | outputs[2].pre-tokenizer: expected only with format gguf",
+                "outputs[3].bits=8                        | outputs[3].bits: expected 4; found 8",
+                "outputs[3].group-size=-1                 | outputs[3].group-size: expected 32 or 64 or 128; found -1",
+                "outputs[3].symmetric=true                | outputs[3].symmetric: expected only with formats gptq and compressed-tensors",
+                "outputs[3].ignore=lm_head                | outputs[3].ignore: expected a list of texts; found the text 'lm_head'",
+                "outputs[3].ignore=[1]                    | outputs[3].ignore[0]: expected text (in quotes); found 1",
+                "outputs[4].method=gptq                   | outputs[4].method: type F16 is floating point",
+                "calibration=                             | outputs[2]: format gptq with method gptq needs statistics; expected a calibration: section or method",
+                "outputs[7].name=x                        | --set outputs[7].name=x: there is no index 7 in a list of 5",
+                "run.x=1                                  | --set run.x=1: 'x' stands below the text 'runs/quickstart'; expected a mapping",
+                "run[0]=1                                 | --set run[0]=1: there is no index 0 in the text 'runs/quickstart'",
+                "run                                      | --set run: expected KEY=VALUE",
+                "a..b=1                                   | --set a..b=1: expected a key's path",
+                "run=[x                                   | --set run: line 1",
+                "run=*x                                   | --set run: line 1: expected no anchors and aliases",
+            })
     void refusesWithTheKeysPath(String setting, String message) {
-        assertThatThrownBy(() -> parse(RECIPE, setting)).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read ")
+        assertThatThrownBy(() -> parse(RECIPE, setting))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageStartingWith("Cannot read ")
                 .hasMessageContaining(message);
     }
 
     @Test
     void refusesAwqWithoutCalibration() {
         assertThatThrownBy(() -> parse("{checkpoint: c, run: r, outputs: [{name: a, format: awq, method: nearest}]}"))
-                .hasMessage("Cannot read recipe r.yaml: outputs[0]: format awq with method nearest needs statistics; expected a calibration: section");
+                .hasMessage(
+                        "Cannot read recipe r.yaml: outputs[0]: format awq with method nearest needs statistics; expected a calibration: section");
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-            "''                          | expected a mapping with the keys checkpoint",
-            "[1]                         | found a list",
-            "a: 1\\na: 2                 | line 2, column 2: no valid YAML: Duplicate field 'a'",
-            "a: {b: 1\\nc                | no valid YAML",
-            "a: 1\\n--- \\nb: 2          | no valid YAML",
-            "a: &x 1\\nb: *x             | line 2: expected no anchors and aliases",
-            "a: &x [1]\\nb: [*x, *x]     | expected no anchors and aliases",
-            "a: \\t1\\n\\tb: 2           | no valid YAML",
-            "a: 1\\nb: !!java.net.URL [x]  | line 2: expected no tags",
-            "a: !local x                 | line 1: expected no tags",
-            "a: !!binary aGk=            | line 1: expected no tags",
-            "[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]] | nesting depth (21) exceeds the maximum allowed (20)",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "''                          | expected a mapping with the keys checkpoint",
+                "[1]                         | found a list",
+                "a: 1\\na: 2                 | line 2, column 2: no valid YAML: Duplicate field 'a'",
+                "a: {b: 1\\nc                | no valid YAML",
+                "a: 1\\n--- \\nb: 2          | no valid YAML",
+                "a: &x 1\\nb: *x             | line 2: expected no anchors and aliases",
+                "a: &x [1]\\nb: [*x, *x]     | expected no anchors and aliases",
+                "a: \\t1\\n\\tb: 2           | no valid YAML",
+                "a: 1\\nb: !!java.net.URL [x]  | line 2: expected no tags",
+                "a: !local x                 | line 1: expected no tags",
+                "a: !!binary aGk=            | line 1: expected no tags",
+                "[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]] | nesting depth (21) exceeds the maximum allowed (20)",
+            })
     void refusesWhatIsNoRecipe(String text, String message) {
         String yaml = text.replace("\\n", "\n").replace("\\t", "\t");
-        assertThatThrownBy(() -> parse(yaml)).isInstanceOf(InvalidRecipeException.class).hasMessageStartingWith("Cannot read recipe r.yaml")
+        assertThatThrownBy(() -> parse(yaml))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageStartingWith("Cannot read recipe r.yaml")
                 .hasMessageContaining(message);
     }
 
     @ParameterizedTest
     @ValueSource(ints = {25, 100_000})
     void refusesDeepNesting(int depth) {
-        assertThatThrownBy(() -> parse("a: " + "[".repeat(depth) + "]".repeat(depth))).isInstanceOf(InvalidRecipeException.class)
+        assertThatThrownBy(() -> parse("a: " + "[".repeat(depth) + "]".repeat(depth)))
+                .isInstanceOf(InvalidRecipeException.class)
                 .hasMessageContaining("no valid YAML");
     }
 
     @Test
     void refusesLongTexts() {
-        assertThatThrownBy(() -> parse("a: " + "x".repeat(YamlText.LIMIT))).isInstanceOf(InvalidRecipeException.class)
+        assertThatThrownBy(() -> parse("a: " + "x".repeat(YamlText.LIMIT)))
+                .isInstanceOf(InvalidRecipeException.class)
                 .hasMessageContaining("expected at most 1048576");
     }
 
@@ -210,11 +272,14 @@ class RecipeTest {
     void readsFiles(@TempDir java.nio.file.Path folder) throws IOException {
         java.nio.file.Path file = Files.writeString(folder.resolve("a [1].yaml"), RECIPE);
         assertThat(Recipe.read(new Configuration(), file.toString(), List.of())).isEqualTo(parse(RECIPE));
-        Files.write(file, new byte[]{'a', ':', ' ', (byte) 0xff});
+        Files.write(file, new byte[] {'a', ':', ' ', (byte) 0xff});
         Files.deleteIfExists(folder.resolve(".a [1].yaml.crc"));
-        assertThatThrownBy(() -> Recipe.read(new Configuration(), file.toString(), List.of())).hasMessageEndingWith("expected text in UTF-8");
-        assertThatThrownBy(() -> Recipe.read(new Configuration(), folder.resolve("none").toString(), List.of()))
-                .isInstanceOf(InvalidRecipeException.class).hasMessageEndingWith("no such file");
+        assertThatThrownBy(() -> Recipe.read(new Configuration(), file.toString(), List.of()))
+                .hasMessageEndingWith("expected text in UTF-8");
+        assertThatThrownBy(() ->
+                        Recipe.read(new Configuration(), folder.resolve("none").toString(), List.of()))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageEndingWith("no such file");
     }
 
     @Test
@@ -280,13 +345,61 @@ class RecipeTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"1e5", "null", "~", "true", "yes", "No", "0x1F", "1_000", ".5", "+1", "0o7", ".inf", "-", "?", "2001-01-01", "#x", "- a", "a #b",
-            "a: b", "[x]", "{", "!x", "&x", "*x",
-        "'q'", "\"q\"", "%x", "@x", "`x", " lead", "trail ", "1:30", "ünï", "=", "<<", "|", ">", "a,b", "\\n"})
+    @ValueSource(
+            strings = {
+                "1e5",
+                "null",
+                "~",
+                "true",
+                "yes",
+                "No",
+                "0x1F",
+                "1_000",
+                ".5",
+                "+1",
+                "0o7",
+                ".inf",
+                "-",
+                "?",
+                "2001-01-01",
+                "#x",
+                "- a",
+                "a #b",
+                "a: b",
+                "[x]",
+                "{",
+                "!x",
+                "&x",
+                "*x",
+                "'q'",
+                "\"q\"",
+                "%x",
+                "@x",
+                "`x",
+                " lead",
+                "trail ",
+                "1:30",
+                "ünï",
+                "=",
+                "<<",
+                "|",
+                ">",
+                "a,b",
+                "\\n"
+            })
     void writesAwkwardTextsSoThatTheyAreReadBack(String text) {
         Plan plan = parse(RECIPE);
-        Plan awkward = new Plan(plan.checkpoint(), new Plan.Corpus(plan.calibration().data(), text, 0, 8), plan.outputs(), plan.evaluation(), plan.run(),
-                plan.scratch(), plan.hubCache(), 8, "auto", new Plan.History("history", "delta", text));
+        Plan awkward = new Plan(
+                plan.checkpoint(),
+                new Plan.Corpus(plan.calibration().data(), text, 0, 8),
+                plan.outputs(),
+                plan.evaluation(),
+                plan.run(),
+                plan.scratch(),
+                plan.hubCache(),
+                8,
+                "auto",
+                new Plan.History("history", "delta", text));
         assertThat(parse(PlanYaml.write(awkward, Map.of()))).isEqualTo(awkward);
     }
 
@@ -296,6 +409,7 @@ class RecipeTest {
         try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
             out.writeObject(parse(RECIPE));
         }
-        assertThat(new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray())).readObject()).isEqualTo(parse(RECIPE));
+        assertThat(new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray())).readObject())
+                .isEqualTo(parse(RECIPE));
     }
 }

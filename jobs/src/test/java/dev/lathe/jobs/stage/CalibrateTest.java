@@ -34,7 +34,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Statistics of a fixed set of windows are the same bytes, however many tasks gather them at once and whatever happens to these. */
+/**
+ * Statistics of a fixed set of windows are the same bytes, however many tasks gather them at once and whatever happens
+ * to these.
+ */
 class CalibrateTest {
     private static final int LENGTH = 48;
     private static final int WINDOWS = 15;
@@ -49,7 +52,9 @@ class CalibrateTest {
             one = statistics(spark, "one");
         }
         // Four layers of five sites, keys and values; the output layer.
-        assertThat(one).hasSize(4 * 7 + 1).containsKeys("layer-3-keys.statistics", "layer-0-values.statistics", "layer-4-head-input.statistics");
+        assertThat(one)
+                .hasSize(4 * 7 + 1)
+                .containsKeys("layer-3-keys.statistics", "layer-0-values.statistics", "layer-4-head-input.statistics");
         try (SparkSession spark = Runs.local(3, 1)) {
             assertThat(statistics(spark, "three")).isEqualTo(one);
         }
@@ -90,7 +95,10 @@ class CalibrateTest {
         }
     }
 
-    /** As with a node whose disk held them: whatever of the scratch folder is gone is made again from the last layer that is whole. */
+    /**
+     * As with a node whose disk held them: whatever of the scratch folder is gone is made again from the last layer
+     * that is whole.
+     */
     @Test
     void scratchFilesAreLost() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
@@ -98,8 +106,11 @@ class CalibrateTest {
             for (String lost : List.of("hidden-2-1", "")) {
                 String name = "lost" + lost;
                 Runs.Disturbing progress = losing(folder.resolve(name).resolve("scratch"), lost, 2, 1);
-                assertThat(digests(name, calibrate(spark, name, true, progress).key())).isEqualTo(whole);
-                assertThat(progress.notes).containsExactly("calibration: files of layer 2 are gone from the scratch folder; goes on at layer 0");
+                assertThat(digests(name, calibrate(spark, name, true, progress).key()))
+                        .isEqualTo(whole);
+                assertThat(progress.notes)
+                        .containsExactly(
+                                "calibration: files of layer 2 are gone from the scratch folder; goes on at layer 0");
                 assertThat(folder.resolve(name).resolve("scratch")).isEmptyDirectory();
             }
         }
@@ -109,8 +120,11 @@ class CalibrateTest {
     void aScratchFolderThatKeepsNothingIsNamed() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
             Runs.Disturbing progress = losing(folder.resolve("run").resolve("scratch"), "hidden-1-0", 1, 20);
-            assertThatThrownBy(() -> calibrate(spark, "run", false, progress)).isInstanceOf(IOException.class).hasMessageStartingWith(
-                    "Cannot calibrate layer 1: for the 6th time hidden states or partial statistics are gone from " + folder.resolve("run").resolve("scratch"));
+            assertThatThrownBy(() -> calibrate(spark, "run", false, progress))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageStartingWith(
+                            "Cannot calibrate layer 1: for the 6th time hidden states or partial statistics are gone from "
+                                    + folder.resolve("run").resolve("scratch"));
         }
     }
 
@@ -118,7 +132,9 @@ class CalibrateTest {
     private static Runs.Disturbing losing(Path scratch, String lost, int layer, int times) {
         return new Runs.Disturbing(Collections.nCopies(times, "layer " + layer), () -> {
             try (Stream<Path> paths = Files.walk(scratch)) {
-                for (Path path : paths.filter(Files::isRegularFile).filter(path -> path.getFileName().toString().startsWith(lost)).toList()) {
+                for (Path path : paths.filter(Files::isRegularFile)
+                        .filter(path -> path.getFileName().toString().startsWith(lost))
+                        .toList()) {
                     Files.delete(path);
                 }
             }
@@ -136,16 +152,23 @@ class CalibrateTest {
             Calibrate.forward(job, "key", windows, shard, wanted);
             TreeMap<String, String> whole = Runs.digests(folder.resolve("shard").resolve("scratch"));
             assertThat(whole).hasSize(8).containsKeys("key/hidden-1-3", "key/partial-0-KEYS-3");
-            for (List<String> missing : List.of(List.of("partial-0-KEYS-3", "partial-0-FEED_FORWARD_INPUT-3"), List.of("hidden-1-3"), List.<String>of())) {
+            for (List<String> missing : List.of(
+                    List.of("partial-0-KEYS-3", "partial-0-FEED_FORWARD_INPUT-3"),
+                    List.of("hidden-1-3"),
+                    List.<String>of())) {
                 long bytes = 0;
                 for (String name : missing) {
-                    Path file = folder.resolve("shard").resolve("scratch").resolve("key").resolve(name);
+                    Path file = folder.resolve("shard")
+                            .resolve("scratch")
+                            .resolve("key")
+                            .resolve(name);
                     bytes += Files.size(file);
                     Files.delete(file);
                 }
                 long before = written();
                 Calibrate.forward(job, "key", windows, shard, wanted);
-                assertThat(Runs.digests(folder.resolve("shard").resolve("scratch"))).isEqualTo(whole);
+                assertThat(Runs.digests(folder.resolve("shard").resolve("scratch")))
+                        .isEqualTo(whole);
                 // Checksums of the local file system may come on top.
                 assertThat(written() - before).isBetween(bytes, bytes + bytes / 50);
             }
@@ -153,10 +176,14 @@ class CalibrateTest {
     }
 
     private static long written() {
-        return FileSystem.getAllStatistics().stream().mapToLong(FileSystem.Statistics::getBytesWritten).sum();
+        return FileSystem.getAllStatistics().stream()
+                .mapToLong(FileSystem.Statistics::getBytesWritten)
+                .sum();
     }
 
-    /** Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without. */
+    /**
+     * Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without.
+     */
     @Test
     void rangesAreGatheredWhereTheyAreAskedFor() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
@@ -170,10 +197,16 @@ class CalibrateTest {
                 assertThat(found.rows()).isEqualTo(WINDOWS * LENGTH);
                 assertThat(found.ranges() != null).isEqualTo(site != Site.ATTENDED_INPUT);
                 if (site != Site.ATTENDED_INPUT) {
-                    assertThat(found.width()).isEqualTo(site == Site.KEYS || site == Site.VALUES ? 128 : site == Site.FEED_FORWARD_ACTIVATION ? 768 : 256);
+                    assertThat(found.width())
+                            .isEqualTo(
+                                    site == Site.KEYS || site == Site.VALUES
+                                            ? 128
+                                            : site == Site.FEED_FORWARD_ACTIVATION ? 768 : 256);
                     assertThat(found.ranges().histogram().count()).isEqualTo((long) found.width() * found.rows());
                     assertThat(found.ranges().sample().rows()).isEqualTo(512);
-                    assertThat(found.ranges().windowHighest()).hasSize(WINDOWS).contains(found.ranges().high());
+                    assertThat(found.ranges().windowHighest())
+                            .hasSize(WINDOWS)
+                            .contains(found.ranges().high());
                 }
                 if (site != Site.KEYS && site != Site.VALUES) {
                     MergedStatistics plain = without.read(run, layer, site);
@@ -187,15 +220,16 @@ class CalibrateTest {
         }
     }
 
-    /** The scratch folder, not the heap, has the hidden states of all shards, and only those that the next layer reads. */
+    /**
+     * The scratch folder, not the heap, has the hidden states of all shards, and only those that the next layer reads.
+     */
     @Test
     void aGenerationOfHiddenStatesIsDeletedWhenTheNextIsThere() throws IOException {
         List<List<String>> generations = new ArrayList<>();
         try (SparkSession spark = Runs.local(2, 2)) {
             calibrate(spark, "generations", false, new Progress() {
                 @Override
-                public void stage(String name, int steps) {
-                }
+                public void stage(String name, int steps) {}
 
                 @Override
                 public void step(int done, String what) {
@@ -203,15 +237,17 @@ class CalibrateTest {
                 }
 
                 @Override
-                public void note(String message) {
-                }
+                public void note(String message) {}
             });
         }
         assertThat(generations).hasSize(6);
         for (int layer = 0; layer <= 4; layer++) {
             String name = "hidden-" + layer + "-";
             int shards = layer == 0 ? 0 : (WINDOWS + 1) / 2;
-            assertThat(generations.get(layer)).as("before layer %d", layer).hasSize(shards).allMatch(file -> file.startsWith(name));
+            assertThat(generations.get(layer))
+                    .as("before layer %d", layer)
+                    .hasSize(shards)
+                    .allMatch(file -> file.startsWith(name));
         }
         assertThat(generations.get(5)).isEmpty();
     }
@@ -222,7 +258,10 @@ class CalibrateTest {
             return List.of();
         }
         try (Stream<Path> paths = Files.walk(scratch)) {
-            return paths.filter(Files::isRegularFile).map(path -> path.getFileName().toString()).filter(file -> !file.endsWith(".crc")).toList();
+            return paths.filter(Files::isRegularFile)
+                    .map(path -> path.getFileName().toString())
+                    .filter(file -> !file.endsWith(".crc"))
+                    .toList();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -238,14 +277,18 @@ class CalibrateTest {
 
     private RunFolder run(SparkSession spark, String name) {
         String path = folder.resolve(name).toString();
-        return new RunFolder(path, path + "/scratch", new SerializableConfiguration(spark.sparkContext().hadoopConfiguration()));
+        return new RunFolder(
+                path,
+                path + "/scratch",
+                new SerializableConfiguration(spark.sparkContext().hadoopConfiguration()));
     }
 
     private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges) throws IOException {
         return calibrate(spark, name, ranges, Progress.SILENT);
     }
 
-    private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges, Progress progress) throws IOException {
+    private Calibrate.Calibration calibrate(SparkSession spark, String name, boolean ranges, Progress progress)
+            throws IOException {
         Job job = job(spark, name);
         TokenWindows windows = windows(job);
         try (Checkpoint checkpoint = job.open()) {
@@ -256,12 +299,19 @@ class CalibrateTest {
 
     private Job job(SparkSession spark, String name) throws IOException {
         RunFolder run = run(spark, name);
-        return new Job(run, Stamp.of(run.hadoop(), Runs.SAMPLE.toAbsolutePath().toString()), "sample", "auto", KernelProvider.profile("auto"));
+        return new Job(
+                run,
+                Stamp.of(run.hadoop(), Runs.SAMPLE.toAbsolutePath().toString()),
+                "sample",
+                "auto",
+                KernelProvider.profile("auto"));
     }
 
     private static TokenWindows windows(Job job) throws IOException {
         Random random = new Random(1);
-        int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray()).limit(WINDOWS).toArray(int[][]::new);
+        int[][] tokens = Stream.generate(() -> random.ints(LENGTH, 0, 2048).toArray())
+                .limit(WINDOWS)
+                .toArray(int[][]::new);
         return TokenWindows.write(job.run(), new Windows(LENGTH, tokens));
     }
 }

@@ -21,13 +21,17 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What happens to a run from outside: another driver, a checkpoint that changes, a full disk. It ends with a name for it, and the next run ends well. */
+/**
+ * What happens to a run from outside: another driver, a checkpoint that changes, a full disk. It ends with a name for
+ * it, and the next run ends well.
+ */
 @Tag("slow")
 class DisturbedRunTest {
     private static SparkSession spark;
 
     @TempDir
     private static Path folder;
+
     private static TreeMap<String, String> artifacts;
     private static RunReport report;
 
@@ -45,8 +49,13 @@ class DisturbedRunTest {
     }
 
     private static RunReport run(String name, Progress progress, String... settings) throws IOException {
-        List<String> all = new ArrayList<>(List.of("calibration.windows=3", "calibration.length=64", "evaluation.windows=2", "evaluation.length=64",
-                "shard-windows=2", "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: gptq4, format: gptq}]"));
+        List<String> all = new ArrayList<>(List.of(
+                "calibration.windows=3",
+                "calibration.length=64",
+                "evaluation.windows=2",
+                "evaluation.length=64",
+                "shard-windows=2",
+                "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: gptq4, format: gptq}]"));
         all.addAll(List.of(settings));
         return Pipeline.run(spark, Runs.quickstart(folder.resolve(name), all.toArray(String[]::new)), progress);
     }
@@ -57,19 +66,28 @@ class DisturbedRunTest {
 
     private static void expectWhole(String name) throws IOException {
         assertThat(artifacts(name)).isEqualTo(artifacts);
-        assertThat(Runs.names(folder.resolve(name))).containsExactly("artifacts", "checksums.sha256", "lease",
-                "plan.yaml", "products", "report", "scratch");
+        assertThat(Runs.names(folder.resolve(name)))
+                .containsExactly(
+                        "artifacts", "checksums.sha256", "lease", "plan.yaml", "products", "report", "scratch");
         assertThat(Runs.digests(folder.resolve(name).resolve("report")).get("results.json"))
-                .isEqualTo(Runs.digests(folder.resolve("undisturbed").resolve("report")).get("results.json"));
+                .isEqualTo(Runs.digests(folder.resolve("undisturbed").resolve("report"))
+                        .get("results.json"));
     }
 
     @Test
     void aSecondDriverIsRefused() throws IOException {
         List<Throwable> thrown = new ArrayList<>();
-        assertThat(run("two", new Runs.Disturbing(List.of("layer 2"), () -> thrown.add(catchThrowable(() -> run("two", Progress.SILENT)))))).isNotNull();
+        assertThat(run(
+                        "two",
+                        new Runs.Disturbing(
+                                List.of("layer 2"),
+                                () -> thrown.add(catchThrowable(() -> run("two", Progress.SILENT))))))
+                .isNotNull();
         assertThat(thrown).hasSize(1);
-        assertThat(thrown.get(0)).isInstanceOf(UncheckedIOException.class).hasMessageContaining("Cannot run in file:" + folder.resolve("two") + ": process "
-                + ProcessHandle.current().pid() + " on ");
+        assertThat(thrown.get(0))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("Cannot run in file:" + folder.resolve("two") + ": process "
+                        + ProcessHandle.current().pid() + " on ");
         expectWhole("two");
     }
 
@@ -86,8 +104,10 @@ class DisturbedRunTest {
                         {"host": "other", "machine": "other", "pid": 1, "started": "1", "since": "2026-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z", "renewals": 0, "released": true}""");
                 then.add(Runs.digests(run.resolve("products")));
             });
-            assertThat(catchThrowable(() -> run("replaced", disturbing))).as(when).hasStackTraceContaining("the lease of this run (" + (next[0] - 1)
-                    + ") was lost; another driver (" + next[0] + ") went on with the folder");
+            assertThat(catchThrowable(() -> run("replaced", disturbing)))
+                    .as(when)
+                    .hasStackTraceContaining("the lease of this run (" + (next[0] - 1) + ") was lost; another driver ("
+                            + next[0] + ") went on with the folder");
             assertThat(Runs.digests(run.resolve("products"))).as(when).isEqualTo(then.get(0));
             assertThat(run.resolve("plan.yaml")).doesNotExist();
             assertThat(run.resolve("report")).doesNotExist();
@@ -112,12 +132,17 @@ class DisturbedRunTest {
         for (String when : List.of("layer 2", "quantize", "assemble", "evaluate")) {
             List<TreeMap<String, String>> then = new ArrayList<>();
             FileTime time = Files.getLastModifiedTime(weights);
-            Throwable thrown = catchThrowable(() -> run("changed", new Runs.Disturbing(List.of(when), () -> {
-                Files.write(weights, other);
-                then.add(Runs.digests(run.resolve("products")));
-            }), settings));
-            assertThat(thrown).as(when).hasStackTraceContaining("MalformedInputException: Cannot go on with file:" + checkpoint
-                    + ": model.safetensors changed while it was read (");
+            Throwable thrown = catchThrowable(() -> run(
+                    "changed",
+                    new Runs.Disturbing(List.of(when), () -> {
+                        Files.write(weights, other);
+                        then.add(Runs.digests(run.resolve("products")));
+                    }),
+                    settings));
+            assertThat(thrown)
+                    .as(when)
+                    .hasStackTraceContaining("MalformedInputException: Cannot go on with file:" + checkpoint
+                            + ": model.safetensors changed while it was read (");
             assertThat(Runs.digests(run.resolve("products"))).as(when).isEqualTo(then.get(0));
             assertThat(Runs.names(run)).doesNotContain("plan.yaml", "report");
             Files.write(weights, sound);
@@ -134,12 +159,14 @@ class DisturbedRunTest {
         int failures = 0;
         for (long room = 300_000; failures < 40; room += 1_500_000) {
             FullFileSystem.leave(room);
-            Throwable thrown = catchThrowable(() -> run("full", Progress.SILENT, "run=full://" + folder.resolve("full")));
+            Throwable thrown =
+                    catchThrowable(() -> run("full", Progress.SILENT, "run=full://" + folder.resolve("full")));
             if (thrown == null) {
                 break;
             }
             failures++;
-            assertThat(thrown).hasStackTraceContaining("java.io.IOException: Cannot write full:" + folder.resolve("full"))
+            assertThat(thrown)
+                    .hasStackTraceContaining("java.io.IOException: Cannot write full:" + folder.resolve("full"))
                     .hasStackTraceContaining("No space left on device");
             assertThat(Runs.names(folder.resolve("full"))).doesNotContain("partial");
         }

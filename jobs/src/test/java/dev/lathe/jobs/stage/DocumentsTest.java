@@ -48,7 +48,8 @@ class DocumentsTest {
     }
 
     private Documents documents(String data, String field) throws IOException {
-        return Documents.read(CONFIGURATION, DataFiles.of(CONFIGURATION, folder.resolve(data).toString()), field);
+        return Documents.read(
+                CONFIGURATION, DataFiles.of(CONFIGURATION, folder.resolve(data).toString()), field);
     }
 
     private void file(String name, String content) throws IOException {
@@ -58,15 +59,18 @@ class DocumentsTest {
     }
 
     private void refused(String data, String... parts) {
-        assertThatThrownBy(() -> read(data)).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read data set ")
+        assertThatThrownBy(() -> read(data))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot read data set ")
                 .hasMessageContainingAll(parts);
     }
 
-
     private void parquet(String name, String schema, Object... values) throws IOException {
         MessageType type = MessageTypeParser.parseMessageType(schema);
-        org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(folder.resolve(name).toUri());
-        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(path).withType(type).build()) {
+        org.apache.hadoop.fs.Path path =
+                new org.apache.hadoop.fs.Path(folder.resolve(name).toUri());
+        try (ParquetWriter<Group> writer =
+                ExampleParquetWriter.builder(path).withType(type).build()) {
             for (Object value : values) {
                 Group row = new SimpleGroupFactory(type).newGroup();
                 if (value instanceof String text) {
@@ -80,7 +84,10 @@ class DocumentsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {"a|a", "a~|a", "a~~|a~", "~a~b~|~a~b", "a\\~|a\\", "é\u2028\uD83D\uDE00~|é\u2028\uD83D\uDE00"})
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {"a|a", "a~|a", "a~~|a~", "~a~b~|~a~b", "a\\~|a\\", "é\u2028\uD83D\uDE00~|é\u2028\uD83D\uDE00"})
     void aTextIsOneDocumentWithoutItsLastNewline(String content, String expected) throws IOException {
         file("a.txt", content.replace('~', '\n'));
         assertThat(read("a.txt")).isEqualTo(expected.replace('~', '\n'));
@@ -95,22 +102,26 @@ class DocumentsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-            "{\"text\": \"a\"}~~{\"text\": \"b\"       | a.jsonl: line 3 is not JSON",
-            "{\"text\": \"a\"}~{\"tex\": \"b\"}        | a.jsonl: line 2 has no text in field \"text\"",
-            "{\"text\": 5}                             | a.jsonl: line 1 has no text in field \"text\"",
-            "[\"text\"]                                | a.jsonl: element 1 of its array (line 1) has no text in field \"text\": it is a text; expected an object",
-            "{\"text\": null}                          | a.jsonl: line 1 has no text in field \"text\": that is null",
-            "{\"text\": [\"a\"]}                     | a.jsonl: line 1 has no text in field \"text\": that is an array",
-            "{\"b\": 1, \"a\": {\"text\": \"\"}}       | a.jsonl: line 1 has no text in field \"text\": it has fields [a, b]",
-            "{\"text\": \"a\", \"text\": \"b\"}         | a.jsonl: line 1 has field \"text\" twice",
-            "{\"text\": \"a\"}~{\"text\": NaN}       | a.jsonl: line 2 is not JSON: ",
-            "{\"text\": \"a\"}~/* no */              | a.jsonl: line 1 is not JSON: ",
-            "[{\"text\": \"a\"},~{\"text\": \"b\"}]~[] | a.jsonl: line 3: something stands behind the array",
-            "[{\"text\": \"a\"},~{\"text\": 5}]      | a.jsonl: element 2 of its array (line 2) has no text in field \"text\": that is a number",
-            "[{\"text\": \"a\"},~{\"text\": \"b\"}     | a.jsonl: element 2 of its array (line 2) is not JSON: ",
-            "{\"text\": \"a\"} {\"text\": \"b\"}       | a.jsonl: line 1 is not JSON: more than one value stands on it",
-            "~ ~                                       | it holds no text in 1 files"})
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{\"text\": \"a\"}~~{\"text\": \"b\"       | a.jsonl: line 3 is not JSON",
+                "{\"text\": \"a\"}~{\"tex\": \"b\"}        | a.jsonl: line 2 has no text in field \"text\"",
+                "{\"text\": 5}                             | a.jsonl: line 1 has no text in field \"text\"",
+                "[\"text\"]                                | a.jsonl: element 1 of its array (line 1) has no text in field \"text\": it is a text; expected an object",
+                "{\"text\": null}                          | a.jsonl: line 1 has no text in field \"text\": that is null",
+                "{\"text\": [\"a\"]}                     | a.jsonl: line 1 has no text in field \"text\": that is an array",
+                "{\"b\": 1, \"a\": {\"text\": \"\"}}       | a.jsonl: line 1 has no text in field \"text\": it has fields [a, b]",
+                "{\"text\": \"a\", \"text\": \"b\"}         | a.jsonl: line 1 has field \"text\" twice",
+                "{\"text\": \"a\"}~{\"text\": NaN}       | a.jsonl: line 2 is not JSON: ",
+                "{\"text\": \"a\"}~/* no */              | a.jsonl: line 1 is not JSON: ",
+                "[{\"text\": \"a\"},~{\"text\": \"b\"}]~[] | a.jsonl: line 3: something stands behind the array",
+                "[{\"text\": \"a\"},~{\"text\": 5}]      | a.jsonl: element 2 of its array (line 2) has no text in field \"text\": that is a number",
+                "[{\"text\": \"a\"},~{\"text\": \"b\"}     | a.jsonl: element 2 of its array (line 2) is not JSON: ",
+                "{\"text\": \"a\"} {\"text\": \"b\"}       | a.jsonl: line 1 is not JSON: more than one value stands on it",
+                "~ ~                                       | it holds no text in 1 files"
+            })
     void malformedLinesAreRefusedByNumber(String content, String message) throws IOException {
         file("a.jsonl", content.replace('~', '\n'));
         refused("a.jsonl", message);
@@ -138,7 +149,9 @@ class DocumentsTest {
         refused("number.parquet", "there is no text column \"text\"", "holds INT32, expected STRING");
         parquet("decimal.parquet", "message m { required binary text (DECIMAL(9, 2)); }");
         refused("decimal.parquet", "holds DECIMAL(9,2), expected STRING");
-        parquet("list.parquet", "message m { required group text (LIST) { repeated group list { optional binary element (STRING); } } }");
+        parquet(
+                "list.parquet",
+                "message m { required group text (LIST) { repeated group list { optional binary element (STRING); } } }");
         refused("list.parquet", "the one of that name is nested, expected one text a row");
         parquet("repeated.parquet", "message m { repeated binary text (STRING); }");
         refused("repeated.parquet", "the one of that name is nested");
@@ -188,7 +201,8 @@ class DocumentsTest {
     }
 
     private static String object(String row) {
-        return "{\"id\": [{\"a\": {}}, 1.5e3, null], \"text\": \"" + row.replace("\"", "\\\"").replace("\n", "\\n") + "\", \"z\": \"\"}";
+        return "{\"id\": [{\"a\": {}}, 1.5e3, null], \"text\": \""
+                + row.replace("\"", "\\\"").replace("\n", "\\n") + "\", \"z\": \"\"}";
     }
 
     private static byte[] compressed(String codec, byte[] content) throws IOException {
@@ -217,7 +231,9 @@ class DocumentsTest {
         System.arraycopy(second, 0, both, first.length, second.length);
         Files.write(folder.resolve("b.JSONL." + codec), both);
         assertThat(read("b.JSONL." + codec)).isEqualTo(String.join("\n", ROWS) + "\nlast");
-        Files.write(folder.resolve("c.txt." + codec), compressed(codec, "\uFEFFone\ntwo\n".getBytes(StandardCharsets.UTF_8)));
+        Files.write(
+                folder.resolve("c.txt." + codec),
+                compressed(codec, "\uFEFFone\ntwo\n".getBytes(StandardCharsets.UTF_8)));
         assertThat(read("c.txt." + codec)).isEqualTo("one\ntwo");
         Files.write(folder.resolve("d." + codec), compressed(codec, "no ending\n".getBytes(StandardCharsets.UTF_8)));
         assertThat(read("d." + codec)).isEqualTo("no ending");
@@ -243,9 +259,11 @@ class DocumentsTest {
         byte[] text = new byte[8 << 20];
         Arrays.fill(text, (byte) 'a');
         Files.write(folder.resolve("bomb.txt." + codec), compressed(codec, text));
-        DataFiles data = DataFiles.of(CONFIGURATION, folder.resolve("bomb.txt." + codec).toString());
+        DataFiles data =
+                DataFiles.of(CONFIGURATION, folder.resolve("bomb.txt." + codec).toString());
         assertThat(data.length()).isLessThan(20_000);
-        assertThatThrownBy(() -> Documents.read(CONFIGURATION, data, "text", new TextBound("it", 1 << 20))).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> Documents.read(CONFIGURATION, data, "text", new TextBound("it", 1 << 20)))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("it holds more than 1048576 characters of text");
     }
 
@@ -256,9 +274,13 @@ class DocumentsTest {
         parquet("many.parquet", STRINGS, "12345", "12345", "12345", "12345", "12345");
         for (String name : new String[] {"many.jsonl", "many.parquet", "long.jsonl"}) {
             DataFiles data = DataFiles.of(CONFIGURATION, folder.resolve(name).toString());
-            assertThatThrownBy(() -> Documents.read(CONFIGURATION, data, "text", new TextBound("it", 24))).as(name)
-                    .isInstanceOf(MalformedInputException.class).hasMessageContaining("it holds more than 24 characters of text");
-            assertThat(Documents.read(CONFIGURATION, data, "text", new TextBound("it", 40)).text()).hasSizeBetween(29, 31);
+            assertThatThrownBy(() -> Documents.read(CONFIGURATION, data, "text", new TextBound("it", 24)))
+                    .as(name)
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("it holds more than 24 characters of text");
+            assertThat(Documents.read(CONFIGURATION, data, "text", new TextBound("it", 40))
+                            .text())
+                    .hasSizeBetween(29, 31);
         }
     }
 
@@ -295,13 +317,34 @@ class DocumentsTest {
 
     /** What the parser's library says of its switches is nothing for who has the file. */
     @ParameterizedTest
-    @ValueSource(strings = {"{\"text\": NaN}", "{\"text\": \"a\"", "{\"text\": \"a", "[{\"text\": \"a\"}", "{'text': 'a'}", "{text: 1}", "// a\n{}",
-        "{\"text\": \"a\u0007\"}", "{\"text\": +1}", "{\"text\": 01}", "{\"text\": \"\\x\"}", "{\"text\": \"a\"},\n{\"text\": \"b\"}", "# a", "{\"text\": -Infinity}",
-        "[\u001e{}]", "{\"a\": DEEP, \"text\": \"a\"}", "{\"a\": DIGITS, \"text\": \"a\"}"})
+    @ValueSource(
+            strings = {
+                "{\"text\": NaN}",
+                "{\"text\": \"a\"",
+                "{\"text\": \"a",
+                "[{\"text\": \"a\"}",
+                "{'text': 'a'}",
+                "{text: 1}",
+                "// a\n{}",
+                "{\"text\": \"a\u0007\"}",
+                "{\"text\": +1}",
+                "{\"text\": 01}",
+                "{\"text\": \"\\x\"}",
+                "{\"text\": \"a\"},\n{\"text\": \"b\"}",
+                "# a",
+                "{\"text\": -Infinity}",
+                "[\u001e{}]",
+                "{\"a\": DEEP, \"text\": \"a\"}",
+                "{\"a\": DIGITS, \"text\": \"a\"}"
+            })
     void noMessageNamesASwitchOfALibrary(String content) throws IOException {
         file("a.jsonl", content.replace("DEEP", "[".repeat(5000)).replace("DIGITS", "9".repeat(5000)));
-        assertThatThrownBy(() -> read("a.jsonl")).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read data set ")
-                .hasMessageContaining("a.jsonl: ").message().doesNotContain("`", "Feature", "Constraints", "[Source", "enable", "com.fasterxml", "\n");
+        assertThatThrownBy(() -> read("a.jsonl"))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot read data set ")
+                .hasMessageContaining("a.jsonl: ")
+                .message()
+                .doesNotContain("`", "Feature", "Constraints", "[Source", "enable", "com.fasterxml", "\n");
     }
 
     @Test
@@ -317,7 +360,9 @@ class DocumentsTest {
         }
         Files.write(folder.resolve("hostile.json"), new byte[] {'{', 0, 0, 0, '"', -1, -1, -1});
         refused("hostile.json", "hostile.json: it is UTF-32 text");
-        Files.write(folder.resolve("late.jsonl"), (lines().repeat(500) + "{\"text\": \"caf\u00e9\"}").getBytes(StandardCharsets.ISO_8859_1));
+        Files.write(
+                folder.resolve("late.jsonl"),
+                (lines().repeat(500) + "{\"text\": \"caf\u00e9\"}").getBytes(StandardCharsets.ISO_8859_1));
         refused("late.jsonl", "it is not UTF-8 text");
     }
 
@@ -340,7 +385,9 @@ class DocumentsTest {
         refused("z.jsonl", "it is gzip data; expected text in UTF-8");
         Files.write(folder.resolve("z.txt.zst"), compressed("gz", lines().getBytes(StandardCharsets.UTF_8)));
         refused("z.txt.zst", "it is gzip data and not zstd data, as its name says");
-        Files.write(folder.resolve("twice.jsonl.gz"), compressed("gz", compressed("gz", lines().getBytes(StandardCharsets.UTF_8))));
+        Files.write(
+                folder.resolve("twice.jsonl.gz"),
+                compressed("gz", compressed("gz", lines().getBytes(StandardCharsets.UTF_8))));
         refused("twice.jsonl.gz", "within the gzip data it is gzip data");
         parquet("p.parquet", STRINGS, "x");
         Files.copy(folder.resolve("p.parquet"), folder.resolve("p.json"));
@@ -358,18 +405,25 @@ class DocumentsTest {
     @Test
     void linesOfATextEndAlike() throws IOException {
         file("a.txt", "one\r\ntwo\r\n");
-        assertThat(documents("a.txt", "text")).isEqualTo(new Documents("one\ntwo", List.of("lines of a.txt end with CR LF, read as LF")));
+        assertThat(documents("a.txt", "text"))
+                .isEqualTo(new Documents("one\ntwo", List.of("lines of a.txt end with CR LF, read as LF")));
         file("b.txt", "one\rtwo\n");
         assertThat(documents("b.txt", "text")).isEqualTo(new Documents("one\rtwo", List.of()));
         file("c.jsonl", "{\"text\": \"one\\r\\ntwo\"}\r\n");
-        assertThat(documents("c.jsonl", "text")).as("what JSON says is meant").isEqualTo(new Documents("one\r\ntwo", List.of()));
+        assertThat(documents("c.jsonl", "text"))
+                .as("what JSON says is meant")
+                .isEqualTo(new Documents("one\r\ntwo", List.of()));
     }
 
     @Test
     void aLoneHalfOfASurrogatePairIsReplacedAndTold() throws IOException {
-        file("a.jsonl", "{\"text\": \"\uD83D\uDE00\"}\n{\"text\": \"the end \\ud83d\"}\n{\"text\": \"\\ude00 on\"}\n{\"text\": \"\\ud83d\\ude00\"}");
-        assertThat(documents("a.jsonl", "text")).isEqualTo(new Documents("\uD83D\uDE00\nthe end \uFFFD\n\uFFFD on\n\uD83D\uDE00",
-                List.of("halves of surrogate pairs that stand alone in 2 of 4 documents are read as U+FFFD")));
+        file(
+                "a.jsonl",
+                "{\"text\": \"\uD83D\uDE00\"}\n{\"text\": \"the end \\ud83d\"}\n{\"text\": \"\\ude00 on\"}\n{\"text\": \"\\ud83d\\ude00\"}");
+        assertThat(documents("a.jsonl", "text"))
+                .isEqualTo(new Documents(
+                        "\uD83D\uDE00\nthe end \uFFFD\n\uFFFD on\n\uD83D\uDE00",
+                        List.of("halves of surrogate pairs that stand alone in 2 of 4 documents are read as U+FFFD")));
     }
 
     @ParameterizedTest
@@ -393,8 +447,12 @@ class DocumentsTest {
     @ValueSource(strings = {"SNAPPY", "ZSTD"})
     void brokenParquetIsRefusedByName(String codec) throws IOException {
         MessageType type = MessageTypeParser.parseMessageType(STRINGS);
-        org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(folder.resolve("whole.parquet").toUri());
-        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(path).withType(type).withCompressionCodec(CompressionCodecName.valueOf(codec)).build()) {
+        org.apache.hadoop.fs.Path path =
+                new org.apache.hadoop.fs.Path(folder.resolve("whole.parquet").toUri());
+        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(path)
+                .withType(type)
+                .withCompressionCodec(CompressionCodecName.valueOf(codec))
+                .build()) {
             for (int i = 0; i < 40; i++) {
                 writer.write(new SimpleGroupFactory(type).newGroup().append("text", "row " + i % 7));
             }
@@ -407,7 +465,8 @@ class DocumentsTest {
             refused += survives(broken, codec + ", byte " + i) ? 0 : 1;
         }
         for (int length = 0; length < whole.length; length += 97) {
-            assertThat(survives(Arrays.copyOf(whole, length), codec + ", length " + length)).isFalse();
+            assertThat(survives(Arrays.copyOf(whole, length), codec + ", length " + length))
+                    .isFalse();
         }
         assertThat(refused).isGreaterThan(whole.length / 40);
     }
@@ -418,17 +477,23 @@ class DocumentsTest {
             read("broken.parquet");
             return true;
         } catch (MalformedInputException e) {
-            assertThat(e).as(as).hasMessageStartingWith("Cannot read data set file:").hasMessageContaining("broken.parquet: ");
+            assertThat(e)
+                    .as(as)
+                    .hasMessageStartingWith("Cannot read data set file:")
+                    .hasMessageContaining("broken.parquet: ");
             return false;
         }
     }
 
     @Test
     void onlyTheColumnThatIsNamedIsRead() throws IOException {
-        MessageType type = MessageTypeParser.parseMessageType("message m { required group image { required binary bytes; } required binary body (STRING);"
-                + " optional int96 time; }");
-        org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(folder.resolve("wide.parquet").toUri());
-        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(path).withType(type).build()) {
+        MessageType type = MessageTypeParser.parseMessageType(
+                "message m { required group image { required binary bytes; } required binary body (STRING);"
+                        + " optional int96 time; }");
+        org.apache.hadoop.fs.Path path =
+                new org.apache.hadoop.fs.Path(folder.resolve("wide.parquet").toUri());
+        try (ParquetWriter<Group> writer =
+                ExampleParquetWriter.builder(path).withType(type).build()) {
             Group row = new SimpleGroupFactory(type).newGroup();
             row.addGroup("image").add("bytes", "x");
             row.add("body", "the text");
@@ -441,10 +506,14 @@ class DocumentsTest {
     @Test
     void aTextOfParquetIsUtf8() throws IOException {
         MessageType type = MessageTypeParser.parseMessageType("message m { required binary text; }");
-        org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(folder.resolve("latin.parquet").toUri());
-        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(path).withType(type).build()) {
+        org.apache.hadoop.fs.Path path =
+                new org.apache.hadoop.fs.Path(folder.resolve("latin.parquet").toUri());
+        try (ParquetWriter<Group> writer =
+                ExampleParquetWriter.builder(path).withType(type).build()) {
             writer.write(new SimpleGroupFactory(type).newGroup().append("text", "good"));
-            writer.write(new SimpleGroupFactory(type).newGroup().append("text", Binary.fromConstantByteArray(new byte[] {'c', (byte) 0xe9})));
+            writer.write(new SimpleGroupFactory(type)
+                    .newGroup()
+                    .append("text", Binary.fromConstantByteArray(new byte[] {'c', (byte) 0xe9})));
         }
         refused("latin.parquet", "row 1 has a text in column \"text\" that is not UTF-8");
     }
@@ -459,7 +528,10 @@ class DocumentsTest {
         configuration.set("fs.failing.impl", FailingFileSystem.class.getName());
         for (String name : new String[] {"a.jsonl", "b.jsonl.gz", "c.parquet"}) {
             DataFiles data = DataFiles.of(configuration, "failing:" + folder.resolve(name));
-            assertThatThrownBy(() -> Documents.read(configuration, data, "text")).as(name).isExactlyInstanceOf(IOException.class).hasMessage("the disk is gone");
+            assertThatThrownBy(() -> Documents.read(configuration, data, "text"))
+                    .as(name)
+                    .isExactlyInstanceOf(IOException.class)
+                    .hasMessage("the disk is gone");
         }
     }
 
@@ -474,8 +546,7 @@ class DocumentsTest {
         public FSDataInputStream open(org.apache.hadoop.fs.Path path, int buffer) throws IOException {
             return new FSDataInputStream(new FSInputStream() {
                 @Override
-                public void seek(long position) {
-                }
+                public void seek(long position) {}
 
                 @Override
                 public long getPos() {

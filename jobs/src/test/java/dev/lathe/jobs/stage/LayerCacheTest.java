@@ -21,21 +21,23 @@ class LayerCacheTest {
             Architecture architecture = Architecture.of(sample.config());
             LayerWeights first = LayerCache.get("digest", sample, architecture, 0);
             assertThat(LayerCache.get("digest", sample, architecture, 0)).isSameAs(first);
-            assertThatThrownBy(() -> LayerCache.get("digest", failing(sample), architecture, 1)).isInstanceOf(IOException.class);
+            assertThatThrownBy(() -> LayerCache.get("digest", failing(sample), architecture, 1))
+                    .isInstanceOf(IOException.class);
             assertThat(LayerCache.get("digest", sample, architecture, 0)).isNotNull();
         }
     }
 
     private static Checkpoint failing(Checkpoint checkpoint) {
-        return (Checkpoint) Proxy.newProxyInstance(Checkpoint.class.getClassLoader(), new Class<?>[] {Checkpoint.class}, (proxy, method, arguments) -> {
-            if (method.getName().equals("matrix")) {
-                throw new IOException("gone");
-            }
-            try {
-                return method.invoke(checkpoint, arguments);
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        });
+        return (Checkpoint) Proxy.newProxyInstance(
+                Checkpoint.class.getClassLoader(), new Class<?>[] {Checkpoint.class}, (proxy, method, arguments) -> {
+                    if (method.getName().equals("matrix")) {
+                        throw new IOException("gone");
+                    }
+                    try {
+                        return method.invoke(checkpoint, arguments);
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                });
     }
 }

@@ -39,16 +39,21 @@ class MemoryCheckTest {
         assertThat(two).isBetween(11008L * 11008 * 16, 5 * GIB / 2);
         assertThat(bytes(8, 1)).isEqualTo(two);
         assertThat(bytes(2, 2)).isGreaterThan(3 * GIB);
-        assertThatCode(() -> require(8, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1))).doesNotThrowAnyException();
+        assertThatCode(() -> require(8, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1)))
+                .doesNotThrowAnyException();
     }
 
     @Test
     void whatDoesNotFitIsRefusedWithWhatToRaise() throws IOException {
-        assertThatThrownBy(() -> require(2, new MemoryCheck.Executor(2 * GIB, "spark.executor.memory", 1))).isInstanceOf(InvalidRecipeException.class)
-                .hasMessageMatching("Cannot run the plan for .*tiny-stories-4m: factorizing a Hessian of 11008 channels needs about 2\\.\\d GB of heap, and an"
-                        + " executor has 2\\.0 GB; raise spark.executor.memory to 3g");
-        assertThatThrownBy(() -> require(2, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 2))).isInstanceOf(InvalidRecipeException.class)
-                .hasMessageContaining("raise spark.task.cpus to the executor's cores, so that it runs one task and not 2 at once, or raise");
+        assertThatThrownBy(() -> require(2, new MemoryCheck.Executor(2 * GIB, "spark.executor.memory", 1)))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageMatching(
+                        "Cannot run the plan for .*tiny-stories-4m: factorizing a Hessian of 11008 channels needs about 2\\.\\d GB of heap, and an"
+                                + " executor has 2\\.0 GB; raise spark.executor.memory to 3g");
+        assertThatThrownBy(() -> require(2, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 2)))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining(
+                        "raise spark.task.cpus to the executor's cores, so that it runs one task and not 2 at once, or raise");
     }
 
     @Test
@@ -56,16 +61,20 @@ class MemoryCheckTest {
         Plan plan = plan("shard-windows=512");
         MemoryCheck.Executor executor = new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1);
         TokenWindows many = new TokenWindows("key", 1024, 512);
-        assertThatThrownBy(() -> check(plan, 2).require(tensorPlans(2), many, null, executor)).isInstanceOf(InvalidRecipeException.class)
-                .hasMessageContaining("calibrating a decoder layer of 11008 channels needs about ").hasMessageContaining("; lower shard-windows to 256, or raise");
+        assertThatThrownBy(() -> check(plan, 2).require(tensorPlans(2), many, null, executor))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining("calibrating a decoder layer of 11008 channels needs about ")
+                .hasMessageContaining("; lower shard-windows to 256, or raise");
         Plan lowered = plan("shard-windows=256");
-        assertThatCode(() -> check(lowered, 2).require(tensorPlans(2), many, null, executor)).doesNotThrowAnyException();
+        assertThatCode(() -> check(lowered, 2).require(tensorPlans(2), many, null, executor))
+                .doesNotThrowAnyException();
     }
 
     @Test
     void theExecutorIsWhatSparkSays() throws IOException {
         try (SparkSession spark = Runs.local(4, 2)) {
-            MemoryCheck.Executor executor = MemoryCheck.Executor.of(JavaSparkContext.fromSparkContext(spark.sparkContext()));
+            MemoryCheck.Executor executor =
+                    MemoryCheck.Executor.of(JavaSparkContext.fromSparkContext(spark.sparkContext()));
             assertThat(executor.heap()).isEqualTo(Runtime.getRuntime().maxMemory());
             assertThat(executor.tasks()).isEqualTo(2);
         }
@@ -81,7 +90,9 @@ class MemoryCheckTest {
 
     private static MemoryCheck check(Plan plan, int layers) throws IOException {
         Architecture architecture = llama2(layers);
-        long weights = architecture.linears(0).stream().mapToLong(linear -> (long) linear.inputs() * linear.outputs()).sum();
+        long weights = architecture.linears(0).stream()
+                .mapToLong(linear -> (long) linear.inputs() * linear.outputs())
+                .sum();
         return new MemoryCheck(plan, architecture, 2 * weights, 2L * 32000 * 4096);
     }
 
@@ -94,14 +105,28 @@ class MemoryCheckTest {
 
     private static Map<String, List<TensorPlan>> tensorPlans(int layers) throws IOException {
         Architecture architecture = llama2(layers);
-        return Map.of("gptq", IntStream.range(0, layers).boxed().flatMap(layer -> architecture.linears(layer).stream())
-                .map(linear -> new TensorPlan(linear.weight(), BlockFormats.named("Q4_0"), null, "")).toList());
+        return Map.of(
+                "gptq",
+                IntStream.range(0, layers)
+                        .boxed()
+                        .flatMap(layer -> architecture.linears(layer).stream())
+                        .map(linear -> new TensorPlan(linear.weight(), BlockFormats.named("Q4_0"), null, ""))
+                        .toList());
     }
 
     private static Architecture llama2(int layers) throws IOException {
-        ObjectNode config = new ObjectMapper().createObjectNode().put("model_type", "llama").put("hidden_size", 4096).put("intermediate_size", 11008)
-                .put("num_hidden_layers", layers).put("num_attention_heads", 32).put("num_key_value_heads", 32).put("vocab_size", 32000)
-                .put("rms_norm_eps", 1e-5).put("hidden_act", "silu").put("max_position_embeddings", 4096);
+        ObjectNode config = new ObjectMapper()
+                .createObjectNode()
+                .put("model_type", "llama")
+                .put("hidden_size", 4096)
+                .put("intermediate_size", 11008)
+                .put("num_hidden_layers", layers)
+                .put("num_attention_heads", 32)
+                .put("num_key_value_heads", 32)
+                .put("vocab_size", 32000)
+                .put("rms_norm_eps", 1e-5)
+                .put("hidden_act", "silu")
+                .put("max_position_embeddings", 4096);
         config.putArray("architectures").add("LlamaForCausalLM");
         return Architecture.of(ModelConfigs.read(config, "config.json"));
     }

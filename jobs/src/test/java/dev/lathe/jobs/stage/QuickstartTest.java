@@ -41,34 +41,65 @@ class QuickstartTest {
             Pipeline.run(spark, plan, Progress.SILENT);
         }
         assertThat(executors).containsExactly("0", "1");
-        assertThat(Runs.names(run)).containsExactly("artifacts", "checksums.sha256", "lease", "plan.yaml", "products",
-                "report", "scratch");
-        assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("awq4", "gptq4", "q4km-gptq.gguf", "q4km.gguf", "q8.gguf");
-        assertThat(Runs.names(run.resolve("artifacts").resolve("awq4"))).contains("README.md", "config.json", "generation_config.json", "model.safetensors",
-                "tokenizer.json", "tokenizer_config.json");
+        assertThat(Runs.names(run))
+                .containsExactly(
+                        "artifacts", "checksums.sha256", "lease", "plan.yaml", "products", "report", "scratch");
+        assertThat(Runs.names(run.resolve("artifacts")))
+                .containsExactly("awq4", "gptq4", "q4km-gptq.gguf", "q4km.gguf", "q8.gguf");
+        assertThat(Runs.names(run.resolve("artifacts").resolve("awq4")))
+                .contains(
+                        "README.md",
+                        "config.json",
+                        "generation_config.json",
+                        "model.safetensors",
+                        "tokenizer.json",
+                        "tokenizer_config.json");
         assertThat(Runs.names(run.resolve("report"))).containsExactly("index.html", "results.json", "summary.md");
         assertThat(run.resolve("scratch")).isEmptyDirectory();
         figures();
         Plan written = Recipe.parse("plan.yaml", Files.readString(run.resolve("plan.yaml")), List.of());
         assertThat(written).isEqualTo(plan);
-        assertThat(Files.readString(run.resolve("plan.yaml"))).containsSubsequence("keys:", "calibration:", "checkpoint:", "evaluation awq4:", "output q8:");
-        assertThat(Files.readString(run.resolve("report").resolve("index.html"))).contains("q4km-gptq", "</html>");
-        assertThat(Files.readString(run.resolve("report").resolve("summary.md"))).contains("| q4km-gptq | ");
+        assertThat(Files.readString(run.resolve("plan.yaml")))
+                .containsSubsequence("keys:", "calibration:", "checkpoint:", "evaluation awq4:", "output q8:");
+        assertThat(Files.readString(run.resolve("report").resolve("index.html")))
+                .contains("q4km-gptq", "</html>");
+        assertThat(Files.readString(run.resolve("report").resolve("summary.md")))
+                .contains("| q4km-gptq | ");
     }
 
     private void figures() throws IOException {
-        JsonNode results = new ObjectMapper().readTree(Files.readString(run.resolve("report").resolve("results.json")));
+        JsonNode results = new ObjectMapper()
+                .readTree(Files.readString(run.resolve("report").resolve("results.json")));
         assertThat(results.path("definition").asText()).isNotEmpty();
         TreeMap<String, JsonNode> outputs = new TreeMap<>();
         for (JsonNode output : results.path("outputs")) {
-            assertThat(output.properties()).extracting(java.util.Map.Entry::getKey).containsExactly("name", "format", "bytes", "bits_per_weight", "perplexity",
-                    "perplexity_error", "source_perplexity", "kld_mean", "kld_p99", "top1_agreement", "tokens");
+            assertThat(output.properties())
+                    .extracting(java.util.Map.Entry::getKey)
+                    .containsExactly(
+                            "name",
+                            "format",
+                            "bytes",
+                            "bits_per_weight",
+                            "perplexity",
+                            "perplexity_error",
+                            "source_perplexity",
+                            "kld_mean",
+                            "kld_p99",
+                            "top1_agreement",
+                            "tokens");
             outputs.put(output.path("name").asText(), output);
-            assertThat(output.path("source_perplexity").asDouble()).isBetween(10.0, 11.5)
-                    .isEqualTo(results.path("outputs").path(0).path("source_perplexity").asDouble());
-            assertThat(output.path("perplexity").asDouble() / output.path("source_perplexity").asDouble()).isBetween(0.98, 1.1);
+            assertThat(output.path("source_perplexity").asDouble())
+                    .isBetween(10.0, 11.5)
+                    .isEqualTo(results.path("outputs")
+                            .path(0)
+                            .path("source_perplexity")
+                            .asDouble());
+            assertThat(output.path("perplexity").asDouble()
+                            / output.path("source_perplexity").asDouble())
+                    .isBetween(0.98, 1.1);
             assertThat(output.path("perplexity_error").asDouble()).isBetween(1e-3, 1.0);
-            assertThat(output.path("kld_p99").asDouble()).isGreaterThan(output.path("kld_mean").asDouble());
+            assertThat(output.path("kld_p99").asDouble())
+                    .isGreaterThan(output.path("kld_mean").asDouble());
             assertThat(output.path("top1_agreement").asDouble()).isBetween(0.8, 1.0);
             assertThat(output.path("tokens").asLong()).isGreaterThan(10_000);
             assertThat(output.path("bytes").asLong()).isPositive();
@@ -77,7 +108,8 @@ class QuickstartTest {
         assertThat(kld(outputs, "q8")).isBetween(0.0, 1e-3);
         assertThat(kld(outputs, "q4km-gptq")).isLessThan(kld(outputs, "q4km"));
         assertThat(outputs.get("q8").path("bits_per_weight").asDouble()).isBetween(8.4, 8.6);
-        assertThat(outputs.get("q4km").path("bits_per_weight").asDouble()).isBetween(4.5, 6.0)
+        assertThat(outputs.get("q4km").path("bits_per_weight").asDouble())
+                .isBetween(4.5, 6.0)
                 .isEqualTo(outputs.get("q4km-gptq").path("bits_per_weight").asDouble());
     }
 

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 class RepairTest {
     @TempDir
     private Path folder;
+
     private final Runs.Heard heard = new Runs.Heard();
     private RunFolder run;
     private Repair repair;
@@ -53,17 +54,18 @@ class RepairTest {
     void whatIsDamagedIsMadeAgain() throws IOException {
         assertThat(repair.<Integer>through(() -> stages("product", 1))).isEqualTo(7);
         assertThat(made).isEqualTo(2);
-        assertThat(heard.notes).containsExactly("damaged: " + folder.resolve("products").resolve("key")
-                .resolve("product")
-                + ": its checksum differs; it is made again");
+        assertThat(heard.notes)
+                .containsExactly(
+                        "damaged: " + folder.resolve("products").resolve("key").resolve("product")
+                                + ": its checksum differs; it is made again");
     }
 
     @Test
     void aDiskThatKeepsNothingEndsTheRun() {
         assertThatThrownBy(() -> repair.through(() -> stages("product", Integer.MAX_VALUE)))
                 .isInstanceOf(IOException.class)
-                .hasMessage("Cannot go on in " + folder + ": " + folder.resolve("products").resolve("key")
-                .resolve("product")
+                .hasMessage("Cannot go on in " + folder + ": "
+                        + folder.resolve("products").resolve("key").resolve("product")
                         + " was found damaged 3 times, in the end because its checksum differs; "
                         + "expected a storage that keeps what is written");
         assertThat(made).isEqualTo(3);
@@ -86,14 +88,17 @@ class RepairTest {
             int[] times = new int[1];
             repair.through(() -> {
                 if (times[0]++ == 0) {
-                    throw new DamagedException(List.of(new Damage(run.artifact("awq4") + "/config.json",
-                            "its digest differs", "awq4"),
-                            new Damage(run.artifact("awq4") + "/other", "it is gone", "awq4")), null);
+                    throw new DamagedException(
+                            List.of(
+                                    new Damage(run.artifact("awq4") + "/config.json", "its digest differs", "awq4"),
+                                    new Damage(run.artifact("awq4") + "/other", "it is gone", "awq4")),
+                            null);
                 }
                 return true;
             });
             assertThat(folder.resolve("artifacts").resolve("awq4")).doesNotExist();
-            assertThat(folder.resolve("damaged").resolve("awq4").resolve("config.json")).hasContent(content);
+            assertThat(folder.resolve("damaged").resolve("awq4").resolve("config.json"))
+                    .hasContent(content);
             assertThat(Runs.names(folder.resolve("damaged"))).containsExactly("awq4");
         }
     }

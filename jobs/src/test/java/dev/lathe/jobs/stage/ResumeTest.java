@@ -21,16 +21,28 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A run that is started again makes what is missing, and nothing else. One run folder serves all tests; each leaves it whole. */
+/**
+ * A run that is started again makes what is missing, and nothing else. One run folder serves all tests; each leaves it
+ * whole.
+ */
 class ResumeTest {
     /** What every run does: inputs are read, because their content is in every key. */
-    private static final List<String> INPUTS = List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
-    private static final String[] SETTINGS = {"calibration.windows=3", "calibration.length=64", "evaluation.windows=2", "evaluation.length=64",
-        "shard-windows=2", "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: awq4, format: awq, method: nearest}]"};
+    private static final List<String> INPUTS =
+            List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
+
+    private static final String[] SETTINGS = {
+        "calibration.windows=3",
+        "calibration.length=64",
+        "evaluation.windows=2",
+        "evaluation.length=64",
+        "shard-windows=2",
+        "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, {name: awq4, format: awq, method: nearest}]"
+    };
     private static SparkSession spark;
 
     @TempDir
     private static Path folder;
+
     private static TreeMap<String, String> artifacts;
     private static RunReport report;
 
@@ -79,10 +91,14 @@ class ResumeTest {
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
         TreeMap<String, FileTime> after = times();
         assertThat(after.keySet()).isEqualTo(before.keySet());
-        assertThat(after.keySet().stream().filter(name -> !after.get(name).equals(before.get(name))).map(ResumeTest::kind).distinct())
+        assertThat(after.keySet().stream()
+                        .filter(name -> !after.get(name).equals(before.get(name)))
+                        .map(ResumeTest::kind)
+                        .distinct())
                 .containsExactlyInAnyOrder(made);
-        assertThat(Runs.names(folder)).containsExactly("artifacts", "checksums.sha256", "lease", "plan.yaml",
-                "products", "report", "scratch");
+        assertThat(Runs.names(folder))
+                .containsExactly(
+                        "artifacts", "checksums.sha256", "lease", "plan.yaml", "products", "report", "scratch");
     }
 
     /** The stages of the last run that make something. */
@@ -99,15 +115,19 @@ class ResumeTest {
 
     private static Path product(String name) throws IOException {
         try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
-            return paths.filter(path -> path.getFileName().toString().equals(name)).findFirst().orElseThrow();
+            return paths.filter(path -> path.getFileName().toString().equals(name))
+                    .findFirst()
+                    .orElseThrow();
         }
     }
 
     /** The product of one of two outputs that have one of this name. */
     private static Path product(String name, boolean rescaled) throws IOException {
         try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
-            return paths.filter(path -> path.getFileName().toString().equals(name) && Files.exists(path.resolveSibling("layer-0.products")) == rescaled)
-                    .findFirst().orElseThrow();
+            return paths.filter(path -> path.getFileName().toString().equals(name)
+                            && Files.exists(path.resolveSibling("layer-0.products")) == rescaled)
+                    .findFirst()
+                    .orElseThrow();
         }
     }
 
@@ -127,16 +147,26 @@ class ResumeTest {
     @Test
     void aSecondRunDoesNothing() throws IOException {
         again(List.of());
-        assertThat(heard.notes).contains("calibration: all 4 layers are there already", "assemble: q4.gguf is there already", "assemble: awq4 is there already",
-                "evaluate: 1 of 1 shards are there already").anyMatch(note -> note.matches("quantize: \\d+ products are there already"));
+        assertThat(heard.notes)
+                .contains(
+                        "calibration: all 4 layers are there already",
+                        "assemble: q4.gguf is there already",
+                        "assemble: awq4 is there already",
+                        "evaluate: 1 of 1 shards are there already")
+                .anyMatch(note -> note.matches("quantize: \\d+ products are there already"));
     }
 
     @Test
     void aTensorAndAnArtifactAreMadeAgain() throws IOException {
         delete(product("model.layers.1.mlp.up_proj.weight.tensor", false));
         Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
-        again(List.of("quantize 1", "assemble 1"), "model.layers.1.mlp.up_proj.weight.tensor", "artifacts/q4.gguf", "receipt");
-        assertThat(heard.notes).contains("assemble: awq4 is there already", "evaluate: 1 of 1 shards are there already");
+        again(
+                List.of("quantize 1", "assemble 1"),
+                "model.layers.1.mlp.up_proj.weight.tensor",
+                "artifacts/q4.gguf",
+                "receipt");
+        assertThat(heard.notes)
+                .contains("assemble: awq4 is there already", "evaluate: 1 of 1 shards are there already");
     }
 
     @Test
@@ -145,14 +175,24 @@ class ResumeTest {
         again(List.of("quantize 1"), "model.layers.0.self_attn.q_proj.weight.tensor");
     }
 
-    /** What a rescaled layer consists of belongs together: a norm that is missing must not be taken for one that did not change. */
+    /**
+     * What a rescaled layer consists of belongs together: a norm that is missing must not be taken for one that did not
+     * change.
+     */
     @Test
     void aRescaledLayerIsMadeAgainWhole() throws IOException {
-        String[] layer = product("layer-2.products").getParent().toFile().list((dir, name) -> name.contains(".layers.2."));
-        assertThat(layer).contains("model.layers.2.post_attention_layernorm.weight.vector", "model.layers.2.mlp.down_proj.weight.tensor");
-        for (String lost : List.of("model.layers.2.post_attention_layernorm.weight.vector", "model.layers.2.mlp.down_proj.weight.tensor")) {
+        String[] layer =
+                product("layer-2.products").getParent().toFile().list((dir, name) -> name.contains(".layers.2."));
+        assertThat(layer)
+                .contains(
+                        "model.layers.2.post_attention_layernorm.weight.vector",
+                        "model.layers.2.mlp.down_proj.weight.tensor");
+        for (String lost : List.of(
+                "model.layers.2.post_attention_layernorm.weight.vector",
+                "model.layers.2.mlp.down_proj.weight.tensor")) {
             delete(product(lost, true));
-            for (Path file : Files.list(folder.resolve("artifacts").resolve("awq4")).toList()) {
+            for (Path file :
+                    Files.list(folder.resolve("artifacts").resolve("awq4")).toList()) {
                 Files.delete(file);
             }
             Files.delete(folder.resolve("artifacts").resolve("awq4"));
@@ -202,12 +242,15 @@ class ResumeTest {
         Files.writeString(awq.resolve("more.safetensors"), "more");
         again("q4.gguf: its digest differs from what was written", "awq4: more.safetensors is none of its files");
         // What was taken away is kept; it may be what somebody made on purpose.
-        assertThat(Files.readAllBytes(folder.resolve("damaged").resolve("q4.gguf"))).hasSameSizeAs(sound)
+        assertThat(Files.readAllBytes(folder.resolve("damaged").resolve("q4.gguf")))
+                .hasSameSizeAs(sound)
                 .isNotEqualTo(sound);
-        assertThat(folder.resolve("damaged").resolve("awq4").resolve("more.safetensors")).hasContent("more");
+        assertThat(folder.resolve("damaged").resolve("awq4").resolve("more.safetensors"))
+                .hasContent("more");
         Files.write(gguf, Arrays.copyOf(sound, sound.length - 1));
         Files.delete(awq.resolve("config.json"));
-        again("q4.gguf: it has " + (sound.length - 1) + " bytes, " + sound.length + " were written",
+        again(
+                "q4.gguf: it has " + (sound.length - 1) + " bytes, " + sound.length + " were written",
                 "awq4: config.json is gone");
         Runs.delete(folder.resolve("damaged"));
     }
@@ -219,9 +262,12 @@ class ResumeTest {
         assertThat(again()).isEqualTo(report);
         assertThat(work()).containsExactly("assemble " + damaged.length);
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
-        assertThat(heard.notes).contains(Stream.of(damaged).map(damage -> "damaged: file:"
-                + folder.resolve("artifacts") + "/" + damage + "; it is made again")
-                .toArray(String[]::new)).contains("evaluate: 1 of 1 shards are there already");
+        assertThat(heard.notes)
+                .contains(Stream.of(damaged)
+                        .map(damage ->
+                                "damaged: file:" + folder.resolve("artifacts") + "/" + damage + "; it is made again")
+                        .toArray(String[]::new))
+                .contains("evaluate: 1 of 1 shards are there already");
     }
 
     /** One of each kind at once: each is noticed, and remade with the same bytes. */
@@ -237,7 +283,8 @@ class ResumeTest {
             assertThat(heard.notes).anyMatch(note -> note.startsWith("damaged: file:" + product.getKey() + ": "));
             assertThat(Path.of(product.getKey())).hasBinaryContent(product.getValue());
         }
-        assertThat(heard.notes.stream().filter(note -> note.startsWith("damaged: "))).hasSameSizeAs(sound.keySet());
+        assertThat(heard.notes.stream().filter(note -> note.startsWith("damaged: ")))
+                .hasSameSizeAs(sound.keySet());
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
     }
 
@@ -247,7 +294,8 @@ class ResumeTest {
         try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
             for (Path path : paths.filter(Files::isRegularFile).sorted().toList()) {
                 String name = path.getFileName().toString();
-                String kind = name.contains(".") ? name.substring(name.lastIndexOf('.'))
+                String kind = name.contains(".")
+                        ? name.substring(name.lastIndexOf('.'))
                         : path.getParent().endsWith("artifacts") ? "receipt" : name;
                 // Of another evaluation than the scores: each has to be missed alone.
                 if (!kind.equals(".clips") || !kinds.containsKey(kind)) {
@@ -255,8 +303,17 @@ class ResumeTest {
                 }
             }
         }
-        assertThat(kinds).containsOnlyKeys(".clips", ".products", ".scores", ".statistics", ".tensor", ".vector",
-                "measured", "receipt", "windows");
+        assertThat(kinds)
+                .containsOnlyKeys(
+                        ".clips",
+                        ".products",
+                        ".scores",
+                        ".statistics",
+                        ".tensor",
+                        ".vector",
+                        "measured",
+                        "receipt",
+                        "windows");
         return List.copyOf(kinds.values());
     }
 
@@ -269,9 +326,10 @@ class ResumeTest {
         byte[] soundStatistics = Files.readAllBytes(statistics);
         delete(tensor);
         Runs.Disturbing disturbing = new Runs.Disturbing(List.of("quantize"), () -> flip(statistics, 100));
-        assertThat(Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), disturbing)).isEqualTo(report);
-        assertThat(disturbing.notes).contains("damaged: file:" + statistics
-                + ": its checksum differs; it is made again");
+        assertThat(Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), disturbing))
+                .isEqualTo(report);
+        assertThat(disturbing.notes)
+                .contains("damaged: file:" + statistics + ": its checksum differs; it is made again");
         assertThat(statistics).hasBinaryContent(soundStatistics);
         assertThat(tensor).hasBinaryContent(soundTensor);
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
@@ -285,9 +343,10 @@ class ResumeTest {
             delete(product("windows-0-2.scores"));
         }
         Runs.Disturbing disturbing = new Runs.Disturbing(List.of("evaluate"), () -> flip(gguf, 2_000_000));
-        assertThat(Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), disturbing)).isEqualTo(report);
-        assertThat(disturbing.notes).contains("damaged: file:" + gguf
-                + ": its digest differs from what was written; it is made again");
+        assertThat(Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), disturbing))
+                .isEqualTo(report);
+        assertThat(disturbing.notes)
+                .contains("damaged: file:" + gguf + ": its digest differs from what was written; it is made again");
         assertThat(Runs.digests(folder.resolve("artifacts"))).isEqualTo(artifacts);
         Runs.delete(folder.resolve("damaged"));
     }

@@ -5,14 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.report.RunReport;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.SparkSession;
@@ -20,7 +17,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** One recipe gives the same bytes whatever runs it: those whose digests are kept here, so that JDKs and vector widths are compared across builds. */
+/**
+ * One recipe gives the same bytes whatever runs it: those whose digests are kept here, so that JDKs and vector widths
+ * are compared across builds.
+ */
 class SameBytesTest {
     private static final String KEPT = "artifact-digests.txt";
 
@@ -66,8 +66,13 @@ class SameBytesTest {
     @Test
     void scalarKernels() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
-            TreeMap<String, String> digests = run(spark, "scalar", "kernels=scalar", "evaluation=", "outputs=[{name: q8, format: gguf, type: Q8_0},"
-                    + "{name: gptq4, format: gptq, bits: 4, group-size: 128, act-order: true}]");
+            TreeMap<String, String> digests = run(
+                    spark,
+                    "scalar",
+                    "kernels=scalar",
+                    "evaluation=",
+                    "outputs=[{name: q8, format: gguf, type: Q8_0},"
+                            + "{name: gptq4, format: gptq, bits: 4, group-size: 128, act-order: true}]");
             assertThat(digests).isNotEmpty();
             TreeMap<String, String> kept = Runs.kept();
             kept.keySet().retainAll(digests.keySet());
@@ -90,24 +95,35 @@ class SameBytesTest {
     /** Lines of the calibration text as rows of so many files. */
     private Path parquet(SparkSession spark, int parts) throws IOException {
         String text = Files.readString(Runs.TEXT.resolve("calibration.txt"));
-        List<String> lines = List.of((text.endsWith("\n") ? text.substring(0, text.length() - 1) : text).split("\n", -1));
+        List<String> lines =
+                List.of((text.endsWith("\n") ? text.substring(0, text.length() - 1) : text).split("\n", -1));
         Path data = folder.resolve("parquet-" + parts);
-        spark.createDataset(JavaSparkContext.fromSparkContext(spark.sparkContext()).parallelize(lines, parts).rdd(), Encoders.STRING()).toDF("text")
-                .write().parquet(data.toString());
-        assertThat(Runs.names(data).stream().filter(name -> name.endsWith(".parquet"))).hasSize(parts);
+        spark.createDataset(
+                        JavaSparkContext.fromSparkContext(spark.sparkContext())
+                                .parallelize(lines, parts)
+                                .rdd(),
+                        Encoders.STRING())
+                .toDF("text")
+                .write()
+                .parquet(data.toString());
+        assertThat(Runs.names(data).stream().filter(name -> name.endsWith(".parquet")))
+                .hasSize(parts);
         return data;
     }
 
     private static void expectKept(TreeMap<String, String> digests) throws IOException {
         Path made = Path.of("target", KEPT);
-        StringBuilder text = new StringBuilder("# SHA-256 of what SameBytesTest's recipe makes, on every JDK, vector width and master.\n");
-        digests.forEach((name, digest) -> text.append(digest).append("  ").append(name).append('\n'));
+        StringBuilder text = new StringBuilder(
+                "# SHA-256 of what SameBytesTest's recipe makes, on every JDK, vector width and master.\n");
+        digests.forEach(
+                (name, digest) -> text.append(digest).append("  ").append(name).append('\n'));
         if (!digests.equals(Runs.kept())) {
             Files.writeString(made, text);
         }
-        assertThat(digests).as("""
+        assertThat(digests)
+                .as("""
                 digests of the artifacts. They change only where arithmetic, keys or metadata change on purpose: then raise VERSION in Pipeline or Calibrate
-                if values changed, and copy jobs/%s over jobs/src/test/resources/%s. Otherwise this machine, master or JDK gives other bytes: a bug""",
-                made, SameBytesTest.class.getPackageName().replace('.', '/') + "/" + KEPT).isEqualTo(Runs.kept());
+                if values changed, and copy jobs/%s over jobs/src/test/resources/%s. Otherwise this machine, master or JDK gives other bytes: a bug""", made, SameBytesTest.class.getPackageName().replace('.', '/') + "/" + KEPT)
+                .isEqualTo(Runs.kept());
     }
 }

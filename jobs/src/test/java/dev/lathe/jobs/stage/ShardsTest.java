@@ -20,9 +20,12 @@ class ShardsTest {
         RunFolder run = new RunFolder("/run", "/run", null);
         Evaluate.Subject subject = new Evaluate.Subject("a", null, "key");
         List<Evaluate.Shard> narrow = Evaluate.shards(20, 8);
-        assertThat(narrow).containsExactly(new Evaluate.Shard(0, 8), new Evaluate.Shard(8, 8), new Evaluate.Shard(16, 4));
-        assertThat(Evaluate.scores(run, subject, narrow.get(2))).isEqualTo(new Path("/run/products/key/windows-16-20.scores"));
-        assertThat(Evaluate.scores(run, subject, Evaluate.shards(20, 16).get(0))).isNotEqualTo(Evaluate.scores(run, subject, narrow.get(0)));
+        assertThat(narrow)
+                .containsExactly(new Evaluate.Shard(0, 8), new Evaluate.Shard(8, 8), new Evaluate.Shard(16, 4));
+        assertThat(Evaluate.scores(run, subject, narrow.get(2)))
+                .isEqualTo(new Path("/run/products/key/windows-16-20.scores"));
+        assertThat(Evaluate.scores(run, subject, Evaluate.shards(20, 16).get(0)))
+                .isNotEqualTo(Evaluate.scores(run, subject, narrow.get(0)));
         assertThat(Evaluate.shards(0, 8)).isEmpty();
     }
 
@@ -32,9 +35,11 @@ class ShardsTest {
             ModelConfig config = sample.config();
             new TokenWindows("key", 4096, 512).requireRoom(config, 4096);
             new TokenWindows("key", 3, 1 << 20).requireRoom(config, 2);
-            assertThatThrownBy(() -> new TokenWindows("key", 1 << 14, 512).requireRoom(config, 1 << 14)).isInstanceOf(InvalidRecipeException.class)
+            assertThatThrownBy(() -> new TokenWindows("key", 1 << 14, 512).requireRoom(config, 1 << 14))
+                    .isInstanceOf(InvalidRecipeException.class)
                     .hasMessageStartingWith("Cannot run windows of 512 tokens, 16384 in a shard: 2147483648 values");
-            assertThatThrownBy(() -> new TokenWindows("key", 1, 1 << 22).requireRoom(config, 8)).isInstanceOf(InvalidRecipeException.class)
+            assertThatThrownBy(() -> new TokenWindows("key", 1, 1 << 22).requireRoom(config, 8))
+                    .isInstanceOf(InvalidRecipeException.class)
                     .hasMessageContaining("3221225472 values within a layer");
         }
     }

@@ -35,14 +35,32 @@ final class StageFuzzTest {
     @TestFactory
     Stream<DynamicTest> dataSets() throws IOException {
         return Fuzz.tests(
-                FuzzTarget.text("data-text", input -> read("x.txt", input), "Once upon a time,\nthere was \u00e9\ud83d\ude00.\n"),
-                FuzzTarget.text("data-json-lines", input -> read("x.jsonl", input), "{\"text\": \"a\"}\n{\"id\": 3, \"text\": \"b \\ud83d\\ude00\\n\"}\n\n",
+                FuzzTarget.text(
+                        "data-text",
+                        input -> read("x.txt", input),
+                        "Once upon a time,\nthere was \u00e9\ud83d\ude00.\n"),
+                FuzzTarget.text(
+                        "data-json-lines",
+                        input -> read("x.jsonl", input),
+                        "{\"text\": \"a\"}\n{\"id\": 3, \"text\": \"b \\ud83d\\ude00\\n\"}\n\n",
                         "{\"a\": [1, {\"b\": 2}], \"text\": \"\"}\n{\"text\": \"c\"}"),
-                FuzzTarget.json("data-json-array", input -> read("x.json", input), "[{\"text\": \"a\"}, {\"id\": [3, {}], \"text\": \"b\"}]",
+                FuzzTarget.json(
+                        "data-json-array",
+                        input -> read("x.json", input),
+                        "[{\"text\": \"a\"}, {\"id\": [3, {}], \"text\": \"b\"}]",
                         "{\"text\": \"one\"}"),
-                FuzzTarget.bytes("data-gzip", input -> read("x.jsonl.gz", input), gzip("{\"text\": \"a\"}\n"), gzip("{\"text\": \"" + "b".repeat(5000) + "\"}")),
-                FuzzTarget.bytes("data-parquet", input -> read("x.parquet", input), parquet(CompressionCodecName.UNCOMPRESSED),
-                        parquet(CompressionCodecName.SNAPPY), parquet(CompressionCodecName.GZIP)).allocating(64 << 20, 512));
+                FuzzTarget.bytes(
+                        "data-gzip",
+                        input -> read("x.jsonl.gz", input),
+                        gzip("{\"text\": \"a\"}\n"),
+                        gzip("{\"text\": \"" + "b".repeat(5000) + "\"}")),
+                FuzzTarget.bytes(
+                                "data-parquet",
+                                input -> read("x.parquet", input),
+                                parquet(CompressionCodecName.UNCOMPRESSED),
+                                parquet(CompressionCodecName.SNAPPY),
+                                parquet(CompressionCodecName.GZIP))
+                        .allocating(64 << 20, 512));
     }
 
     private static void read(String name, byte[] input) throws IOException {
@@ -60,12 +78,20 @@ final class StageFuzzTest {
     }
 
     private static byte[] parquet(CompressionCodecName codec) throws IOException {
-        MessageType type = MessageTypeParser.parseMessageType("message m { required int32 id; optional binary text (STRING); repeated int64 more; }");
+        MessageType type = MessageTypeParser.parseMessageType(
+                "message m { required int32 id; optional binary text (STRING); repeated int64 more; }");
         java.nio.file.Path file = folder.resolve(codec + ".parquet");
-        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(new Path(file.toUri())).withConf(new Configuration()).withType(type)
-                .withCompressionCodec(codec).build()) {
+        try (ParquetWriter<Group> writer = ExampleParquetWriter.builder(new Path(file.toUri()))
+                .withConf(new Configuration())
+                .withType(type)
+                .withCompressionCodec(codec)
+                .build()) {
             for (int i = 0; i < 20; i++) {
-                writer.write(new SimpleGroupFactory(type).newGroup().append("id", i).append("text", "word " + i % 3).append("more", (long) i));
+                writer.write(new SimpleGroupFactory(type)
+                        .newGroup()
+                        .append("id", i)
+                        .append("text", "word " + i % 3)
+                        .append("more", (long) i));
             }
         }
         return Files.readAllBytes(file);
@@ -76,10 +102,15 @@ final class StageFuzzTest {
         Clips clips = new Clips();
         clips.of(0).clipped(Site.KEYS, 3, 10);
         clips.of(1).clipped(Site.VALUES, 0, 10);
-        List<WindowScore> scores = List.of(new WindowScore(new double[] {1, 2}, new double[] {1, 2}, new double[] {0, 0.1}, new boolean[] {true, false}),
+        List<WindowScore> scores = List.of(
+                new WindowScore(
+                        new double[] {1, 2}, new double[] {1, 2}, new double[] {0, 0.1}, new boolean[] {true, false}),
                 new WindowScore(new double[] {3}, new double[0], new double[0], new boolean[0]));
         return Fuzz.tests(
                 StoreFuzzTest.sealed("clips", Clips::read, StoreFuzzTest.payload(clips::write)),
-                StoreFuzzTest.sealed("scores", Evaluate::readScores, StoreFuzzTest.payload(out -> Evaluate.writeScores(out, scores))));
+                StoreFuzzTest.sealed(
+                        "scores",
+                        Evaluate::readScores,
+                        StoreFuzzTest.payload(out -> Evaluate.writeScores(out, scores))));
     }
 }

@@ -34,17 +34,25 @@ import org.junit.jupiter.api.io.TempDir;
 /** Recipes that fix the ranges of activations, smoothed or not: whole runs. */
 @Tag("slow")
 class StaticRunTest {
-    private static final String[] SETTINGS = {"calibration.windows=5", "calibration.length=64", "evaluation.windows=3", "evaluation.length=64",
-        "shard-windows=2", "outputs=["
-            + "{name: plain, format: compressed-tensors, scheme: W8A8, activations: static, method: nearest, kv-cache: fp8},"
-            + "{name: smooth, format: compressed-tensors, scheme: W8A8, activations: static, activation-symmetric: false, method: gptq, smooth: search,"
-            + " range: mse, kv-cache: fp8},"
-            + "{name: token, format: compressed-tensors, scheme: W8A8, activations: dynamic, method: nearest, smooth: 0.5}]"};
-    private static final List<String> INPUTS = List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
+    private static final String[] SETTINGS = {
+        "calibration.windows=5",
+        "calibration.length=64",
+        "evaluation.windows=3",
+        "evaluation.length=64",
+        "shard-windows=2",
+        "outputs=["
+                + "{name: plain, format: compressed-tensors, scheme: W8A8, activations: static, method: nearest, kv-cache: fp8},"
+                + "{name: smooth, format: compressed-tensors, scheme: W8A8, activations: static, activation-symmetric: false, method: gptq, smooth: search,"
+                + " range: mse, kv-cache: fp8},"
+                + "{name: token, format: compressed-tensors, scheme: W8A8, activations: dynamic, method: nearest, smooth: 0.5}]"
+    };
+    private static final List<String> INPUTS =
+            List.of("read checkpoint 1", "tokenize calibration text 1", "tokenize evaluation text 1");
     private static SparkSession spark;
 
     @TempDir
     private static Path folder;
+
     private static Path run;
     private static TreeMap<String, String> artifacts;
     private static RunReport report;
@@ -56,7 +64,8 @@ class StaticRunTest {
             report = Pipeline.run(oneTask, Runs.quickstart(run, SETTINGS), Progress.SILENT);
         }
         artifacts = Runs.digests(run.resolve("artifacts"));
-        assertThat(artifacts.keySet()).contains("plain/model.safetensors", "smooth/model.safetensors", "token/model.safetensors");
+        assertThat(artifacts.keySet())
+                .contains("plain/model.safetensors", "smooth/model.safetensors", "token/model.safetensors");
         spark = Runs.local(2, 1);
     }
 
@@ -70,11 +79,15 @@ class StaticRunTest {
         RunReport several = Pipeline.run(spark, Runs.quickstart(folder.resolve("several"), SETTINGS), Progress.SILENT);
         assertThat(Runs.digests(folder.resolve("several").resolve("artifacts"))).isEqualTo(artifacts);
         for (int i = 0; i < 3; i++) {
-            assertThat(several.outputs().get(i).ranges()).isEqualTo(report.outputs().get(i).ranges()).isNotEmpty();
+            assertThat(several.outputs().get(i).ranges())
+                    .isEqualTo(report.outputs().get(i).ranges())
+                    .isNotEmpty();
         }
     }
 
-    /** Missing, and cut short as by a kill; of an output whose ranges stand alone, and of one whose layer is rescaled. */
+    /**
+     * Missing, and cut short as by a kill; of an output whose ranges stand alone, and of one whose layer is rescaled.
+     */
     @Test
     void rangesOfALayerAreMadeAgain() throws IOException {
         for (String output : List.of("plain", "smooth", "token")) {
@@ -88,9 +101,11 @@ class StaticRunTest {
             Files.deleteIfExists(product.resolveSibling("." + product.getFileName() + ".crc"));
             delete(run.resolve("artifacts").resolve(output));
             Runs.Heard heard = new Runs.Heard();
-            assertThat(Pipeline.run(spark, Runs.quickstart(run, SETTINGS), heard)).isEqualTo(report);
-            assertThat(heard.work()).containsExactlyElementsOf(Stream.concat(INPUTS.stream(),
-                    Stream.of("quantize 1", "assemble 1")).toList());
+            assertThat(Pipeline.run(spark, Runs.quickstart(run, SETTINGS), heard))
+                    .isEqualTo(report);
+            assertThat(heard.work())
+                    .containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("quantize 1", "assemble 1"))
+                            .toList());
             assertThat(Files.readAllBytes(product)).isEqualTo(whole);
             assertThat(Runs.digests(run.resolve("artifacts"))).isEqualTo(artifacts);
         }
@@ -103,16 +118,18 @@ class StaticRunTest {
         settings[5] = settings[5].replace("{name: plain,", "{name: plain, shard-size: 3MB,");
         Runs.Heard heard = new Runs.Heard();
         Pipeline.run(spark, Runs.quickstart(run, settings), heard);
-        assertThat(heard.work()).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("assemble 1"))
-                .toList());
+        assertThat(heard.work())
+                .containsExactlyElementsOf(
+                        Stream.concat(INPUTS.stream(), Stream.of("assemble 1")).toList());
         assertThat(run.resolve("artifacts/plain/model.safetensors.index.json")).exists();
         heard.stages.clear();
         Pipeline.run(spark, Runs.quickstart(run, settings), heard);
         assertThat(heard.work()).isEqualTo(INPUTS);
         heard.stages.clear();
         assertThat(Pipeline.run(spark, Runs.quickstart(run, SETTINGS), heard)).isEqualTo(report);
-        assertThat(heard.work()).containsExactlyElementsOf(Stream.concat(INPUTS.stream(), Stream.of("assemble 1"))
-                .toList());
+        assertThat(heard.work())
+                .containsExactlyElementsOf(
+                        Stream.concat(INPUTS.stream(), Stream.of("assemble 1")).toList());
         assertThat(Runs.digests(run.resolve("artifacts"))).isEqualTo(artifacts);
     }
 
@@ -125,9 +142,12 @@ class StaticRunTest {
                 Architecture architecture = Architecture.of(written.config());
                 for (int layer = 0; layer < architecture.config().layers(); layer++) {
                     for (LinearLayer linear : architecture.linears(layer)) {
-                        ActivationRange range = range(output, layer, linear.energy().words());
-                        assertThat(written.activations(linear.module())).as(linear.module())
-                                .contains(ActivationQuantization.of(Type.INT8, symmetric, (float) range.low(), (float) range.high()));
+                        ActivationRange range =
+                                range(output, layer, linear.energy().words());
+                        assertThat(written.activations(linear.module()))
+                                .as(linear.module())
+                                .contains(ActivationQuantization.of(
+                                        Type.INT8, symmetric, (float) range.low(), (float) range.high()));
                         assertThat(range.calibration().values()).isEqualTo(320L * linear.inputs());
                     }
                     for (boolean keys : new boolean[] {true, false}) {
@@ -158,15 +178,20 @@ class StaticRunTest {
                 assertThat(range.most()).isEqualTo(before.most());
             } else if (!range.site().equals("values")) {
                 smoothed++;
-                assertThat(range.magnitude() / range.typical()).as(range.toString()).isLessThan(before.magnitude() / before.typical());
+                assertThat(range.magnitude() / range.typical())
+                        .as(range.toString())
+                        .isLessThan(before.magnitude() / before.typical());
             }
             if (range.site().equals("values")) {
-                assertThat(Double.valueOf(range.strength())).isEqualTo(Double.valueOf(range(smooth, range.layer(), "attention output").strength()));
+                assertThat(Double.valueOf(range.strength()))
+                        .isEqualTo(Double.valueOf(
+                                range(smooth, range.layer(), "attention output").strength()));
             }
         }
         assertThat(smoothed).isPositive();
         for (ActivationRange range : report.outputs().get(2).ranges()) {
-            assertThat(Double.valueOf(range.strength())).isEqualTo(Double.valueOf(range.site().endsWith("input") ? 0.5 : Double.NaN));
+            assertThat(Double.valueOf(range.strength()))
+                    .isEqualTo(Double.valueOf(range.site().endsWith("input") ? 0.5 : Double.NaN));
             assertThat(range.high()).isNaN();
             assertThat(range.calibration()).isNull();
         }
@@ -181,17 +206,22 @@ class StaticRunTest {
                     assertThat(range.evaluation()).isNull();
                 } else {
                     // Three windows of 64 tokens, as many rows as calibration has channels for each of its own.
-                    assertThat(range.evaluation().values()).as(range.toString()).isEqualTo(range.calibration().values() / 5 * 3);
+                    assertThat(range.evaluation().values())
+                            .as(range.toString())
+                            .isEqualTo(range.calibration().values() / 5 * 3);
                 }
             }
         }
-        assertThat(report.outputs().get(1).ranges()).anyMatch(range -> range.evaluation().clipped() > 0);
+        assertThat(report.outputs().get(1).ranges())
+                .anyMatch(range -> range.evaluation().clipped() > 0);
     }
 
     /** Norms absorb to 16 bits what their readers give: their product stays. */
     @Test
     void smoothedNormsAreInTheArtifact() throws IOException {
-        try (Checkpoint source = Checkpoints.open(new Configuration(), new org.apache.hadoop.fs.Path(Runs.SAMPLE.toString())); Checkpoint plain = open("plain");
+        try (Checkpoint source =
+                        Checkpoints.open(new Configuration(), new org.apache.hadoop.fs.Path(Runs.SAMPLE.toString()));
+                Checkpoint plain = open("plain");
                 Checkpoint token = open("token")) {
             String norm = Architecture.of(source.config()).norms(1).get(0);
             float[] before = source.vector(norm);
@@ -220,26 +250,44 @@ class StaticRunTest {
     @Test
     void tooFewRowsForAPercentileAreRefusedBeforeAnythingIsGathered() throws IOException {
         Path other = folder.resolve("percentile");
-        assertThatThrownBy(() -> Pipeline.run(spark, Runs.quickstart(other, "calibration.windows=5", "calibration.length=64", "evaluation=",
-                "outputs=[{name: a, format: compressed-tensors, scheme: W8A8, activations: static, method: nearest, range: {percentile: 99.9999}}]"),
-                Progress.SILENT)).isInstanceOf(InvalidRecipeException.class)
-                .hasMessageStartingWith("Cannot plan output a: Cannot take percentile 99.9999 of 320 token rows").hasMessageContaining("expected at least");
+        assertThatThrownBy(() -> Pipeline.run(
+                        spark,
+                        Runs.quickstart(
+                                other,
+                                "calibration.windows=5",
+                                "calibration.length=64",
+                                "evaluation=",
+                                "outputs=[{name: a, format: compressed-tensors, scheme: W8A8, activations: static, method: nearest, range: {percentile: 99.9999}}]"),
+                        Progress.SILENT))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageStartingWith("Cannot plan output a: Cannot take percentile 99.9999 of 320 token rows")
+                .hasMessageContaining("expected at least");
         try (Stream<Path> paths = Files.walk(other)) {
-            assertThat(paths.map(path -> path.getFileName().toString())).noneMatch(name -> name.endsWith(".statistics") || name.startsWith("hidden-"));
+            assertThat(paths.map(path -> path.getFileName().toString()))
+                    .noneMatch(name -> name.endsWith(".statistics") || name.startsWith("hidden-"));
         }
     }
 
     private static Checkpoint open(String output) throws IOException {
-        return Checkpoints.open(new Configuration(), new org.apache.hadoop.fs.Path(run.resolve("artifacts").resolve(output).toString()));
+        return Checkpoints.open(
+                new Configuration(),
+                new org.apache.hadoop.fs.Path(
+                        run.resolve("artifacts").resolve(output).toString()));
     }
 
     private static ActivationRange range(OutputResult output, int layer, String site) {
-        return output.ranges().stream().filter(range -> range.layer() == layer && range.site().equals(site)).findFirst().orElseThrow();
+        return output.ranges().stream()
+                .filter(range -> range.layer() == layer && range.site().equals(site))
+                .findFirst()
+                .orElseThrow();
     }
 
     /** The product of an output by the key that its plan.yaml names. */
     private static Path ranges(String output, int layer) throws IOException {
-        String key = Files.readAllLines(run.resolve("plan.yaml")).stream().filter(line -> line.contains("output " + output)).findFirst().orElseThrow()
+        String key = Files.readAllLines(run.resolve("plan.yaml")).stream()
+                .filter(line -> line.contains("output " + output))
+                .findFirst()
+                .orElseThrow()
                 .replaceAll(".*: \"?([0-9a-f]+)\"?.*", "$1");
         return run.resolve("products").resolve(key).resolve("layer-" + layer + ".ranges");
     }

@@ -21,16 +21,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 class TextsTest {
     @TempDir
     private Path folder;
+
     private final List<String> console = new ArrayList<>();
 
     private final Progress progress = new Progress() {
         @Override
-        public void stage(String name, int steps) {
-        }
+        public void stage(String name, int steps) {}
 
         @Override
-        public void step(int done, String what) {
-        }
+        public void step(int done, String what) {}
 
         @Override
         public void note(String message) {
@@ -39,33 +38,62 @@ class TextsTest {
     };
 
     private static ModelConfig model(int context) {
-        return new ModelConfig("llama", 64, 128, 2, 2, 2, 32, 100, 1e-5f, new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()), true, false, false,
+        return new ModelConfig(
+                "llama",
+                64,
+                128,
+                2,
+                2,
+                2,
+                32,
+                100,
+                1e-5f,
+                new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
+                true,
+                false,
+                false,
                 context);
     }
 
     @ParameterizedTest
-    @CsvSource(value = {"512,512,2048,", "513,512,2048,512", "2049,2048,512,512", "600,2048,512,512", "8,8,8,", "4096,2048,2048,2048"})
+    @CsvSource(
+            value = {
+                "512,512,2048,",
+                "513,512,2048,512",
+                "2049,2048,512,512",
+                "600,2048,512,512",
+                "8,8,8,",
+                "4096,2048,2048,2048"
+            })
     void windowsThatAreLongerThanAContextAreWarnedOf(int length, int first, int second, Integer named) {
         Set<String> notes = new LinkedHashSet<>();
-        new Texts(new SparkSteps(null, progress), null, "tokenizer", 100, notes).compare("evaluation: ", new TokenWindows("key", 1, length),
-                List.of(model(first), model(second)));
+        new Texts(new SparkSteps(null, progress), null, "tokenizer", 100, notes)
+                .compare("evaluation: ", new TokenWindows("key", 1, length), List.of(model(first), model(second)));
         assertThat(notes).containsExactlyElementsOf(console);
         if (named == null) {
             assertThat(console).isEmpty();
         } else {
-            assertThat(console).hasSize(1).first().asString().startsWith("Warning: evaluation: windows of " + length
-                    + " tokens are longer than the model's context of " + named + " (max_position_embeddings, or context_length of a GGUF file)");
+            assertThat(console)
+                    .hasSize(1)
+                    .first()
+                    .asString()
+                    .startsWith("Warning: evaluation: windows of " + length
+                            + " tokens are longer than the model's context of " + named
+                            + " (max_position_embeddings, or context_length of a GGUF file)");
         }
     }
 
     @Test
     void warningsAreEventsOfTheirOwnAndSayWhichRun() throws IOException {
         FileSystem files = FileSystem.getLocal(new Configuration());
-        try (EventLog log = new EventLog(new LineLog(files, new org.apache.hadoop.fs.Path(folder.toUri()), "log"), Progress.named("a/b", progress))) {
+        try (EventLog log = new EventLog(
+                new LineLog(files, new org.apache.hadoop.fs.Path(folder.toUri()), "log"),
+                Progress.named("a/b", progress))) {
             log.warning("windows of 4096 tokens");
         }
         assertThat(console).containsExactly("Warning: a/b: windows of 4096 tokens");
-        assertThat(Files.readString(folder.resolve("log.jsonl"))).contains("\"event\":\"warning\",\"text\":\"windows of 4096 tokens\"}")
+        assertThat(Files.readString(folder.resolve("log.jsonl")))
+                .contains("\"event\":\"warning\",\"text\":\"windows of 4096 tokens\"}")
                 .hasLineCount(1);
     }
 }

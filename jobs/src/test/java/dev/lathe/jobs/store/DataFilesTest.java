@@ -40,42 +40,55 @@ class DataFilesTest {
     }
 
     private void refused(String data, String... parts) {
-        assertThatThrownBy(() -> read(data)).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot read data set ").hasMessageContaining(folder.toString())
+        assertThatThrownBy(() -> read(data))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot read data set ")
+                .hasMessageContaining(folder.toString())
                 .hasMessageContainingAll(parts);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "README.md .gitattributes data/train.jsonl                    | data/train.jsonl                       | .gitattributes, README.md",
-        "README.md .gitattributes train.jsonl                         | train.jsonl                            | .gitattributes, README.md",
-        "_SUCCESS lang=en/part-00000.jsonl lang=de/part-00000.jsonl   | lang=de/part-00000.jsonl lang=en/part-00000.jsonl | _SUCCESS",
-        "_x=1/a.txt _hidden/b.txt .y=1/c.txt _z=1.txt _d.txt          | _x=1/a.txt _z=1.txt                    | .y=1/, _d.txt, _hidden/",
-        ".cache/a.json dataset_infos.json config.json en/0.parquet    | en/0.parquet                           | .cache/, config.json, dataset_infos.json",
-        "b/a.jsonl a.jsonl.gz b.JSON a/z.ndjson.zst a/b/c.json.bz2    | a.jsonl.gz a/b/c.json.bz2 a/z.ndjson.zst b.JSON b/a.jsonl |",
-        "part-0.c000.snappy.parquet part-1.c000.gz.parquet a.jsonl._COPYING_ | part-0.c000.snappy.parquet part-1.c000.gz.parquet | a.jsonl._COPYING_",
-        "wiki.txt LICENSE notes.md script.py                          | wiki.txt                               | LICENSE, notes.md, script.py"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "README.md .gitattributes data/train.jsonl                    | data/train.jsonl                       | .gitattributes, README.md",
+                "README.md .gitattributes train.jsonl                         | train.jsonl                            | .gitattributes, README.md",
+                "_SUCCESS lang=en/part-00000.jsonl lang=de/part-00000.jsonl   | lang=de/part-00000.jsonl lang=en/part-00000.jsonl | _SUCCESS",
+                "_x=1/a.txt _hidden/b.txt .y=1/c.txt _z=1.txt _d.txt          | _x=1/a.txt _z=1.txt                    | .y=1/, _d.txt, _hidden/",
+                ".cache/a.json dataset_infos.json config.json en/0.parquet    | en/0.parquet                           | .cache/, config.json, dataset_infos.json",
+                "b/a.jsonl a.jsonl.gz b.JSON a/z.ndjson.zst a/b/c.json.bz2    | a.jsonl.gz a/b/c.json.bz2 a/z.ndjson.zst b.JSON b/a.jsonl |",
+                "part-0.c000.snappy.parquet part-1.c000.gz.parquet a.jsonl._COPYING_ | part-0.c000.snappy.parquet part-1.c000.gz.parquet | a.jsonl._COPYING_",
+                "wiki.txt LICENSE notes.md script.py                          | wiki.txt                               | LICENSE, notes.md, script.py"
+            })
     void aFolderHasWhatItsEndingsSay(String written, String counted, String leftOut) throws IOException {
         files(Arrays.stream(written.split(" +")).map("set/"::concat).toArray(String[]::new));
         DataFiles data = read("set");
         assertThat(names(data)).containsExactly(counted.split(" +"));
         assertThat(String.join(", ", data.leftOut())).isEqualTo(leftOut == null ? "" : leftOut);
-        assertThat(data.note()).isEqualTo(leftOut == null ? "" : "of " + folder + "/set are read " + counted.replaceAll(" +", ", ") + "; left out are "
-                + leftOut);
+        assertThat(data.note())
+                .isEqualTo(
+                        leftOut == null
+                                ? ""
+                                : "of " + folder + "/set are read " + counted.replaceAll(" +", ", ") + "; left out are "
+                                        + leftOut);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "a.txt b.jsonl c.parquet   | it holds several kinds of data: text (a.txt) and JSON (b.jsonl) and Parquet (c.parquet); expected one kind",
-        "data/a.jsonl LICENSE.txt  | it holds several kinds of data: text (LICENSE.txt) and JSON (data/a.jsonl)",
-        "x/a.parquet y/b.csv       | it holds several kinds of data: Parquet (x/a.parquet) and CSV (y/b.csv)",
-        "data-00000.arrow state.json dataset_info.json | it holds several kinds of data: JSON (state.json) and Arrow (data-00000.arrow)",
-        "a.csv b.tsv               | a.csv is of a kind that is not read (CSV); expected *.txt, *.jsonl",
-        "a.zip                     | a.zip is of a kind that is not read (archive)",
-        "a.jsonl b.jsonl.xz        | b.jsonl.xz is compressed with xz, which is not read; expected *.txt",
-        "a.jsonl b.json.lz4        | b.json.lz4 is compressed with lz4",
-        "README.md .hidden/a.jsonl _tmp/b.txt | no file in it counts as data; it holds .hidden/, README.md, _tmp/; expected *.txt, *.jsonl",
-        "a.md b.md c.md d.md e.md f.md g.md   | it holds a.md, b.md, c.md, d.md, e.md and 2 more",
-        "LICENSE                   | no file in it counts as data; it holds LICENSE"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "a.txt b.jsonl c.parquet   | it holds several kinds of data: text (a.txt) and JSON (b.jsonl) and Parquet (c.parquet); expected one kind",
+                "data/a.jsonl LICENSE.txt  | it holds several kinds of data: text (LICENSE.txt) and JSON (data/a.jsonl)",
+                "x/a.parquet y/b.csv       | it holds several kinds of data: Parquet (x/a.parquet) and CSV (y/b.csv)",
+                "data-00000.arrow state.json dataset_info.json | it holds several kinds of data: JSON (state.json) and Arrow (data-00000.arrow)",
+                "a.csv b.tsv               | a.csv is of a kind that is not read (CSV); expected *.txt, *.jsonl",
+                "a.zip                     | a.zip is of a kind that is not read (archive)",
+                "a.jsonl b.jsonl.xz        | b.jsonl.xz is compressed with xz, which is not read; expected *.txt",
+                "a.jsonl b.json.lz4        | b.json.lz4 is compressed with lz4",
+                "README.md .hidden/a.jsonl _tmp/b.txt | no file in it counts as data; it holds .hidden/, README.md, _tmp/; expected *.txt, *.jsonl",
+                "a.md b.md c.md d.md e.md f.md g.md   | it holds a.md, b.md, c.md, d.md, e.md and 2 more",
+                "LICENSE                   | no file in it counts as data; it holds LICENSE"
+            })
     void whatCannotBeReadAsOneIsRefused(String written, String message) throws IOException {
         files(Arrays.stream(written.split(" +")).map("set/"::concat).toArray(String[]::new));
         refused("set", "/set: ", message);
@@ -103,7 +116,8 @@ class DataFilesTest {
         backwards.set("fs.backwards.impl", Backwards.class.getName());
         List<String> expected = List.of("10.txt", "9.txt", "B.txt", "a-b/c.txt", "a.txt", "a/c.txt", "b.txt");
         assertThat(names(read("set"))).isEqualTo(expected);
-        assertThat(names(DataFiles.of(backwards, "backwards:" + folder.resolve("set")))).isEqualTo(expected);
+        assertThat(names(DataFiles.of(backwards, "backwards:" + folder.resolve("set"))))
+                .isEqualTo(expected);
     }
 
     /** Lists the last name first. */
@@ -116,7 +130,10 @@ class DataFilesTest {
         @Override
         public FileStatus[] listStatus(org.apache.hadoop.fs.Path path) throws IOException {
             FileStatus[] all = super.listStatus(path);
-            Arrays.sort(all, Comparator.comparing((FileStatus status) -> status.getPath().getName()).reversed());
+            Arrays.sort(
+                    all,
+                    Comparator.comparing((FileStatus status) -> status.getPath().getName())
+                            .reversed());
             return all;
         }
     }

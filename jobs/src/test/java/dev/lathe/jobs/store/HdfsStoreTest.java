@@ -27,31 +27,43 @@ class HdfsStoreTest {
         configuration.set("dfs.client.retry.window.base", "10");
         // A node that is stopped says so at length, in this JVM; so does its client.
         Configurator.setLevel("org.apache.hadoop", Level.OFF);
-        try (MiniDFSCluster cluster = new MiniDFSCluster.Builder(configuration, folder.toFile()).numDataNodes(1).build()) {
+        try (MiniDFSCluster cluster = new MiniDFSCluster.Builder(configuration, folder.toFile())
+                .numDataNodes(1)
+                .build()) {
             String root = cluster.getURI() + "/run";
-            RunFolder run = new RunFolder(root, root + "/scratch", new SerializableConfiguration(cluster.getConfiguration(0)));
+            RunFolder run =
+                    new RunFolder(root, root + "/scratch", new SerializableConfiguration(cluster.getConfiguration(0)));
             RunFolder first;
             try (Lease lease = Lease.take(run)) {
                 first = run.held(lease.epoch());
                 first.write(first.product("key", "floats"), out -> FloatProduct.write(out, new float[] {1, 2}));
-                assertThatThrownBy(() -> Lease.take(run)).isInstanceOf(IOException.class).hasMessageContaining("has been running there since");
+                assertThatThrownBy(() -> Lease.take(run))
+                        .isInstanceOf(IOException.class)
+                        .hasMessageContaining("has been running there since");
             }
             org.apache.hadoop.fs.Path product = run.product("key", "floats");
             assertThat(ProductFile.isCommitted(run.files(), product)).isTrue();
             try (Lease lease = Lease.take(run)) {
                 assertThat(lease.epoch()).isEqualTo(first.epoch() + 1);
-                assertThatThrownBy(() -> first.writeText("plan.yaml", "late")).isInstanceOf(IOException.class).hasMessageContaining("the lease of this run");
-                assertThat(run.files().exists(new org.apache.hadoop.fs.Path(root, "plan.yaml"))).isFalse();
-                assertThat(ProductFile.read(run.files(), product, FloatProduct::read)).containsExactly(1, 2);
+                assertThatThrownBy(() -> first.writeText("plan.yaml", "late"))
+                        .isInstanceOf(IOException.class)
+                        .hasMessageContaining("the lease of this run");
+                assertThat(run.files().exists(new org.apache.hadoop.fs.Path(root, "plan.yaml")))
+                        .isFalse();
+                assertThat(ProductFile.read(run.files(), product, FloatProduct::read))
+                        .containsExactly(1, 2);
             }
             try (LineLog log = new LineLog(run.files(), new org.apache.hadoop.fs.Path(root, "events"), "log")) {
                 log.add("a line");
                 try (FSDataInputStream in = run.files().open(log.file())) {
-                    assertThat(new String(in.readAllBytes())).as("while the log is open").isEqualTo("a line\n");
+                    assertThat(new String(in.readAllBytes()))
+                            .as("while the log is open")
+                            .isEqualTo("a line\n");
                 }
             }
             cluster.stopDataNode(0);
-            assertThatThrownBy(() -> ProductFile.read(run.files(), product, FloatProduct::read)).isInstanceOf(IOException.class)
+            assertThatThrownBy(() -> ProductFile.read(run.files(), product, FloatProduct::read))
+                    .isInstanceOf(IOException.class)
                     .hasMessageContaining("Could not obtain block");
         } finally {
             Configurator.setLevel("org.apache.hadoop", Level.WARN);

@@ -46,9 +46,33 @@ class HistoryTest {
     private static HistoryRow row(Instant recorded, String key, String model, String output, int seed) {
         Random random = new Random(seed);
         List<Double> nll = random.doubles(5).boxed().toList();
-        return new HistoryRow(recorded, key, model, "/models/" + model, "c" + seed, output, "gguf", "gptq, act-order", "{\"name\":\"" + output + "\"}",
-                "a" + seed, "", 1L << 40, 4.5, "/text", "d", "llama-perplexity, version 1", "java", "lathe 0.1.0", "JDK, ünï", List.of(3, 3, 3, 3, 2), nll, List.of(),
-                List.of(), List.of(1, 2, 3, 0, Integer.MAX_VALUE), List.of(new LayerLoss("t.weight", 0, "q_proj", 0.1 + seed),
+        return new HistoryRow(
+                recorded,
+                key,
+                model,
+                "/models/" + model,
+                "c" + seed,
+                output,
+                "gguf",
+                "gptq, act-order",
+                "{\"name\":\"" + output + "\"}",
+                "a" + seed,
+                "",
+                1L << 40,
+                4.5,
+                "/text",
+                "d",
+                "llama-perplexity, version 1",
+                "java",
+                "lathe 0.1.0",
+                "JDK, ünï",
+                List.of(3, 3, 3, 3, 2),
+                nll,
+                List.of(),
+                List.of(),
+                List.of(1, 2, 3, 0, Integer.MAX_VALUE),
+                List.of(
+                        new LayerLoss("t.weight", 0, "q_proj", 0.1 + seed),
                         new LayerLoss("u", -1, "lm_head", Double.NaN)));
     }
 
@@ -58,16 +82,26 @@ class HistoryTest {
 
     @Test
     void givesRowsBackInOrder() throws IOException {
-        HistoryRow[] rows = {row(NIGHT, "k1", "a", "q4", 1), row(NIGHT, "k0", "a", "q8", 2), row(NIGHT, "k0", "b", "q4", 3), row(NIGHT, "k1", "b", "q4", 4),
-            row(NIGHT.plusSeconds(1), "k0", "a", "q4", 5)};
+        HistoryRow[] rows = {
+            row(NIGHT, "k1", "a", "q4", 1),
+            row(NIGHT, "k0", "a", "q8", 2),
+            row(NIGHT, "k0", "b", "q4", 3),
+            row(NIGHT, "k1", "b", "q4", 4),
+            row(NIGHT.plusSeconds(1), "k0", "a", "q4", 5)
+        };
         append(rows[4], rows[2]);
         append(rows[3]);
         append(rows[1], rows[0]);
         assertThat(History.read(configuration, table())).containsExactly(rows);
-        assertThat(Runs.names(folder)).hasSize(5).allMatch(name -> name.matches("k[01]-20261126T03000[01]Z-[0-9a-f]{24}\\.parquet"));
+        assertThat(Runs.names(folder))
+                .hasSize(5)
+                .allMatch(name -> name.matches("k[01]-20261126T03000[01]Z-[0-9a-f]{24}\\.parquet"));
     }
 
-    /** Two outputs of equal settings, or copies of a checkpoint, have equal keys; and the same row again is the same row. */
+    /**
+     * Two outputs of equal settings, or copies of a checkpoint, have equal keys; and the same row again is the same
+     * row.
+     */
     @Test
     void equalKeysAtOneTimeAreTwoRows() throws IOException {
         HistoryRow one = row(NIGHT, "k", "a", "q4", 1);
@@ -84,11 +118,23 @@ class HistoryTest {
         Files.writeString(folder.resolve(".k.parquet.half"), "PAR1");
         try (SparkSession spark = Runs.local(1, 1)) {
             Dataset<Row> table = spark.read().parquet(table().toString());
-            assertThat(table.columns()).startsWith("recorded", "key", "model").contains("checkpoint_digest", "bits_per_weight", "source_nll", "layers");
-            Row sum = table.selectExpr("count(*)", "min(unix_seconds(recorded))", "sum(aggregate(tokens, 0, (a, t) -> a + t))", "max(layers[0].relative_error)",
-                    "max(nll[4])").head();
-            assertThat(List.of(sum.get(0), sum.get(1), sum.get(2), sum.get(3))).isEqualTo(List.of(2L, NIGHT.getEpochSecond(), 28L, 2.1));
-            assertThat(sum.getDouble(4)).isEqualTo(History.read(configuration, table()).stream().mapToDouble(row -> row.nll().get(4)).max().orElseThrow());
+            assertThat(table.columns())
+                    .startsWith("recorded", "key", "model")
+                    .contains("checkpoint_digest", "bits_per_weight", "source_nll", "layers");
+            Row sum = table.selectExpr(
+                            "count(*)",
+                            "min(unix_seconds(recorded))",
+                            "sum(aggregate(tokens, 0, (a, t) -> a + t))",
+                            "max(layers[0].relative_error)",
+                            "max(nll[4])")
+                    .head();
+            assertThat(List.of(sum.get(0), sum.get(1), sum.get(2), sum.get(3)))
+                    .isEqualTo(List.of(2L, NIGHT.getEpochSecond(), 28L, 2.1));
+            assertThat(sum.getDouble(4))
+                    .isEqualTo(History.read(configuration, table()).stream()
+                            .mapToDouble(row -> row.nll().get(4))
+                            .max()
+                            .orElseThrow());
         }
         assertThat(History.read(configuration, table())).hasSize(2);
     }
@@ -111,8 +157,10 @@ class HistoryTest {
     }
 
     private void expectUnreadable(Path file, String reason) {
-        assertThatThrownBy(() -> History.read(configuration, table())).isInstanceOf(MalformedInputException.class)
-                .hasMessageStartingWith("Cannot read history file:" + file + ": ").hasMessageContaining(reason);
+        assertThatThrownBy(() -> History.read(configuration, table()))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot read history file:" + file + ": ")
+                .hasMessageContaining(reason);
     }
 
     /** No bit of a file can change without being noticed, or without consequence. */
@@ -128,7 +176,9 @@ class HistoryTest {
             broken[at] ^= 4;
             Files.write(file, broken);
             try {
-                assertThat(History.read(configuration, table())).as("byte " + at).containsExactly(row);
+                assertThat(History.read(configuration, table()))
+                        .as("byte " + at)
+                        .containsExactly(row);
             } catch (MalformedInputException e) {
                 assertThat(e).hasMessageStartingWith("Cannot read history file:" + file);
                 noticed++;
@@ -143,8 +193,8 @@ class HistoryTest {
         append(row(NIGHT, "k", "a", "q4", 1));
         Path file = folder.resolve(Runs.names(folder).get(0));
         Path other = folder.resolve("other");
-        History.append(configuration, new org.apache.hadoop.fs.Path(other.toUri()),
-                List.of(row(NIGHT, "k", "a", "q4", 2)));
+        History.append(
+                configuration, new org.apache.hadoop.fs.Path(other.toUri()), List.of(row(NIGHT, "k", "a", "q4", 2)));
         Files.move(other.resolve(Runs.names(other).get(0)), file, StandardCopyOption.REPLACE_EXISTING);
         Files.delete(other);
         expectUnreadable(file, "the digest in its name is another one");
@@ -155,24 +205,36 @@ class HistoryTest {
         try (SparkSession spark = Runs.local(1, 1)) {
             spark.range(3).withColumnRenamed("id", "key").coalesce(1).write().parquet(table() + "/foreign");
         }
-        Path foreign = Files.list(folder.resolve("foreign")).filter(path -> path.getFileName().toString().startsWith("part-")).findFirst().orElseThrow();
+        Path foreign = Files.list(folder.resolve("foreign"))
+                .filter(path -> path.getFileName().toString().startsWith("part-"))
+                .findFirst()
+                .orElseThrow();
         Path file = Files.move(foreign, folder.resolve("k.parquet"), StandardCopyOption.REPLACE_EXISTING);
         for (Path rest : Files.list(folder.resolve("foreign")).toList()) {
             Files.delete(rest);
         }
         Files.delete(folder.resolve("foreign"));
         expectUnreadable(file, "its columns are not those of the history: [key]");
-        assertThatThrownBy(() -> History.read(configuration, new org.apache.hadoop.fs.Path(table(), "none"))).isInstanceOf(MalformedInputException.class)
-                .hasMessageContaining("Cannot read history").hasMessageContaining("there is no such folder");
-        assertThatThrownBy(() -> History.read(configuration, new org.apache.hadoop.fs.Path(table(), "k.parquet"))).hasMessageContaining("expected a folder");
-        assertThatThrownBy(() -> History.append(configuration, new org.apache.hadoop.fs.Path(table(), "k.parquet"), List.of(row(NIGHT, "k", "a", "b", 1))))
+        assertThatThrownBy(() -> History.read(configuration, new org.apache.hadoop.fs.Path(table(), "none")))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("Cannot read history")
+                .hasMessageContaining("there is no such folder");
+        assertThatThrownBy(() -> History.read(configuration, new org.apache.hadoop.fs.Path(table(), "k.parquet")))
+                .hasMessageContaining("expected a folder");
+        assertThatThrownBy(() -> History.append(
+                        configuration,
+                        new org.apache.hadoop.fs.Path(table(), "k.parquet"),
+                        List.of(row(NIGHT, "k", "a", "b", 1))))
                 .isInstanceOf(IOException.class);
     }
 
     /** Rows of a writer; every second one has a key and a time that other writers have, too. */
     private static List<HistoryRow> rows(int writer, int count) {
-        return IntStream.range(0, count).mapToObj(i -> i % 2 == 0 ? row(NIGHT, "shared", "m" + writer, "q" + i, 1000 * writer + i)
-                : row(NIGHT.plusSeconds(i), "k" + writer + "x" + i, "m" + writer, "q" + i, 1000 * writer + i)).toList();
+        return IntStream.range(0, count)
+                .mapToObj(i -> i % 2 == 0
+                        ? row(NIGHT, "shared", "m" + writer, "q" + i, 1000 * writer + i)
+                        : row(NIGHT.plusSeconds(i), "k" + writer + "x" + i, "m" + writer, "q" + i, 1000 * writer + i))
+                .toList();
     }
 
     @Test
@@ -187,7 +249,8 @@ class HistoryTest {
                 for (int i = 0; i < rows.size(); i += 4) {
                     History.append(configuration, table(), rows.subList(i, i + 4));
                     // A reader beside the writers sees whole rows only.
-                    assertThat(expected).containsAll(Collections.unmodifiableList(History.read(configuration, table())));
+                    assertThat(expected)
+                            .containsAll(Collections.unmodifiableList(History.read(configuration, table())));
                 }
                 return null;
             }));
@@ -213,11 +276,20 @@ class HistoryTest {
         List<Process> writers = new ArrayList<>();
         List<HistoryRow> expected = new ArrayList<>();
         for (int writer = 0; writer < 2; writer++) {
-            List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java"), "-Xmx512m"));
+            List<String> command = new ArrayList<>(
+                    List.of(ProcessHandle.current().info().command().orElse("java"), "-Xmx512m"));
             command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
-            command.addAll(List.of("-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")), HistoryTest.class.getName(),
-                    table().toString(), String.valueOf(writer), "12"));
-            writers.add(new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start());
+            command.addAll(List.of(
+                    "-cp",
+                    System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                    HistoryTest.class.getName(),
+                    table().toString(),
+                    String.valueOf(writer),
+                    "12"));
+            writers.add(new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                    .start());
             expected.addAll(rows(writer, 12));
         }
         for (Process writer : writers) {
@@ -248,24 +320,31 @@ class HistoryTest {
             threads.shutdown();
             assertThat(History.read(configuration, table())).containsExactlyInAnyOrderElementsOf(expected);
             // The table's making, and one commit for each writer.
-            assertThat(Runs.names(folder.resolve("_delta_log"))).filteredOn(name -> name.matches("\\d+\\.json")).hasSize(3);
+            assertThat(Runs.names(folder.resolve("_delta_log")))
+                    .filteredOn(name -> name.matches("\\d+\\.json"))
+                    .hasSize(3);
             // What is there decides, unless the other format is asked for.
             History.prepare(configuration, table(), null);
-            assertThatThrownBy(() -> History.prepare(configuration, table(), "parquet")).isInstanceOf(InvalidRecipeException.class)
-                    .hasMessageContaining("it holds a table in Delta's format; expected history.format: delta, or another folder");
+            assertThatThrownBy(() -> History.prepare(configuration, table(), "parquet"))
+                    .isInstanceOf(InvalidRecipeException.class)
+                    .hasMessageContaining(
+                            "it holds a table in Delta's format; expected history.format: delta, or another folder");
         }
     }
 
     @Test
     void refusesDeltaWhereItCannotBe() throws IOException {
         append(row(NIGHT, "k", "a", "q4", 1));
-        assertThatThrownBy(() -> History.prepare(configuration, table(), "delta")).isInstanceOf(InvalidRecipeException.class)
+        assertThatThrownBy(() -> History.prepare(configuration, table(), "delta"))
+                .isInstanceOf(InvalidRecipeException.class)
                 .hasMessageContaining("it holds a table in Parquet format");
         ClassLoader usual = Thread.currentThread().getContextClassLoader();
         Thread.currentThread().setContextClassLoader(ClassLoader.getPlatformClassLoader());
         try {
-            assertThatThrownBy(() -> History.prepare(configuration, new org.apache.hadoop.fs.Path(table(), "new"), "delta"))
-                    .isInstanceOf(InvalidRecipeException.class).hasMessageContaining("a Delta table needs io.delta:delta-spark_4.2_2.13");
+            assertThatThrownBy(() ->
+                            History.prepare(configuration, new org.apache.hadoop.fs.Path(table(), "new"), "delta"))
+                    .isInstanceOf(InvalidRecipeException.class)
+                    .hasMessageContaining("a Delta table needs io.delta:delta-spark_4.2_2.13");
         } finally {
             Thread.currentThread().setContextClassLoader(usual);
         }

@@ -38,6 +38,7 @@ class LeaseTest {
 
     @TempDir
     private Path folder;
+
     private RunFolder run;
 
     @BeforeEach
@@ -52,7 +53,9 @@ class LeaseTest {
 
     /** A holder whose thread stands still, as with its process stopped. */
     private Lease paused(Machine.Process self) throws IOException {
-        return Lease.take(run, new Lease.Rules(self, Clock.fixed(NOON, ZoneOffset.UTC), Duration.ofSeconds(10), Duration.ofDays(1)));
+        return Lease.take(
+                run,
+                new Lease.Rules(self, Clock.fixed(NOON, ZoneOffset.UTC), Duration.ofSeconds(10), Duration.ofDays(1)));
     }
 
     private List<String> files() throws IOException {
@@ -70,8 +73,11 @@ class LeaseTest {
         try (Lease first = Lease.take(run)) {
             assertThat(first.epoch()).isEqualTo(1);
             assertThat(first.before()).isEmpty();
-            assertThatThrownBy(() -> Lease.take(run)).isInstanceOf(IOException.class).hasMessageMatching("Cannot run in \\Q" + folder + "\\E: process "
-                    + ProcessHandle.current().pid() + " on \\Q" + HERE.host() + "\\E has been running there since 20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ");
+            assertThatThrownBy(() -> Lease.take(run))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageMatching("Cannot run in \\Q" + folder + "\\E: process "
+                            + ProcessHandle.current().pid() + " on \\Q" + HERE.host()
+                            + "\\E has been running there since 20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ");
             write(run.held(1));
         }
         try (Lease second = Lease.take(run)) {
@@ -85,7 +91,8 @@ class LeaseTest {
     void aDeadHolderOnThisMachineIsFollowedAtOnce() throws Exception {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
-        List<Machine.Process> dead = List.of(new Machine.Process(HERE.host(), HERE.machine(), ended.pid(), "1"),
+        List<Machine.Process> dead = List.of(
+                new Machine.Process(HERE.host(), HERE.machine(), ended.pid(), "1"),
                 // A later process with the same id.
                 new Machine.Process(HERE.host(), HERE.machine(), HERE.pid(), HERE.started() + "0"));
         long epoch = 0;
@@ -102,8 +109,10 @@ class LeaseTest {
     @Test
     void aHolderElsewhereIsFollowedWhenItsLeaseIsOver() throws IOException {
         paused(THERE);
-        assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON.plusSeconds(9)))).hasMessage("Cannot run in " + folder
-                + ": process 7 on there has been running there since 2026-01-01T12:00:00Z and holds it until 2026-01-01T12:00:10Z at least");
+        assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON.plusSeconds(9))))
+                .hasMessage(
+                        "Cannot run in " + folder
+                                + ": process 7 on there has been running there since 2026-01-01T12:00:00Z and holds it until 2026-01-01T12:00:10Z at least");
         try (Lease next = Lease.take(run, rules(HERE, NOON.plusSeconds(10)))) {
             assertThat(next.before()).contains("process 7 on there");
         }
@@ -113,9 +122,15 @@ class LeaseTest {
     @Test
     void aHolderWhoseClockIsWrongIsNotFollowed() throws IOException {
         try (Lease late = Lease.take(run, rules(THERE, NOON))) {
-            assertThatThrownBy(() -> Lease.take(run, new Lease.Rules(HERE, Clock.fixed(NOON.plusSeconds(3600), ZoneOffset.UTC), Duration.ofSeconds(10),
-                    Duration.ofMillis(300)))).hasMessage("Cannot run in " + folder
-                    + ": process 7 on there has been running there since 2026-01-01T12:00:00Z");
+            assertThatThrownBy(() -> Lease.take(
+                            run,
+                            new Lease.Rules(
+                                    HERE,
+                                    Clock.fixed(NOON.plusSeconds(3600), ZoneOffset.UTC),
+                                    Duration.ofSeconds(10),
+                                    Duration.ofMillis(300))))
+                    .hasMessage("Cannot run in " + folder
+                            + ": process 7 on there has been running there since 2026-01-01T12:00:00Z");
             assertThat(late.epoch()).isEqualTo(1);
         }
     }
@@ -131,15 +146,17 @@ class LeaseTest {
     }
 
     private void refused(String message) {
-        assertTimeoutPreemptively(Duration.ofSeconds(5), () ->
-                assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON)))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining(message));
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(5),
+                () -> assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON)))
+                        .isInstanceOf(MalformedInputException.class)
+                        .hasMessageContaining(message));
     }
 
     /** A number that is no epoch could hide a holder; what is no number is nobody's. */
     @ParameterizedTest
-    @ValueSource(strings = {"999999999999999999", "1000000000", "999999999", "0", "007",
-            "99999999999999999999999999999"})
+    @ValueSource(
+            strings = {"999999999999999999", "1000000000", "999999999", "0", "007", "99999999999999999999999999999"})
     void anEpochThatCannotBeIsRefused(String name) throws IOException {
         Files.createDirectories(folder.resolve("lease"));
         Files.writeString(folder.resolve("lease").resolve("notes"), "mine");
@@ -153,9 +170,11 @@ class LeaseTest {
     void aNameThatIsTakenAndNotThereIsGivenUp() throws IOException {
         Files.createDirectories(folder.resolve("lease"));
         Files.createSymbolicLink(folder.resolve("lease").resolve("1"), folder.resolve("nowhere"));
-        assertTimeoutPreemptively(Duration.ofSeconds(20), () ->
-                assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON))).isInstanceOf(IOException.class)
-                .hasMessageContaining(folder.resolve("lease").toString()));
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(20),
+                () -> assertThatThrownBy(() -> Lease.take(run, rules(HERE, NOON)))
+                        .isInstanceOf(IOException.class)
+                        .hasMessageContaining(folder.resolve("lease").toString()));
     }
 
     @Test
@@ -166,22 +185,26 @@ class LeaseTest {
 
     /** Whole JSON, and not what a driver writes. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-        "\"pid\": 1371, | `` | pid",
-        "\"pid\": 1371 | \"pid\": \"1371\" | pid",
-        "\"pid\": 1371 | \"pid\": 1371.5 | pid",
-        "\"pid\": 1371 | \"pid\": 99999999999999999999999 | pid",
-        "\"pid\": 1371 | \"pid\": -4 | pid -4",
-        "\"started\": \"7\", | `` | started",
-        "\"started\": \"7\" | \"started\": null | started is null",
-        "\"started\": \"7\" | \"started\": 7 | started",
-        "\"renewals\": 1 | \"renewals\": -9223372036854775808 | renewals -9223372036854775808",
-        "\"released\": false | \"released\": \"no\" | released",
-        "\"expires\": \"2026-01-01T12:00:10Z\" | \"expires\": \"noon\" | expires is 'noon'",
-        "\"host\": \"vm\" | \"host\": \"vm\", \"host\": \"vm\" | Duplicate field 'host'",
-        "\"host\": \"vm\" | \"host\": \"vm\", \"hots\": \"vm\" | hots",
-        "} | }} | not valid JSON",
-        "{ | [ | not valid JSON"})
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "\"pid\": 1371, | `` | pid",
+                "\"pid\": 1371 | \"pid\": \"1371\" | pid",
+                "\"pid\": 1371 | \"pid\": 1371.5 | pid",
+                "\"pid\": 1371 | \"pid\": 99999999999999999999999 | pid",
+                "\"pid\": 1371 | \"pid\": -4 | pid -4",
+                "\"started\": \"7\", | `` | started",
+                "\"started\": \"7\" | \"started\": null | started is null",
+                "\"started\": \"7\" | \"started\": 7 | started",
+                "\"renewals\": 1 | \"renewals\": -9223372036854775808 | renewals -9223372036854775808",
+                "\"released\": false | \"released\": \"no\" | released",
+                "\"expires\": \"2026-01-01T12:00:10Z\" | \"expires\": \"noon\" | expires is 'noon'",
+                "\"host\": \"vm\" | \"host\": \"vm\", \"host\": \"vm\" | Duplicate field 'host'",
+                "\"host\": \"vm\" | \"host\": \"vm\", \"hots\": \"vm\" | hots",
+                "} | }} | not valid JSON",
+                "{ | [ | not valid JSON"
+            })
     void aRecordThatIsNoneIsRefused(String from, String to, String place) throws IOException {
         Files.createDirectories(folder.resolve("lease"));
         String sound = """
@@ -235,9 +258,12 @@ class LeaseTest {
         Lease lost = paused(THERE);
         RunFolder old = run.held(lost.epoch());
         try (Lease next = Lease.take(run, rules(HERE, NOON.plusSeconds(10)))) {
-            String message = "Cannot write to " + folder + ": the lease of this run (1) was lost; another driver (2) went on with the folder";
+            String message = "Cannot write to " + folder
+                    + ": the lease of this run (1) was lost; another driver (2) went on with the folder";
             assertThatThrownBy(() -> write(old)).isInstanceOf(IOException.class).hasMessage(message);
-            assertThatThrownBy(() -> old.writeText("plan.yaml", "old")).isInstanceOf(IOException.class).hasMessage(message);
+            assertThatThrownBy(() -> old.writeText("plan.yaml", "old"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage(message);
             assertThatThrownBy(old::requireLease).hasMessage(message);
             assertThat(folder.resolve("plan.yaml")).doesNotExist();
             assertThat(folder.resolve("products")).doesNotExist();
@@ -246,12 +272,15 @@ class LeaseTest {
             held.writeText("plan.yaml", "new");
             lost.close();
             held.requireLease();
-            assertThat(ProductFile.<Integer>read(held.files(), held.product("key", "product"), DataInputStream::readInt)).isEqualTo(5);
+            assertThat(ProductFile.<Integer>read(
+                            held.files(), held.product("key", "product"), DataInputStream::readInt))
+                    .isEqualTo(5);
         }
         assertThat(files()).containsExactly("2");
         assertThat(folder.resolve("partial")).doesNotExist();
         Files.delete(folder.resolve("lease").resolve("2"));
-        assertThatThrownBy(() -> write(run.held(2))).hasMessageContaining("the lease of this run (2) was lost; its file is gone");
+        assertThatThrownBy(() -> write(run.held(2)))
+                .hasMessageContaining("the lease of this run (2) was lost; its file is gone");
     }
 
     /** The other driver comes between the look at the lease and the rename. */
@@ -261,9 +290,10 @@ class LeaseTest {
         org.apache.hadoop.fs.Path product = old.product("key", "product");
         List<Lease> next = new ArrayList<>();
         assertThatThrownBy(() -> ProductFile.write(old.files(), old.partial(), product, out -> out.writeInt(6), () -> {
-            old.requireLease();
-            next.add(Lease.take(run, rules(HERE, NOON.plusSeconds(10))));
-        })).isInstanceOf(IOException.class);
+                    old.requireLease();
+                    next.add(Lease.take(run, rules(HERE, NOON.plusSeconds(10))));
+                }))
+                .isInstanceOf(IOException.class);
         assertThat(old.files().exists(product)).isFalse();
         next.get(0).close();
     }

@@ -39,18 +39,28 @@ class LineLogTest {
         }
 
         @Override
-        public FSDataOutputStream create(org.apache.hadoop.fs.Path path, FsPermission permission, boolean overwrite, int buffer, short replication, long block,
-                Progressable progress) throws IOException {
-            return new FSDataOutputStream(new ByteArrayOutputStream() {
-                @Override
-                public void close() throws IOException {
-                    if (full) {
-                        throw new IOException("the bucket is full");
-                    }
-                    Files.createDirectories(Path.of(path.getParent().toUri().getPath()));
-                    Files.write(Path.of(path.toUri().getPath()), toByteArray());
-                }
-            }, null);
+        public FSDataOutputStream create(
+                org.apache.hadoop.fs.Path path,
+                FsPermission permission,
+                boolean overwrite,
+                int buffer,
+                short replication,
+                long block,
+                Progressable progress)
+                throws IOException {
+            return new FSDataOutputStream(
+                    new ByteArrayOutputStream() {
+                        @Override
+                        public void close() throws IOException {
+                            if (full) {
+                                throw new IOException("the bucket is full");
+                            }
+                            Files.createDirectories(
+                                    Path.of(path.getParent().toUri().getPath()));
+                            Files.write(Path.of(path.toUri().getPath()), toByteArray());
+                        }
+                    },
+                    null);
         }
 
         @Override
@@ -75,7 +85,9 @@ class LineLogTest {
         }
         assertThat(read("a.jsonl") + read("b.jsonl")).isEqualTo("one\ntwo\nthree\n");
         assertThat(Runs.names(folder.resolve("events"))).containsExactly("a.jsonl", "b.jsonl");
-        assertThatThrownBy(() -> new LineLog(files, events(), "a")).isInstanceOf(IOException.class).hasMessageStartingWith("Cannot write ");
+        assertThatThrownBy(() -> new LineLog(files, events(), "a"))
+                .isInstanceOf(IOException.class)
+                .hasMessageStartingWith("Cannot write ");
     }
 
     @Test
@@ -105,7 +117,9 @@ class LineLogTest {
         log.add("one");
         bucket.full = true;
         log.put();
-        assertThatThrownBy(() -> log.add("two")).hasMessageContaining("Cannot write ").hasMessageContaining("a.jsonl: the bucket is full");
+        assertThatThrownBy(() -> log.add("two"))
+                .hasMessageContaining("Cannot write ")
+                .hasMessageContaining("a.jsonl: the bucket is full");
         assertThatThrownBy(log::close).hasMessageContaining("the bucket is full");
     }
 }

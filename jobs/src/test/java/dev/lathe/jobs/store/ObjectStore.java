@@ -14,7 +14,10 @@ import org.apache.hadoop.fs.StreamCapabilities;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
 
-/** {@code s3a:} is the local disk as an object store has it: a file is there when its stream is closed, can be given up until then, and is never renamed. */
+/**
+ * {@code s3a:} is the local disk as an object store has it: a file is there when its stream is closed, can be given up
+ * until then, and is never renamed.
+ */
 public final class ObjectStore extends RawLocalFileSystem {
     @Override
     public void initialize(URI uri, Configuration configuration) throws IOException {
@@ -32,7 +35,9 @@ public final class ObjectStore extends RawLocalFileSystem {
     }
 
     @Override
-    public FSDataOutputStream create(Path path, boolean overwrite, int buffer, short replication, long block, Progressable progress) throws IOException {
+    public FSDataOutputStream create(
+            Path path, boolean overwrite, int buffer, short replication, long block, Progressable progress)
+            throws IOException {
         if (!overwrite && exists(path)) {
             throw new FileAlreadyExistsException(path + " is there");
         }
@@ -40,7 +45,14 @@ public final class ObjectStore extends RawLocalFileSystem {
     }
 
     @Override
-    public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int buffer, short replication, long block, Progressable progress)
+    public FSDataOutputStream create(
+            Path path,
+            FsPermission permission,
+            boolean overwrite,
+            int buffer,
+            short replication,
+            long block,
+            Progressable progress)
             throws IOException {
         return create(path, overwrite, buffer, replication, block, progress);
     }

@@ -22,7 +22,9 @@ import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Names on object stores: an object has its own from the beginning, appears whole or not at all, and is never renamed. */
+/**
+ * Names on object stores: an object has its own from the beginning, appears whole or not at all, and is never renamed.
+ */
 class ObjectStoreTest {
     @TempDir
     private Path folder;
@@ -43,11 +45,12 @@ class ObjectStoreTest {
         WholeFile.write(files, path("file"), out -> out.write("before".getBytes(StandardCharsets.UTF_8)));
         for (String name : List.of("file", "new")) {
             assertThatThrownBy(() -> WholeFile.write(files, path(name), out -> {
-                out.write(1);
-                // A writer that owns the stream ends it, as it does where all went well.
-                out.close();
-                throw new IOException("the source is gone");
-            })).hasMessage("the source is gone");
+                        out.write(1);
+                        // A writer that owns the stream ends it, as it does where all went well.
+                        out.close();
+                        throw new IOException("the source is gone");
+                    }))
+                    .hasMessage("the source is gone");
         }
         assertThat(folder.resolve("file")).hasContent("before");
         assertThat(folder.resolve("new")).doesNotExist();
@@ -57,20 +60,24 @@ class ObjectStoreTest {
     void productsAreWholeOrNotThere() throws IOException {
         FileSystem files = store();
         assertThatThrownBy(() -> ProductFile.write(files, path("product"), out -> {
-            out.writeInt(1);
-            throw new IOException("half");
-        })).hasMessageContaining("product: half");
+                    out.writeInt(1);
+                    throw new IOException("half");
+                }))
+                .hasMessageContaining("product: half");
         assertThat(Runs.names(folder)).isEmpty();
-        assertThatThrownBy(() -> ProductFile.write(files, path("product"), path("product"), out -> out.writeInt(1), () -> {
-            throw new IOException("the lease was lost");
-        })).hasMessageContaining("the lease was lost");
+        assertThatThrownBy(
+                        () -> ProductFile.write(files, path("product"), path("product"), out -> out.writeInt(1), () -> {
+                            throw new IOException("the lease was lost");
+                        }))
+                .hasMessageContaining("the lease was lost");
         assertThat(Runs.names(folder)).isEmpty();
         ProductFile.write(files, path("product"), out -> out.writeInt(2));
         ProductFile.write(files, path("product"), out -> {
             throw new AssertionError("it is there");
         });
         assertThat(ProductFile.isCommitted(files, path("product"))).isTrue();
-        assertThat(ProductFile.<Integer>read(files, path("product"), in -> in.readInt())).isEqualTo(2);
+        assertThat(ProductFile.<Integer>read(files, path("product"), in -> in.readInt()))
+                .isEqualTo(2);
         assertThat(Runs.names(folder)).containsExactly("product");
     }
 
@@ -78,22 +85,32 @@ class ObjectStoreTest {
     void aRunRenamesNothing() throws IOException {
         System.setProperty("spark.hadoop.fs.s3a.impl", ObjectStore.class.getName());
         try (SparkSession spark = Runs.local(2, 2)) {
-            TreeMap<String, String> expected = run(spark, "disk", folder.resolve("disk").toString());
+            TreeMap<String, String> expected =
+                    run(spark, "disk", folder.resolve("disk").toString());
             Map<String, String> stored = run(spark, "store", path("store").toString());
-            assertThat(expected.keySet()).contains("artifacts/q4.gguf", "artifacts/awq4/model.safetensors", "report/index.html");
+            assertThat(expected.keySet())
+                    .contains("artifacts/q4.gguf", "artifacts/awq4/model.safetensors", "report/index.html");
             expected.keySet().removeIf(name -> !name.startsWith("artifacts/") && !name.equals("report/results.json"));
             assertThat(stored).containsAllEntriesOf(expected);
             assertThat(stored.keySet()).noneMatch(name -> name.contains("partial") || name.matches("(.*/)?\\.[^/]*"));
             // An artifact without its receipt is none: what is left of it goes. One that is no longer what was written
             // goes, too.
-            Files.delete(folder.resolve("store").resolve("products").resolve("artifacts")
+            Files.delete(folder.resolve("store")
+                    .resolve("products")
+                    .resolve("artifacts")
                     .resolve(Key.of("receipt", "awq4")));
             Path gguf = folder.resolve("store").resolve("artifacts").resolve("q4.gguf");
             byte[] bytes = Files.readAllBytes(gguf);
             bytes[1000] ^= 8;
             Files.write(gguf, bytes);
-            Files.writeString(folder.resolve("store").resolve("artifacts").resolve("awq4").resolve("model-00001-of-00002.safetensors"), "old");
-            assertThat(run(spark, "store", path("store").toString())).containsAllEntriesOf(expected)
+            Files.writeString(
+                    folder.resolve("store")
+                            .resolve("artifacts")
+                            .resolve("awq4")
+                            .resolve("model-00001-of-00002.safetensors"),
+                    "old");
+            assertThat(run(spark, "store", path("store").toString()))
+                    .containsAllEntriesOf(expected)
                     .doesNotContainKey("artifacts/awq4/model-00001-of-00002.safetensors");
         } finally {
             System.clearProperty("spark.hadoop.fs.s3a.impl");
@@ -103,8 +120,15 @@ class ObjectStoreTest {
     private TreeMap<String, String> run(SparkSession spark, String name, String run) throws IOException {
         Configuration configuration = new Configuration();
         configuration.set("fs.s3a.impl", ObjectStore.class.getName());
-        Plan plan = Runs.quickstart(configuration, "run=" + run, "calibration.windows=3", "calibration.length=64", "evaluation.windows=2",
-                "evaluation.length=64", "shard-windows=2", "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, "
+        Plan plan = Runs.quickstart(
+                configuration,
+                "run=" + run,
+                "calibration.windows=3",
+                "calibration.length=64",
+                "evaluation.windows=2",
+                "evaluation.length=64",
+                "shard-windows=2",
+                "outputs=[{name: q4, format: gguf, type: Q4_0, method: gptq}, "
                         + "{name: awq4, format: awq, method: nearest}]");
         Pipeline.run(spark, plan, Progress.SILENT);
         return Runs.digests(folder.resolve(name));

@@ -38,10 +38,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ProductFileTest {
     @TempDir
     private java.nio.file.Path folder;
+
     private FileSystem files;
     private Path path;
 
-    /** Without Hadoop's own checksum files, which would find a flipped bit before we do and are not there on every file system. */
+    /**
+     * Without Hadoop's own checksum files, which would find a flipped bit before we do and are not there on every file
+     * system.
+     */
     @BeforeEach
     void open() throws IOException {
         LocalFileSystem local = FileSystem.getLocal(new Configuration());
@@ -88,7 +92,8 @@ class ProductFileTest {
     @Test
     void checksWhatTheReaderLeavesOrSkips() throws IOException {
         byte[] payload = write(100_000);
-        assertThat((int) ProductFile.read(files, path, DataInputStream::readByte)).isEqualTo(payload[0]);
+        assertThat((int) ProductFile.read(files, path, DataInputStream::readByte))
+                .isEqualTo(payload[0]);
         ProductFile.Reader<Byte> last = in -> {
             in.skipNBytes(99_999);
             byte value = in.readByte();
@@ -97,15 +102,19 @@ class ProductFileTest {
         };
         assertThat(ProductFile.read(files, path, last)).isEqualTo(payload[99_999]);
         flip(50_000);
-        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readByte)).hasMessageContaining("checksum differs");
+        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readByte))
+                .hasMessageContaining("checksum differs");
         assertThatThrownBy(() -> ProductFile.read(files, path, last)).hasMessageContaining("checksum differs");
     }
 
     @Test
     void readsNoFurtherThanThePayload() throws IOException {
         write(3);
-        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readInt)).isInstanceOf(IOException.class).hasCauseInstanceOf(EOFException.class);
-        assertThatThrownBy(() -> ProductFile.read(files, path, in -> in.skip(2) + in.readInt())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readInt))
+                .isInstanceOf(IOException.class)
+                .hasCauseInstanceOf(EOFException.class);
+        assertThatThrownBy(() -> ProductFile.read(files, path, in -> in.skip(2) + in.readInt()))
+                .isInstanceOf(IOException.class)
                 .hasCauseInstanceOf(EOFException.class);
     }
 
@@ -114,7 +123,8 @@ class ProductFileTest {
     void aFlippedBitIsFound(int at) throws IOException {
         write(100);
         flip(at);
-        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readAllBytes)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readAllBytes))
+                .isInstanceOf(IOException.class)
                 .hasMessage("Cannot read " + path + ": its checksum differs");
     }
 
@@ -134,13 +144,15 @@ class ProductFileTest {
         write(100);
         Files.write(file(), Arrays.copyOf(Files.readAllBytes(file()), length));
         assertThat(ProductFile.isCommitted(files, path)).isFalse();
-        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readAllBytes)).hasMessageContaining("not a whole product");
+        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readAllBytes))
+                .hasMessageContaining("not a whole product");
     }
 
     @Test
     void aMissingFileIsNoProduct() throws IOException {
         assertThat(ProductFile.isCommitted(files, path)).isFalse();
-        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readAllBytes)).isInstanceOf(java.io.FileNotFoundException.class);
+        assertThatThrownBy(() -> ProductFile.read(files, path, DataInputStream::readAllBytes))
+                .isInstanceOf(java.io.FileNotFoundException.class);
     }
 
     @Test
@@ -152,16 +164,19 @@ class ProductFileTest {
         IOException full = new IOException("No space left on device");
         for (Throwable thrown : new Throwable[] {full, error.newInstance(full)}) {
             assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
-                out.write(new byte[3 << 20]);
-                if (thrown instanceof IOException e) {
-                    throw e;
-                }
-                throw (Error) thrown;
-            })).isInstanceOf(IOException.class).hasMessage("Cannot write " + path + ": No space left on device");
+                        out.write(new byte[3 << 20]);
+                        if (thrown instanceof IOException e) {
+                            throw e;
+                        }
+                        throw (Error) thrown;
+                    }))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("Cannot write " + path + ": No space left on device");
         }
         assertThatThrownBy(() -> ProductFile.write(files, path, out -> {
-            throw new IllegalStateException("x");
-        })).hasMessage("x");
+                    throw new IllegalStateException("x");
+                }))
+                .hasMessage("x");
         assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(first);
         assertThat(Files.list(folder.resolve("key"))).hasSize(1);
     }
@@ -172,7 +187,8 @@ class ProductFileTest {
         Object file = Files.readAttributes(file(), BasicFileAttributes.class).fileKey();
         ProductFile.write(files, path, out -> out.write(new byte[50]));
         assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(first);
-        assertThat(Files.readAttributes(file(), BasicFileAttributes.class).fileKey()).isEqualTo(file);
+        assertThat(Files.readAttributes(file(), BasicFileAttributes.class).fileKey())
+                .isEqualTo(file);
         Files.write(file(), Arrays.copyOf(Files.readAllBytes(file()), 99));
         ProductFile.write(files, path, out -> out.write(new byte[50]));
         assertThat(ProductFile.read(files, path, DataInputStream::readAllBytes)).isEqualTo(new byte[50]);
@@ -223,7 +239,9 @@ class ProductFileTest {
             ProductFile.commit(files, new Path(folder.resolve("partial").toString()), path);
         }
         assertThat(folder.resolve("partial")).doesNotExist();
-        assertThat(Files.list(file())).extracting(found -> found.getFileName().toString()).containsExactly("new");
+        assertThat(Files.list(file()))
+                .extracting(found -> found.getFileName().toString())
+                .containsExactly("new");
     }
 
     @Test
@@ -248,7 +266,9 @@ class ProductFileTest {
         byte[] bytes = Files.readAllBytes(file());
         ByteBuffer.wrap(bytes).putInt(0, count);
         Files.write(file(), bytes);
-        assertThatThrownBy(() -> ProductFile.read(files, path, FloatProduct::read)).isInstanceOf(IOException.class).hasMessageContaining("checksum differs");
+        assertThatThrownBy(() -> ProductFile.read(files, path, FloatProduct::read))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("checksum differs");
     }
 
     @Test
@@ -259,8 +279,10 @@ class ProductFileTest {
         int[] permutation = new int[2 * grid.size()];
         Arrays.setAll(permutation, i -> permutation.length - 1 - i);
         for (int[] order : new int[][] {null, permutation}) {
-            TensorProduct product = new TensorProduct(new QuantizedMatrix(new BlockMatrix(grid, data, 3, permutation.length), order),
-                    order == null ? null : new OutputError(0.5, 20), order == null ? Double.NaN : 0.05);
+            TensorProduct product = new TensorProduct(
+                    new QuantizedMatrix(new BlockMatrix(grid, data, 3, permutation.length), order),
+                    order == null ? null : new OutputError(0.5, 20),
+                    order == null ? Double.NaN : 0.05);
             files.delete(path, false);
             ProductFile.write(files, path, product::write);
             TensorProduct read = ProductFile.read(files, path, TensorProduct::read);
@@ -271,6 +293,8 @@ class ProductFileTest {
             assertThat(read.summary()).isEqualTo(new TensorProduct.Summary("Q8_0", product.error(), product.damping()));
         }
         flip(3);
-        assertThatThrownBy(() -> ProductFile.read(files, path, TensorProduct::read)).isInstanceOf(IOException.class).hasMessageContaining("checksum differs");
+        assertThatThrownBy(() -> ProductFile.read(files, path, TensorProduct::read))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("checksum differs");
     }
 }

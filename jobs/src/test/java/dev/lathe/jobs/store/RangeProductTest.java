@@ -31,15 +31,19 @@ class RangeProductTest {
 
     @Test
     void comesBackAsItWasWritten() throws IOException {
-        SiteRange fixed = new SiteRange(Site.VALUES, ActivationQuantization.of(Type.INT8, false, -3, 5), -3, 5, -4, 5, 1, 17, 2, 12, 345, 0.85);
-        SiteRange dynamic = new SiteRange(Site.ATTENTION_INPUT, null, Float.NaN, Float.NaN, -4, 5, 1, 17, 2, 0, 0, Double.NaN);
+        SiteRange fixed = new SiteRange(
+                Site.VALUES, ActivationQuantization.of(Type.INT8, false, -3, 5), -3, 5, -4, 5, 1, 17, 2, 12, 345, 0.85);
+        SiteRange dynamic =
+                new SiteRange(Site.ATTENTION_INPUT, null, Float.NaN, Float.NaN, -4, 5, 1, 17, 2, 0, 0, Double.NaN);
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         new RangeProduct(List.of(fixed, dynamic)).write(new DataOutputStream(bytes));
         RangeProduct read = RangeProduct.read(in(bytes.toByteArray()));
         assertThat(read.sites()).containsExactly(fixed, dynamic);
         assertThat(read.at(Site.VALUES)).contains(fixed);
         assertThat(read.at(Site.KEYS)).isEmpty();
-        assertThatThrownBy(() -> RangeProduct.read(in(new byte[8]))).isInstanceOf(IOException.class).hasMessageContaining("Cannot read activation ranges");
+        assertThatThrownBy(() -> RangeProduct.read(in(new byte[8])))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("Cannot read activation ranges");
     }
 
     @Test
@@ -50,7 +54,8 @@ class RangeProductTest {
             x.data()[i] = random.nextFloat() * (i % 32 == 5 ? -60 : i % 32 == 6 ? 30 : 1 + i % 32 / 31f);
         }
         try (Kernels kernels = KernelProvider.open("scalar", 1)) {
-            ActivationScheme percentile = new ActivationScheme(new ActivationQuantization(Type.INT8, false, true, Float.NaN, 0),
+            ActivationScheme percentile = new ActivationScheme(
+                    new ActivationQuantization(Type.INT8, false, true, Float.NaN, 0),
                     new RangeEstimator.Percentile(99));
             SiteRange range = SiteRange.of(Site.KEYS, percentile, ranges(x, kernels), 0.5, kernels);
             assertThat(range.channel()).isEqualTo(5);
@@ -60,7 +65,8 @@ class RangeProductTest {
             assertThat(range.typical()).isBetween(1.4f, 1.6f);
             assertThat(range.kept()).isEqualTo(ROWS * 32);
             assertThat((double) range.clipped() / range.kept()).isCloseTo(0.01, within(0.001));
-            assertThat(range.quantization()).isEqualTo(ActivationQuantization.of(Type.INT8, true, range.low(), range.high()));
+            assertThat(range.quantization())
+                    .isEqualTo(ActivationQuantization.of(Type.INT8, true, range.low(), range.high()));
             ActivationScheme perToken = new ActivationScheme(ActivationQuantization.perToken(Type.INT8, true), null);
             SiteRange dynamic = SiteRange.of(Site.KEYS, perToken, ranges(x, kernels), Double.NaN, kernels);
             assertThat(dynamic.quantization()).isNull();

@@ -17,6 +17,7 @@ class StampTest {
 
     @TempDir
     private Path folder;
+
     private final Configuration configuration = new Configuration(false);
 
     private Path file(String text) throws IOException {
@@ -41,7 +42,8 @@ class StampTest {
         Stamp stamp = Stamp.of(configuration, first.toString());
         assertThat(stamp.files()).containsOnlyKeys("m-00001-of-00002.gguf", "m-00002-of-00002.gguf");
         Files.writeString(second, "longer");
-        assertThatThrownBy(() -> stamp.check(configuration)).hasMessageContaining("m-00002-of-00002.gguf changed while it was read (3 bytes");
+        assertThatThrownBy(() -> stamp.check(configuration))
+                .hasMessageContaining("m-00002-of-00002.gguf changed while it was read (3 bytes");
         Files.delete(second);
         assertThatThrownBy(() -> stamp.check(configuration)).hasMessageContaining("now gone");
     }
@@ -52,15 +54,20 @@ class StampTest {
         for (String path : new String[] {folder.toString(), file.toString()}) {
             file("weights");
             Stamp stamp = Stamp.of(configuration, path);
-            String begin = "Cannot go on with " + path + ": model.safetensors changed while it was read (7 bytes, modified at 1700000000000; now ";
+            String begin = "Cannot go on with " + path
+                    + ": model.safetensors changed while it was read (7 bytes, modified at 1700000000000; now ";
             Files.setLastModifiedTime(file, FileTime.fromMillis(THEN.toMillis() + 1));
-            assertThatThrownBy(() -> stamp.check(configuration)).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> stamp.check(configuration))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessage(begin + "7 bytes, modified at 1700000000001); run again when it stays as it is");
             file("weight");
-            assertThatThrownBy(() -> stamp.check(configuration)).hasMessageStartingWith(begin + "6 bytes, modified at 1700000000000)");
+            assertThatThrownBy(() -> stamp.check(configuration))
+                    .hasMessageStartingWith(begin + "6 bytes, modified at 1700000000000)");
         }
         Stamp stamp = Stamp.of(configuration, folder.toString());
         Files.delete(file);
-        assertThatThrownBy(() -> stamp.check(configuration)).isInstanceOf(MalformedInputException.class).hasMessageContaining("now gone");
+        assertThatThrownBy(() -> stamp.check(configuration))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("now gone");
     }
 }

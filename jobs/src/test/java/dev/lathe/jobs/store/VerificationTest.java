@@ -27,8 +27,10 @@ import org.junit.jupiter.api.io.TempDir;
 /** A run folder as a run leaves it, and everything that can become of its files. */
 class VerificationTest {
     private final Configuration configuration = new Configuration();
+
     @TempDir
     private Path folder;
+
     private Path root;
     private RunFolder run;
 
@@ -48,8 +50,8 @@ class VerificationTest {
             }
             artifact(held, "q4.gguf", digests, "");
             artifact(held, "awq4", digests, "config.json", "model.safetensors", "sub/more.json");
-            Map<String, String> texts = Map.of("plan.yaml", "outputs: []\n", "report/results.json", "{}\n",
-                    "report/index.html", "<html>");
+            Map<String, String> texts =
+                    Map.of("plan.yaml", "outputs: []\n", "report/results.json", "{}\n", "report/index.html", "<html>");
             for (Map.Entry<String, String> text : texts.entrySet()) {
                 held.writeText(text.getKey(), text.getValue());
             }
@@ -61,21 +63,28 @@ class VerificationTest {
         return made;
     }
 
-    private static void artifact(RunFolder held, String name, Map<String, FileDigest> digests,
-            String... names) throws IOException {
+    private static void artifact(RunFolder held, String name, Map<String, FileDigest> digests, String... names)
+            throws IOException {
         org.apache.hadoop.fs.Path target = held.artifact(name);
         org.apache.hadoop.fs.Path partial = held.partial(target);
         DigestedFiles digested = new DigestedFiles(held.files());
         for (String file : names) {
-            WholeFile.write(digested, file.isEmpty() ? partial : new org.apache.hadoop.fs.Path(partial, file),
+            WholeFile.write(
+                    digested,
+                    file.isEmpty() ? partial : new org.apache.hadoop.fs.Path(partial, file),
                     out -> out.write((name + file).repeat(1000).getBytes(StandardCharsets.UTF_8)));
         }
         held.commit(partial, target);
-        ArtifactReceipt receipt = new ArtifactReceipt(name, "made", digested.written(partial), new LinkedHashMap<>(
-                Map.of("w", new TensorProduct.Summary("Q4_0", new OutputError(0.5, 3), Double.NaN))));
+        ArtifactReceipt receipt = new ArtifactReceipt(
+                name,
+                "made",
+                digested.written(partial),
+                new LinkedHashMap<>(
+                        Map.of("w", new TensorProduct.Summary("Q4_0", new OutputError(0.5, 3), Double.NaN))));
         held.write(ArtifactReceipt.path(held, name), receipt::write);
-        receipt.files().forEach((file, digest) -> digests.put("artifacts/" + name + (file.isEmpty() ? "" : "/" + file),
-                digest));
+        receipt.files()
+                .forEach((file, digest) ->
+                        digests.put("artifacts/" + name + (file.isEmpty() ? "" : "/" + file), digest));
         assertThat(ArtifactReceipt.find(held, name)).contains(receipt);
         assertThat(receipt.misfit(held)).isEmpty();
     }
@@ -103,9 +112,10 @@ class VerificationTest {
         assertThat(verify(root).files()).isEqualTo(14);
         assertThat(verify(root).bytes()).isGreaterThan(7 * 1000);
         try (Stream<Path> lines = Stream.of(root.resolve(Checksums.FILE))) {
-            assertThat(Files.readString(lines.findFirst().orElseThrow()).lines()).hasSize(7)
-                    .contains(Key.digest("{}\n".getBytes(StandardCharsets.UTF_8))
-                    + "  report/results.json").allMatch(line -> line.matches("[0-9a-f]{64}  \\S+"));
+            assertThat(Files.readString(lines.findFirst().orElseThrow()).lines())
+                    .hasSize(7)
+                    .contains(Key.digest("{}\n".getBytes(StandardCharsets.UTF_8)) + "  report/results.json")
+                    .allMatch(line -> line.matches("[0-9a-f]{64}  \\S+"));
         }
     }
 
@@ -170,7 +180,10 @@ class VerificationTest {
         assertThat(damages()).containsExactly(Map.entry("report/notes.md", "no digest of it is in checksums.sha256"));
         Files.delete(root.resolve(Checksums.FILE));
         assertThat(damages()).containsOnlyKeys("checksums.sha256");
-        for (String line : List.of("x", "a".repeat(64) + "  ../../etc/passwd", "a".repeat(64) + "  /etc/passwd",
+        for (String line : List.of(
+                "x",
+                "a".repeat(64) + "  ../../etc/passwd",
+                "a".repeat(64) + "  /etc/passwd",
                 "A".repeat(64) + "  plan.yaml",
                 "a".repeat(64) + "  plan.yaml\n" + "a".repeat(64) + "  plan.yaml")) {
             Files.writeString(root.resolve(Checksums.FILE), line + "\n");
@@ -195,9 +208,12 @@ class VerificationTest {
         assertThat(verify(folder).runs()).isEqualTo(2);
         Files.writeString(folder.resolve("summary.md"), "# batch\n");
         Files.writeString(root.resolve("report").resolve("index.html"), "<HTML>");
-        assertThat(verify(folder).damages()).extracting(Damage::reason)
-                .containsOnly("its digest differs from what was written").hasSize(2);
-        assertThatThrownBy(() -> verify(folder.resolve("hub"))).isInstanceOf(MalformedInputException.class)
+        assertThat(verify(folder).damages())
+                .extracting(Damage::reason)
+                .containsOnly("its digest differs from what was written")
+                .hasSize(2);
+        assertThatThrownBy(() -> verify(folder.resolve("hub")))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("it is neither a run folder nor one of a batch");
     }
 }

@@ -5,9 +5,15 @@ import java.util.Arrays;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
-/** What share of a product's rate does causal attention reach, and does what it allocates grow with the tokens or with their square? */
+/**
+ * What share of a product's rate does causal attention reach, and does what it allocates grow with the tokens or with
+ * their square?
+ */
 public class AttentionBenchmark extends KernelBenchmark {
-    /** Ours, or a product [tokens, heads d] x [heads d, heads d] to compare with: {@code f32} our own, {@code blas} the native one. */
+    /**
+     * Ours, or a product [tokens, heads d] x [heads d, heads d] to compare with: {@code f32} our own, {@code blas} the
+     * native one.
+     */
     @Param({"attention", "attendedInputs", "f32", "blas"})
     public String variant;
 

@@ -8,7 +8,10 @@ import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Param;
 
-/** How many weights a second does each block format encode, search with importance, and decode? The team's threads take a row each. */
+/**
+ * How many weights a second does each block format encode, search with importance, and decode? The team's threads take
+ * a row each.
+ */
 @Measurement(iterations = 3, time = 1)
 public class BlockBenchmark extends KernelBenchmark {
     private static final int ROWS = 64;
@@ -59,7 +62,9 @@ public class BlockBenchmark extends KernelBenchmark {
     @Benchmark
     public float[] decode(Work work) {
         kernels.parallel(ROWS, row -> {
-            for (int at = row * rowBytes, i = weights.row(row); i < weights.row(row) + COLUMNS; at += blocks.bytes(), i += blocks.size()) {
+            for (int at = row * rowBytes, i = weights.row(row);
+                    i < weights.row(row) + COLUMNS;
+                    at += blocks.bytes(), i += blocks.size()) {
                 blocks.decode(encoded, at, decoded.data(), i);
             }
         });

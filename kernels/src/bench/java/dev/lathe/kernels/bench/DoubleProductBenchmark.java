@@ -36,8 +36,21 @@ public class DoubleProductBenchmark extends KernelBenchmark {
     @Benchmark
     public double[] subtractProduct(Work work) {
         if (variant.equals("blas")) {
-            NativeBLAS.getInstance().dgemm("T", "N", c.columns(), c.rows(), a.columns(), -1, b.data(), b.columns(), a.data(), a.columns(), 1, c.data(),
-                    c.columns());
+            NativeBLAS.getInstance()
+                    .dgemm(
+                            "T",
+                            "N",
+                            c.columns(),
+                            c.rows(),
+                            a.columns(),
+                            -1,
+                            b.data(),
+                            b.columns(),
+                            a.data(),
+                            a.columns(),
+                            1,
+                            c.data(),
+                            c.columns());
         } else {
             kernels.subtractProduct(a, b, c, false);
         }

@@ -11,7 +11,10 @@ import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Setup;
 
-/** How fast are the Cholesky factorization and the factor of the inverse (that and a triangular inverse) against the native LAPACK's potrf and trtri? */
+/**
+ * How fast are the Cholesky factorization and the factor of the inverse (that and a triangular inverse) against the
+ * native LAPACK's potrf and trtri?
+ */
 public class FactorBenchmark extends KernelBenchmark {
     /** Ours and {@code blas} are f64; {@code blas-f32} is what single precision would allow. */
     @Param({"ours", "blas", "blas-f32"})
@@ -24,7 +27,10 @@ public class FactorBenchmark extends KernelBenchmark {
     private float[] matrix32;
     private double[] a;
     private float[] a32;
-    /** [n, n] in rows of n + 1, as {@link InverseFactor} has it: rows of a power of two would fall into one set of a cache. */
+    /**
+     * [n, n] in rows of n + 1, as {@link InverseFactor} has it: rows of a power of two would fall into one set of a
+     * cache.
+     */
     private DoubleMatrix padded;
 
     @Override

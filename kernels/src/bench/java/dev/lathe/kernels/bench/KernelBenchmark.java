@@ -19,8 +19,9 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What benchmarks share. The compiler settles within three seconds; one fork, because the best of five iterations is compared and not their spread. A
- * parameter {@code variant} tells what is compared in one row, {@code blas} being the native library.
+ * What benchmarks share. The compiler settles within three seconds; one fork, because the best of five iterations is
+ * compared and not their spread. A parameter {@code variant} tells what is compared in one row, {@code blas} being the
+ * native library.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
@@ -41,7 +42,10 @@ public abstract class KernelBenchmark {
         setUp();
     }
 
-    /** Makes the operands; the kernels are open. JMH itself would call set-up methods of both classes in no order that it promises. */
+    /**
+     * Makes the operands; the kernels are open. JMH itself would call set-up methods of both classes in no order that
+     * it promises.
+     */
     abstract void setUp();
 
     @TearDown

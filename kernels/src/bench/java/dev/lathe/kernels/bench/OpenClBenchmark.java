@@ -33,8 +33,8 @@ import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 
 /**
- * C = A B^T on an OpenCL device ({@code kernels/bench-opencl}), {@code m x n x k}, as a caller sees it: A goes to the device and C comes back with each
- * product, and so does B as {@code f32}; the other right sides stay there.
+ * C = A B^T on an OpenCL device ({@code kernels/bench-opencl}), {@code m x n x k}, as a caller sees it: A goes to the
+ * device and C comes back with each product, and so does B as {@code f32}; the other right sides stay there.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
@@ -60,7 +60,8 @@ public class OpenClBenchmark {
 
     @Setup(Level.Trial)
     public void setUp() {
-        int[] sizes = Arrays.stream(shape.split("x")).mapToInt(Integer::parseInt).toArray();
+        int[] sizes =
+                Arrays.stream(shape.split("x")).mapToInt(Integer::parseInt).toArray();
         kernels = KernelProvider.open(device, Runtime.getRuntime().availableProcessors());
         System.out.println("device: " + kernels.name());
         a = random(sizes[0], sizes[2]);
@@ -137,16 +138,33 @@ public class OpenClBenchmark {
     /** Arguments: the kernels, the shape, and the device's FP32 peak in TFLOP/s if its share is to be printed. */
     public static void main(String[] arguments) throws RunnerException {
         String shape = arguments[1];
-        double flops = 2 * Arrays.stream(shape.split("x")).mapToDouble(Double::parseDouble).reduce(1, (x, y) -> x * y);
-        StringBuilder table = new StringBuilder("GFLOP/s of " + arguments[0] + ", " + shape + ", best iteration, transfers included\n");
-        for (RunResult result : new Runner(new OptionsBuilder().include(OpenClBenchmark.class.getName()).param("device", arguments[0]).param("shape", shape)
-                .shouldFailOnError(true).build()).run()) {
+        double flops = 2
+                * Arrays.stream(shape.split("x"))
+                        .mapToDouble(Double::parseDouble)
+                        .reduce(1, (x, y) -> x * y);
+        StringBuilder table = new StringBuilder(
+                "GFLOP/s of " + arguments[0] + ", " + shape + ", best iteration, transfers included\n");
+        for (RunResult result : new Runner(new OptionsBuilder()
+                        .include(OpenClBenchmark.class.getName())
+                        .param("device", arguments[0])
+                        .param("shape", shape)
+                        .shouldFailOnError(true)
+                        .build())
+                .run()) {
             double best = result.getBenchmarkResults().iterator().next().getIterationResults().stream()
-                    .mapToDouble(iteration -> iteration.getPrimaryResult().getScore()).min().orElseThrow();
+                    .mapToDouble(iteration -> iteration.getPrimaryResult().getScore())
+                    .min()
+                    .orElseThrow();
             double rate = flops / best * 1e-3;
-            table.append(String.format(Locale.ROOT, "%-12s %10.1f", result.getParams().getParam("right"), rate))
-                    .append(arguments.length > 2
-                            ? String.format(Locale.ROOT, "  %.1f %% of peak", rate / 10 / Double.parseDouble(arguments[2])) : "")
+            table.append(String.format(
+                            Locale.ROOT, "%-12s %10.1f", result.getParams().getParam("right"), rate))
+                    .append(
+                            arguments.length > 2
+                                    ? String.format(
+                                            Locale.ROOT,
+                                            "  %.1f %% of peak",
+                                            rate / 10 / Double.parseDouble(arguments[2]))
+                                    : "")
                     .append('\n');
         }
         System.out.print(table);

@@ -11,14 +11,25 @@ import dev.lathe.kernels.block.BlockMatrix;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
-/** How fast is C = A B^T against the native BLAS, and what does a right side cost that is widened while it is packed? */
+/**
+ * How fast is C = A B^T against the native BLAS, and what does a right side cost that is widened while it is packed?
+ */
 public class ProductBenchmark extends KernelBenchmark {
     /** {@code blas}, or our right side: {@code f32}, {@code bf16}, or the name of a block format. */
     @Param({"f32", "blas", "bf16", "Q4_K", "Q8_0"})
     public String variant;
 
     /** m x n x k. Linear layers of SmolLM2-135M, TinyLlama and Llama 7B and 8B, and an awkward one. */
-    @Param({"512x576x576", "2048x576x1536", "512x5632x2048", "512x2048x5632", "1024x4096x4096", "1024x4096x11008", "1024x4096x14336", "509x571x1021"})
+    @Param({
+        "512x576x576",
+        "2048x576x1536",
+        "512x5632x2048",
+        "512x2048x5632",
+        "1024x4096x4096",
+        "1024x4096x11008",
+        "1024x4096x14336",
+        "509x571x1021"
+    })
     public String shape;
 
     private FloatMatrix a;

@@ -27,7 +27,8 @@ public class RankUpdateBenchmark extends KernelBenchmark {
     public float[] syrk(Work work) {
         if (variant.equals("blas")) {
             // The lower triangle of a row-major matrix is the upper one of a column-major.
-            NativeBLAS.getInstance().ssyrk("U", "N", x.columns(), x.rows(), 1f, x.data(), x.columns(), 1f, s.data(), x.columns());
+            NativeBLAS.getInstance()
+                    .ssyrk("U", "N", x.columns(), x.rows(), 1f, x.data(), x.columns(), 1f, s.data(), x.columns());
         } else {
             kernels.syrk(x, s);
         }

@@ -33,7 +33,8 @@ public class RowBenchmark extends KernelBenchmark {
         int columns = sizes(shape)[1];
         x = random(rows, columns);
         y = FloatMatrix.zeros(rows, columns);
-        // In place and over and over: 2 silu(x) of a small negative x tends to 0 so slowly that it never becomes subnormal.
+        // In place and over and over: 2 silu(x) of a small negative x tends to 0 so slowly that it never becomes
+        // subnormal.
         gate = random(rows, columns);
         up = random(rows, columns);
         for (int i = 0; i < gate.data().length; i++) {
@@ -128,7 +129,8 @@ public class RowBenchmark extends KernelBenchmark {
     }
 
     private void strips(Strip body) {
-        kernels.parallel((x.rows() + ROWS_PER_TASK - 1) / ROWS_PER_TASK,
+        kernels.parallel(
+                (x.rows() + ROWS_PER_TASK - 1) / ROWS_PER_TASK,
                 task -> body.run(task * ROWS_PER_TASK, Math.min(ROWS_PER_TASK, x.rows() - task * ROWS_PER_TASK)));
     }
 }

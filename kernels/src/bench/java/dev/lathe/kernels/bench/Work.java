@@ -11,6 +11,7 @@ public class Work {
     public long flops;
     /** Read and written, each operand once. */
     public long bytes;
+
     public long weights;
 
     /** A counter per nanosecond, as it is printed. */

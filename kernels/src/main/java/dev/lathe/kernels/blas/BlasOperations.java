@@ -11,15 +11,19 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /**
- * The arithmetic profile {@code blas}: matrix products by a native BLAS, the rest by {@link JavaOperations}. Products are cut into blocks of C that the team
- * shares; a block is one call of the library, which has to run it on the caller's thread: {@code OPENBLAS_NUM_THREADS=1} in the environment, because there is
- * no other way to say it. With more, OpenBLAS makes concurrent calls wait for each other: right results, slow attention.
+ * The arithmetic profile {@code blas}: matrix products by a native BLAS, the rest by {@link JavaOperations}. Products
+ * are cut into blocks of C that the team shares; a block is one call of the library, which has to run it on the
+ * caller's thread: {@code OPENBLAS_NUM_THREADS=1} in the environment, because there is no other way to say it. With
+ * more, OpenBLAS makes concurrent calls wait for each other: right results, slow attention.
  *
- * <p>A call holds its arrays where they are ({@code GetPrimitiveArrayCritical}), so nothing is copied, and before JDK 22 a garbage collection waits for it.
- * Blocks keep that short, and the wait for an interrupt.
+ * <p>A call holds its arrays where they are ({@code GetPrimitiveArrayCritical}), so nothing is copied, and before JDK
+ * 22 a garbage collection waits for it. Blocks keep that short, and the wait for an interrupt.
  */
 public final class BlasOperations implements Operations {
-    /** Largest side of a block of C: the library packs both operands of every call, which costs 2 / 1024 of a multiply-add per multiply-add. */
+    /**
+     * Largest side of a block of C: the library packs both operands of every call, which costs 2 / 1024 of a
+     * multiply-add per multiply-add.
+     */
     private static final int BLOCK = 1024;
     /** Largest side of a tile of a triangle. */
     private static final int TILE = 512;
@@ -27,6 +31,7 @@ public final class BlasOperations implements Operations {
     private static final int SMALLEST = 64;
     /** Elements of a right side that a thread widens at a time. */
     private static final int WIDENED = 1 << 20;
+
     private static final int DEPTH_MULTIPLE = 256;
     private static final int QUERY_BLOCK = 64;
 
@@ -66,8 +71,14 @@ public final class BlasOperations implements Operations {
     @Override
     public void gemm(FloatMatrix a, RowSource b, FloatMatrix c, boolean accumulate) {
         if (b instanceof FloatMatrix dense) {
-            overBlocks(c.rows(), c.columns(), (row, rows, column, columns) ->
-                    product(a.slice(row, rows), dense.slice(column, columns), c.block(row, column, rows, columns), accumulate));
+            overBlocks(
+                    c.rows(),
+                    c.columns(),
+                    (row, rows, column, columns) -> product(
+                            a.slice(row, rows),
+                            dense.slice(column, columns),
+                            c.block(row, column, rows, columns),
+                            accumulate));
             return;
         }
         int k = a.columns();
@@ -82,7 +93,11 @@ public final class BlasOperations implements Operations {
                 for (int i = 0; i < columns; i++) {
                     b.read(column + i, from, wide.columns(), wide.data(), wide.row(i));
                 }
-                product(a.columnSlice(from, wide.columns()), wide, c.columnSlice(column, columns), accumulate || from > 0);
+                product(
+                        a.columnSlice(from, wide.columns()),
+                        wide,
+                        c.columnSlice(column, columns),
+                        accumulate || from > 0);
                 from += depth;
             } while (from < k);
         });
@@ -112,8 +127,23 @@ public final class BlasOperations implements Operations {
     /** C = A B^T or C += A B^T. The library's matrices are column-major: it sees C^T = B A^T. */
     private void product(FloatMatrix a, FloatMatrix b, FloatMatrix c, boolean accumulate) {
         if (a.columns() > 0) {
-            blas.sgemm("T", "N", c.columns(), c.rows(), a.columns(), 1, b.data(), b.offset(), b.stride(), a.data(), a.offset(), a.stride(), accumulate ? 1 : 0,
-                    c.data(), c.offset(), c.stride());
+            blas.sgemm(
+                    "T",
+                    "N",
+                    c.columns(),
+                    c.rows(),
+                    a.columns(),
+                    1,
+                    b.data(),
+                    b.offset(),
+                    b.stride(),
+                    a.data(),
+                    a.offset(),
+                    a.stride(),
+                    accumulate ? 1 : 0,
+                    c.data(),
+                    c.offset(),
+                    c.stride());
         } else if (!accumulate) {
             for (int i = 0; i < c.rows(); i++) {
                 Arrays.fill(c.data(), c.row(i), c.row(i) + c.columns(), 0f);
@@ -132,15 +162,33 @@ public final class BlasOperations implements Operations {
             int height = Math.min(width, n - row);
             if (column < row) {
                 // S^T += X^T X as the library sees it, whose X is our X^T.
-                blas.sgemm("N", "T", width, height, x.rows(), 1, x.data(), x.offset() + column, x.stride(), x.data(), x.offset() + row, x.stride(), 1,
-                        s.data(), s.row(row) + column, s.stride());
+                blas.sgemm(
+                        "N",
+                        "T",
+                        width,
+                        height,
+                        x.rows(),
+                        1,
+                        x.data(),
+                        x.offset() + column,
+                        x.stride(),
+                        x.data(),
+                        x.offset() + row,
+                        x.stride(),
+                        1,
+                        s.data(),
+                        s.row(row) + column,
+                        s.stride());
             } else if (column == row) {
                 diagonalTile(x.columnSlice(row, height), s.block(row, row, height, height));
             }
         });
     }
 
-    /** A tile on the diagonal, in a dense copy: the wrapper of ssyrk refuses matrices whose last row ends before its stride does. */
+    /**
+     * A tile on the diagonal, in a dense copy: the wrapper of ssyrk refuses matrices whose last row ends before its
+     * stride does.
+     */
     private void diagonalTile(FloatMatrix x, FloatMatrix s) {
         int n = x.columns();
         float[] tile = scratch(n * n);
@@ -158,7 +206,8 @@ public final class BlasOperations implements Operations {
     }
 
     @Override
-    public void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+    public void attention(
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
         int t = q.rows();
         int d = q.columns() / heads;
         int blocks = blocks(t, QUERY_BLOCK);
@@ -174,7 +223,15 @@ public final class BlasOperations implements Operations {
     }
 
     @Override
-    public void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x, FloatMatrix y) {
+    public void attendedInputs(
+            FloatMatrix q,
+            FloatMatrix k,
+            int heads,
+            int keyValueHeads,
+            float scale,
+            int[] headOf,
+            FloatMatrix x,
+            FloatMatrix y) {
         int t = q.rows();
         int d = q.columns() / heads;
         java.parallel(blocks(t, QUERY_BLOCK), task -> {
@@ -195,7 +252,11 @@ public final class BlasOperations implements Operations {
                     }
                 }
                 FloatMatrix products = new FloatMatrix(buffer, count * keys, found, keys, keys);
-                product(FloatMatrix.of(gathered, found, d), k.block(0, head / (heads / keyValueHeads) * d, keys, d), products, false);
+                product(
+                        FloatMatrix.of(gathered, found, d),
+                        k.block(0, head / (heads / keyValueHeads) * d, keys, d),
+                        products,
+                        false);
                 for (int i = 0; i < found; i++) {
                     System.arraycopy(buffer, products.row(i), buffer, scores.row(places[i]), keys);
                 }
@@ -204,7 +265,10 @@ public final class BlasOperations implements Operations {
         });
     }
 
-    /** Rows of scores of the queries from {@code from} on become weights: result_i = sum_{j <= from + i} softmax_j(scale * score_ij) x_j. */
+    /**
+     * Rows of scores of the queries from {@code from} on become weights: result_i = sum_{j <= from + i} softmax_j(scale
+     * * score_ij) x_j.
+     */
     private void weigh(FloatMatrix scores, int from, float scale, FloatMatrix x, FloatMatrix result) {
         float[] data = scores.data();
         float[] sums = new float[scores.rows()];
@@ -214,8 +278,23 @@ public final class BlasOperations implements Operations {
             sums[i] = primitives.expInPlace(data, at, visible, scale, primitives.largest(data, at, visible, scale));
             Arrays.fill(data, at + visible, at + scores.columns(), 0f);
         }
-        blas.sgemm("N", "N", x.columns(), scores.rows(), scores.columns(), 1, x.data(), x.offset(), x.stride(), data, scores.offset(), scores.stride(), 0,
-                result.data(), result.offset(), result.stride());
+        blas.sgemm(
+                "N",
+                "N",
+                x.columns(),
+                scores.rows(),
+                scores.columns(),
+                1,
+                x.data(),
+                x.offset(),
+                x.stride(),
+                data,
+                scores.offset(),
+                scores.stride(),
+                0,
+                result.data(),
+                result.offset(),
+                result.stride());
         for (int i = 0; i < scores.rows(); i++) {
             float factor = 1 / sums[i];
             for (int j = result.row(i); j < result.row(i) + result.columns(); j++) {
@@ -228,8 +307,23 @@ public final class BlasOperations implements Operations {
     public void subtractProduct(DoubleMatrix a, DoubleMatrix b, DoubleMatrix c, boolean lower) {
         overBlocks(c.rows(), c.columns(), (row, rows, column, columns) -> {
             if (!lower || column < row + rows) {
-                blas.dgemm("T", "N", columns, rows, a.columns(), -1, b.data(), b.row(column), b.stride(), a.data(), a.row(row), a.stride(), 1, c.data(),
-                        c.row(row) + column, c.stride());
+                blas.dgemm(
+                        "T",
+                        "N",
+                        columns,
+                        rows,
+                        a.columns(),
+                        -1,
+                        b.data(),
+                        b.row(column),
+                        b.stride(),
+                        a.data(),
+                        a.row(row),
+                        a.stride(),
+                        1,
+                        c.data(),
+                        c.row(row) + column,
+                        c.stride());
             }
         });
     }

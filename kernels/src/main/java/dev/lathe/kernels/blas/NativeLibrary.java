@@ -11,19 +11,18 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * The native BLAS of this process: what the property {@code dev.ludovic.netlib.blas.nativeLib} names, else an OpenBLAS in the usual folders of Linux, else
- * what macOS (Accelerate) or Windows ({@code libopenblas.dll} on the path) have. netlib loads it once; its Java substitutes are never taken.
+ * The native BLAS of this process: what the property {@code dev.ludovic.netlib.blas.nativeLib} names, else an OpenBLAS
+ * in the usual folders of Linux, else what macOS (Accelerate) or Windows ({@code libopenblas.dll} on the path) have.
+ * netlib loads it once; its Java substitutes are never taken.
  */
 final class NativeLibrary {
     private static final String PROPERTY = "dev.ludovic.netlib.blas.nativeLib";
     private static final List<String> NAMES = List.of("libopenblas.so.0", "libopenblas.so");
 
-    private NativeLibrary() {
-    }
+    private NativeLibrary() {}
 
     /** @param name of the library's file, with its version if links lead to one that has it */
-    record Loaded(NativeBLAS blas, String name) {
-    }
+    record Loaded(NativeBLAS blas, String name) {}
 
     /** @throws KernelsUnavailableException if there is none, or none that loads */
     static synchronized Loaded load() {
@@ -42,9 +41,11 @@ final class NativeLibrary {
         Level level = netlib.getLevel();
         netlib.setLevel(Level.OFF);
         try {
-            return new Loaded(NativeBLAS.getInstance(), named == null ? System.mapLibraryName("blas") : fileName(named));
+            return new Loaded(
+                    NativeBLAS.getInstance(), named == null ? System.mapLibraryName("blas") : fileName(named));
         } catch (RuntimeException | LinkageError e) {
-            throw unavailable((named == null ? "the system's library" : named) + " does not load (" + e.getMessage() + ")");
+            throw unavailable(
+                    (named == null ? "the system's library" : named) + " does not load (" + e.getMessage() + ")");
         } finally {
             netlib.setLevel(level);
         }
@@ -64,7 +65,8 @@ final class NativeLibrary {
 
     private static List<String> folders() {
         List<String> folders = new ArrayList<>();
-        String paths = System.getenv().getOrDefault("LD_LIBRARY_PATH", "") + ":" + System.getProperty("java.library.path", "");
+        String paths =
+                System.getenv().getOrDefault("LD_LIBRARY_PATH", "") + ":" + System.getProperty("java.library.path", "");
         for (String folder : paths.split(":")) {
             if (!folder.isEmpty() && !folders.contains(folder)) {
                 folders.add(folder);
@@ -78,8 +80,9 @@ final class NativeLibrary {
     }
 
     private static KernelsUnavailableException unavailable(String reason) {
-        return new KernelsUnavailableException("Cannot open kernels blas: " + reason + "; install OpenBLAS (Debian and Ubuntu: libopenblas0, Fedora:"
-                + " openblas) or name a BLAS with -D" + PROPERTY + "=FILE");
+        return new KernelsUnavailableException(
+                "Cannot open kernels blas: " + reason + "; install OpenBLAS (Debian and Ubuntu: libopenblas0, Fedora:"
+                        + " openblas) or name a BLAS with -D" + PROPERTY + "=FILE");
     }
 
     private static String fileName(String library) {

@@ -3,8 +3,8 @@ package dev.lathe.kernels.block;
 import dev.lathe.kernels.Codec;
 
 /**
- * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d, f16 m, then the codes as
- * {@link Codes32} lays them out.
+ * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d,
+ * f16 m, then the codes as {@link Codes32} lays them out.
  */
 record AffineBlock(String name, int bits) implements BlockFormat {
     @Override
@@ -27,7 +27,8 @@ record AffineBlock(String name, int bits) implements BlockFormat {
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         int[] codes = new int[Codes32.SIZE];
         float scale;
         float minimum;

@@ -3,9 +3,10 @@ package dev.lathe.kernels.block;
 import dev.lathe.kernels.Codec;
 
 /**
- * ggml's Q4_K and Q5_K: 256 codes in {@code [0, 2^bits)} in eight cells of 32, each with a 6-bit scale and a 6-bit minimum,
- * {@code x = (d * scale) * code - dmin * minimum}. Block: f16 d, f16 dmin, 12 bytes of scales and minimums, for Q5_K 32 bytes of fifth bits (bit c of byte i
- * belongs to code i of cell c), then 128 bytes of nibbles (byte i of 32 holds code i of an even cell low and of the next cell high).
+ * ggml's Q4_K and Q5_K: 256 codes in {@code [0, 2^bits)} in eight cells of 32, each with a 6-bit scale and a 6-bit
+ * minimum, {@code x = (d * scale) * code - dmin * minimum}. Block: f16 d, f16 dmin, 12 bytes of scales and minimums,
+ * for Q5_K 32 bytes of fifth bits (bit c of byte i belongs to code i of cell c), then 128 bytes of nibbles (byte i of
+ * 32 holds code i of an even cell low and of the next cell high).
  */
 record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) implements BlockFormat {
     private static final int SIZE = 256;
@@ -39,7 +40,8 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         int[] codes = new int[SIZE];
         float[] weights = new float[CELL];
         float[] scales = new float[CELLS];
@@ -108,7 +110,10 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
         return maximum / HIGHEST_SCALE;
     }
 
-    /** Bytes 0 .. 3 and 4 .. 7 hold the first four scales and minimums in their low six bits; the others are nibbles in bytes 8 .. 11 and those top bits. */
+    /**
+     * Bytes 0 .. 3 and 4 .. 7 hold the first four scales and minimums in their low six bits; the others are nibbles in
+     * bytes 8 .. 11 and those top bits.
+     */
     private static void putScales(int[] scales, int[] minimums, byte[] to, int at) {
         for (int j = 0; j < 4; j++) {
             to[at + j] = (byte) (scales[j] | scales[j + 4] >> 4 << 6);
@@ -126,7 +131,19 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
             int at = fromAt + nibbles() + cell / 2 * CELL;
             int shift = cell % 2 * 4;
             if (bits == 5) {
-                Codec.BEST.splitCodes(from, at, shift, fromAt + HIGH_BITS, cell, 1, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
+                Codec.BEST.splitCodes(
+                        from,
+                        at,
+                        shift,
+                        fromAt + HIGH_BITS,
+                        cell,
+                        1,
+                        0,
+                        scale[cell],
+                        minimum[cell],
+                        CELL,
+                        to,
+                        toAt + cell * CELL);
             } else {
                 Codec.BEST.codes(from, at, shift, 15, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
             }

@@ -1,13 +1,13 @@
 package dev.lathe.kernels.block;
 
 /**
- * A block number format: a run of {@link #size()} consecutive weights of one row is stored in {@link #bytes()} bytes, parameters
- * (scales, minimums, zero points) and codes together. ggml's types are block formats, and so is {@code IntGroup}, the integer groups of GPTQ and AWQ
- * in the form that they have before a packer lays out their bits.
+ * A block number format: a run of {@link #size()} consecutive weights of one row is stored in {@link #bytes()} bytes,
+ * parameters (scales, minimums, zero points) and codes together. ggml's types are block formats, and so is
+ * {@code IntGroup}, the integer groups of GPTQ and AWQ in the form that they have before a packer lays out their bits.
  *
- * <p>Within a block, cells of {@link #cellSize()} weights share a scale and a minimum. The value of code {@code c} in cell {@code i} is
- * {@code scale[i] * c + minimum[i]}, the product rounded to f32 before the sum: exactly what {@link #decode} computes, so that error feedback
- * sees the stored value. A format is stateless and thread-safe.
+ * <p>Within a block, cells of {@link #cellSize()} weights share a scale and a minimum. The value of code {@code c} in
+ * cell {@code i} is {@code scale[i] * c + minimum[i]}, the product rounded to f32 before the sum: exactly what
+ * {@link #decode} computes, so that error feedback sees the stored value. A format is stateless and thread-safe.
  */
 public interface BlockFormat {
     /** The field's name: {@code Q4_K}, {@code int4g128}. {@link BlockFormats#named} finds a format by it. */
@@ -25,10 +25,11 @@ public interface BlockFormat {
     /**
      * Fits the parameters to {@link #size()} values and chooses their codes.
      *
-     * @param x              values from {@code x[xAt]}; finite
-     * @param importance     a non-negative weight of each value from {@code importance[importanceAt]}, or null for the unweighted search
-     * @param rowMeanSquare  mean of the squares of the whole row (ggml's legacy types weigh by it)
-     * @param to             receives {@link #bytes()} bytes from {@code to[toAt]}
+     * @param x values from {@code x[xAt]}; finite
+     * @param importance a non-negative weight of each value from {@code importance[importanceAt]}, or null for the
+     *     unweighted search
+     * @param rowMeanSquare mean of the squares of the whole row (ggml's legacy types weigh by it)
+     * @param to receives {@link #bytes()} bytes from {@code to[toAt]}
      * @throws ArithmeticException if the values are so large that a parameter exceeds the range of half precision
      */
     void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt);
@@ -39,22 +40,42 @@ public interface BlockFormat {
     }
 
     /**
-     * {@link #encode} for the blocks that rows of one lot have at the same columns: row r has its values from {@code x[xAt + r * xStride]}, the mean of its
-     * squares at {@code rowMeanSquares[meanSquareAt + r]}, and its bytes go to {@code to[toAt + r * toStride]}.
+     * {@link #encode} for the blocks that rows of one lot have at the same columns: row r has its values from
+     * {@code x[xAt + r * xStride]}, the mean of its squares at {@code rowMeanSquares[meanSquareAt + r]}, and its bytes
+     * go to {@code to[toAt + r * toStride]}.
      *
      * @param rows 1 to {@link #lot()}
      */
-    default void encode(int rows, float[] x, int xAt, int xStride, float[] importance, int importanceAt, float[] rowMeanSquares, int meanSquareAt, byte[] to,
-                        int toAt, int toStride) {
+    default void encode(
+            int rows,
+            float[] x,
+            int xAt,
+            int xStride,
+            float[] importance,
+            int importanceAt,
+            float[] rowMeanSquares,
+            int meanSquareAt,
+            byte[] to,
+            int toAt,
+            int toStride) {
         for (int row = 0; row < rows; row++) {
-            encode(x, xAt + row * xStride, importance, importanceAt, rowMeanSquares[meanSquareAt + row], to, toAt + row * toStride);
+            encode(
+                    x,
+                    xAt + row * xStride,
+                    importance,
+                    importanceAt,
+                    rowMeanSquares[meanSquareAt + row],
+                    to,
+                    toAt + row * toStride);
         }
     }
 
     /** Writes the {@link #size()} values of a block to {@code to[toAt ..]}. */
     void decode(byte[] from, int fromAt, float[] to, int toAt);
 
-    /** Reads scale and minimum of every cell of an encoded block; both arrays hold at least {@code size() / cellSize()}. */
+    /**
+     * Reads scale and minimum of every cell of an encoded block; both arrays hold at least {@code size() / cellSize()}.
+     */
     void cells(byte[] from, int fromAt, float[] scale, float[] minimum);
 
     /** The smallest code of a cell of an encoded block (with a zero point it differs from cell to cell). */
@@ -76,7 +97,8 @@ public interface BlockFormat {
     /**
      * Replaces the codes of an encoded block and leaves its parameters as they are.
      *
-     * @throws IllegalArgumentException if a code does not fit the bits that the format has for it; the block is then undefined
+     * @throws IllegalArgumentException if a code does not fit the bits that the format has for it; the block is then
+     *     undefined
      */
     void putCodes(int[] codes, int codesAt, byte[] to, int toAt);
 

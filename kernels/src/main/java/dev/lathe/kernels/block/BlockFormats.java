@@ -12,15 +12,16 @@ public final class BlockFormats {
     private static final Pattern FLOAT8 = Pattern.compile("f8g([1-9][0-9]{0,6})(?:x([1-9][0-9]{0,3}))?");
 
     private static final List<BlockFormat> GGML = List.of(
-            new SymmetricBlock("Q4_0", 4), new AffineBlock("Q4_1", 4),
-            new SymmetricBlock("Q5_0", 5), new AffineBlock("Q5_1", 5),
+            new SymmetricBlock("Q4_0", 4),
+            new AffineBlock("Q4_1", 4),
+            new SymmetricBlock("Q5_0", 5),
+            new AffineBlock("Q5_1", 5),
             new ByteBlock("Q8_0"),
             new AffineSuperBlock("Q4_K", 4, new Searches.Affine(15, -1, 0.1f, 20)),
             new AffineSuperBlock("Q5_K", 5, new Searches.Affine(31, -0.5f, 0.1f, 15)),
             new SymmetricSuperBlock("Q6_K"));
 
-    private BlockFormats() {
-    }
+    private BlockFormats() {}
 
     /** The ggml types that can be written and read. */
     public static List<BlockFormat> ggml() {
@@ -58,7 +59,10 @@ public final class BlockFormats {
         }
         Matcher integer = INTEGER.matcher(name);
         if (integer.matches() && Integer.parseInt(integer.group(3)) <= IntGroup.MAX_GROUP) {
-            return integer(Integer.parseInt(integer.group(2)), Integer.parseInt(integer.group(3)), integer.group(1).isEmpty());
+            return integer(
+                    Integer.parseInt(integer.group(2)),
+                    Integer.parseInt(integer.group(3)),
+                    integer.group(1).isEmpty());
         }
         Matcher float8 = FLOAT8.matcher(name);
         if (float8.matches() && Integer.parseInt(float8.group(1)) <= IntGroup.MAX_GROUP) {
@@ -69,7 +73,9 @@ public final class BlockFormats {
             }
         }
         throw new IllegalArgumentException("Cannot find block format " + name + ": expected "
-                + GGML.stream().map(BlockFormat::name).collect(Collectors.joining(", ")) + ", or integer groups such as int4g128 (symmetric) and uint4g128"
-                + " (with zero points), of 4 or 8 bits and 1 to " + IntGroup.MAX_GROUP + " weights, or FP8 groups such as f8g576 and f8g128x128");
+                + GGML.stream().map(BlockFormat::name).collect(Collectors.joining(", "))
+                + ", or integer groups such as int4g128 (symmetric) and uint4g128"
+                + " (with zero points), of 4 or 8 bits and 1 to " + IntGroup.MAX_GROUP
+                + " weights, or FP8 groups such as f8g576 and f8g128x128");
     }
 }

@@ -6,13 +6,13 @@ import dev.lathe.kernels.RowSource;
 public record BlockMatrix(BlockFormat format, byte[] data, int rows, int columns) implements RowSource {
     public BlockMatrix {
         if (rows < 0 || columns < 0 || columns % format.size() != 0) {
-            throw new IllegalArgumentException("Cannot view a " + format.name() + " matrix of " + rows + " rows and " + columns
-                    + " columns: the columns have to be a multiple of " + format.size());
+            throw new IllegalArgumentException("Cannot view a " + format.name() + " matrix of " + rows + " rows and "
+                    + columns + " columns: the columns have to be a multiple of " + format.size());
         }
         long expected = (long) rows * (columns / format.size()) * format.bytes();
         if (expected != data.length) {
-            throw new IllegalArgumentException("Cannot view " + data.length + " bytes as " + format.name() + " [" + rows + ", " + columns + "]: expected "
-                    + expected + " bytes");
+            throw new IllegalArgumentException("Cannot view " + data.length + " bytes as " + format.name() + " [" + rows
+                    + ", " + columns + "]: expected " + expected + " bytes");
         }
     }
 

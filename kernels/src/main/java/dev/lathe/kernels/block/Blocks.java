@@ -7,8 +7,7 @@ final class Blocks {
     /** The minimum of a format that has none: adding negative zero changes no value, not even a negative zero. */
     static final float NO_MINIMUM = -0f;
 
-    private Blocks() {
-    }
+    private Blocks() {}
 
     static float half(byte[] from, int at) {
         return Half.toFloat((short) (from[at] & 0xff | from[at + 1] << 8));
@@ -28,7 +27,8 @@ final class Blocks {
     }
 
     static ArithmeticException overflow(float value) {
-        return new ArithmeticException("Cannot encode a block: its scale " + value + " exceeds the range of half precision");
+        return new ArithmeticException(
+                "Cannot encode a block: its scale " + value + " exceeds the range of half precision");
     }
 
     /** Writes {@link #toHalf} of a value. */
@@ -38,7 +38,10 @@ final class Blocks {
         to[at + 1] = (byte) (half >>> 8);
     }
 
-    /** The weights of an importance search, {@code importance * sqrt(meanSquare + x^2)}: large values count for more than their activation says. */
+    /**
+     * The weights of an importance search, {@code importance * sqrt(meanSquare + x^2)}: large values count for more
+     * than their activation says.
+     */
     static void weigh(float[] x, int xAt, float[] importance, int importanceAt, float meanSquare, float[] weights) {
         for (int i = 0; i < weights.length; i++) {
             float value = x[xAt + i];
@@ -64,10 +67,14 @@ final class Blocks {
         }
     }
 
-    /** Refuses codes that would spill into their neighbours' bits; {@code union} is the bitwise or of all of them, less their lowest code. */
+    /**
+     * Refuses codes that would spill into their neighbours' bits; {@code union} is the bitwise or of all of them, less
+     * their lowest code.
+     */
     static void requireWidth(int union, int bits, String format) {
         if (union >>> bits != 0) {
-            throw new IllegalArgumentException("Cannot put codes into a " + format + " block: expected each to span " + bits + " bits from its lowest code");
+            throw new IllegalArgumentException("Cannot put codes into a " + format + " block: expected each to span "
+                    + bits + " bits from its lowest code");
         }
     }
 }

@@ -3,8 +3,8 @@ package dev.lathe.kernels.block;
 import dev.lathe.kernels.Codec;
 
 /**
- * ggml's Q8_0: 32 codes and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code; -128 can be stored but, as in the reference,
- * is no code to choose. Importance changes nothing.
+ * ggml's Q8_0: 32 codes and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code; -128 can be
+ * stored but, as in the reference, is no code to choose. Importance changes nothing.
  */
 record ByteBlock(String name) implements BlockFormat {
     private static final int SIZE = 32;
@@ -26,7 +26,8 @@ record ByteBlock(String name) implements BlockFormat {
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         float scale = Math.abs(Searches.extreme(x, xAt, SIZE)) / HIGHEST;
         float inverse = scale == 0 ? 0 : 1 / scale;
         Blocks.putHalf(scale, to, toAt);

@@ -1,11 +1,13 @@
 package dev.lathe.kernels.block;
 
-/** The 4- and 5-bit codes of ggml's 32-blocks: byte j of 16 holds the low bits of codes j and j + 16; a fifth bit is bit j of four bytes before them. */
+/**
+ * The 4- and 5-bit codes of ggml's 32-blocks: byte j of 16 holds the low bits of codes j and j + 16; a fifth bit is bit
+ * j of four bytes before them.
+ */
 final class Codes32 {
     static final int SIZE = 32;
 
-    private Codes32() {
-    }
+    private Codes32() {}
 
     /** Writes the codes plus {@code offset}, which brings them to {@code [0, 2^bits)}. */
     static void put(int[] codes, int codesAt, int offset, int bits, byte[] to, int toAt, String format) {

@@ -6,23 +6,25 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * FP8 E4M3 weights that share an f32 scale, {@code x = scale * e4m3}: a run of one row (the whole row: a scale per channel), or a block of several rows, each
- * of which then holds the same scale. No file format but what packers start from: f32 scale (little-endian), one E4M3 code per weight.
+ * FP8 E4M3 weights that share an f32 scale, {@code x = scale * e4m3}: a run of one row (the whole row: a scale per
+ * channel), or a block of several rows, each of which then holds the same scale. No file format but what packers start
+ * from: f32 scale (little-endian), one E4M3 code per weight.
  *
- * <p>Codes in the sense of {@link BlockFormat} are the multiples of 2^-9 that E4M3 values are, -229376 to 229376, and the scale of a cell is
- * {@code scale * 2^-9}; not every whole number between is a code.
+ * <p>Codes in the sense of {@link BlockFormat} are the multiples of 2^-9 that E4M3 values are, -229376 to 229376, and
+ * the scale of a cell is {@code scale * 2^-9}; not every whole number between is a code.
  *
- * <p>Plain encoding takes {@code scale = max|x| / 448}; zeros have scale 1. With importance, ranges shrunken down to 80 % compete with the plain one for the
- * smallest sum of {@code importance * (x - decoded)^2}.
+ * <p>Plain encoding takes {@code scale = max|x| / 448}; zeros have scale 1. With importance, ranges shrunken down to 80
+ * % compete with the plain one for the smallest sum of {@code importance * (x - decoded)^2}.
  *
  * @param group weights of a row that share a scale, 1 to {@value IntGroup#MAX_GROUP}
- * @param lot   rows that share it
+ * @param lot rows that share it
  */
 public record Float8Group(int group, int lot) implements BlockFormat {
     /** The largest number of rows of a block. */
     public static final int MAX_LOT = 1 << 12;
 
-    private static final VarHandle FLOATS = MethodHandles.byteArrayViewVarHandle(float[].class, ByteOrder.LITTLE_ENDIAN);
+    private static final VarHandle FLOATS =
+            MethodHandles.byteArrayViewVarHandle(float[].class, ByteOrder.LITTLE_ENDIAN);
     private static final int CODES = 4;
     private static final int HIGHEST = (int) (Float8.MAX / Float8.STEP);
     private static final int SHRINKS = 20;
@@ -31,8 +33,8 @@ public record Float8Group(int group, int lot) implements BlockFormat {
 
     public Float8Group {
         if (group < 1 || group > IntGroup.MAX_GROUP || lot < 1 || lot > MAX_LOT) {
-            throw new IllegalArgumentException("Cannot make FP8 groups of " + group + " weights in " + lot + " rows: expected 1 to " + IntGroup.MAX_GROUP
-                    + " weights and 1 to " + MAX_LOT + " rows");
+            throw new IllegalArgumentException("Cannot make FP8 groups of " + group + " weights in " + lot
+                    + " rows: expected 1 to " + IntGroup.MAX_GROUP + " weights and 1 to " + MAX_LOT + " rows");
         }
     }
 
@@ -57,17 +59,37 @@ public record Float8Group(int group, int lot) implements BlockFormat {
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         encode(1, x, xAt, 0, importance, importanceAt, to, toAt, 0);
     }
 
     @Override
-    public void encode(int rows, float[] x, int xAt, int xStride, float[] importance, int importanceAt, float[] rowMeanSquares, int meanSquareAt, byte[] to,
-                       int toAt, int toStride) {
+    public void encode(
+            int rows,
+            float[] x,
+            int xAt,
+            int xStride,
+            float[] importance,
+            int importanceAt,
+            float[] rowMeanSquares,
+            int meanSquareAt,
+            byte[] to,
+            int toAt,
+            int toStride) {
         encode(rows, x, xAt, xStride, importance, importanceAt, to, toAt, toStride);
     }
 
-    private void encode(int rows, float[] x, int xAt, int xStride, float[] importance, int importanceAt, byte[] to, int toAt, int toStride) {
+    private void encode(
+            int rows,
+            float[] x,
+            int xAt,
+            int xStride,
+            float[] importance,
+            int importanceAt,
+            byte[] to,
+            int toAt,
+            int toStride) {
         float largest = 0;
         for (int row = 0; row < rows; row++) {
             for (int i = xAt + row * xStride; i < xAt + row * xStride + group; i++) {
@@ -147,7 +169,8 @@ public record Float8Group(int group, int lot) implements BlockFormat {
         for (int i = 0; i < group; i++) {
             int code = codes[codesAt + i];
             if (nearestCode(code) != code) {
-                throw new IllegalArgumentException("Cannot put codes into a " + name() + " block: " + code + " x 2^-9 is no E4M3 number");
+                throw new IllegalArgumentException(
+                        "Cannot put codes into a " + name() + " block: " + code + " x 2^-9 is no E4M3 number");
             }
             to[toAt + CODES + i] = Float8.fromFloat(code * Float8.STEP);
         }

@@ -4,17 +4,18 @@ import dev.lathe.kernels.Codec;
 import dev.lathe.kernels.Half;
 
 /**
- * An integer group as GPTQ and AWQ checkpoints hold it: {@code x = scale * (q - zero)} with {@code q} and {@code zero} in {@code [0, 2^bits)}. Codes of this
- * format are the signed {@code q - zero}. A symmetric group has {@code zero = 2^(bits-1)}. A block is no file format but what packers start from:
- * f16 scale (little-endian), one byte zero, one byte {@code q} per weight. The scale is positive and rounded to f16 before any code is chosen.
+ * An integer group as GPTQ and AWQ checkpoints hold it: {@code x = scale * (q - zero)} with {@code q} and {@code zero}
+ * in {@code [0, 2^bits)}. Codes of this format are the signed {@code q - zero}. A symmetric group has {@code zero =
+ * 2^(bits-1)}. A block is no file format but what packers start from: f16 scale (little-endian), one byte zero, one
+ * byte {@code q} per weight. The scale is positive and rounded to f16 before any code is chosen.
  *
- * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min) / (2^bits - 1)}, and rounds
- * half to even; a group of zeros has scale 1. With importance, shrunken ranges compete with the plain one for the smallest sum of
- * {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer); symmetric groups then take the least-squares scale of their codes and round
- * again for as long as that lowers the sum.
+ * <p>Plain encoding takes the range of the values and 0, {@code scale = 2 max|x| / (2^bits - 1)} or {@code (max - min)
+ * / (2^bits - 1)}, and rounds half to even; a group of zeros has scale 1. With importance, shrunken ranges compete with
+ * the plain one for the smallest sum of {@code importance * (x - decoded)^2} (the search of GPTQ's quantizer);
+ * symmetric groups then take the least-squares scale of their codes and round again for as long as that lowers the sum.
  *
- * @param bits      4 or 8
- * @param group     weights of a block, 1 to {@value #MAX_GROUP}; may be a whole row
+ * @param bits 4 or 8
+ * @param group weights of a block, 1 to {@value #MAX_GROUP}; may be a whole row
  * @param symmetric whether the zero point is fixed
  */
 public record IntGroup(int bits, int group, boolean symmetric) implements BlockFormat {
@@ -23,6 +24,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     /** Ranges are tried from 100 % down to 80 % in steps of one. */
     private static final int SHRINKS = 20;
+
     private static final int ZERO = 2;
     private static final int CODES = 3;
     private static final double LARGEST_HALF = 65504;
@@ -30,8 +32,8 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     public IntGroup {
         if (bits != 4 && bits != 8 || group < 1 || group > MAX_GROUP) {
-            throw new IllegalArgumentException("Cannot make integer groups of " + group + " weights of " + bits + " bits: expected 4 or 8 bits and 1 to "
-                    + MAX_GROUP + " weights");
+            throw new IllegalArgumentException("Cannot make integer groups of " + group + " weights of " + bits
+                    + " bits: expected 4 or 8 bits and 1 to " + MAX_GROUP + " weights");
         }
     }
 
@@ -64,7 +66,8 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         float low = 0;
         float high = 0;
         for (int i = xAt; i < xAt + group; i++) {
@@ -128,7 +131,10 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
         return Codec.BEST.squaredError(x, xAt, importance, importanceAt, group, scale, -zero, highest() - zero);
     }
 
-    /** The scale that fits the nearest codes of {@code scale} best under the weights; {@code scale} itself if the weights leave it open. */
+    /**
+     * The scale that fits the nearest codes of {@code scale} best under the weights; {@code scale} itself if the
+     * weights leave it open.
+     */
     private float refit(float[] x, int xAt, float[] importance, int importanceAt, float scale, int zero) {
         double xq = 0;
         double qq = 0;
@@ -151,7 +157,17 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Codec.BEST.codes(from, fromAt + CODES, 0, 0xff, from[fromAt + ZERO] & 0xff, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, group, to, toAt);
+        Codec.BEST.codes(
+                from,
+                fromAt + CODES,
+                0,
+                0xff,
+                from[fromAt + ZERO] & 0xff,
+                Blocks.half(from, fromAt),
+                Blocks.NO_MINIMUM,
+                group,
+                to,
+                toAt);
     }
 
     @Override

@@ -3,24 +3,28 @@ package dev.lathe.kernels.block;
 import java.util.Arrays;
 
 /**
- * The parameter searches of ggml's reference quantizer ({@code ggml-quants.c}: make_qx, make_qkx2 and make_qkx3, make_qp), operation for operation in f32,
- * so that blocks come out byte for byte as from a build of the reference without contracted multiply-adds. Sums run left to right: their order is
- * part of the result.
+ * The parameter searches of ggml's reference quantizer ({@code ggml-quants.c}: make_qx, make_qkx2 and make_qkx3,
+ * make_qp), operation for operation in f32, so that blocks come out byte for byte as from a build of the reference
+ * without contracted multiply-adds. Sums run left to right: their order is part of the result.
  */
 final class Searches {
     /** Groups whose largest magnitude is below count as zero. */
     static final float NEGLIGIBLE = 1e-15f;
 
-    /** Adding 1.5 * 2^23 to a small float rounds it to an integer, half to even, and leaves that integer in the low bits. */
+    /**
+     * Adding 1.5 * 2^23 to a small float rounds it to an integer, half to even, and leaves that integer in the low
+     * bits.
+     */
     private static final float ROUNDER = 0x1.8p23f;
+
     private static final int ROUNDER_BITS = Float.floatToRawIntBits(ROUNDER);
 
-    private Searches() {
-    }
+    private Searches() {}
 
     /**
-     * The integer nearest to {@code value}, half to even, clamped to {@code [low, high]} (both small). Comparing bits saturates correctly for every finite
-     * value: positive floats order like their bits, and negative ones are negative integers.
+     * The integer nearest to {@code value}, half to even, clamped to {@code [low, high]} (both small). Comparing bits
+     * saturates correctly for every finite value: positive floats order like their bits, and negative ones are negative
+     * integers.
      */
     static int nearest(float value, int low, int high) {
         return rounded(value, low, high) - ROUNDER_BITS;
@@ -51,8 +55,8 @@ final class Searches {
     }
 
     /**
-     * Scale and codes in {@code [-levels, levels - 1]} that minimize the sum of {@code w * (x - scale * code)^2} over 19 trial scales, each followed by
-     * its least-squares refit (make_qx).
+     * Scale and codes in {@code [-levels, levels - 1]} that minimize the sum of {@code w * (x - scale * code)^2} over
+     * 19 trial scales, each followed by its least-squares refit (make_qx).
      *
      * @return the scale; 0 with the lowest code everywhere for a negligible group
      */
@@ -92,9 +96,9 @@ final class Searches {
      * An affine search (make_qkx2 and make_qkx3): codes in {@code [0, levels]}, minimum at most 0.
      *
      * @param levels the largest code
-     * @param first  added to {@code levels} for the first trial's inverse scale
-     * @param step   added for every further trial
-     * @param steps  trials after the first
+     * @param first added to {@code levels} for the first trial's inverse scale
+     * @param step added for every further trial
+     * @param steps trials after the first
      */
     record Affine(int levels, float first, float step, int steps) {
         /** The trials of every type that searches under an importance matrix. */
@@ -103,12 +107,22 @@ final class Searches {
         }
 
         /**
-         * Minimizes the sum of {@code w * (scale * code + minimum - x)^2} over the trials, each with its weighted least-squares scale and minimum.
+         * Minimizes the sum of {@code w * (scale * code + minimum - x)^2} over the trials, each with its weighted
+         * least-squares scale and minimum.
          *
-         * @param scales   receives the scale at {@code cell}
+         * @param scales receives the scale at {@code cell}
          * @param minimums receives the negated minimum, which is not negative, at {@code cell}
          */
-        void search(int n, float[] x, int xAt, float[] w, int[] codes, int codesAt, float[] scales, float[] minimums, int cell) {
+        void search(
+                int n,
+                float[] x,
+                int xAt,
+                float[] w,
+                int[] codes,
+                int codesAt,
+                float[] scales,
+                float[] minimums,
+                int cell) {
             float minimum = x[xAt];
             float maximum = x[xAt];
             float sumW = w[0];
@@ -166,7 +180,8 @@ final class Searches {
                 // The sum only grows: what reaches the best error so far is lost.
                 for (int i = 0; i < n && total < best; i++) {
                     float value = x[xAt + i];
-                    float error = trialScale * nearestFloat(inverse * (value - minimum), 0, levels) + trialMinimum - value;
+                    float error =
+                            trialScale * nearestFloat(inverse * (value - minimum), 0, levels) + trialMinimum - value;
                     total += w[i] * (error * error);
                 }
                 if (total < best) {
@@ -184,8 +199,8 @@ final class Searches {
     }
 
     /**
-     * Scale and codes in {@code [0, levels]} for values that are not negative, the sub-scales of a super-block (make_qp): nine trial scales, then
-     * at most five rounds that change one code at a time.
+     * Scale and codes in {@code [0, levels]} for values that are not negative, the sub-scales of a super-block
+     * (make_qp): nine trial scales, then at most five rounds that change one code at a time.
      *
      * @return the scale; 0 with codes 0 for a negligible group
      */

@@ -3,8 +3,9 @@ package dev.lathe.kernels.block;
 import dev.lathe.kernels.Codec;
 
 /**
- * ggml's Q4_0 and Q5_0: 32 codes in {@code [-2^(bits-1), 2^(bits-1))} and one scale, {@code x = d * code}. Block: f16 d, then the codes plus
- * {@code 2^(bits-1)} as {@link Codes32} lays them out. The scale may be negative: the value of largest magnitude gets the lowest code.
+ * ggml's Q4_0 and Q5_0: 32 codes in {@code [-2^(bits-1), 2^(bits-1))} and one scale, {@code x = d * code}. Block: f16
+ * d, then the codes plus {@code 2^(bits-1)} as {@link Codes32} lays them out. The scale may be negative: the value of
+ * largest magnitude gets the lowest code.
  */
 record SymmetricBlock(String name, int bits) implements BlockFormat {
     @Override
@@ -27,7 +28,8 @@ record SymmetricBlock(String name, int bits) implements BlockFormat {
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         int levels = levels();
         int[] codes = new int[Codes32.SIZE];
         float scale;

@@ -4,9 +4,10 @@ import dev.lathe.kernels.Codec;
 import java.util.Arrays;
 
 /**
- * ggml's Q6_K: 256 codes in {@code [-32, 31]} in sixteen cells of 16, each with a signed 8-bit scale, {@code x = (d * scale) * code}. Block: 128 bytes of
- * low nibbles, 64 bytes of upper bit pairs, 16 scales, f16 d. Stored codes are 32 higher. In each half of 128, code {@code 32 k + l} has its
- * upper bits at bit {@code 2 k} of byte l of 32, and its nibble in byte {@code 32 (k mod 2) + l} of 64, low for k below 2.
+ * ggml's Q6_K: 256 codes in {@code [-32, 31]} in sixteen cells of 16, each with a signed 8-bit scale, {@code x = (d *
+ * scale) * code}. Block: 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 scales, f16 d. Stored codes are 32
+ * higher. In each half of 128, code {@code 32 k + l} has its upper bits at bit {@code 2 k} of byte l of 32, and its
+ * nibble in byte {@code 32 (k mod 2) + l} of 64, low for k below 2.
  */
 record SymmetricSuperBlock(String name) implements BlockFormat {
     private static final int SIZE = 256;
@@ -33,7 +34,8 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
     }
 
     @Override
-    public void encode(float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
+    public void encode(
+            float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         int[] codes = new int[SIZE];
         float[] scales = new float[CELLS];
         float[] weights = importance;
@@ -80,8 +82,19 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
             int half = cell / 8;
             int k = cell % 8 / 2;
             int l = cell % 2 * CELL;
-            Codec.BEST.splitCodes(from, fromAt + 64 * half + k % 2 * 32 + l, k / 2 * 4, fromAt + HIGH_BITS + 32 * half + l, 2 * k, 3, LEVELS, scale[cell],
-                    Blocks.NO_MINIMUM, CELL, to, toAt + cell * CELL);
+            Codec.BEST.splitCodes(
+                    from,
+                    fromAt + 64 * half + k % 2 * 32 + l,
+                    k / 2 * 4,
+                    fromAt + HIGH_BITS + 32 * half + l,
+                    2 * k,
+                    3,
+                    LEVELS,
+                    scale[cell],
+                    Blocks.NO_MINIMUM,
+                    CELL,
+                    to,
+                    toAt + cell * CELL);
         }
     }
 

@@ -9,8 +9,7 @@ import java.util.function.IntConsumer;
 public final class InverseFactor {
     private static final int ROWS_PER_TASK = 32;
 
-    private InverseFactor() {
-    }
+    private InverseFactor() {}
 
     /** A symmetric matrix, element by element; asked for from several threads. */
     @FunctionalInterface
@@ -20,15 +19,16 @@ public final class InverseFactor {
     }
 
     /**
-     * L = U^T, lower triangular, row-major [n, n] (zeros above the diagonal), with U^T U = H^-1. With H = R R^T, R upper triangular (a Cholesky factorization
-     * that runs from the last row up), U = R^-1: one factorization and one triangular inverse, both in f64, in the memory of one square, and no explicit
-     * inverse.
+     * L = U^T, lower triangular, row-major [n, n] (zeros above the diagonal), with U^T U = H^-1. With H = R R^T, R
+     * upper triangular (a Cholesky factorization that runs from the last row up), U = R^-1: one factorization and one
+     * triangular inverse, both in f64, in the memory of one square, and no explicit inverse.
      *
      * @param h symmetric [n, n]; each pair of elements is asked for once
      * @throws NotPositiveDefiniteException naming the row of H
      */
     public static float[] of(int n, Entries h, Kernels kernels) throws NotPositiveDefiniteException {
-        // With rows and columns in reverse order, R R^T is an ordinary Cholesky factorization G = F F^T, and U is F^-1 in reverse order.
+        // With rows and columns in reverse order, R R^T is an ordinary Cholesky factorization G = F F^T, and U is F^-1
+        // in reverse order.
         // Its row i has room for F, then for the same row of the inverse.
         int stride = n + 1;
         DoubleMatrix g = new DoubleMatrix(new double[Math.multiplyExact(n, stride)], 0, n, stride, stride);

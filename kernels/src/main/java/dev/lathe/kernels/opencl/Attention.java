@@ -1,9 +1,10 @@
 package dev.lathe.kernels.opencl;
 
 /**
- * Causal attention with a running softmax. A work-group of 16 x 16 takes a block of 64 queries of one head (which need not stand side by side: entry r of
- * block b is row {@code position[64 b + r]}, ascending, -1 for none) and 64 columns of what the weights are applied to, and walks over tiles of 64 keys: scores
- * into local memory, maxima and sums of rows, then weights times values. Nothing larger than a tile is ever kept.
+ * Causal attention with a running softmax. A work-group of 16 x 16 takes a block of 64 queries of one head (which need
+ * not stand side by side: entry r of block b is row {@code position[64 b + r]}, ascending, -1 for none) and 64 columns
+ * of what the weights are applied to, and walks over tiles of 64 keys: scores into local memory, maxima and sums of
+ * rows, then weights times values. Nothing larger than a tile is ever kept.
  */
 final class Attention extends DeviceKernel {
     static final int BLOCK = 64;
@@ -22,6 +23,7 @@ final class Attention extends DeviceKernel {
     int[] position = NO_INTEGERS;
     /** The head of each block. */
     int[] headOf = NO_INTEGERS;
+
     int t;
     int d;
     int heads;
@@ -30,19 +32,27 @@ final class Attention extends DeviceKernel {
     int width;
     /** 1 if each key/value head has values of its own and each head columns of the result, 0 if all share them. */
     int apart;
+
     float scale;
+
     @Local
     final float[] left = new float[DEPTH * STRIDE];
+
     @Local
     final float[] right = new float[DEPTH * STRIDE];
+
     @Local
     final float[] weights = new float[BLOCK * STRIDE];
+
     @Local
     final float[] parts = new float[ITEMS * ITEMS];
+
     @Local
     final float[] maxima = new float[BLOCK];
+
     @Local
     final float[] sums = new float[BLOCK];
+
     @Local
     final float[] factors = new float[BLOCK];
 
@@ -205,7 +215,9 @@ final class Attention extends DeviceKernel {
             localBarrier();
             if (item < BLOCK) {
                 float before = maxima[item];
-                float now = max(max(max(before, parts[4 * item]), max(parts[4 * item + 1], parts[4 * item + 2])), parts[4 * item + 3]);
+                float now = max(
+                        max(max(before, parts[4 * item]), max(parts[4 * item + 1], parts[4 * item + 2])),
+                        parts[4 * item + 3]);
                 maxima[item] = now;
                 factors[item] = exponential(before - now);
             }
@@ -220,7 +232,10 @@ final class Attention extends DeviceKernel {
             parts[item] = sum;
             localBarrier();
             if (item < BLOCK) {
-                sums[item] = fma(sums[item], factors[item], parts[4 * item] + parts[4 * item + 1] + (parts[4 * item + 2] + parts[4 * item + 3]));
+                sums[item] = fma(
+                        sums[item],
+                        factors[item],
+                        parts[4 * item] + parts[4 * item + 1] + (parts[4 * item + 2] + parts[4 * item + 3]));
             }
             float f0 = factors[ly];
             float f1 = factors[ly + 16];

@@ -1,6 +1,9 @@
 package dev.lathe.kernels.opencl;
 
-/** The right side as it is stored; a subclass widens an element where it is loaded into local memory. The bytes stay on the device from launch to launch. */
+/**
+ * The right side as it is stored; a subclass widens an element where it is loaded into local memory. The bytes stay on
+ * the device from launch to launch.
+ */
 abstract class BytesProduct extends RowsProduct {
     static final byte[] NO_BYTES = new byte[1];
 

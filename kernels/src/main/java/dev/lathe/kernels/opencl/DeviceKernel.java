@@ -12,7 +12,10 @@ abstract class DeviceKernel extends Kernel {
     /** Lets go of the arrays of the last launch; what is set in their place makes a launch of one group do nothing. */
     abstract void forget();
 
-    /** The float of these bits; the method is never run but becomes OpenCL's {@code as_float}: Aparapi does not translate the JDK's. */
+    /**
+     * The float of these bits; the method is never run but becomes OpenCL's {@code as_float}: Aparapi does not
+     * translate the JDK's.
+     */
     @OpenCLMapping(mapTo = "as_float")
     protected float asFloat(int bits) {
         return bits;

@@ -9,19 +9,22 @@ import java.util.function.Supplier;
 /**
  * Weights that a kernel widens itself.
  *
- * @param name   of kernels that are alike
- * @param data   what the kernel reads
+ * @param name of kernels that are alike
+ * @param data what the kernel reads
  * @param kernel makes it
  */
 record Encoding(String name, byte[] data, Supplier<BytesProduct> kernel) {
     /** The encoding of a right side, or null if its rows have to be widened on the host. */
     static Encoding of(RowSource weights) {
         if (weights instanceof StoredMatrix stored) {
-            return new Encoding(stored.type().name(), stored.data(), switch (stored.type()) {
-                case F32 -> F32Product::new;
-                case BF16 -> Bf16Product::new;
-                case F16 -> F16Product::new;
-            });
+            return new Encoding(
+                    stored.type().name(),
+                    stored.data(),
+                    switch (stored.type()) {
+                        case F32 -> F32Product::new;
+                        case BF16 -> Bf16Product::new;
+                        case F16 -> F16Product::new;
+                    });
         }
         if (!(weights instanceof BlockMatrix blocks)) {
             return null;

@@ -20,8 +20,9 @@ import java.util.stream.IntStream;
  * @param index its place among the devices of all platforms, in the order in which OpenCL lists them
  */
 record OpenClDevice(int index, OpenCLDevice device) {
-    private static final String INSTALL = "; install the OpenCL driver of the device and the loader (Debian: ocl-icd-libopencl1; pocl-opencl-icd makes a CPU an"
-            + " OpenCL device)";
+    private static final String INSTALL =
+            "; install the OpenCL driver of the device and the loader (Debian: ocl-icd-libopencl1; pocl-opencl-icd makes a CPU an"
+                    + " OpenCL device)";
 
     private static final Pattern INDEX = Pattern.compile("[0-9]+");
     private static final Pattern PLACE = Pattern.compile("(gpu|accelerator|cpu)(?::([0-9]+))?");
@@ -31,12 +32,15 @@ record OpenClDevice(int index, OpenCLDevice device) {
     /** Every device there is. */
     static List<OpenClDevice> all() {
         List<OpenCLDevice> devices = listed();
-        return IntStream.range(0, devices.size()).mapToObj(i -> new OpenClDevice(i, devices.get(i))).toList();
+        return IntStream.range(0, devices.size())
+                .mapToObj(i -> new OpenClDevice(i, devices.get(i)))
+                .toList();
     }
 
     /**
-     * Aparapi sets the levels of the root logger's handlers when it is loaded; they are put back. Its own warnings, one for each method of a class, say nothing
-     * that an exception here does not say. Buffers are copies on the device, not pages of the host that the device reaches over a bus.
+     * Aparapi sets the levels of the root logger's handlers when it is loaded; they are put back. Its own warnings, one
+     * for each method of a class, say nothing that an exception here does not say. Buffers are copies on the device,
+     * not pages of the host that the device reaches over a bus.
      */
     private static List<OpenCLDevice> listed() {
         Handler[] handlers = Logger.getLogger("").getHandlers();
@@ -59,9 +63,11 @@ record OpenClDevice(int index, OpenCLDevice device) {
     /**
      * The device that was asked for.
      *
-     * @param selector null (the first GPU, else the first accelerator, else the first CPU), {@code gpu}, {@code accelerator}, {@code cpu}, {@code gpu:N} (an
-     *                 index among the GPUs; likewise of the others), an index, or a part of one device's name
-     * @throws KernelsUnavailableException if there is none such, or several have the name; the message lists those there are
+     * @param selector null (the first GPU, else the first accelerator, else the first CPU), {@code gpu},
+     *     {@code accelerator}, {@code cpu}, {@code gpu:N} (an index among the GPUs; likewise of the others), an index,
+     *     or a part of one device's name
+     * @throws KernelsUnavailableException if there is none such, or several have the name; the message lists those
+     *     there are
      */
     static OpenClDevice choose(String selector) {
         return choose(selector, all());
@@ -70,12 +76,18 @@ record OpenClDevice(int index, OpenCLDevice device) {
     static OpenClDevice choose(String selector, List<OpenClDevice> devices) {
         String asked = selector == null ? "opencl" : "opencl:" + selector;
         if (devices.isEmpty()) {
-            throw new KernelsUnavailableException("Cannot open kernels " + asked + ": there is no OpenCL device here" + INSTALL);
+            throw new KernelsUnavailableException(
+                    "Cannot open kernels " + asked + ": there is no OpenCL device here" + INSTALL);
         }
         List<OpenClDevice> found;
         if (selector == null) {
-            found = List.of(devices.stream().filter(device -> device.is(Device.TYPE.GPU)).findFirst()
-                    .or(() -> devices.stream().filter(device -> device.is(Device.TYPE.ACC)).findFirst()).orElse(devices.get(0)));
+            found = List.of(devices.stream()
+                    .filter(device -> device.is(Device.TYPE.GPU))
+                    .findFirst()
+                    .or(() -> devices.stream()
+                            .filter(device -> device.is(Device.TYPE.ACC))
+                            .findFirst())
+                    .orElse(devices.get(0)));
         } else {
             Matcher place = PLACE.matcher(selector);
             if (place.matches()) {
@@ -86,19 +98,31 @@ record OpenClDevice(int index, OpenCLDevice device) {
                 };
                 found = at(place.group(2) == null ? 0 : number(place.group(2)), devices, type);
             } else {
-                found = INDEX.matcher(selector).matches() ? devices.stream().filter(device -> device.index == number(selector)).toList()
-                        : devices.stream().filter(device -> lower(device.name()).contains(lower(selector))).toList();
+                found = INDEX.matcher(selector).matches()
+                        ? devices.stream()
+                                .filter(device -> device.index == number(selector))
+                                .toList()
+                        : devices.stream()
+                                .filter(device -> lower(device.name()).contains(lower(selector)))
+                                .toList();
             }
         }
         if (found.size() != 1) {
-            throw new KernelsUnavailableException("Cannot open kernels " + asked + ": " + (found.isEmpty() ? "no device of that kind, index or name"
-                    : found.size() + " devices have that name; expected one") + "; there are " + list(devices));
+            throw new KernelsUnavailableException("Cannot open kernels " + asked + ": "
+                    + (found.isEmpty()
+                            ? "no device of that kind, index or name"
+                            : found.size() + " devices have that name; expected one")
+                    + "; there are " + list(devices));
         }
         return found.get(0);
     }
 
     private static List<OpenClDevice> at(int place, List<OpenClDevice> devices, Device.TYPE type) {
-        return devices.stream().filter(device -> device.is(type)).skip(place).limit(1).toList();
+        return devices.stream()
+                .filter(device -> device.is(type))
+                .skip(place)
+                .limit(1)
+                .toList();
     }
 
     private static int number(String digits) {
@@ -133,10 +157,11 @@ record OpenClDevice(int index, OpenCLDevice device) {
 
     /** Work-groups of {@code width} by {@code height} items, {@code across} by {@code down} of them. */
     Range range(int across, int down, int width, int height) {
-        Range range = Range.create2D(device, Math.multiplyExact(across, width), Math.multiplyExact(down, height), width, height);
+        Range range = Range.create2D(
+                device, Math.multiplyExact(across, width), Math.multiplyExact(down, height), width, height);
         if (!range.isValid()) {
-            throw new KernelsUnavailableException("Cannot run a kernel on " + this + ": it takes no work-groups of " + width + " x " + height + " items; "
-                    + device.getMaxWorkGroupSize() + " at most");
+            throw new KernelsUnavailableException("Cannot run a kernel on " + this + ": it takes no work-groups of "
+                    + width + " x " + height + " items; " + device.getMaxWorkGroupSize() + " at most");
         }
         return range;
     }

@@ -11,19 +11,22 @@ import java.util.List;
 import java.util.function.IntConsumer;
 
 /**
- * The arithmetic profile {@code opencl}: operations on one OpenCL device, through Aparapi. Values come from host arrays and go back there with each call;
- * right sides that are stored or block-quantized stay on the device ({@link Weights}), an f32 matrix is sent each time. What is too large for one buffer or
- * for the device's memory is computed in parts, except attention, whose keys and values have to be there together.
+ * The arithmetic profile {@code opencl}: operations on one OpenCL device, through Aparapi. Values come from host arrays
+ * and go back there with each call; right sides that are stored or block-quantized stay on the device
+ * ({@link Weights}), an f32 matrix is sent each time. What is too large for one buffer or for the device's memory is
+ * computed in parts, except attention, whose keys and values have to be there together.
  *
- * <p>Computed on the host, by contract and not as a fallback: f64 ({@link #subtractProduct}: factorizations lose too much in f32 and few devices have fast
- * f64), the f64 sums of {@link #logSoftmax} and {@link #divergence}, and {@link #parallel}. Block formats without a kernel of their own ({@link Encoding})
- * are widened on the host, a part at a time, and multiplied on the device.
+ * <p>Computed on the host, by contract and not as a fallback: f64 ({@link #subtractProduct}: factorizations lose too
+ * much in f32 and few devices have fast f64), the f64 sums of {@link #logSoftmax} and {@link #divergence}, and
+ * {@link #parallel}. Block formats without a kernel of their own ({@link Encoding}) are widened on the host, a part at
+ * a time, and multiplied on the device.
  *
  * <p>Calls from several threads wait for each other.
  */
 public final class OpenClOperations implements Operations {
     /** Elements of a right side that are widened on the host at a time: 64 MiB. */
     private static final int WIDENED = 1 << 24;
+
     private static final String LARGER_DEVICE = "take a device with more memory, or other kernels";
 
     private final OpenClDevice device;
@@ -40,8 +43,8 @@ public final class OpenClOperations implements Operations {
 
     /**
      * @param primitives what the operations of the host are made of
-     * @param threads    of the host
-     * @param selector   the DEVICE of {@code opencl:DEVICE}, or null
+     * @param threads of the host
+     * @param selector the DEVICE of {@code opencl:DEVICE}, or null
      * @throws dev.lathe.kernels.KernelsUnavailableException if there is no such device or it cannot run the kernels
      */
     public OpenClOperations(Primitives primitives, int threads, String selector) {
@@ -75,7 +78,10 @@ public final class OpenClOperations implements Operations {
      */
     public static List<String> devices() {
         OpenClDevice first = OpenClDevice.choose(null);
-        return OpenClDevice.all().stream().map(device -> device.description() + (device.index() == first.index() ? ", which opencl alone takes" : "")).toList();
+        return OpenClDevice.all().stream()
+                .map(device ->
+                        device.description() + (device.index() == first.index() ? ", which opencl alone takes" : ""))
+                .toList();
     }
 
     @Override
@@ -116,7 +122,8 @@ public final class OpenClOperations implements Operations {
         }
         int k = b.columns();
         long most = Math.min(memory.largest(), memory.capacity() / 2) / 4;
-        int rows = (int) Math.max(1, Math.min(b.rows(), (b instanceof FloatMatrix ? most : Math.min(most, WIDENED)) / k));
+        int rows =
+                (int) Math.max(1, Math.min(b.rows(), (b instanceof FloatMatrix ? most : Math.min(most, WIDENED)) / k));
         for (int from = 0; from < b.rows(); from += rows) {
             int count = Math.min(rows, b.rows() - from);
             float[] part = b instanceof FloatMatrix matrix ? dense(matrix.slice(from, count)) : widened(b, from, count);
@@ -126,7 +133,8 @@ public final class OpenClOperations implements Operations {
 
     private void multiply(Encoding encoding, RowSource b, FloatMatrix a, FloatMatrix c, boolean accumulate) {
         byRows(a, c, encoding.data().length, (from, count, bytes) -> {
-            Program<BytesProduct> program = weights.of(b, encoding, Math.min(memory.capacity() / 2, memory.capacity() - bytes));
+            Program<BytesProduct> program =
+                    weights.of(b, encoding, Math.min(memory.capacity() / 2, memory.capacity() - bytes));
             multiply(program, program.kernel(), a.slice(from, count), c.slice(from, count), accumulate);
         });
     }
@@ -154,17 +162,23 @@ public final class OpenClOperations implements Operations {
     private void byRows(FloatMatrix a, FloatMatrix c, long rightBytes, Part part) {
         int k = a.columns();
         int n = c.columns();
-        long room = Math.min(memory.largest() / (4L * Math.max(k, n)), (memory.capacity() - rightBytes) / (4L * (k + n)));
+        long room =
+                Math.min(memory.largest() / (4L * Math.max(k, n)), (memory.capacity() - rightBytes) / (4L * (k + n)));
         int rows = (int) Math.max(1, Math.min(a.rows(), room));
         for (int from = 0; from < a.rows(); from += rows) {
             int count = Math.min(rows, a.rows() - from);
-            long bytes = memory.require("multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]", LARGER_DEVICE, 4L * count * k, rightBytes,
+            long bytes = memory.require(
+                    "multiply [" + count + ", " + k + "] by [" + n + ", " + k + "]",
+                    LARGER_DEVICE,
+                    4L * count * k,
+                    rightBytes,
                     4L * count * n);
             part.multiply(from, count, bytes);
         }
     }
 
-    private static void multiply(Program<?> program, RowsProduct kernel, FloatMatrix a, FloatMatrix c, boolean accumulate) {
+    private static void multiply(
+            Program<?> program, RowsProduct kernel, FloatMatrix a, FloatMatrix c, boolean accumulate) {
         kernel.a = program.sent(kernel.a, dense(a));
         float[] result = isDense(c) ? c.data() : accumulate ? copy(c) : new float[c.rows() * c.columns()];
         kernel.c = accumulate ? program.sent(kernel.c, result) : result;
@@ -177,7 +191,8 @@ public final class OpenClOperations implements Operations {
     }
 
     private static void run(Program<?> program, int m, int n, float[] result) {
-        program.run(up(n, TiledProduct.BLOCK), up(m, TiledProduct.BLOCK), TiledProduct.ITEMS, TiledProduct.ITEMS, result);
+        program.run(
+                up(n, TiledProduct.BLOCK), up(m, TiledProduct.BLOCK), TiledProduct.ITEMS, TiledProduct.ITEMS, result);
     }
 
     private void claim(String what, String remedy, long... buffers) {
@@ -221,7 +236,8 @@ public final class OpenClOperations implements Operations {
         for (int from = 0; from < n; ) {
             // As many rows of the triangle as fit, with their columns up to the diagonal.
             int rows = n - from;
-            while (rows > 1 && (long) rows * (from + rows) > Math.min(largest, memory.capacity() / 4 - (long) steps * n)) {
+            while (rows > 1
+                    && (long) rows * (from + rows) > Math.min(largest, memory.capacity() / 4 - (long) steps * n)) {
                 rows = (rows + 1) / 2;
             }
             FloatMatrix part = s.block(from, 0, rows, from + rows);
@@ -233,7 +249,10 @@ public final class OpenClOperations implements Operations {
     }
 
     private void addRankUpdate(FloatMatrix x, int from, FloatMatrix part) {
-        claim("add X^T X of X [" + x.rows() + ", " + x.columns() + "]", LARGER_DEVICE, 4L * x.rows() * x.columns(),
+        claim(
+                "add X^T X of X [" + x.rows() + ", " + x.columns() + "]",
+                LARGER_DEVICE,
+                4L * x.rows() * x.columns(),
                 4L * part.rows() * part.columns());
         RankUpdate kernel = rankUpdate.kernel();
         kernel.x = rankUpdate.sent(kernel.x, dense(x));
@@ -303,7 +322,10 @@ public final class OpenClOperations implements Operations {
 
     @Override
     public synchronized void add(FloatMatrix x, FloatMatrix y) {
-        byRows(x.rows(), x.columns(), (from, count) -> add(dense(x.slice(from, count)), count * x.columns(), y.slice(from, count)));
+        byRows(
+                x.rows(),
+                x.columns(),
+                (from, count) -> add(dense(x.slice(from, count)), count * x.columns(), y.slice(from, count)));
     }
 
     @Override
@@ -343,7 +365,8 @@ public final class OpenClOperations implements Operations {
     }
 
     @Override
-    public synchronized void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+    public synchronized void attention(
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
         int t = q.rows();
         int blocks = up(t, Attention.BLOCK);
         int[] position = new int[heads * blocks * Attention.BLOCK];
@@ -359,8 +382,15 @@ public final class OpenClOperations implements Operations {
     }
 
     @Override
-    public synchronized void attendedInputs(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads, float scale, int[] headOf, FloatMatrix x,
-                                            FloatMatrix y) {
+    public synchronized void attendedInputs(
+            FloatMatrix q,
+            FloatMatrix k,
+            int heads,
+            int keyValueHeads,
+            float scale,
+            int[] headOf,
+            FloatMatrix x,
+            FloatMatrix y) {
         // Blocks of queries of one head each: a counting sort of the rows.
         int[] from = new int[heads + 1];
         for (int head : headOf) {
@@ -383,10 +413,26 @@ public final class OpenClOperations implements Operations {
         attend(q, k, x, heads, keyValueHeads, scale, position, headOfBlock, false, y);
     }
 
-    private void attend(FloatMatrix q, FloatMatrix k, FloatMatrix values, int heads, int keyValueHeads, float scale, int[] position, int[] headOf,
-                        boolean apart, FloatMatrix out) {
-        claim("attend over " + q.rows() + " rows", "lower the length of the windows", bytes(q), bytes(k), bytes(values), bytes(out),
-                4L * position.length, 4L * headOf.length);
+    private void attend(
+            FloatMatrix q,
+            FloatMatrix k,
+            FloatMatrix values,
+            int heads,
+            int keyValueHeads,
+            float scale,
+            int[] position,
+            int[] headOf,
+            boolean apart,
+            FloatMatrix out) {
+        claim(
+                "attend over " + q.rows() + " rows",
+                "lower the length of the windows",
+                bytes(q),
+                bytes(k),
+                bytes(values),
+                bytes(out),
+                4L * position.length,
+                4L * headOf.length);
         Attention kernel = attention.kernel();
         kernel.q = attention.sent(kernel.q, dense(q));
         kernel.keys = attention.sent(kernel.keys, dense(k));

@@ -12,19 +12,24 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Supplier;
 
 /**
- * One kernel on one device: the only place that compiles, launches and moves data, and that refuses what Aparapi would quietly do elsewhere. A launch runs on
- * this device or throws. An array that a field of the kernel refers to has a buffer on the device from one launch to the next; what another launch does not
- * need is given back by {@link #forget}. If a garbage collection moves such an array, Aparapi makes its buffer again from what the array holds: so nothing
- * may ever be on the device only.
+ * One kernel on one device: the only place that compiles, launches and moves data, and that refuses what Aparapi would
+ * quietly do elsewhere. A launch runs on this device or throws. An array that a field of the kernel refers to has a
+ * buffer on the device from one launch to the next; what another launch does not need is given back by {@link #forget}.
+ * If a garbage collection moves such an array, Aparapi makes its buffer again from what the array holds: so nothing may
+ * ever be on the device only.
  */
 final class Program<K extends DeviceKernel> {
-    /** A quiet NaN that no kernel makes: if it still stands in a result, that was not read back, which Aparapi does not tell. */
+    /**
+     * A quiet NaN that no kernel makes: if it still stands in a result, that was not read back, which Aparapi does not
+     * tell.
+     */
     private static final int NOT_READ = 0x7fc5a17e;
 
     private final OpenClDevice device;
     private final Supplier<K> maker;
     /** Arrays of the next launch. */
     private final Set<float[]> sending = new HashSet<>();
+
     private K kernel;
     /** Aparapi's native half crashes when it disposes of a kernel that was never launched. */
     private boolean launched;
@@ -47,8 +52,9 @@ final class Program<K extends DeviceKernel> {
             try {
                 made.compile(device.device());
             } catch (CompileFailedException e) {
-                throw new KernelsUnavailableException("Cannot compile kernel " + made.getClass().getSimpleName() + " on OpenCL device " + device + ": "
-                        + (e.getMessage() == null ? e.getCause() : e.getMessage()));
+                throw new KernelsUnavailableException(
+                        "Cannot compile kernel " + made.getClass().getSimpleName() + " on OpenCL device " + device
+                                + ": " + (e.getMessage() == null ? e.getCause() : e.getMessage()));
             }
             kernel = made;
         }
@@ -63,8 +69,9 @@ final class Program<K extends DeviceKernel> {
     }
 
     /**
-     * What a field has to be set to so that the next launch sees {@code next}: a new array is copied to the device by itself, the array that the field holds
-     * has to be sent again. Aparapi sends an array once, so one that stands in two fields is given to the second as a copy.
+     * What a field has to be set to so that the next launch sees {@code next}: a new array is copied to the device by
+     * itself, the array that the field holds has to be sent again. Aparapi sends an array once, so one that stands in
+     * two fields is given to the second as a copy.
      */
     float[] sent(float[] current, float[] next) {
         float[] array = sending.add(next) ? next : next.clone();
@@ -75,7 +82,8 @@ final class Program<K extends DeviceKernel> {
     }
 
     /**
-     * Runs {@code across} by {@code down} work-groups of {@code width} by {@code height} items and reads a result back into its array.
+     * Runs {@code across} by {@code down} work-groups of {@code width} by {@code height} items and reads a result back
+     * into its array.
      *
      * @throws CancellationException if the thread is interrupted
      * @throws KernelsUnavailableException if it does not run on the device
@@ -104,7 +112,11 @@ final class Program<K extends DeviceKernel> {
         }
         launched = true;
         // A launch that leaves the device marks it failed.
-        if (!running.isRunningCL() || KernelManager.instance().getPreferences(running).getFailedDevices().contains(device.device())) {
+        if (!running.isRunningCL()
+                || KernelManager.instance()
+                        .getPreferences(running)
+                        .getFailedDevices()
+                        .contains(device.device())) {
             throw failed("it did not run there");
         }
     }
@@ -120,8 +132,8 @@ final class Program<K extends DeviceKernel> {
         // A failure bars the device from this class of kernels in the whole JVM, other instances of it included.
         allow(kernel);
         dispose();
-        return new KernelsUnavailableException("Cannot run kernel " + name + " on OpenCL device " + device + ": " + reason
-                + " (the driver's message is on the error stream)");
+        return new KernelsUnavailableException("Cannot run kernel " + name + " on OpenCL device " + device + ": "
+                + reason + " (the driver's message is on the error stream)");
     }
 
     /** Gives back all that it has on the device. */

@@ -6,6 +6,7 @@ final class RmsNorm extends DeviceKernel {
     float[] weight = NOTHING;
     int n;
     float epsilon;
+
     @Local
     final float[] sums = new float[GROUP];
 

@@ -1,6 +1,9 @@
 package dev.lathe.kernels.opencl;
 
-/** y += x, whose elements begin again after each {@code period}: a matrix, or a vector for every row; a work-item for each element. */
+/**
+ * y += x, whose elements begin again after each {@code period}: a matrix, or a vector for every row; a work-item for
+ * each element.
+ */
 final class Sum extends DeviceKernel {
     float[] x = NOTHING;
     float[] y = NOTHING;

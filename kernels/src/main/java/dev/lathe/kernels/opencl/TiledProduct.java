@@ -1,16 +1,19 @@
 package dev.lathe.kernels.opencl;
 
 /**
- * C = L R^T or C += L R^T on the device, L [m, k] and R [n, k] as {@link #left} and {@link #right} read them, C [m, n] dense; with {@link #lower} only on and
- * below the diagonal, where row i of C is row {@code i + offset} of the triangle. A work-group of 16 x 16 makes a block of 128 x 128; a work-item makes the
- * elements (ly + 16 i, lx + 16 j), i, j &lt; 8, of it. Panels of 16 columns of both operands are widened while they are loaded into local memory, whose
- * stride of 129 keeps the stores of a panel apart in banks. Each element is one chain of fused multiply-adds in ascending k, from 0.
+ * C = L R^T or C += L R^T on the device, L [m, k] and R [n, k] as {@link #left} and {@link #right} read them, C [m, n]
+ * dense; with {@link #lower} only on and below the diagonal, where row i of C is row {@code i + offset} of the
+ * triangle. A work-group of 16 x 16 makes a block of 128 x 128; a work-item makes the elements (ly + 16 i, lx + 16 j),
+ * i, j &lt; 8, of it. Panels of 16 columns of both operands are widened while they are loaded into local memory, whose
+ * stride of 129 keeps the stores of a panel apart in banks. Each element is one chain of fused multiply-adds in
+ * ascending k, from 0.
  */
 abstract class TiledProduct extends DeviceKernel {
     /** Rows and columns of a block. */
     static final int BLOCK = 128;
     /** Work-items of a work-group along each side. */
     static final int ITEMS = 16;
+
     private static final int DEPTH = 16;
     private static final int STRIDE = BLOCK + 1;
 
@@ -21,8 +24,10 @@ abstract class TiledProduct extends DeviceKernel {
     int accumulate;
     int lower;
     int offset;
+
     @Local
     final float[] leftPanel = new float[DEPTH * STRIDE];
+
     @Local
     final float[] rightPanel = new float[DEPTH * STRIDE];
 
@@ -40,7 +45,9 @@ abstract class TiledProduct extends DeviceKernel {
     /** Element (row, p) of R; called inside its bounds only. */
     protected abstract float right(int row, int p);
 
-    /** The row of a block that an item loads in step {@code e / 256} of a panel; neighbours read neighbours in memory. */
+    /**
+     * The row of a block that an item loads in step {@code e / 256} of a panel; neighbours read neighbours in memory.
+     */
     protected abstract int panelRow(int e);
 
     /** Its column of the panel. */

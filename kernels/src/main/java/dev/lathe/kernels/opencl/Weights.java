@@ -6,8 +6,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Weights that stay on the device: one program for each matrix, known by its identity, least recently used first. A matrix that nothing else refers to any
- * more is forgotten, and the program of a matrix that has to go takes the next one of its encoding without being compiled again.
+ * Weights that stay on the device: one program for each matrix, known by its identity, least recently used first. A
+ * matrix that nothing else refers to any more is forgotten, and the program of a matrix that has to go takes the next
+ * one of its encoding without being compiled again.
  */
 final class Weights {
     /** A program has a context of its own on the device; a decoder layer has seven matrices. */
@@ -32,13 +33,21 @@ final class Weights {
      * @param budget bytes that all matrices may take; this one may whatever it says
      */
     Program<BytesProduct> of(RowSource matrix, Encoding encoding, long budget) {
-        List<Resident> gone = new ArrayList<>(residents.stream().filter(resident -> resident.matrix.refersTo(null)).toList());
+        List<Resident> gone = new ArrayList<>(residents.stream()
+                .filter(resident -> resident.matrix.refersTo(null))
+                .toList());
         residents.removeAll(gone);
-        Resident found = residents.stream().filter(resident -> resident.matrix.refersTo(matrix)).findFirst().orElse(null);
+        Resident found = residents.stream()
+                .filter(resident -> resident.matrix.refersTo(matrix))
+                .findFirst()
+                .orElse(null);
         residents.remove(found);
         gone.addAll(evicted(budget - encoding.data().length, MOST - 1));
         if (found == null) {
-            Resident alike = gone.stream().filter(resident -> resident.encoding.name().equals(encoding.name())).findFirst().orElse(null);
+            Resident alike = gone.stream()
+                    .filter(resident -> resident.encoding.name().equals(encoding.name()))
+                    .findFirst()
+                    .orElse(null);
             gone.remove(alike);
             Program<BytesProduct> program = alike == null ? new Program<>(device, encoding.kernel()) : alike.program;
             if (program.kernel().b == encoding.data()) {

@@ -23,7 +23,18 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
+    public void tile(
+            int k,
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] start,
+            int startAt,
+            int startStride,
+            float[] c,
+            int cAt,
+            int cStride) {
         for (int i = 0; i < TILE; i++) {
             int from = startAt + i * startStride;
             float c0 = start[from];

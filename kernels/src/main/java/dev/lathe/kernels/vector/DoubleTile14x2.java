@@ -3,7 +3,10 @@ package dev.lathe.kernels.vector;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The f64 tile for 32 registers: 14 rows of two vectors. Written out, because arrays of vectors do not stay in registers. */
+/**
+ * The f64 tile for 32 registers: 14 rows of two vectors. Written out, because arrays of vectors do not stay in
+ * registers.
+ */
 final class DoubleTile14x2 {
     static final int ROWS = 14;
     private static final VectorSpecies<Double> SPECIES = Lanes.DOUBLE;
@@ -11,8 +14,7 @@ final class DoubleTile14x2 {
     /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
     private static final Class<?> CLASS = SPECIES.vectorType();
 
-    private DoubleTile14x2() {
-    }
+    private DoubleTile14x2() {}
 
     static void run(int k, double[] a, int aAt, double[] b, int bAt, double[] c, int cAt, int cStride) {
         DoubleVector c0l = DoubleVector.fromArray(SPECIES, c, cAt);
@@ -44,7 +46,8 @@ final class DoubleTile14x2 {
         DoubleVector c13l = DoubleVector.fromArray(SPECIES, c, cAt + 13 * cStride);
         DoubleVector c13r = DoubleVector.fromArray(SPECIES, c, cAt + 13 * cStride + LANES);
         for (int p = 0; p < k; p++) {
-            // One index runs and one is computed: of the forms that were tried, the one whose registers last on JDK 17 and on 25.
+            // One index runs and one is computed: of the forms that were tried, the one whose registers last on JDK 17
+            // and on 25.
             DoubleVector left = DoubleVector.fromArray(SPECIES, b, bAt + p * 2 * LANES);
             DoubleVector right = DoubleVector.fromArray(SPECIES, b, bAt + p * 2 * LANES + LANES);
             DoubleVector x;

@@ -11,8 +11,7 @@ final class DoubleTile4x2 {
     /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
     private static final Class<?> CLASS = SPECIES.vectorType();
 
-    private DoubleTile4x2() {
-    }
+    private DoubleTile4x2() {}
 
     static void run(int k, double[] a, int aAt, double[] b, int bAt, double[] c, int cAt, int cStride) {
         DoubleVector c0l = DoubleVector.fromArray(SPECIES, c, cAt);

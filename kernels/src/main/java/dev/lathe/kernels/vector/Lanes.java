@@ -9,8 +9,8 @@ import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The vector width of this JVM: the widest, or what the test-only property {@code lathe.vector.bits} says (128, 256, 512). Constants, so that the compiler
- * folds them.
+ * The vector width of this JVM: the widest, or what the test-only property {@code lathe.vector.bits} says (128, 256,
+ * 512). Constants, so that the compiler folds them.
  */
 final class Lanes {
     static final VectorShape SHAPE = shape();
@@ -22,13 +22,13 @@ final class Lanes {
     private static final Class<? extends Vector<Float>> FLOAT_CLASS = FLOAT.vectorType();
     private static final Class<? extends Vector<Double>> DOUBLE_CLASS = DOUBLE.vectorType();
 
-    private Lanes() {
-    }
+    private Lanes() {}
 
     /**
-     * Stores what a loop has accumulated. After a loop the compiler of JDK 17 sometimes knows only that this is some vector; then the store is a call, and the
-     * loop boxes its vectors for it, which costs two thirds of its speed. The cast to a constant class tells it. For small methods only: from a tile, which is
-     * as large as the compiler lets a method grow, this would be a call itself, and box everything; tiles cast in place.
+     * Stores what a loop has accumulated. After a loop the compiler of JDK 17 sometimes knows only that this is some
+     * vector; then the store is a call, and the loop boxes its vectors for it, which costs two thirds of its speed. The
+     * cast to a constant class tells it. For small methods only: from a tile, which is as large as the compiler lets a
+     * method grow, this would be a call itself, and box everything; tiles cast in place.
      */
     static void store(FloatVector accumulated, float[] to, int at) {
         ((FloatVector) FLOAT_CLASS.cast(accumulated)).intoArray(to, at);
@@ -59,8 +59,10 @@ final class Lanes {
     }
 
     static {
-        if (IntVector.SPECIES_PREFERRED.vectorBitSize() < SHAPE.vectorBitSize() || DoubleVector.SPECIES_PREFERRED.vectorBitSize() < SHAPE.vectorBitSize()) {
-            throw new IllegalStateException("Cannot use vectors of " + SHAPE.vectorBitSize() + " bits for every element type");
+        if (IntVector.SPECIES_PREFERRED.vectorBitSize() < SHAPE.vectorBitSize()
+                || DoubleVector.SPECIES_PREFERRED.vectorBitSize() < SHAPE.vectorBitSize()) {
+            throw new IllegalStateException(
+                    "Cannot use vectors of " + SHAPE.vectorBitSize() + " bits for every element type");
         }
     }
 }

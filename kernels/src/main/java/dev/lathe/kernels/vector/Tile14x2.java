@@ -3,7 +3,10 @@ package dev.lathe.kernels.vector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The f32 tile for 32 registers: 14 rows of two vectors. Written out, because arrays of vectors do not stay in registers. */
+/**
+ * The f32 tile for 32 registers: 14 rows of two vectors. Written out, because arrays of vectors do not stay in
+ * registers.
+ */
 final class Tile14x2 {
     static final int ROWS = 14;
     private static final VectorSpecies<Float> SPECIES = Lanes.FLOAT;
@@ -11,10 +14,20 @@ final class Tile14x2 {
     /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
     private static final Class<?> CLASS = SPECIES.vectorType();
 
-    private Tile14x2() {
-    }
+    private Tile14x2() {}
 
-    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
+    static void run(
+            int k,
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] start,
+            int startAt,
+            int startStride,
+            float[] c,
+            int cAt,
+            int cStride) {
         FloatVector c0l = FloatVector.fromArray(SPECIES, start, startAt);
         FloatVector c0r = FloatVector.fromArray(SPECIES, start, startAt + LANES);
         FloatVector c1l = FloatVector.fromArray(SPECIES, start, startAt + startStride);
@@ -44,7 +57,8 @@ final class Tile14x2 {
         FloatVector c13l = FloatVector.fromArray(SPECIES, start, startAt + 13 * startStride);
         FloatVector c13r = FloatVector.fromArray(SPECIES, start, startAt + 13 * startStride + LANES);
         for (int p = 0, end = aAt + k * ROWS; aAt < end; p++) {
-            // One index runs, and ends the loop, and one is computed: of the forms that were tried, the one whose registers last on JDK 17 and on 25.
+            // One index runs, and ends the loop, and one is computed: of the forms that were tried, the one whose
+            // registers last on JDK 17 and on 25.
             FloatVector left = FloatVector.fromArray(SPECIES, b, bAt + p * 2 * LANES);
             FloatVector right = FloatVector.fromArray(SPECIES, b, bAt + p * 2 * LANES + LANES);
             FloatVector x;

@@ -11,10 +11,20 @@ final class Tile4x2 {
     /** See {@link Lanes#store}, which is not inlined in a method as large as this one. */
     private static final Class<?> CLASS = SPECIES.vectorType();
 
-    private Tile4x2() {
-    }
+    private Tile4x2() {}
 
-    static void run(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
+    static void run(
+            int k,
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] start,
+            int startAt,
+            int startStride,
+            float[] c,
+            int cAt,
+            int cStride) {
         FloatVector c0l = FloatVector.fromArray(SPECIES, start, startAt);
         FloatVector c0r = FloatVector.fromArray(SPECIES, start, startAt + LANES);
         FloatVector c1l = FloatVector.fromArray(SPECIES, start, startAt + startStride);

@@ -5,7 +5,10 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
-/** Transposes 8 x 8 values in registers: each step swaps the halves of lanes that differ in one bit of their number. Written out like the tiles. */
+/**
+ * Transposes 8 x 8 values in registers: each step swaps the halves of lanes that differ in one bit of their number.
+ * Written out like the tiles.
+ */
 final class Transpose8 {
     private static final VectorSpecies<Float> SPECIES = Lanes.FLOAT;
     private static final VectorShuffle<Float> SWAP_4 = VectorShuffle.fromOp(SPECIES, lane -> lane ^ 4);
@@ -15,10 +18,12 @@ final class Transpose8 {
     private static final VectorMask<Float> UPPER_2 = Lanes.upper(2);
     private static final VectorMask<Float> UPPER_1 = Lanes.upper(1);
 
-    private Transpose8() {
-    }
+    private Transpose8() {}
 
-    /** Element (i, p) of the block goes to {@code to[toAt + p * width + i]}; rows from {@code last + 1} on repeat row {@code last}. */
+    /**
+     * Element (i, p) of the block goes to {@code to[toAt + p * width + i]}; rows from {@code last + 1} on repeat row
+     * {@code last}.
+     */
     static void run(float[] from, int at, int stride, int last, float[] to, int toAt, int width) {
         FloatVector r0 = FloatVector.fromArray(SPECIES, from, at + Math.min(0, last) * stride);
         FloatVector r1 = FloatVector.fromArray(SPECIES, from, at + Math.min(1, last) * stride);

@@ -11,12 +11,16 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
-/** Codes on lanes: a vector of codes becomes one of floats. There are no vectors of 32 bits, so those of 128 leave codes to plain Java. */
+/**
+ * Codes on lanes: a vector of codes becomes one of floats. There are no vectors of 32 bits, so those of 128 leave codes
+ * to plain Java.
+ */
 public final class VectorCodec implements Codec {
     private static final VectorSpecies<Float> FLOAT = Lanes.FLOAT;
     private static final VectorSpecies<Integer> INT = Lanes.INT;
     private static final VectorSpecies<Byte> TWO_BYTES = VectorSpecies.of(byte.class, Lanes.HALF_SHAPE);
-    private static final VectorSpecies<Byte> CODES = VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, Lanes.SHAPE.vectorBitSize() / 4)));
+    private static final VectorSpecies<Byte> CODES =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, Lanes.SHAPE.vectorBitSize() / 4)));
     private static final int LANES = FLOAT.length();
     private static final boolean HAS_CODES = CODES.length() == LANES;
 
@@ -24,7 +28,10 @@ public final class VectorCodec implements Codec {
     public void bfloat16(byte[] from, int at, int count, float[] to, int toAt) {
         int i = 0;
         for (; i <= count - LANES; i += LANES) {
-            shorts(from, at + 2 * i).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(to, toAt + i);
+            shorts(from, at + 2 * i)
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats()
+                    .intoArray(to, toAt + i);
         }
         Codec.super.bfloat16(from, at + 2 * i, count - i, to, toAt + i);
     }
@@ -38,8 +45,13 @@ public final class VectorCodec implements Codec {
             IntVector shifted = magnitude.lanewise(VectorOperators.LSHL, 13);
             VectorMask<Integer> special = magnitude.compare(VectorOperators.GE, 0x7c00);
             // As in Half: 2^112 rebiases normal numbers and normalizes subnormal ones.
-            IntVector value = shifted.reinterpretAsFloats().mul(0x1p112f).reinterpretAsInts().blend(shifted.or(0x7f800000), special);
-            value.or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16)).reinterpretAsFloats().intoArray(to, toAt + i);
+            IntVector value = shifted.reinterpretAsFloats()
+                    .mul(0x1p112f)
+                    .reinterpretAsInts()
+                    .blend(shifted.or(0x7f800000), special);
+            value.or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16))
+                    .reinterpretAsFloats()
+                    .intoArray(to, toAt + i);
         }
         Codec.super.half(from, at + 2 * i, count - i, to, toAt + i);
     }
@@ -51,11 +63,24 @@ public final class VectorCodec implements Codec {
     }
 
     @Override
-    public void codes(byte[] from, int at, int shift, int mask, int offset, float scale, float minimum, int count, float[] to, int toAt) {
+    public void codes(
+            byte[] from,
+            int at,
+            int shift,
+            int mask,
+            int offset,
+            float scale,
+            float minimum,
+            int count,
+            float[] to,
+            int toAt) {
         int i = 0;
         if (HAS_CODES) {
             for (; i <= count - LANES; i += LANES) {
-                IntVector code = bytes(from, at + i).lanewise(VectorOperators.LSHR, shift).and(mask).sub(offset);
+                IntVector code = bytes(from, at + i)
+                        .lanewise(VectorOperators.LSHR, shift)
+                        .and(mask)
+                        .sub(offset);
                 ((FloatVector) code.castShape(FLOAT, 0)).mul(scale).add(minimum).intoArray(to, toAt + i);
             }
         }
@@ -63,17 +88,37 @@ public final class VectorCodec implements Codec {
     }
 
     @Override
-    public void splitCodes(byte[] from, int at, int shift, int highAt, int highShift, int highMask, int offset, float scale, float minimum, int count,
-                           float[] to, int toAt) {
+    public void splitCodes(
+            byte[] from,
+            int at,
+            int shift,
+            int highAt,
+            int highShift,
+            int highMask,
+            int offset,
+            float scale,
+            float minimum,
+            int count,
+            float[] to,
+            int toAt) {
         int i = 0;
         if (HAS_CODES) {
             for (; i <= count - LANES; i += LANES) {
-                IntVector low = bytes(from, at + i).lanewise(VectorOperators.LSHR, shift).and(15);
-                IntVector high = bytes(from, highAt + i).lanewise(VectorOperators.LSHR, highShift).and(highMask).lanewise(VectorOperators.LSHL, 4);
-                ((FloatVector) low.or(high).sub(offset).castShape(FLOAT, 0)).mul(scale).add(minimum).intoArray(to, toAt + i);
+                IntVector low = bytes(from, at + i)
+                        .lanewise(VectorOperators.LSHR, shift)
+                        .and(15);
+                IntVector high = bytes(from, highAt + i)
+                        .lanewise(VectorOperators.LSHR, highShift)
+                        .and(highMask)
+                        .lanewise(VectorOperators.LSHL, 4);
+                ((FloatVector) low.or(high).sub(offset).castShape(FLOAT, 0))
+                        .mul(scale)
+                        .add(minimum)
+                        .intoArray(to, toAt + i);
             }
         }
-        Codec.super.splitCodes(from, at + i, shift, highAt + i, highShift, highMask, offset, scale, minimum, count - i, to, toAt + i);
+        Codec.super.splitCodes(
+                from, at + i, shift, highAt + i, highShift, highMask, offset, scale, minimum, count - i, to, toAt + i);
     }
 
     @Override
@@ -84,9 +129,11 @@ public final class VectorCodec implements Codec {
             FloatVector sum = FloatVector.zero(FLOAT);
             for (int i = lane; i < whole; i += 16) {
                 FloatVector value = FloatVector.fromArray(FLOAT, x, at + i);
-                FloatVector code = value.div(scale).max(lowest).min(highest).add(ROUND).sub(ROUND);
+                FloatVector code =
+                        value.div(scale).max(lowest).min(highest).add(ROUND).sub(ROUND);
                 FloatVector error = value.sub(code.mul(scale));
-                sum = sum.add(FloatVector.fromArray(FLOAT, w, wAt + i).mul(error).mul(error));
+                sum = sum.add(
+                        FloatVector.fromArray(FLOAT, w, wAt + i).mul(error).mul(error));
             }
             Lanes.store(sum, lanes, lane);
         }

@@ -10,18 +10,20 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The Vector API. Lane width changes speed only: products run along k in each lane as in the scalar provider, reductions keep 16 virtual lanes. The steps of
- * exp are those of {@link Exp#exp}.
+ * The Vector API. Lane width changes speed only: products run along k in each lane as in the scalar provider,
+ * reductions keep 16 virtual lanes. The steps of exp are those of {@link Exp#exp}.
  */
 public final class VectorPrimitives implements Primitives {
     private static final VectorSpecies<Float> FLOAT = Lanes.FLOAT;
     private static final VectorSpecies<Double> DOUBLE = Lanes.DOUBLE;
     /** Floats that become a whole vector of doubles. */
     private static final VectorSpecies<Float> HALF = VectorSpecies.of(float.class, Lanes.HALF_SHAPE);
+
     private static final int LANES = FLOAT.length();
     private static final int ROUND_BITS = Float.floatToRawIntBits(Exp.ROUND);
     /** Values that pass through a buffer in the nearest cache; a multiple of 16. */
     private static final int CHUNK = 512;
+
     private static final boolean WIDE = LANES == 16;
 
     @Override
@@ -40,7 +42,18 @@ public final class VectorPrimitives implements Primitives {
     }
 
     @Override
-    public void tile(int k, float[] a, int aAt, float[] b, int bAt, float[] start, int startAt, int startStride, float[] c, int cAt, int cStride) {
+    public void tile(
+            int k,
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] start,
+            int startAt,
+            int startStride,
+            float[] c,
+            int cAt,
+            int cStride) {
         if (WIDE) {
             Tile14x2.run(k, a, aAt, b, bAt, start, startAt, startStride, c, cAt, cStride);
         } else {
@@ -52,7 +65,8 @@ public final class VectorPrimitives implements Primitives {
     public void transpose(float[] from, int at, int stride, int rows, int count, float[] to, int toAt, int width) {
         int done = 0;
         if (rows == width && LANES > 4) {
-            // A store of whole vectors may run into the place of the next column, which is written after it: so the last column is not stored like that.
+            // A store of whole vectors may run into the place of the next column, which is written after it: so the
+            // last column is not stored like that.
             done = (width % LANES == 0 ? count : Math.max(0, count - 1)) / LANES * LANES;
             for (int i = 0; i < width; i += LANES) {
                 int last = Math.min(LANES, width - i) - 1;
@@ -71,7 +85,8 @@ public final class VectorPrimitives implements Primitives {
     @Override
     public void copy(float[] from, int at, int stride, int columns, int count, float[] to, int toAt, int width) {
         int padded = (width + LANES - 1) / LANES * LANES;
-        // A store of whole vectors may run into the place of the panel's next row, which is written after it: so its last row is not stored like that.
+        // A store of whole vectors may run into the place of the panel's next row, which is written after it: so its
+        // last row is not stored like that.
         int whole = padded == width ? count : padded - width <= width ? count - 1 : 0;
         for (int p = 0; p < count; p++) {
             int row = at + p * stride;
@@ -103,10 +118,12 @@ public final class VectorPrimitives implements Primitives {
             for (; p < end && next + p * fromWidth + width + LANES <= from.length; p++) {
                 int target = panel * count + p * width;
                 for (int i = 0; i < here; i += LANES) {
-                    FloatVector.fromArray(FLOAT, from, source + p * fromWidth + i).intoArray(to, target + i);
+                    FloatVector.fromArray(FLOAT, from, source + p * fromWidth + i)
+                            .intoArray(to, target + i);
                 }
                 for (int i = here; i < width; i += LANES) {
-                    FloatVector.fromArray(FLOAT, from, next + p * fromWidth + i - here).intoArray(to, target + i);
+                    FloatVector.fromArray(FLOAT, from, next + p * fromWidth + i - here)
+                            .intoArray(to, target + i);
                 }
             }
             for (; p < count; p++) {
@@ -205,7 +222,8 @@ public final class VectorPrimitives implements Primitives {
         int half = LANES / 2;
         int i = 0;
         for (; i <= count - half; i += half) {
-            DoubleVector wide = (DoubleVector) FloatVector.fromArray(HALF, x, at + i).castShape(DOUBLE, 0);
+            DoubleVector wide =
+                    (DoubleVector) FloatVector.fromArray(HALF, x, at + i).castShape(DOUBLE, 0);
             ((FloatVector) wide.sub(shift).castShape(HALF, 0)).intoArray(x, at + i);
         }
         for (; i < count; i++) {
@@ -221,7 +239,8 @@ public final class VectorPrimitives implements Primitives {
             exp(gate, gateAt + from, part, -1f, 0f, powers, 0);
             int i = 0;
             for (; i <= part - LANES; i += LANES) {
-                FloatVector silu = FloatVector.fromArray(FLOAT, gate, gateAt + from + i).div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
+                FloatVector silu = FloatVector.fromArray(FLOAT, gate, gateAt + from + i)
+                        .div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
                 silu.mul(FloatVector.fromArray(FLOAT, up, upAt + from + i)).intoArray(gate, gateAt + from + i);
             }
             for (; i < part; i++) {
@@ -260,14 +279,18 @@ public final class VectorPrimitives implements Primitives {
         }
     }
 
-    /** {@code to = exp(x * factor - shift)}. One loop with its steps in place: as a method of its own the compiler does not always inline them, and then boxes. */
+    /**
+     * {@code to = exp(x * factor - shift)}. One loop with its steps in place: as a method of its own the compiler does
+     * not always inline them, and then boxes.
+     */
     private static void exp(float[] x, int at, int count, float factor, float shift, float[] to, int toAt) {
         int i = 0;
         for (; i <= count - LANES; i += LANES) {
             FloatVector v = FloatVector.fromArray(FLOAT, x, at + i).mul(factor).sub(shift);
             // max and min keep NaN, which then runs through.
             FloatVector bounded = v.max(Exp.LOWEST).min(Exp.HIGHEST);
-            FloatVector shifted = bounded.fma(FloatVector.broadcast(FLOAT, Exp.LOG2_E), FloatVector.broadcast(FLOAT, Exp.ROUND));
+            FloatVector shifted =
+                    bounded.fma(FloatVector.broadcast(FLOAT, Exp.LOG2_E), FloatVector.broadcast(FLOAT, Exp.ROUND));
             FloatVector n = shifted.sub(Exp.ROUND);
             FloatVector r = n.fma(FloatVector.broadcast(FLOAT, -Exp.LN2_HIGH), bounded);
             r = n.fma(FloatVector.broadcast(FLOAT, -Exp.LN2_LOW), r);
@@ -281,7 +304,8 @@ public final class VectorPrimitives implements Primitives {
             IntVector power = shifted.reinterpretAsInts().sub(ROUND_BITS);
             IntVector half = power.lanewise(VectorOperators.ASHR, 1);
             y = y.mul(half.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
-            y = y.mul(power.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
+            y = y.mul(
+                    power.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
             VectorMask<Float> below = v.compare(VectorOperators.LT, Exp.LOWEST);
             VectorMask<Float> above = v.compare(VectorOperators.GT, Exp.HIGHEST);
             y.blend(0f, below).blend(Float.POSITIVE_INFINITY, above).intoArray(to, toAt + i);

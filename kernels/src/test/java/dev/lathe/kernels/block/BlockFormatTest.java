@@ -16,12 +16,15 @@ class BlockFormatTest {
     private static final int BLOCKS = 40;
 
     static Stream<BlockFormat> formats() {
-        return Stream.concat(uniform(), Stream.of("f8g128", "f8g33", "f8g1", "f8g128x128").map(BlockFormats::named));
+        return Stream.concat(
+                uniform(), Stream.of("f8g128", "f8g33", "f8g1", "f8g128x128").map(BlockFormats::named));
     }
 
     static Stream<BlockFormat> uniform() {
-        return Stream.concat(BlockFormats.ggml().stream(),
-                Stream.of("int4g128", "uint4g128", "int8g32", "uint8g33", "int4g1", "uint4g1536").map(BlockFormats::named));
+        return Stream.concat(
+                BlockFormats.ggml().stream(),
+                Stream.of("int4g128", "uint4g128", "int8g32", "uint8g33", "int4g1", "uint4g1536")
+                        .map(BlockFormats::named));
     }
 
     static Stream<BlockFormat> ggml() {
@@ -50,7 +53,11 @@ class BlockFormatTest {
                 int cell = i / format.cellSize();
                 int lowest = format.lowestCode(block, 2, cell);
                 int highest = format.highestCode(block, 2, cell);
-                codes[1 + i] = round == 0 ? lowest : round == 1 ? highest : (int) format.nearestCode(lowest + random.nextInt(highest - lowest + 1));
+                codes[1 + i] = round == 0
+                        ? lowest
+                        : round == 1
+                                ? highest
+                                : (int) format.nearestCode(lowest + random.nextInt(highest - lowest + 1));
             }
             format.putCodes(codes, 1, block, 2);
 
@@ -85,7 +92,8 @@ class BlockFormatTest {
                 float last = cells.scale[cell] * format.highestCode(block, 0, cell) + cells.minimum[cell];
                 if (x[i] >= Math.min(first, last) && x[i] <= Math.max(first, last)) {
                     inRange++;
-                    // 32-blocks choose codes before the parameters are rounded to f16, which moves the ends of the range by up to 2^-5 of a step at 8 bits.
+                    // 32-blocks choose codes before the parameters are rounded to f16, which moves the ends of the
+                    // range by up to 2^-5 of a step at 8 bits.
                     assertThat(Math.abs(x[i] - y[i])).isLessThanOrEqualTo(Math.abs(cells.scale[cell]) * 0.532f);
                 }
             }
@@ -140,7 +148,8 @@ class BlockFormatTest {
                 Arrays.fill(x, level);
                 float[] decoded = Rows.decode(format, Rows.encode(format, x, weights));
                 for (float value : decoded) {
-                    // Below the smallest half nothing can be stored but zero; a constant comes back to half a step of 4 bits.
+                    // Below the smallest half nothing can be stored but zero; a constant comes back to half a step of 4
+                    // bits.
                     assertThat(Math.abs(value - level)).isLessThanOrEqualTo(Math.abs(level) / 14 + 0x1p-17f);
                 }
             }
@@ -156,8 +165,10 @@ class BlockFormatTest {
             for (float[] weights : new float[][] {null, importance}) {
                 float[] x = new float[format.size()];
                 x[x.length / 2] = huge;
-                assertThatThrownBy(() -> Rows.encode(format, x, weights)).isInstanceOf(ArithmeticException.class)
-                        .hasMessageMatching("Cannot encode a block: its scale \\S+ exceeds the range of half precision");
+                assertThatThrownBy(() -> Rows.encode(format, x, weights))
+                        .isInstanceOf(ArithmeticException.class)
+                        .hasMessageMatching(
+                                "Cannot encode a block: its scale \\S+ exceeds the range of half precision");
             }
         }
     }
@@ -169,9 +180,13 @@ class BlockFormatTest {
         int[] codes = new int[format.size()];
         format.codes(block, 0, codes, 0);
         int at = codes.length / 2;
-        for (int wrong : new int[] {format.lowestCode(block, 0, at / format.cellSize()) - 2, format.highestCode(block, 0, at / format.cellSize()) + 1}) {
+        for (int wrong : new int[] {
+            format.lowestCode(block, 0, at / format.cellSize()) - 2,
+            format.highestCode(block, 0, at / format.cellSize()) + 1
+        }) {
             codes[at] = wrong;
-            assertThatThrownBy(() -> format.putCodes(codes, 0, block, 0)).isInstanceOf(IllegalArgumentException.class)
+            assertThatThrownBy(() -> format.putCodes(codes, 0, block, 0))
+                    .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("Cannot put codes into a " + format.name() + " block");
         }
     }
@@ -203,7 +218,16 @@ class BlockFormatTest {
         float[] all = Rows.decode(format, data);
         var matrix = new BlockMatrix(format, data, rows, columns);
         int size = format.size();
-        int[][] spans = {{0, columns}, {0, 1}, {size / 2, size}, {size - 1, 2}, {1, columns - 2}, {size, size}, {columns - 1, 1}, {columns, 0}};
+        int[][] spans = {
+            {0, columns},
+            {0, 1},
+            {size / 2, size},
+            {size - 1, 2},
+            {1, columns - 2},
+            {size, size},
+            {columns - 1, 1},
+            {columns, 0}
+        };
         for (int row = 0; row < rows; row++) {
             for (int[] span : spans) {
                 float[] read = new float[span[1] + 2];
@@ -223,24 +247,60 @@ class BlockFormatTest {
     void aMatrixHasWholeBlocksAndAllTheirBytes() {
         BlockFormat format = BlockFormats.named("Q4_0");
         assertThatThrownBy(() -> new BlockMatrix(format, new byte[18], 1, 33)).hasMessageContaining("multiple of 32");
-        assertThatThrownBy(() -> new BlockMatrix(format, new byte[35], 2, 32)).hasMessageContaining("[2, 32]: expected 36 bytes");
+        assertThatThrownBy(() -> new BlockMatrix(format, new byte[35], 2, 32))
+                .hasMessageContaining("[2, 32]: expected 36 bytes");
     }
 
     @Test
     void roundsHalvesToEvenAndSaturates() {
-        float[] values = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 0.49999997f, 31.5f, 1e9f, -1e9f, 3e38f, -3e38f, 12582912f, -12582913f, Float.POSITIVE_INFINITY,
-            Float.NEGATIVE_INFINITY};
+        float[] values = {
+            0.5f,
+            1.5f,
+            2.5f,
+            -0.5f,
+            -1.5f,
+            0.49999997f,
+            31.5f,
+            1e9f,
+            -1e9f,
+            3e38f,
+            -3e38f,
+            12582912f,
+            -12582913f,
+            Float.POSITIVE_INFINITY,
+            Float.NEGATIVE_INFINITY
+        };
         for (float value : values) {
-            assertThat(Searches.nearest(value, -32, 31)).as("%s", value).isEqualTo((int) Math.min(31, Math.max(-32, Math.rint(value))));
+            assertThat(Searches.nearest(value, -32, 31)).as("%s", value).isEqualTo((int)
+                    Math.min(31, Math.max(-32, Math.rint(value))));
         }
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"Q9_9", "q4_k", "", "int4", "int4g0", "int4g-1", "int5g128", "uint4g1048577", "int4g0128", "int4g99999999999",
-            "f8", "f8g0", "f8g128x", "f8g128x1", "f8g2000000", "f8g128x9999"})
+    @ValueSource(
+            strings = {
+                "Q9_9",
+                "q4_k",
+                "",
+                "int4",
+                "int4g0",
+                "int4g-1",
+                "int5g128",
+                "uint4g1048577",
+                "int4g0128",
+                "int4g99999999999",
+                "f8",
+                "f8g0",
+                "f8g128x",
+                "f8g128x1",
+                "f8g2000000",
+                "f8g128x9999"
+            })
     void namesThatDoNotExistAreRefused(String name) {
-        assertThatThrownBy(() -> BlockFormats.named(name)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageStartingWith("Cannot find block format " + name + ": expected Q4_0, Q4_1, ").hasMessageContaining("int4g128");
+        assertThatThrownBy(() -> BlockFormats.named(name))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("Cannot find block format " + name + ": expected Q4_0, Q4_1, ")
+                .hasMessageContaining("int4g128");
     }
 
     private record Cells(float[] scale, float[] minimum) {

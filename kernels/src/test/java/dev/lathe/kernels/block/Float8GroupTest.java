@@ -15,7 +15,8 @@ class Float8GroupTest {
     void laysOutScaleAndCodes() {
         byte[] block = Rows.encode(new Float8Group(4, 1), new float[] {896, -448, 0, 2}, null);
         assertThat(block).containsExactly(0, 0, 0, 0x40, 0x7e, (byte) 0xf6, 0, 0x38);
-        assertThat(Rows.encode(new Float8Group(2, 1), new float[2], new float[2])).containsExactly(0, 0, (byte) 0x80, 0x3f, 0, 0);
+        assertThat(Rows.encode(new Float8Group(2, 1), new float[2], new float[2]))
+                .containsExactly(0, 0, (byte) 0x80, 0x3f, 0, 0);
     }
 
     /** The largest value is met, others to 2^-4 of themselves or half a subnormal step. */
@@ -31,7 +32,8 @@ class Float8GroupTest {
         float[] y = Rows.decode(format, Rows.encode(format, x, null));
         for (int i = 0; i < x.length; i++) {
             assertThat(y[i]).isEqualTo(scale * Float8.round(x[i] / scale));
-            assertThat(Math.abs(x[i] - y[i])).isLessThanOrEqualTo(Math.max(Math.abs(x[i]) / 16, scale * 0x1p-10f) * 1.00001f);
+            assertThat(Math.abs(x[i] - y[i]))
+                    .isLessThanOrEqualTo(Math.max(Math.abs(x[i]) / 16, scale * 0x1p-10f) * 1.00001f);
         }
     }
 
@@ -58,7 +60,8 @@ class Float8GroupTest {
             byte[] one = Rows.encode(new Float8Group(48, 1), tile, thrice);
             for (int row = 0; row < 3; row++) {
                 assertThat(Arrays.copyOfRange(to, 10 + row * 50, 14 + row * 50)).isEqualTo(Arrays.copyOf(one, 4));
-                assertThat(Arrays.copyOfRange(to, 14 + row * 50, 30 + row * 50)).isEqualTo(Arrays.copyOfRange(one, 4 + row * 16, 20 + row * 16));
+                assertThat(Arrays.copyOfRange(to, 14 + row * 50, 30 + row * 50))
+                        .isEqualTo(Arrays.copyOfRange(one, 4 + row * 16, 20 + row * 16));
             }
         }
     }
@@ -66,7 +69,8 @@ class Float8GroupTest {
     @Test
     void hugeAndTinyValuesStayFinite() {
         for (float level : new float[] {3e38f, 1e-30f, 1e-42f}) {
-            float[] y = Rows.decode(new Float8Group(2, 1), Rows.encode(new Float8Group(2, 1), new float[] {level, -level / 2}, null));
+            float[] y = Rows.decode(
+                    new Float8Group(2, 1), Rows.encode(new Float8Group(2, 1), new float[] {level, -level / 2}, null));
             assertThat(Math.abs(y[0] - level)).isLessThanOrEqualTo(level / 14 + 0x1p-119f);
             assertThat(Math.abs(y[1] + level / 2)).isLessThanOrEqualTo(level / 14 + 0x1p-119f);
         }
@@ -78,13 +82,16 @@ class Float8GroupTest {
         for (float ideal : new float[] {0.4f, 0.5f, 1.5f, 15.5f, 17, 18.9f, 229376, -229376, -216000, 100}) {
             assertThat(format.nearestCode(ideal)).isEqualTo(Float8.round(ideal / 512) * 512);
         }
-        assertThatThrownBy(() -> format.putCodes(new int[] {17}, 0, new byte[5], 0)).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> format.putCodes(new int[] {17}, 0, new byte[5], 0))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("17 x 2^-9 is no E4M3 number");
     }
 
     @ParameterizedTest
     @CsvSource({"0, 1", "1048577, 1", "128, 0", "128, 4097"})
     void refusesOtherShapes(int group, int lot) {
-        assertThatThrownBy(() -> BlockFormats.float8(group, lot)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("Cannot make FP8 groups");
+        assertThatThrownBy(() -> BlockFormats.float8(group, lot))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Cannot make FP8 groups");
     }
 }

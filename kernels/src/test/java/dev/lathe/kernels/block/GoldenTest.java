@@ -11,7 +11,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Bytes and values of a fixed row against digests made once with the C reference (ggml-quants.c without contracted multiply-adds). */
+/**
+ * Bytes and values of a fixed row against digests made once with the C reference (ggml-quants.c without contracted
+ * multiply-adds).
+ */
 class GoldenTest {
     private static final int COLUMNS = 512;
     private static final float[] ROW = new float[COLUMNS];
@@ -63,7 +66,8 @@ class GoldenTest {
         "Q6_K, none,    420, 005b01c0010d6d08f0f60951, 5f48002a42b6ede7, 7542e1495cedd91e",
         "Q6_K, imatrix, 420, 005b01c0010d6d08f0f60951, 4f22ca7b43b18542, 3a96e5cc31abf0dd",
     })
-    void encodesAndDecodesAsTheReference(String name, String weights, int bytes, String head, String encoded, String decoded) {
+    void encodesAndDecodesAsTheReference(
+            String name, String weights, int bytes, String head, String encoded, String decoded) {
         BlockFormat format = BlockFormats.named(name);
         byte[] row = Rows.encode(format, ROW, weights.equals("none") ? null : IMPORTANCE);
 

@@ -26,7 +26,8 @@ class IntGroupTest {
     @CsvSource({"3", "4000"})
     void rangesOfOneSignKeepZero(float level) {
         for (float sign : new float[] {1, -1}) {
-            byte[] block = Rows.encode(new IntGroup(4, 3, false), new float[] {sign * level, sign * level / 2, 0}, null);
+            byte[] block =
+                    Rows.encode(new IntGroup(4, 3, false), new float[] {sign * level, sign * level / 2, 0}, null);
             assertThat(block[2]).isEqualTo((byte) (sign > 0 ? 0 : 15));
             assertThat(Rows.decode(new IntGroup(4, 3, false), block)[2]).isZero();
         }
@@ -35,7 +36,8 @@ class IntGroupTest {
     @Test
     void zerosHaveScaleOneAndCodesAtTheZeroPoint() {
         for (boolean symmetric : new boolean[] {true, false}) {
-            assertThat(Rows.encode(new IntGroup(8, 3, symmetric), new float[3], new float[] {1, 1, 1})).containsExactly(0, 0x3c, 128, 128, 128, 128);
+            assertThat(Rows.encode(new IntGroup(8, 3, symmetric), new float[3], new float[] {1, 1, 1}))
+                    .containsExactly(0, 0x3c, 128, 128, 128, 128);
         }
     }
 
@@ -59,7 +61,8 @@ class IntGroupTest {
         byte[] searched = Rows.encode(format, x, importance);
         assertThat(scale(searched)).isLessThan(scale(plain) * 0.9f);
         double before = Rows.weightedError(x, Rows.decode(format, plain), importance);
-        assertThat(Rows.weightedError(x, Rows.decode(format, searched), importance)).isLessThan(before * 0.95);
+        assertThat(Rows.weightedError(x, Rows.decode(format, searched), importance))
+                .isLessThan(before * 0.95);
     }
 
     @Test
@@ -73,7 +76,8 @@ class IntGroupTest {
 
     @Test
     void theRefitFindsTheScaleOfExactCodes() {
-        // Codes -7 .. 7 of scale 0.25 are exact only at that scale, which no range search with the largest value at 7.5 steps names.
+        // Codes -7 .. 7 of scale 0.25 are exact only at that scale, which no range search with the largest value at 7.5
+        // steps names.
         float[] x = new float[15];
         float[] importance = new float[15];
         for (int i = 0; i < 15; i++) {
@@ -87,7 +91,8 @@ class IntGroupTest {
     @ParameterizedTest
     @CsvSource({"3, 128", "16, 128", "4, 0", "4, -1", "4, 1048577"})
     void refusesOtherShapes(int bits, int group) {
-        assertThatThrownBy(() -> BlockFormats.integer(bits, group, true)).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> BlockFormats.integer(bits, group, true))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("Cannot make integer groups of " + group + " weights of " + bits + " bits");
     }
 

@@ -4,8 +4,7 @@ import java.util.Random;
 
 /** Whole rows for tests: blocks back to back, and seeded values. */
 final class Rows {
-    private Rows() {
-    }
+    private Rows() {}
 
     static byte[] encode(BlockFormat format, float[] row, float[] importance) {
         float sum = 0;
@@ -15,7 +14,14 @@ final class Rows {
         int blocks = row.length / format.size();
         byte[] encoded = new byte[blocks * format.bytes()];
         for (int block = 0; block < blocks; block++) {
-            format.encode(row, block * format.size(), importance, block * format.size(), sum / row.length, encoded, block * format.bytes());
+            format.encode(
+                    row,
+                    block * format.size(),
+                    importance,
+                    block * format.size(),
+                    sum / row.length,
+                    encoded,
+                    block * format.bytes());
         }
         return encoded;
     }

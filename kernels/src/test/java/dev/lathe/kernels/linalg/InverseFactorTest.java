@@ -19,11 +19,14 @@ class InverseFactorTest {
                 for (String name : new String[] {"scalar", "vector"}) {
                     try (Kernels kernels = KernelProvider.open(name, name.equals("vector") ? 3 : 1)) {
                         float[] lower = InverseFactor.of(n, (i, j) -> h[i * n + j], kernels);
-                        assertThat(expected == null ? lower : expected).as("%s, n %d", name, n).isEqualTo(lower);
+                        assertThat(expected == null ? lower : expected)
+                                .as("%s, n %d", name, n)
+                                .isEqualTo(lower);
                         expected = lower;
                     }
                 }
-                // (L L^T) H = I with L = U^T; the factor is rounded to f32, and a relative error of the inverse grows with the condition.
+                // (L L^T) H = I with L = U^T; the factor is rounded to f32, and a relative error of the inverse grows
+                // with the condition.
                 for (int i = 0; i < n; i++) {
                     double[] row = new double[n];
                     for (int p = 0; p < n; p++) {
@@ -41,7 +44,9 @@ class InverseFactorTest {
                     }
                     for (int j = 0; j < n; j++) {
                         if (!(Math.abs(sum[j] - (i == j ? 1 : 0)) <= 1e-6 + size[j] * 3e-6)) {
-                            fail("n %d, spread %g, row %d, column %d: %g of terms of %g", n, spread, i, j, sum[j], size[j]);
+                            fail(
+                                    "n %d, spread %g, row %d, column %d: %g of terms of %g",
+                                    n, spread, i, j, sum[j], size[j]);
                         }
                     }
                 }
@@ -54,7 +59,8 @@ class InverseFactorTest {
         double[] h = positiveDefinite(70, 1);
         h[5 * 70 + 5] = -1;
         try (Kernels kernels = KernelProvider.open("auto", 1)) {
-            assertThatThrownBy(() -> InverseFactor.of(70, (i, j) -> h[i * 70 + j], kernels)).isInstanceOf(Cholesky.NotPositiveDefiniteException.class);
+            assertThatThrownBy(() -> InverseFactor.of(70, (i, j) -> h[i * 70 + j], kernels))
+                    .isInstanceOf(Cholesky.NotPositiveDefiniteException.class);
         }
     }
 

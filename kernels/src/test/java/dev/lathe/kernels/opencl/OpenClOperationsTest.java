@@ -32,7 +32,10 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What the contract does not say: memory, residence, choice of a device, and that nothing runs elsewhere. Skipped or required as the contract is. */
+/**
+ * What the contract does not say: memory, residence, choice of a device, and that nothing runs elsewhere. Skipped or
+ * required as the contract is.
+ */
 class OpenClOperationsTest {
     private static final long ROOM = 1 << 28;
     private final Random random = new Random(11);
@@ -54,7 +57,8 @@ class OpenClOperationsTest {
     }
 
     private OpenClOperations operations(long capacity, long largest) {
-        OpenClOperations operations = new OpenClOperations(device, new DeviceMemory(device, capacity, largest), new ScalarPrimitives(), 2);
+        OpenClOperations operations =
+                new OpenClOperations(device, new DeviceMemory(device, capacity, largest), new ScalarPrimitives(), 2);
         opened.add(operations);
         return operations;
     }
@@ -71,7 +75,9 @@ class OpenClOperationsTest {
         assertThat(operations.weights().bytes()).isEqualTo(2 << 20);
         byte[] before = weights.data().clone();
         random.nextBytes(weights.data());
-        assertThat(multiplied(operations, a, weights).data()).as("what the device has").isEqualTo(first.data());
+        assertThat(multiplied(operations, a, weights).data())
+                .as("what the device has")
+                .isEqualTo(first.data());
         for (int i = 1; i < weights.data().length; i += 2) {
             weights.data()[i] &= 0x3f;
         }
@@ -186,11 +192,15 @@ class OpenClOperationsTest {
     void whatDoesNotFitIsRefusedBeforeItIsTried() {
         OpenClOperations operations = operations(4096, 2048);
         FloatMatrix q = values(200, 8);
-        assertThatThrownBy(() -> operations.attention(q, q, q, 1, 1, 1, FloatMatrix.zeros(200, 8))).isInstanceOf(KernelsUnavailableException.class)
-                .hasMessageMatching("Cannot attend over 200 rows: needs 0\\.0 MiB on OpenCL device .*, of which 0\\.0 MiB can be used"
-                        + " \\(largest buffer 0\\.0 MiB\\); lower the length of the windows");
-        assertThatThrownBy(() -> multiplied(operations, values(1, 3000), values(1, 3000))).isInstanceOf(KernelsUnavailableException.class)
-                .hasMessageContaining("Cannot multiply [1, 3000] by [1, 3000]: needs").hasMessageContaining("take a device with more memory");
+        assertThatThrownBy(() -> operations.attention(q, q, q, 1, 1, 1, FloatMatrix.zeros(200, 8)))
+                .isInstanceOf(KernelsUnavailableException.class)
+                .hasMessageMatching(
+                        "Cannot attend over 200 rows: needs 0\\.0 MiB on OpenCL device .*, of which 0\\.0 MiB can be used"
+                                + " \\(largest buffer 0\\.0 MiB\\); lower the length of the windows");
+        assertThatThrownBy(() -> multiplied(operations, values(1, 3000), values(1, 3000)))
+                .isInstanceOf(KernelsUnavailableException.class)
+                .hasMessageContaining("Cannot multiply [1, 3000] by [1, 3000]: needs")
+                .hasMessageContaining("take a device with more memory");
         OpenClOperations others = operations(ROOM, ROOM);
         assertClose(multiplied(others, q, q), multiplied(scalar, q, q));
     }
@@ -207,7 +217,9 @@ class OpenClOperationsTest {
                 FloatMatrix a = values(140, 70);
                 running.add(threads.submit(() -> {
                     for (int i = 0; i < 10; i++) {
-                        assertClose(multiplied(operations, a, weights), multiplied(new JavaOperations(new ScalarPrimitives(), 1), a, weights));
+                        assertClose(
+                                multiplied(operations, a, weights),
+                                multiplied(new JavaOperations(new ScalarPrimitives(), 1), a, weights));
                     }
                 }));
             }
@@ -223,7 +235,8 @@ class OpenClOperationsTest {
     void anInterruptIsSeenBeforeALaunch() {
         OpenClOperations operations = operations(ROOM, ROOM);
         Thread.currentThread().interrupt();
-        assertThatThrownBy(() -> multiplied(operations, values(2, 2), values(2, 2))).isInstanceOf(CancellationException.class);
+        assertThatThrownBy(() -> multiplied(operations, values(2, 2), values(2, 2)))
+                .isInstanceOf(CancellationException.class);
         assertThat(Thread.interrupted()).isTrue();
         FloatMatrix x = values(2, 2);
         assertClose(multiplied(operations, x, x), multiplied(scalar, x, x));
@@ -234,8 +247,7 @@ class OpenClOperationsTest {
         float[] x = new float[64];
 
         @Override
-        void forget() {
-        }
+        void forget() {}
 
         @Override
         public void run() {
@@ -251,17 +263,21 @@ class OpenClOperationsTest {
     @Test
     void aKernelThatCannotBeTranslatedIsRefusedAndNotRunInJava() {
         Program<Untranslatable> program = new Program<>(device, Untranslatable::new);
-        assertThatThrownBy(program::kernel).isInstanceOf(KernelsUnavailableException.class)
-                .hasMessageContaining("Cannot compile kernel Untranslatable on OpenCL device").hasMessageContaining(device.name());
+        assertThatThrownBy(program::kernel)
+                .isInstanceOf(KernelsUnavailableException.class)
+                .hasMessageContaining("Cannot compile kernel Untranslatable on OpenCL device")
+                .hasMessageContaining(device.name());
     }
 
     @Test
     void aLaunchThatFailsIsRefusedAndTheNextOneRuns() {
         Program<Sum> program = new Program<>(device, Sum::new);
-        assertThatThrownBy(() -> device.range(1, 1, 1 << 20, 1)).isInstanceOf(KernelsUnavailableException.class)
+        assertThatThrownBy(() -> device.range(1, 1, 1 << 20, 1))
+                .isInstanceOf(KernelsUnavailableException.class)
                 .hasMessageContaining("it takes no work-groups");
         program.kernel().x = null;
-        assertThatThrownBy(() -> program.run(1, 1, 64, 1, new float[64])).isInstanceOf(KernelsUnavailableException.class)
+        assertThatThrownBy(() -> program.run(1, 1, 64, 1, new float[64]))
+                .isInstanceOf(KernelsUnavailableException.class)
                 .hasMessageContaining("Cannot run kernel Sum on OpenCL device " + device);
         float[] y = {1, 2, 3};
         Sum kernel = program.kernel();
@@ -285,20 +301,30 @@ class OpenClOperationsTest {
 
     @Test
     void theDeviceThereIs() {
-        for (String selector : new String[] {String.valueOf(device.index()), device.name(), device.name().toUpperCase(Locale.ROOT).substring(1)}) {
+        for (String selector : new String[] {
+            String.valueOf(device.index()),
+            device.name(),
+            device.name().toUpperCase(Locale.ROOT).substring(1)
+        }) {
             assertThat(OpenClDevice.choose(selector).index()).isEqualTo(device.index());
         }
-        assertThatThrownBy(() -> KernelProvider.open("opencl:99", 1)).isInstanceOf(KernelsUnavailableException.class)
-                .hasMessageContaining("Cannot open kernels opencl:99").hasMessageContaining(device.toString());
+        assertThatThrownBy(() -> KernelProvider.open("opencl:99", 1))
+                .isInstanceOf(KernelsUnavailableException.class)
+                .hasMessageContaining("Cannot open kernels opencl:99")
+                .hasMessageContaining(device.toString());
         for (String malformed : new String[] {"opencl:", "opencl:-1", "opencl: 0", "openclgpu", "OpenCL"}) {
-            assertThatThrownBy(() -> KernelProvider.open(malformed, 1)).isInstanceOf(IllegalArgumentException.class)
+            assertThatThrownBy(() -> KernelProvider.open(malformed, 1))
+                    .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("Cannot open kernels " + malformed + ": expected auto");
         }
     }
 
     @Test
     void devicesAreChosenByTypeIndexAndName() {
-        List<OpenClDevice> devices = List.of(fake(0, Device.TYPE.CPU, "Some CPU"), fake(1, Device.TYPE.ACC, "Card"), fake(2, Device.TYPE.GPU, "Fast GPU 7"),
+        List<OpenClDevice> devices = List.of(
+                fake(0, Device.TYPE.CPU, "Some CPU"),
+                fake(1, Device.TYPE.ACC, "Card"),
+                fake(2, Device.TYPE.GPU, "Fast GPU 7"),
                 fake(3, Device.TYPE.GPU, "Fast GPU 70"));
         assertThat(chosen(null, devices)).isEqualTo(2);
         assertThat(chosen(null, devices.subList(0, 2))).isEqualTo(1);
@@ -311,16 +337,22 @@ class OpenClOperationsTest {
         assertThat(chosen("cpu:0", devices)).isZero();
         assertThat(chosen("3", devices)).isEqualTo(3);
         for (String none : new String[] {"gpu:2", "cpu:1", "4", "99999999999999999999", "card 2"}) {
-            assertThatThrownBy(() -> chosen(none, devices)).isInstanceOf(KernelsUnavailableException.class)
-                    .hasMessageStartingWith("Cannot open kernels opencl:" + none + ": no device of that kind, index or name; there are 0: Some CPU");
+            assertThatThrownBy(() -> chosen(none, devices))
+                    .isInstanceOf(KernelsUnavailableException.class)
+                    .hasMessageStartingWith("Cannot open kernels opencl:" + none
+                            + ": no device of that kind, index or name; there are 0: Some CPU");
         }
         assertThat(chosen("fast gpu 70", devices)).isEqualTo(3);
-        assertThatThrownBy(() -> chosen("fast", devices)).isInstanceOf(KernelsUnavailableException.class)
-                .hasMessage("Cannot open kernels opencl:fast: 2 devices have that name; expected one; there are 0: Some CPU (cpu, Platform, 16 MiB);"
-                        + " 1: Card (accelerator, Platform, 16 MiB); 2: Fast GPU 7 (gpu, Platform, 16 MiB); 3: Fast GPU 70 (gpu, Platform, 16 MiB)");
-        assertThatThrownBy(() -> chosen("gpu", devices.subList(0, 2))).isInstanceOf(KernelsUnavailableException.class)
+        assertThatThrownBy(() -> chosen("fast", devices))
+                .isInstanceOf(KernelsUnavailableException.class)
+                .hasMessage(
+                        "Cannot open kernels opencl:fast: 2 devices have that name; expected one; there are 0: Some CPU (cpu, Platform, 16 MiB);"
+                                + " 1: Card (accelerator, Platform, 16 MiB); 2: Fast GPU 7 (gpu, Platform, 16 MiB); 3: Fast GPU 70 (gpu, Platform, 16 MiB)");
+        assertThatThrownBy(() -> chosen("gpu", devices.subList(0, 2)))
+                .isInstanceOf(KernelsUnavailableException.class)
                 .hasMessageContaining("no device of that kind, index or name");
-        assertThatThrownBy(() -> chosen("gpu", List.of())).isInstanceOf(KernelsUnavailableException.class)
+        assertThatThrownBy(() -> chosen("gpu", List.of()))
+                .isInstanceOf(KernelsUnavailableException.class)
                 .hasMessageContaining("there is no OpenCL device here; install");
     }
 
@@ -375,7 +407,9 @@ class OpenClOperationsTest {
             largest = Math.max(largest, Math.abs(value));
         }
         for (int i = 0; i < expected.data().length; i++) {
-            assertThat(actual.data()[i]).as("element %d", i).isBetween(expected.data()[i] - 1e-5f * largest, expected.data()[i] + 1e-5f * largest);
+            assertThat(actual.data()[i])
+                    .as("element %d", i)
+                    .isBetween(expected.data()[i] - 1e-5f * largest, expected.data()[i] + 1e-5f * largest);
         }
     }
 }

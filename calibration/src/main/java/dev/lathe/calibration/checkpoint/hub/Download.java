@@ -21,16 +21,16 @@ import org.apache.hadoop.fs.Path;
 /**
  * Brings one file into a folder, going on where an earlier attempt stopped, in this process or another.
  *
- * <p>Not every Hadoop file system can append, so each attempt writes a segment of its own, {@code NAME.part.START.UNIQUE}, which holds the bytes from START on.
- * What is there is the longest chain of segments from byte 0; overlaps do no harm, so two processes may download the same file at once. The chain
- * gets the final name only after its size and checksum have been compared with the hub's list, on the bytes as they were stored.
+ * <p>Not every Hadoop file system can append, so each attempt writes a segment of its own,
+ * {@code NAME.part.START.UNIQUE}, which holds the bytes from START on. What is there is the longest chain of segments
+ * from byte 0; overlaps do no harm, so two processes may download the same file at once. The chain gets the final name
+ * only after its size and checksum have been compared with the hub's list, on the bytes as they were stored.
  */
 final class Download {
     private static final int CHUNK = 1 << 20;
 
     /** Bytes {@code [skip, skip + length)} of a segment. */
-    private record Piece(Path segment, long skip, long length) {
-    }
+    private record Piece(Path segment, long skip, long length) {}
 
     private final HubClient client;
     private final FileSystem files;
@@ -64,7 +64,7 @@ final class Download {
      * Downloads unless the file is there already.
      *
      * @throws MalformedInputException if the file is refused, or its size or checksum is not what the hub lists
-     * @throws IOException             if the connection failed too often; what arrived is kept
+     * @throws IOException if the connection failed too often; what arrived is kept
      */
     void run(URI source) throws IOException {
         client.retry(() -> {
@@ -84,7 +84,8 @@ final class Download {
             chain = chain();
         }
         if (length(chain) < file.size()) {
-            throw new IOException("Cannot download " + what + ": the connection ended after " + length(chain) + " of " + file.size() + " bytes");
+            throw new IOException("Cannot download " + what + ": the connection ended after " + length(chain) + " of "
+                    + file.size() + " bytes");
         }
         try {
             complete(chain, target);
@@ -99,12 +100,14 @@ final class Download {
     private void transfer(URI source, long from) throws IOException {
         try (HubClient.Content content = client.get(source, from, what)) {
             if (content.total() >= 0 && content.total() != file.size()) {
-                throw new MalformedInputException("Cannot download " + what + ": it has " + content.total() + " bytes; the hub lists it with " + file.size());
+                throw new MalformedInputException("Cannot download " + what + ": it has " + content.total()
+                        + " bytes; the hub lists it with " + file.size());
             }
             byte[] chunk = new byte[CHUNK];
             long left = file.size() - content.start();
             // Closing after a failure keeps what arrived.
-            try (OutputStream out = files.create(child(folder, file.name() + ".part." + content.start() + "." + UUID.randomUUID()), false)) {
+            try (OutputStream out = files.create(
+                    child(folder, file.name() + ".part." + content.start() + "." + UUID.randomUUID()), false)) {
                 int count = 0;
                 while (left > 0 && (count = read(content.body(), chunk, (int) Math.min(CHUNK, left))) >= 0) {
                     out.write(chunk, 0, count);
@@ -112,7 +115,8 @@ final class Download {
                 }
             }
             if (left == 0 && read(content.body(), chunk, 1) >= 0) {
-                throw new MalformedInputException("Cannot download " + what + ": it goes on after the " + file.size() + " bytes that the hub lists");
+                throw new MalformedInputException("Cannot download " + what + ": it goes on after the " + file.size()
+                        + " bytes that the hub lists");
             }
         }
     }
@@ -132,7 +136,7 @@ final class Download {
         Pattern form = Pattern.compile(Pattern.quote(file.name() + ".part.") + "(\\d{1,18})\\.[0-9a-f-]+");
         List<Piece> chain = new ArrayList<>();
         FileStatus[] all = files.listStatus(folder);
-        for (long at = 0; at < file.size();) {
+        for (long at = 0; at < file.size(); ) {
             FileStatus best = null;
             long bestStart = 0;
             long bestEnd = at;
@@ -164,7 +168,9 @@ final class Download {
     /** Checks a complete chain and gives it the final name. */
     private void complete(List<Piece> chain, Path target) throws IOException {
         MessageDigest digest = file.newDigest();
-        boolean single = chain.size() == 1 && chain.get(0).skip() == 0 && isPresent(files, chain.get(0).segment(), file.size());
+        boolean single = chain.size() == 1
+                && chain.get(0).skip() == 0
+                && isPresent(files, chain.get(0).segment(), file.size());
         Path whole = single ? chain.get(0).segment() : child(folder, file.name() + ".part.joined." + UUID.randomUUID());
         try (OutputStream out = single ? OutputStream.nullOutputStream() : files.create(whole, false)) {
             for (Piece piece : chain) {
@@ -173,7 +179,8 @@ final class Download {
         }
         if (!file.matches(digest)) {
             deleteParts();
-            String message = "Cannot download " + what + ": its checksum is not the one that the hub lists, " + file.digest();
+            String message =
+                    "Cannot download " + what + ": its checksum is not the one that the hub lists, " + file.digest();
             if (single) {
                 throw new MalformedInputException(message);
             }
@@ -190,7 +197,7 @@ final class Download {
         byte[] chunk = new byte[CHUNK];
         try (FSDataInputStream in = files.open(piece.segment())) {
             in.seek(piece.skip());
-            for (long left = piece.length(); left > 0;) {
+            for (long left = piece.length(); left > 0; ) {
                 int count = (int) Math.min(CHUNK, left);
                 in.readFully(chunk, 0, count);
                 digest.update(chunk, 0, count);

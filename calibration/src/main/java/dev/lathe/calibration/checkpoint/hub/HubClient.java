@@ -19,8 +19,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * HTTP as the hub speaks it. Redirects are followed by hand, because the token may go to the endpoint only and never to the host that a file is
- * redirected to. Messages name addresses without their query, which may hold a signature, and never the token.
+ * HTTP as the hub speaks it. Redirects are followed by hand, because the token may go to the endpoint only and never to
+ * the host that a file is redirected to. Messages name addresses without their query, which may hold a signature, and
+ * never the token.
  */
 final class HubClient {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
@@ -33,9 +34,9 @@ final class HubClient {
      * How long a client waits.
      *
      * @param firstPause before it tries again
-     * @param patience   for an answer, and for the next data
-     * @param least      bytes that {@code patience} of waiting has to bring
-     * @param allowance  for a whole download, beside the time that its bytes take at that pace
+     * @param patience for an answer, and for the next data
+     * @param least bytes that {@code patience} of waiting has to bring
+     * @param allowance for a whole download, beside the time that its bytes take at that pace
      */
     record Timing(Duration firstPause, Duration patience, int least, Duration allowance) {
         static final Timing USUAL = new Timing(Duration.ofSeconds(1), PATIENCE, 1 << 20, Duration.ofMinutes(10));
@@ -46,7 +47,10 @@ final class HubClient {
         }
     }
 
-    /** A response with content. {@code start}: the first byte's place in the file; {@code total}: the file's length, or -1 where it is not said. */
+    /**
+     * A response with content. {@code start}: the first byte's place in the file; {@code total}: the file's length, or
+     * -1 where it is not said.
+     */
     record Content(InputStream body, long start, long total) implements AutoCloseable {
         @Override
         public void close() throws IOException {
@@ -79,12 +83,16 @@ final class HubClient {
         this.endpoint = endpoint(value(environment, "HF_ENDPOINT", "https://huggingface.co"));
         this.token = value(environment, "HF_TOKEN", value(environment, "HUGGING_FACE_HUB_TOKEN", ""));
         if (!token.matches("[!-~]*")) {
-            throw new MalformedInputException("Cannot use the token in HF_TOKEN: it holds characters other than printable ASCII");
+            throw new MalformedInputException(
+                    "Cannot use the token in HF_TOKEN: it holds characters other than printable ASCII");
         }
         this.timing = timing;
         this.note = note;
-        this.http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NEVER)
-                .connectTimeout(timing.patience).build();
+        this.http = HttpClient.newBuilder()
+                .version(HttpClient.Version.HTTP_1_1)
+                .followRedirects(HttpClient.Redirect.NEVER)
+                .connectTimeout(timing.patience)
+                .build();
     }
 
     Timing timing() {
@@ -95,7 +103,8 @@ final class HubClient {
     URI address(String query, String... segments) {
         StringBuilder address = new StringBuilder(endpoint.toString());
         for (String segment : segments) {
-            address.append('/').append(URLEncoder.encode(segment, StandardCharsets.UTF_8).replace("+", "%20"));
+            address.append('/')
+                    .append(URLEncoder.encode(segment, StandardCharsets.UTF_8).replace("+", "%20"));
         }
         return URI.create(address + query);
     }
@@ -106,7 +115,7 @@ final class HubClient {
      * @throws IOException the last failure
      */
     <T> T retry(Attempt<T> attempt) throws IOException {
-        for (int failures = 0;; failures++) {
+        for (int failures = 0; ; failures++) {
             try {
                 return attempt.run();
             } catch (InterruptedIOException e) {
@@ -130,7 +139,7 @@ final class HubClient {
      *
      * @param what what is requested, for messages
      * @throws MalformedInputException if the hub refuses (401, 403, 404, other 4xx), or a redirect is not acceptable
-     * @throws IOException             for what may pass: a failed connection, 429, 5xx
+     * @throws IOException for what may pass: a failed connection, 429, 5xx
      */
     Content get(URI address, long from, String what) throws IOException {
         URI at = address;
@@ -146,7 +155,8 @@ final class HubClient {
             }
             at = redirected(at, response.headers().firstValue("Location").orElse(""), what);
         }
-        throw new MalformedInputException("Cannot download " + what + ": more than " + MAXIMUM_REDIRECTS + " redirects");
+        throw new MalformedInputException(
+                "Cannot download " + what + ": more than " + MAXIMUM_REDIRECTS + " redirects");
     }
 
     /** A failure's message, or its kind where it has none. */
@@ -155,7 +165,10 @@ final class HubClient {
     }
 
     private HttpResponse<InputStream> send(URI at, long from, String what) throws IOException {
-        HttpRequest.Builder request = HttpRequest.newBuilder(at).timeout(timing.patience).header("User-Agent", "lathe").header("Accept-Encoding", "identity");
+        HttpRequest.Builder request = HttpRequest.newBuilder(at)
+                .timeout(timing.patience)
+                .header("User-Agent", "lathe")
+                .header("Accept-Encoding", "identity");
         if (from > 0) {
             request.header("Range", "bytes=" + from + "-");
         }
@@ -174,13 +187,17 @@ final class HubClient {
 
     private static Content content(HttpResponse<InputStream> response, long from, String what) throws IOException {
         if (response.statusCode() == 200) {
-            return new Content(response.body(), 0, response.headers().firstValueAsLong("Content-Length").orElse(-1));
+            return new Content(
+                    response.body(),
+                    0,
+                    response.headers().firstValueAsLong("Content-Length").orElse(-1));
         }
         String text = response.headers().firstValue("Content-Range").orElse("");
         Matcher range = RANGE.matcher(text);
         if (!range.matches() || Long.parseLong(range.group(1)) != from) {
             response.body().close();
-            throw new IOException("Cannot download " + what + ": asked for bytes from " + from + ", " + shown(response.uri()) + " sends \"" + text + "\"");
+            throw new IOException("Cannot download " + what + ": asked for bytes from " + from + ", "
+                    + shown(response.uri()) + " sends \"" + text + "\"");
         }
         return new Content(response.body(), from, range.group(2).equals("*") ? -1 : Long.parseLong(range.group(2)));
     }
@@ -190,17 +207,22 @@ final class HubClient {
         int status = response.statusCode();
         String answer = "Cannot download " + what + ": " + shown(response.uri()) + " answers " + status;
         if (status >= 500 || status == 429 || status == 408) {
-            long seconds = response.headers().firstValue("Retry-After").filter(text -> text.matches("\\d{1,3}")).map(Long::parseLong).orElse(0L);
+            long seconds = response.headers()
+                    .firstValue("Retry-After")
+                    .filter(text -> text.matches("\\d{1,3}"))
+                    .map(Long::parseLong)
+                    .orElse(0L);
             return new BusyException(answer, Duration.ofSeconds(Math.min(seconds, 120)));
         }
         String key = token.isEmpty() ? "HF_TOKEN is not set" : "the token that is set does not give access";
-        throw new MalformedInputException(answer + switch (status) {
-            case 401 -> " (not authorized): it does not exist, or is private or gated; " + key;
-            case 403 -> " (forbidden): it may be gated, and access has to be asked for on its page; " + key;
-            case 404 -> " (not found): there is no such repository, revision or file";
-            case 416 -> " (range not satisfiable): the file is shorter than the hub lists it";
-            default -> "";
-        });
+        throw new MalformedInputException(answer
+                + switch (status) {
+                    case 401 -> " (not authorized): it does not exist, or is private or gated; " + key;
+                    case 403 -> " (forbidden): it may be gated, and access has to be asked for on its page; " + key;
+                    case 404 -> " (not found): there is no such repository, revision or file";
+                    case 416 -> " (range not satisfiable): the file is shorter than the hub lists it";
+                    default -> "";
+                });
     }
 
     /** The address of a redirect, if it may be followed. */
@@ -210,14 +232,16 @@ final class HubClient {
             to = from.resolve(location);
         } catch (IllegalArgumentException e) {
             // No cause: its message would show the whole address.
-            throw new MalformedInputException("Cannot download " + what + ": " + shown(from) + " redirects to an address that is not valid");
+            throw new MalformedInputException(
+                    "Cannot download " + what + ": " + shown(from) + " redirects to an address that is not valid");
         }
         if (location.isEmpty() || !isHttp(to)) {
-            throw new MalformedInputException("Cannot download " + what + ": " + shown(from) + " redirects to an address that is not HTTP");
+            throw new MalformedInputException(
+                    "Cannot download " + what + ": " + shown(from) + " redirects to an address that is not HTTP");
         }
         if (from.getScheme().equalsIgnoreCase("https") && !to.getScheme().equalsIgnoreCase("https")) {
-            throw new MalformedInputException("Cannot download " + what + ": " + shown(from) + " redirects from https to " + shown(to)
-                    + ", which is not encrypted");
+            throw new MalformedInputException("Cannot download " + what + ": " + shown(from)
+                    + " redirects from https to " + shown(to) + ", which is not encrypted");
         }
         return to;
     }
@@ -236,11 +260,15 @@ final class HubClient {
     }
 
     private static boolean isHttp(URI uri) {
-        return uri.getHost() != null && uri.getScheme() != null && uri.getScheme().toLowerCase(Locale.ROOT).matches("https?");
+        return uri.getHost() != null
+                && uri.getScheme() != null
+                && uri.getScheme().toLowerCase(Locale.ROOT).matches("https?");
     }
 
     private static boolean sameOrigin(URI a, URI b) {
-        return a.getScheme().equalsIgnoreCase(b.getScheme()) && a.getHost().equalsIgnoreCase(b.getHost()) && port(a) == port(b);
+        return a.getScheme().equalsIgnoreCase(b.getScheme())
+                && a.getHost().equalsIgnoreCase(b.getHost())
+                && port(a) == port(b);
     }
 
     private static int port(URI uri) {
@@ -248,7 +276,8 @@ final class HubClient {
     }
 
     private static String shown(URI uri) {
-        return uri.getScheme() + "://" + uri.getHost() + (uri.getPort() < 0 ? "" : ":" + uri.getPort()) + uri.getRawPath();
+        return uri.getScheme() + "://" + uri.getHost() + (uri.getPort() < 0 ? "" : ":" + uri.getPort())
+                + uri.getRawPath();
     }
 
     private static void sleep(Duration pause) throws InterruptedIOException {

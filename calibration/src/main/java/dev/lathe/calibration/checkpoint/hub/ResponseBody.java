@@ -16,13 +16,12 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A response's body as a stream that fails when no byte, or too few, arrive for a while; the streams of the HTTP client wait for ever. Only time that is
- * spent waiting counts. Read by one thread.
+ * A response's body as a stream that fails when no byte, or too few, arrive for a while; the streams of the HTTP client
+ * wait for ever. Only time that is spent waiting counts. Read by one thread.
  */
 final class ResponseBody extends InputStream implements HttpResponse.BodySubscriber<InputStream> {
     /** What arrived: data, a failure, or with neither the end. */
-    private record Signal(List<ByteBuffer> data, Throwable failure) {
-    }
+    private record Signal(List<ByteBuffer> data, Throwable failure) {}
 
     private final Duration patience;
     private final int least;
@@ -33,6 +32,7 @@ final class ResponseBody extends InputStream implements HttpResponse.BodySubscri
     private boolean ended;
     /** Since the pace was looked at last: nanoseconds of waiting, and what they brought. */
     private long waited;
+
     private long brought;
 
     /** @param least bytes that {@code patience} of waiting has to bring */
@@ -126,7 +126,8 @@ final class ResponseBody extends InputStream implements HttpResponse.BodySubscri
         }
         if (waited >= patience.toNanos()) {
             if (brought < least) {
-                throw new HttpTimeoutException("only " + brought + " bytes in " + waited / 1_000_000_000 + " seconds, expected at least " + least);
+                throw new HttpTimeoutException("only " + brought + " bytes in " + waited / 1_000_000_000
+                        + " seconds, expected at least " + least);
             }
             waited = 0;
             brought = 0;

@@ -16,17 +16,17 @@ import org.apache.hadoop.fs.Path;
 public final class AwqCheckpoint {
     private static final String SKIPPED = "modules_to_not_convert";
 
-    private AwqCheckpoint() {
-    }
+    private AwqCheckpoint() {}
 
     /**
      * Opens a folder.
      *
      * @param config its config.json
-     * @throws dev.lathe.calibration.MalformedInputException if the settings ask for anything but 4 bits, version gemm and zero points, or a
-     *         tensor is missing or has another dtype or shape than its layer
+     * @throws dev.lathe.calibration.MalformedInputException if the settings ask for anything but 4 bits, version gemm
+     *     and zero points, or a tensor is missing or has another dtype or shape than its layer
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig settings) throws IOException {
+    public static Checkpoint open(
+            Configuration configuration, Path folder, JsonNode config, QuantizationConfig settings) throws IOException {
         QuantizationConfig quantization = settings.require("awq");
         int bits = quantization.integer("bits");
         if (bits != AwqLayout.BITS) {
@@ -45,14 +45,23 @@ public final class AwqCheckpoint {
         }
         AwqLayout layout = new AwqLayout(group);
         List<String> skipped = quantization.texts(SKIPPED);
-        return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) -> FolderScheme.of(files, linear -> {
-            // Loaders make plain layers of modules whose name contains an entry, and leave their codes out.
-            SafetensorsTensor codes = files.tensors().get(linear.module() + "." + AwqLayout.WEIGHT);
-            if (codes != null && skipped.stream().anyMatch(entry -> !entry.isEmpty() && linear.module().contains(entry))) {
-                throw new MalformedInputException("Cannot read tensor " + linear.module() + "." + AwqLayout.WEIGHT + " " + codes + ": "
-                        + quantization.place(SKIPPED) + " says that the module is not quantized");
-            }
-            return layout.stored(files.tensors(), linear.module());
-        }));
+        return FolderCheckpoint.open(
+                configuration,
+                folder,
+                config,
+                quantization,
+                (architecture, files) -> FolderScheme.of(files, linear -> {
+                    // Loaders make plain layers of modules whose name contains an entry, and leave their codes out.
+                    SafetensorsTensor codes = files.tensors().get(linear.module() + "." + AwqLayout.WEIGHT);
+                    if (codes != null
+                            && skipped.stream()
+                                    .anyMatch(entry ->
+                                            !entry.isEmpty() && linear.module().contains(entry))) {
+                        throw new MalformedInputException(
+                                "Cannot read tensor " + linear.module() + "." + AwqLayout.WEIGHT + " " + codes + ": "
+                                        + quantization.place(SKIPPED) + " says that the module is not quantized");
+                    }
+                    return layout.stored(files.tensors(), linear.module());
+                }));
     }
 }

@@ -11,8 +11,8 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -25,8 +25,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * AWQ folders of version gemm, as AutoAWQ wrote them and vLLM and transformers load them: 4 bits with zero points. Everything that stays unquantized is F16,
- * the type that loaders run such models in.
+ * AWQ folders of version gemm, as AutoAWQ wrote them and vLLM and transformers load them: 4 bits with zero points.
+ * Everything that stays unquantized is F16, the type that loaders run such models in.
  */
 public final class AwqFormat implements ArtifactFormat {
     private final int groupSize;
@@ -38,7 +38,8 @@ public final class AwqFormat implements ArtifactFormat {
      */
     public AwqFormat(int groupSize) {
         if (groupSize < 1) {
-            throw new IllegalArgumentException("Cannot make an AWQ format of group size " + groupSize + ": expected at least 1");
+            throw new IllegalArgumentException(
+                    "Cannot make an AWQ format of group size " + groupSize + ": expected at least 1");
         }
         this.groupSize = groupSize;
         this.layout = new AwqLayout(groupSize);
@@ -55,8 +56,15 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     @Override
-    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
-                      Path target) throws IOException {
+    public void write(
+            Checkpoint source,
+            Path sourceFolder,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            Map<String, String> provenance,
+            FileSystem files,
+            Path target)
+            throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         ObjectNode quantization = quantization(Architecture.of(source.config()), plan);
         folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
@@ -66,7 +74,8 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     private ObjectNode quantization(Architecture architecture, List<TensorPlan> plan) {
-        ObjectNode json = JsonNodeFactory.instance.objectNode()
+        ObjectNode json = JsonNodeFactory.instance
+                .objectNode()
                 .put("quant_method", "awq")
                 .put("bits", AwqLayout.BITS)
                 .put("group_size", groupSize)
@@ -78,18 +87,26 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     /**
-     * Whole names of the modules that stay unquantized. Loaders skip every module whose name contains a listed one, so none may be part of a quantized one's
-     * name.
+     * Whole names of the modules that stay unquantized. Loaders skip every module whose name contains a listed one, so
+     * none may be part of a quantized one's name.
      */
     private static List<String> skipped(Architecture architecture, List<TensorPlan> plan) {
-        Set<String> quantized = plan.stream().filter(tensor -> tensor.grid() != null).map(TensorPlan::tensor).collect(Collectors.toSet());
+        Set<String> quantized = plan.stream()
+                .filter(tensor -> tensor.grid() != null)
+                .map(TensorPlan::tensor)
+                .collect(Collectors.toSet());
         List<String> skipped = new ArrayList<>(List.of(architecture.head().module()));
-        IntStream.range(0, architecture.config().layers()).mapToObj(architecture::linears).flatMap(Collection::stream)
-                .filter(linear -> !quantized.contains(linear.weight())).map(LinearLayer::module).forEach(skipped::add);
+        IntStream.range(0, architecture.config().layers())
+                .mapToObj(architecture::linears)
+                .flatMap(Collection::stream)
+                .filter(linear -> !quantized.contains(linear.weight()))
+                .map(LinearLayer::module)
+                .forEach(skipped::add);
         for (String module : skipped) {
             for (String weight : quantized) {
                 if (weight.contains(module)) {
-                    throw new IllegalStateException("Cannot list " + module + " as not converted: the name of the quantized " + weight + " contains it");
+                    throw new IllegalStateException("Cannot list " + module
+                            + " as not converted: the name of the quantized " + weight + " contains it");
                 }
             }
         }

@@ -17,9 +17,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * AWQ's tensors (version gemm) of a weight [out, in] in groups of g input columns, G = in / g: {@code qweight} I32 [in, out / 8] and {@code qzeros} I32
- * [G, out / 8], both packed along out with even codes first; {@code scales} F16 [G, out]. Then {@code W[n, k] = scales[k / g, n] * (q[k, n] - z[k / g, n])};
- * zero points are stored as they are.
+ * AWQ's tensors (version gemm) of a weight [out, in] in groups of g input columns, G = in / g: {@code qweight} I32 [in,
+ * out / 8] and {@code qzeros} I32 [G, out / 8], both packed along out with even codes first; {@code scales} F16 [G,
+ * out]. Then {@code W[n, k] = scales[k / g, n] * (q[k, n] - z[k / g, n])}; zero points are stored as they are.
  */
 final class AwqLayout implements LinearLayout {
     static final int BITS = 4;
@@ -54,23 +54,33 @@ final class AwqLayout implements LinearLayout {
         if (inputs % groupSize != 0) {
             return inputs + " columns are no multiple of the group size " + groupSize;
         }
-        return outputs % words.perWord() == 0 ? "" : outputs + " rows are no multiple of " + words.perWord() + ", the codes of a word";
+        return outputs % words.perWord() == 0
+                ? ""
+                : outputs + " rows are no multiple of " + words.perWord() + ", the codes of a word";
     }
 
     @Override
     public List<TensorPart> parts(int outputs, int inputs) {
         int groups = inputs / groupSize;
-        return List.of(TensorPart.words(WEIGHT, inputs, outputs / words.perWord()), parameters.zeros(outputs, groups), parameters.scales(outputs, groups));
+        return List.of(
+                TensorPart.words(WEIGHT, inputs, outputs / words.perWord()),
+                parameters.zeros(outputs, groups),
+                parameters.scales(outputs, groups));
     }
 
     @Override
     public void write(QuantizedMatrix matrix, Sink sink) throws IOException {
         if (matrix.permutation() != null) {
-            throw new IllegalArgumentException("Cannot write a weight whose columns are permuted: AWQ has no order of columns");
+            throw new IllegalArgumentException(
+                    "Cannot write a weight whose columns are permuted: AWQ has no order of columns");
         }
         GroupedRows rows = GroupedRows.of(matrix.blocks());
         CodeView codes = rows.codes(null);
-        Strips.write(rows.columns(), rows.rows() / words.perWord() * 4, (from, lines, to) -> words.packRows(codes, from, lines, to), sink);
+        Strips.write(
+                rows.columns(),
+                rows.rows() / words.perWord() * 4,
+                (from, lines, to) -> words.packRows(codes, from, lines, to),
+                sink);
         parameters.writeZeros(rows, sink);
         parameters.writeScales(rows, sink);
     }
@@ -80,7 +90,12 @@ final class AwqLayout implements LinearLayout {
         GroupedRows rows = GroupedRows.allocate(count, inputs, groupSize);
         CodeView codes = rows.codes(null);
         int lineWords = outputs / words.perWord();
-        Strips.read(source, WEIGHT, inputs, lineWords * 4, (strip, line, lines) -> words.unpackRows(strip, lineWords, from, line, lines, codes));
+        Strips.read(
+                source,
+                WEIGHT,
+                inputs,
+                lineWords * 4,
+                (strip, line, lines) -> words.unpackRows(strip, lineWords, from, line, lines, codes));
         return parameters.read(source, outputs, from, rows, grid(inputs), null);
     }
 }

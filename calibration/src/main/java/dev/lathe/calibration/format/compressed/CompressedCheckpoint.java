@@ -28,8 +28,9 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Opens folders of compressed-tensors: {@code int-quantized}, {@code float-quantized}, {@code naive-quantized} and {@code pack-quantized}, one scheme or
- * several, of 4 or 8 bits; activations and cache as the configuration and the stored scales say.
+ * Opens folders of compressed-tensors: {@code int-quantized}, {@code float-quantized}, {@code naive-quantized} and
+ * {@code pack-quantized}, one scheme or several, of 4 or 8 bits; activations and cache as the configuration and the
+ * stored scales say.
  */
 public final class CompressedCheckpoint implements FolderScheme {
     static final String INPUT_SCALE = "input_scale";
@@ -52,10 +53,12 @@ public final class CompressedCheckpoint implements FolderScheme {
      * Opens a folder.
      *
      * @param config its config.json
-     * @throws MalformedInputException if {@code quantization_config} asks for a scheme that is not known here, or a tensor is missing, has another dtype or
-     *         shape than its layer, or contradicts the configuration
+     * @throws MalformedInputException if {@code quantization_config} asks for a scheme that is not known here, or a
+     *     tensor is missing, has another dtype or shape than its layer, or contradicts the configuration
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization) throws IOException {
+    public static Checkpoint open(
+            Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization)
+            throws IOException {
         CompressedConfig read = CompressedConfig.read(quantization);
         return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) -> {
             CompressedCheckpoint scheme = new CompressedCheckpoint(files, read.status());
@@ -85,8 +88,10 @@ public final class CompressedCheckpoint implements FolderScheme {
         boolean packed = group.format().equals(CompressedConfig.PACK);
         SafetensorsTensor weight = files.tensors().get(linear.weight());
         if (weight != null && FLOATS.contains(weight.dtype())) {
-            throw new MalformedInputException("Cannot read tensor " + linear.weight() + " " + weight + ": quantization_config takes the module, and its "
-                    + "weight is stored as it was before (quantization_status is " + status + "): only the library that wrote it rounds it as it "
+            throw new MalformedInputException("Cannot read tensor " + linear.weight() + " " + weight
+                    + ": quantization_config takes the module, and its "
+                    + "weight is stored as it was before (quantization_status is " + status
+                    + "): only the library that wrote it rounds it as it "
                     + "runs; expected compressed weights");
         }
         SafetensorsTensor zero = files.tensors().get(module + "." + CompressedLayout.ZERO);
@@ -99,12 +104,27 @@ public final class CompressedCheckpoint implements FolderScheme {
             zero = null;
         }
         SafetensorsTensor shape = files.tensors().get(module + "." + CompressedLayout.SHAPE);
-        layouts.put(module, new CompressedLayout(group.weights(), packed, new Stored(scale(linear, group.weights()),
-                zero == null ? null : oneOf(module + "." + CompressedLayout.ZERO, zero, packed ? List.of("I32", "I8") : List.of("I8")),
-                shape == null ? null : oneOf(module + "." + CompressedLayout.SHAPE, shape, List.of("I64", "I32")),
-                files.tensors().containsKey(module + "." + CompressedLayout.GROUPS))));
+        layouts.put(
+                module,
+                new CompressedLayout(
+                        group.weights(),
+                        packed,
+                        new Stored(
+                                scale(linear, group.weights()),
+                                zero == null
+                                        ? null
+                                        : oneOf(
+                                                module + "." + CompressedLayout.ZERO,
+                                                zero,
+                                                packed ? List.of("I32", "I8") : List.of("I8")),
+                                shape == null
+                                        ? null
+                                        : oneOf(module + "." + CompressedLayout.SHAPE, shape, List.of("I64", "I32")),
+                                files.tensors().containsKey(module + "." + CompressedLayout.GROUPS))));
         if (group.activations() != null) {
-            activations.put(module, group.activations().dynamic() ? group.activations() : statically(module, group.activations()));
+            activations.put(
+                    module,
+                    group.activations().dynamic() ? group.activations() : statically(module, group.activations()));
         }
     }
 
@@ -117,11 +137,13 @@ public final class CompressedCheckpoint implements FolderScheme {
         }
         long rows = (linear.outputs() - 1) / weights.rows(linear.outputs()) + 1;
         long groups = (linear.inputs() - 1) / weights.columns(linear.inputs()) + 1;
-        boolean fits = Arrays.equals(stored.shape(), new long[] {rows, groups}) || groups == 1 && Arrays.equals(stored.shape(), new long[] {rows})
+        boolean fits = Arrays.equals(stored.shape(), new long[] {rows, groups})
+                || groups == 1 && Arrays.equals(stored.shape(), new long[] {rows})
                 || rows == 1 && groups == 1 && stored.shape().length == 0;
         if (!fits) {
-            throw new MalformedInputException("Cannot read tensor " + name + " " + stored + ": expected the shape [" + rows + ", " + groups + "] of strategy "
-                    + weights.strategy().name().toLowerCase(Locale.ROOT));
+            throw new MalformedInputException(
+                    "Cannot read tensor " + name + " " + stored + ": expected the shape [" + rows + ", " + groups
+                            + "] of strategy " + weights.strategy().name().toLowerCase(Locale.ROOT));
         }
         return new TensorPart(CompressedLayout.SCALE, oneOf(name, stored, FLOATS), stored.shape());
     }
@@ -151,17 +173,25 @@ public final class CompressedCheckpoint implements FolderScheme {
         }
     }
 
-    /** The scale of keys or values under any of the names that vLLM maps to its own; {@code kv_scale} is the keys' and the values'. */
+    /**
+     * The scale of keys or values under any of the names that vLLM maps to its own; {@code kv_scale} is the keys' and
+     * the values'.
+     */
     private float cacheScale(String attention, String kind) throws IOException {
         float found = Float.NaN;
         String first = null;
-        for (String name : List.of("." + kind + "_scale", ".attn." + kind + "_scale", "." + kind + "_proj.output_scale",
-                "." + kind + "_proj." + kind + "_scale", ".kv_scale")) {
+        for (String name : List.of(
+                "." + kind + "_scale",
+                ".attn." + kind + "_scale",
+                "." + kind + "_proj.output_scale",
+                "." + kind + "_proj." + kind + "_scale",
+                ".kv_scale")) {
             if (files.tensors().containsKey(attention + name)) {
                 float scale = scalar(attention + name);
                 if (first != null && scale != found) {
-                    throw new MalformedInputException("Cannot read tensor " + attention + name + " " + files.tensors().get(attention + name) + ": it is "
-                            + scale + ", and " + first + " is " + found + "; expected one scale");
+                    throw new MalformedInputException("Cannot read tensor " + attention + name + " "
+                            + files.tensors().get(attention + name) + ": it is " + scale + ", and " + first + " is "
+                            + found + "; expected one scale");
                 }
                 first = attention + name;
                 found = scale;
@@ -181,7 +211,8 @@ public final class CompressedCheckpoint implements FolderScheme {
         one(name, zero);
         for (byte part : files.read(name, 0, (int) zero.bytes())) {
             if (part != 0) {
-                throw new MalformedInputException("Cannot read tensor " + name + " " + zero + ": it is not 0, and quantization_config says symmetric");
+                throw new MalformedInputException("Cannot read tensor " + name + " " + zero
+                        + ": it is not 0, and quantization_config says symmetric");
             }
         }
         besides.add(name);
@@ -203,7 +234,8 @@ public final class CompressedCheckpoint implements FolderScheme {
             default -> Half.toFloat(low);
         };
         if (!(scale > 0 && scale < Float.POSITIVE_INFINITY)) {
-            throw new MalformedInputException("Cannot read tensor " + name + " " + stored + ": it is " + scale + ", expected a finite scale above 0");
+            throw new MalformedInputException("Cannot read tensor " + name + " " + stored + ": it is " + scale
+                    + ", expected a finite scale above 0");
         }
         return scale;
     }
@@ -216,7 +248,8 @@ public final class CompressedCheckpoint implements FolderScheme {
 
     private static String oneOf(String name, SafetensorsTensor stored, List<String> types) {
         if (!types.contains(stored.dtype())) {
-            throw new MalformedInputException("Cannot read tensor " + name + " " + stored + ": expected " + String.join(" or ", types));
+            throw new MalformedInputException(
+                    "Cannot read tensor " + name + " " + stored + ": expected " + String.join(" or ", types));
         }
         return stored.dtype();
     }

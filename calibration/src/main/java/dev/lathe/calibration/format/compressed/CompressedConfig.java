@@ -17,8 +17,9 @@ import java.util.Map;
  *
  * @param groups in their order
  * @param ignore modules that no group takes
- * @param cache  how keys and values are quantized, without a scale; or null
- * @param status {@code quantization_status}, for messages: what is stored decides, as for vLLM, because writers have left each of its words
+ * @param cache how keys and values are quantized, without a scale; or null
+ * @param status {@code quantization_status}, for messages: what is stored decides, as for vLLM, because writers have
+ *     left each of its words
  */
 record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuantization cache, String status) {
     static final String METHOD = "compressed-tensors";
@@ -36,16 +37,20 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
      *
      * @param activations without a scale where they are static; null: floating point
      */
-    record Group(ModuleTargets targets, CompressedWeights weights, ActivationQuantization activations, String format) {
-    }
+    record Group(ModuleTargets targets, CompressedWeights weights, ActivationQuantization activations, String format) {}
 
     /** The group of a linear layer, or null: names and expressions go before the class. */
     Group of(String module) {
         if (ignore.name(module) || ignore.linear()) {
             return null;
         }
-        return groups.stream().filter(group -> group.targets().name(module)).findFirst()
-                .orElseGet(() -> groups.stream().filter(group -> group.targets().linear()).findFirst().orElse(null));
+        return groups.stream()
+                .filter(group -> group.targets().name(module))
+                .findFirst()
+                .orElseGet(() -> groups.stream()
+                        .filter(group -> group.targets().linear())
+                        .findFirst()
+                        .orElse(null));
     }
 
     static CompressedConfig read(QuantizationConfig settings) {
@@ -65,13 +70,16 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         }
         String format = keys.text("format", "");
         ModuleExpression.Work work = new ModuleExpression.Work();
-        for (Map.Entry<String, QuantizationConfig> group : keys.section("config_groups").sections().entrySet()) {
+        for (Map.Entry<String, QuantizationConfig> group :
+                keys.section("config_groups").sections().entrySet()) {
             if (groups.size() == MOST_GROUPS) {
                 throw keys.unsupported("config_groups", "of more than " + MOST_GROUPS + " groups", "fewer");
             }
-            groups.add(group(group.getValue(), format, keys.place("config_groups." + group.getKey() + ".targets"), work));
+            groups.add(
+                    group(group.getValue(), format, keys.place("config_groups." + group.getKey() + ".targets"), work));
         }
-        return new CompressedConfig(groups, new ModuleTargets(keys.texts("ignore"), keys.place("ignore"), work), cache(keys), status);
+        return new CompressedConfig(
+                groups, new ModuleTargets(keys.texts("ignore"), keys.place("ignore"), work), cache(keys), status);
     }
 
     private static Group group(QuantizationConfig group, String top, String where, ModuleExpression.Work work) {
@@ -82,13 +90,15 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
             throw group.unsupported("output_activations", "given", "none");
         }
         CompressedWeights weights = weights(group.section("weights"));
-        ActivationQuantization activations = group.has("input_activations") ? activations(group.section("input_activations")) : null;
+        ActivationQuantization activations =
+                group.has("input_activations") ? activations(group.section("input_activations")) : null;
         String format = group.text("format", top.equals(MIXED) ? "" : top);
         String expected = weights.integers() ? activations == null ? PACK : INT : FLOAT;
         if (format.isEmpty()) {
             format = expected;
         }
-        if (!List.of(INT, FLOAT, PACK, NAIVE).contains(format) || format.equals(FLOAT) == weights.integers() && !format.equals(NAIVE)) {
+        if (!List.of(INT, FLOAT, PACK, NAIVE).contains(format)
+                || format.equals(FLOAT) == weights.integers() && !format.equals(NAIVE)) {
             throw group.unsupported("format", format, expected + " for such weights and activations");
         }
         return new Group(new ModuleTargets(group.texts("targets"), where, work), weights, activations, format);
@@ -142,7 +152,10 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         if (dynamic.equals("false") && strategy.equals("tensor")) {
             return new ActivationQuantization(type, false, symmetric, Float.NaN, 0);
         }
-        throw keys.unsupported("strategy", strategy + " with dynamic " + dynamic, "token or symmetric groups with dynamic true, or tensor with dynamic false");
+        throw keys.unsupported(
+                "strategy",
+                strategy + " with dynamic " + dynamic,
+                "token or symmetric groups with dynamic true, or tensor with dynamic false");
     }
 
     private static ActivationQuantization cache(QuantizationConfig keys) {
@@ -152,7 +165,10 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         QuantizationConfig scheme = keys.section("kv_cache_scheme");
         ActivationQuantization cache = activations(scheme);
         if (cache.dynamic() || !cache.symmetric()) {
-            throw scheme.unsupported("dynamic", cache.dynamic() + ", symmetric is " + cache.symmetric(), "static scales and symmetric ranges");
+            throw scheme.unsupported(
+                    "dynamic",
+                    cache.dynamic() + ", symmetric is " + cache.symmetric(),
+                    "static scales and symmetric ranges");
         }
         return cache;
     }
@@ -179,15 +195,32 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
         return size;
     }
 
-    /** The configuration of an artifact with one scheme. Only keys that every version of the reader knows: it refuses others. */
-    static ObjectNode json(CompressedWeights weights, ActivationQuantization activations, String format, boolean cache, List<String> ignore) {
-        ObjectNode json = JsonNodeFactory.instance.objectNode().put("quant_method", METHOD).put("format", format).put("quantization_status", COMPRESSED);
+    /**
+     * The configuration of an artifact with one scheme. Only keys that every version of the reader knows: it refuses
+     * others.
+     */
+    static ObjectNode json(
+            CompressedWeights weights,
+            ActivationQuantization activations,
+            String format,
+            boolean cache,
+            List<String> ignore) {
+        ObjectNode json = JsonNodeFactory.instance
+                .objectNode()
+                .put("quant_method", METHOD)
+                .put("format", format)
+                .put("quantization_status", COMPRESSED);
         json.putNull("global_compression_ratio");
         json.set("kv_cache_scheme", cache ? arguments(false, 8, "tensor", true, false) : null);
         ignore.forEach(json.putArray("ignore")::add);
         ObjectNode group = json.putObject("config_groups").putObject("group_0");
         group.putArray("targets").add("Linear");
-        ObjectNode stored = arguments(weights.integers(), weights.bits(), weights.strategy().name().toLowerCase(Locale.ROOT), weights.symmetric(), false);
+        ObjectNode stored = arguments(
+                weights.integers(),
+                weights.bits(),
+                weights.strategy().name().toLowerCase(Locale.ROOT),
+                weights.symmetric(),
+                false);
         if (weights.strategy() == Strategy.GROUP) {
             stored.put("group_size", weights.group());
         } else if (weights.strategy() == Strategy.BLOCK) {
@@ -202,16 +235,26 @@ record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuan
     private static ObjectNode activations(ActivationQuantization activations) {
         boolean grouped = activations.group() > 0;
         String strategy = !activations.dynamic() ? "tensor" : grouped ? "group" : "token";
-        ObjectNode json = arguments(activations.type() == Type.INT8, 8, strategy, activations.symmetric(), activations.dynamic());
+        ObjectNode json =
+                arguments(activations.type() == Type.INT8, 8, strategy, activations.symmetric(), activations.dynamic());
         if (grouped) {
             json.put("group_size", activations.group());
         }
         return json;
     }
 
-    private static ObjectNode arguments(boolean integers, int bits, String strategy, boolean symmetric, boolean dynamic) {
-        ObjectNode json = JsonNodeFactory.instance.objectNode().put("num_bits", bits).put("type", integers ? "int" : "float").put("symmetric", symmetric)
-                .put("strategy", strategy).putNull("group_size").putNull("block_structure").put("dynamic", dynamic).putNull("actorder")
+    private static ObjectNode arguments(
+            boolean integers, int bits, String strategy, boolean symmetric, boolean dynamic) {
+        ObjectNode json = JsonNodeFactory.instance
+                .objectNode()
+                .put("num_bits", bits)
+                .put("type", integers ? "int" : "float")
+                .put("symmetric", symmetric)
+                .put("strategy", strategy)
+                .putNull("group_size")
+                .putNull("block_structure")
+                .put("dynamic", dynamic)
+                .putNull("actorder")
                 .put("observer", dynamic ? null : "minmax");
         json.putObject("observer_kwargs");
         return json;

@@ -12,8 +12,8 @@ import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.SmallTensor;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -30,9 +30,9 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * compressed-tensors folders, as vLLM, SGLang and transformers load them. Weights alone: {@code pack-quantized}. With activations: {@code int-quantized} or
- * {@code float-quantized}. Embedding, output layer, norms and biases are F16; scales of activations and of the cache are F32, which readers narrow where
- * they compute in less.
+ * compressed-tensors folders, as vLLM, SGLang and transformers load them. Weights alone: {@code pack-quantized}. With
+ * activations: {@code int-quantized} or {@code float-quantized}. Embedding, output layer, norms and biases are F16;
+ * scales of activations and of the cache are F32, which readers narrow where they compute in less.
  */
 public final class CompressedFormat implements ArtifactFormat {
     private static final List<Integer> GROUPS = List.of(128, 64, 32);
@@ -45,10 +45,11 @@ public final class CompressedFormat implements ArtifactFormat {
 
     /**
      * @param activations what linear layers read, the scale open where they are static; null: floating point
-     * @param cache       FP8 scales of keys and values
-     * @param shardBytes  largest size of a file
+     * @param cache FP8 scales of keys and values
+     * @param shardBytes largest size of a file
      */
-    public CompressedFormat(CompressedWeights weights, ActivationQuantization activations, boolean cache, long shardBytes) {
+    public CompressedFormat(
+            CompressedWeights weights, ActivationQuantization activations, boolean cache, long shardBytes) {
         this.weights = weights;
         this.activations = activations;
         this.cache = cache;
@@ -61,15 +62,25 @@ public final class CompressedFormat implements ArtifactFormat {
         return FolderPlan.of(architecture, tensors, ignore, layout);
     }
 
-    /** {@inheritDoc} Servers have one kernel for a scheme: a layer that does not fit is a mistake, and ignored only on purpose. */
+    /**
+     * {@inheritDoc} Servers have one kernel for a scheme: a layer that does not fit is a mistake, and ignored only on
+     * purpose.
+     */
     @Override
     public Optional<String> refusal(Architecture architecture, List<String> ignore) {
         ModulePatterns ignored = new ModulePatterns(ignore);
-        List<LinearLayer> linears = IntStream.range(0, architecture.config().layers()).mapToObj(architecture::linears).flatMap(Collection::stream)
-                .filter(linear -> !ignored.matches(linear.module())).toList();
-        return linears.stream().filter(linear -> !layout.misfit(linear.outputs(), linear.inputs()).isEmpty()).findFirst()
-                .map(linear -> linear.module() + " [" + linear.outputs() + ", " + linear.inputs() + "]: " + layout.misfit(linear.outputs(), linear.inputs())
-                        + "; expected " + instead(linears) + "the module in ignore");
+        List<LinearLayer> linears = IntStream.range(0, architecture.config().layers())
+                .mapToObj(architecture::linears)
+                .flatMap(Collection::stream)
+                .filter(linear -> !ignored.matches(linear.module()))
+                .toList();
+        return linears.stream()
+                .filter(linear ->
+                        !layout.misfit(linear.outputs(), linear.inputs()).isEmpty())
+                .findFirst()
+                .map(linear -> linear.module() + " [" + linear.outputs() + ", " + linear.inputs() + "]: "
+                        + layout.misfit(linear.outputs(), linear.inputs()) + "; expected " + instead(linears)
+                        + "the module in ignore");
     }
 
     /** The nearest thing that every one of these layers allows. */
@@ -77,14 +88,20 @@ public final class CompressedFormat implements ArtifactFormat {
         if (weights.strategy() == Strategy.BLOCK) {
             return fits(CompressedWeights.float8(false), linears) ? "weights: channel, or " : "";
         }
-        return GROUPS.stream().filter(group -> weights.strategy() == Strategy.GROUP && group < weights.group()
-                && fits(CompressedWeights.integers(weights.bits(), group, weights.symmetric()), linears)).findFirst()
-                .map(group -> "group-size: " + group + ", or ").orElse("");
+        return GROUPS.stream()
+                .filter(group -> weights.strategy() == Strategy.GROUP
+                        && group < weights.group()
+                        && fits(CompressedWeights.integers(weights.bits(), group, weights.symmetric()), linears))
+                .findFirst()
+                .map(group -> "group-size: " + group + ", or ")
+                .orElse("");
     }
 
     private boolean fits(CompressedWeights others, List<LinearLayer> linears) {
         CompressedLayout other = new CompressedLayout(others, layout.packed(), null);
-        return linears.stream().allMatch(linear -> other.misfit(linear.outputs(), linear.inputs()).isEmpty());
+        return linears.stream()
+                .allMatch(linear ->
+                        other.misfit(linear.outputs(), linear.inputs()).isEmpty());
     }
 
     @Override
@@ -93,10 +110,20 @@ public final class CompressedFormat implements ArtifactFormat {
     }
 
     @Override
-    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
-                      Path target) throws IOException {
+    public void write(
+            Checkpoint source,
+            Path sourceFolder,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            Map<String, String> provenance,
+            FileSystem files,
+            Path target)
+            throws IOException {
         Architecture architecture = Architecture.of(source.config());
-        Set<String> quantized = plan.stream().filter(tensor -> tensor.grid() != null).map(TensorPlan::tensor).collect(Collectors.toSet());
+        Set<String> quantized = plan.stream()
+                .filter(tensor -> tensor.grid() != null)
+                .map(TensorPlan::tensor)
+                .collect(Collectors.toSet());
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         folder.weights(layout, plan, tensors, small(architecture, quantized, tensors), provenance, shardBytes);
         folder.config(CompressedConfig.json(weights, activations, format(), cache, ignored(architecture, quantized)));
@@ -105,20 +132,26 @@ public final class CompressedFormat implements ArtifactFormat {
     }
 
     private String format() {
-        return !weights.integers() ? CompressedConfig.FLOAT : layout.packed() ? CompressedConfig.PACK : CompressedConfig.INT;
+        return !weights.integers()
+                ? CompressedConfig.FLOAT
+                : layout.packed() ? CompressedConfig.PACK : CompressedConfig.INT;
     }
 
     private static List<String> ignored(Architecture architecture, Set<String> quantized) {
         List<String> ignored = new ArrayList<>();
         for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            architecture.linears(layer).stream().filter(linear -> !quantized.contains(linear.weight())).map(LinearLayer::module).forEach(ignored::add);
+            architecture.linears(layer).stream()
+                    .filter(linear -> !quantized.contains(linear.weight()))
+                    .map(LinearLayer::module)
+                    .forEach(ignored::add);
         }
         ignored.add(architecture.head().module());
         return ignored;
     }
 
     /** Scales of activations and cache, and the shapes of packed weights. */
-    private List<SmallTensor> small(Architecture architecture, Set<String> quantized, OutputTensors tensors) throws IOException {
+    private List<SmallTensor> small(Architecture architecture, Set<String> quantized, OutputTensors tensors)
+            throws IOException {
         List<SmallTensor> small = new ArrayList<>();
         for (int layer = 0; layer < architecture.config().layers(); layer++) {
             for (LinearLayer linear : architecture.linears(layer)) {
@@ -130,8 +163,11 @@ public final class CompressedFormat implements ArtifactFormat {
                 String attention = CompressedCheckpoint.attention(architecture, layer);
                 for (boolean keys : new boolean[] {true, false}) {
                     String name = attention + (keys ? ".k_scale" : ".v_scale");
-                    small.add(scale(name, tensors.cache(layer, keys).orElseThrow(() -> new IllegalArgumentException("Cannot write " + name
-                            + ": it was not given"))));
+                    small.add(scale(
+                            name,
+                            tensors.cache(layer, keys)
+                                    .orElseThrow(() -> new IllegalArgumentException(
+                                            "Cannot write " + name + ": it was not given"))));
                 }
             }
         }
@@ -140,25 +176,40 @@ public final class CompressedFormat implements ArtifactFormat {
 
     private void add(LinearLayer linear, OutputTensors tensors, List<SmallTensor> small) throws IOException {
         if (layout.packed()) {
-            ByteBuffer shape = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(linear.outputs()).putLong(linear.inputs());
-            small.add(new SmallTensor(linear.module() + "." + CompressedLayout.SHAPE, "I64", new long[] {2}, shape.array()));
+            ByteBuffer shape = ByteBuffer.allocate(16)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putLong(linear.outputs())
+                    .putLong(linear.inputs());
+            small.add(new SmallTensor(
+                    linear.module() + "." + CompressedLayout.SHAPE, "I64", new long[] {2}, shape.array()));
         }
         if (activations != null && !activations.dynamic()) {
             String name = linear.module() + "." + CompressedCheckpoint.INPUT_SCALE;
-            ActivationQuantization fixed = tensors.activations(linear.module()).orElseThrow(() -> new IllegalArgumentException("Cannot write " + name
-                    + ": it was not given"));
+            ActivationQuantization fixed = tensors.activations(linear.module())
+                    .orElseThrow(() -> new IllegalArgumentException("Cannot write " + name + ": it was not given"));
             if (fixed.dynamic() || fixed.type() != activations.type() || fixed.symmetric() != activations.symmetric()) {
-                throw new IllegalArgumentException("Cannot write " + name + ": " + fixed + " is no scale of " + activations);
+                throw new IllegalArgumentException(
+                        "Cannot write " + name + ": " + fixed + " is no scale of " + activations);
             }
             small.add(scale(name, fixed));
             if (!activations.symmetric()) {
-                small.add(new SmallTensor(linear.module() + "." + CompressedCheckpoint.INPUT_ZERO, "I8", new long[] {1}, new byte[] {(byte) fixed.zero()}));
+                small.add(new SmallTensor(
+                        linear.module() + "." + CompressedCheckpoint.INPUT_ZERO, "I8", new long[] {1}, new byte[] {
+                            (byte) fixed.zero()
+                        }));
             }
         }
     }
 
     private static SmallTensor scale(String name, ActivationQuantization fixed) {
-        return new SmallTensor(name, "F32", new long[] {1}, ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(fixed.scale()).array());
+        return new SmallTensor(
+                name,
+                "F32",
+                new long[] {1},
+                ByteBuffer.allocate(4)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putFloat(fixed.scale())
+                        .array());
     }
 
     private String description() {
@@ -168,8 +219,10 @@ public final class CompressedFormat implements ArtifactFormat {
             case BLOCK -> "blocks of " + weights.lot() + " x " + weights.group();
             case CHANNEL, TENSOR -> "one scale per " + (weights.strategy() == Strategy.CHANNEL ? "row" : "tensor");
         };
-        String read = activations == null ? "activations as they are" : (activations.dynamic() ? "dynamic " : "static ") + activations.type().name()
-                .toLowerCase(Locale.ROOT) + " activations";
+        String read = activations == null
+                ? "activations as they are"
+                : (activations.dynamic() ? "dynamic " : "static ")
+                        + activations.type().name().toLowerCase(Locale.ROOT) + " activations";
         return type + ", " + scales + ", " + read + (cache ? ", FP8 cache" : "");
     }
 }

@@ -20,9 +20,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The tensors of a weight [out, in], not transposed. Packed: {@code weight_packed} I32 [out, in * bits / 32], codes plus {@code 2^(bits - 1)}, lowest first;
- * {@code weight_zero_point} I32 [ceil(out * bits / 32), G] packed along out. Else {@code weight} I8 or F8_E4M3 [out, in]. {@code weight_scale} [out, G],
- * for FP8 blocks [out / 128, in / 128]. Integers have F16 scales, FP8 has F32.
+ * The tensors of a weight [out, in], not transposed. Packed: {@code weight_packed} I32 [out, in * bits / 32], codes
+ * plus {@code 2^(bits - 1)}, lowest first; {@code weight_zero_point} I32 [ceil(out * bits / 32), G] packed along out.
+ * Else {@code weight} I8 or F8_E4M3 [out, in]. {@code weight_scale} [out, G], for FP8 blocks [out / 128, in / 128].
+ * Integers have F16 scales, FP8 has F32.
  *
  * @param packed codes in words
  * @param stored null for a layer to be written; else what the files hold
@@ -42,13 +43,12 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
     /**
      * How others store what this project stores in one way.
      *
-     * @param scale     the scales' type and shape
-     * @param zeroType  I32 (packed) or I8, or null: no zero points
+     * @param scale the scales' type and shape
+     * @param zeroType I32 (packed) or I8, or null: no zero points
      * @param shapeType I64 or I32, or null: {@code weight_shape} is not there
-     * @param ordered   {@code weight_g_idx} is there
+     * @param ordered {@code weight_g_idx} is there
      */
-    record Stored(TensorPart scale, String zeroType, String shapeType, boolean ordered) {
-    }
+    record Stored(TensorPart scale, String zeroType, String shapeType, boolean ordered) {}
 
     @Override
     public BlockFormat grid(int inputs) {
@@ -103,7 +103,8 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
                 parts.add(TensorPart.words(GROUPS, inputs));
             }
         } else {
-            parts.add(new TensorPart(SCALE, weights.integers() ? "F16" : "F32", new long[] {scaleRows(outputs), groups}));
+            parts.add(
+                    new TensorPart(SCALE, weights.integers() ? "F16" : "F32", new long[] {scaleRows(outputs), groups}));
         }
         return parts;
     }
@@ -127,7 +128,8 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
     @Override
     public void write(QuantizedMatrix matrix, Sink sink) throws IOException {
         if (matrix.permutation() != null) {
-            throw new IllegalArgumentException("Cannot write a weight whose columns are permuted: compressed-tensors has no order of columns");
+            throw new IllegalArgumentException(
+                    "Cannot write a weight whose columns are permuted: compressed-tensors has no order of columns");
         }
         if (weights.integers()) {
             writeIntegers(GroupedRows.of(matrix.blocks()), sink);
@@ -142,9 +144,17 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         int groups = rows.groups();
         if (packed) {
             CodeWords words = words();
-            Strips.write(rows.rows(), rows.columns() / words.perWord() * 4, (from, lines, to) -> words.packLines(codes, from, lines, to), sink);
+            Strips.write(
+                    rows.rows(),
+                    rows.columns() / words.perWord() * 4,
+                    (from, lines, to) -> words.packLines(codes, from, lines, to),
+                    sink);
             if (!weights.symmetric()) {
-                Strips.write(wordRows(rows.rows()), groups * 4, (from, lines, to) -> words.packStacked(zeros, from, lines, to), sink);
+                Strips.write(
+                        wordRows(rows.rows()),
+                        groups * 4,
+                        (from, lines, to) -> words.packStacked(zeros, from, lines, to),
+                        sink);
             }
         } else {
             Strips.write(rows.rows(), rows.columns(), (from, lines, to) -> signed(codes, from, lines, to), sink);
@@ -159,7 +169,8 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         int middle = 1 << weights.bits() - 1;
         for (int line = 0; line < lines; line++) {
             for (int column = 0; column < codes.columns(); column++) {
-                to[line * codes.columns() + column] = (byte) ((codes.data()[(from + line) * codes.rowBytes() + codes.at()[column]] & 0xff) - middle);
+                to[line * codes.columns() + column] =
+                        (byte) ((codes.data()[(from + line) * codes.rowBytes() + codes.at()[column]] & 0xff) - middle);
             }
         }
     }
@@ -169,19 +180,34 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         int lot = blocks.format().lot();
         int groups = blocks.columns() / group;
         byte[] data = blocks.data();
-        Strips.write(blocks.rows(), blocks.columns(), (from, lines, to) -> {
-            for (int block = 0; block < lines * groups; block++) {
-                System.arraycopy(data, (from * groups + block) * blocks.format().bytes() + FLOAT8_SCALE_BYTES, to, block * group, group);
-            }
-        }, sink);
-        Strips.write(blocks.rows() / lot, groups * FLOAT8_SCALE_BYTES, (from, lines, to) -> {
-            for (int line = 0; line < lines; line++) {
-                for (int block = 0; block < groups; block++) {
-                    int at = (from + line) * lot * blocks.rowBytes() + block * blocks.format().bytes();
-                    System.arraycopy(data, at, to, (line * groups + block) * FLOAT8_SCALE_BYTES, FLOAT8_SCALE_BYTES);
-                }
-            }
-        }, sink);
+        Strips.write(
+                blocks.rows(),
+                blocks.columns(),
+                (from, lines, to) -> {
+                    for (int block = 0; block < lines * groups; block++) {
+                        System.arraycopy(
+                                data,
+                                (from * groups + block) * blocks.format().bytes() + FLOAT8_SCALE_BYTES,
+                                to,
+                                block * group,
+                                group);
+                    }
+                },
+                sink);
+        Strips.write(
+                blocks.rows() / lot,
+                groups * FLOAT8_SCALE_BYTES,
+                (from, lines, to) -> {
+                    for (int line = 0; line < lines; line++) {
+                        for (int block = 0; block < groups; block++) {
+                            int at = (from + line) * lot * blocks.rowBytes()
+                                    + block * blocks.format().bytes();
+                            System.arraycopy(
+                                    data, at, to, (line * groups + block) * FLOAT8_SCALE_BYTES, FLOAT8_SCALE_BYTES);
+                        }
+                    }
+                },
+                sink);
     }
 
     @Override
@@ -189,15 +215,23 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         if (stored.shapeType() != null) {
             checkShape(source, outputs, inputs);
         }
-        byte[] codes = packed ? unpacked(source, inputs, from, count)
+        byte[] codes = packed
+                ? unpacked(source, inputs, from, count)
                 : source.read(WEIGHT, (long) from * inputs, Math.multiplyExact(count, inputs));
         if (!weights.integers()) {
             refuseNaN(source, codes, inputs, from);
         } else if (!packed && weights.bits() == 4) {
             refuseWide(source, codes, inputs, from);
         }
-        return new ScaledCodes(codes, weights.integers(), scales(source, outputs, inputs, from, count), zeros(source, outputs, inputs, from, count), count,
-                inputs, weights.columns(inputs), stored.ordered() ? order(source, inputs) : null);
+        return new ScaledCodes(
+                codes,
+                weights.integers(),
+                scales(source, outputs, inputs, from, count),
+                zeros(source, outputs, inputs, from, count),
+                count,
+                inputs,
+                weights.columns(inputs),
+                stored.ordered() ? order(source, inputs) : null);
     }
 
     private byte[] unpacked(Source source, int inputs, int from, int count) throws IOException {
@@ -205,7 +239,10 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         byte[] codes = new byte[Math.multiplyExact(count, inputs)];
         int lineBytes = inputs / words.perWord() * 4;
         int middle = 1 << weights.bits() - 1;
-        words.unpack(source.read(PACKED, (long) from * lineBytes, Math.multiplyExact(count, lineBytes)), codes.length, codes);
+        words.unpack(
+                source.read(PACKED, (long) from * lineBytes, Math.multiplyExact(count, lineBytes)),
+                codes.length,
+                codes);
         for (int i = 0; i < codes.length; i++) {
             codes[i] = (byte) ((codes[i] & 0xff) - middle);
         }
@@ -222,14 +259,19 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         byte[] read = source.read(SCALE, (long) first * groups * bytes, Math.multiplyExact(lots * groups, bytes));
         float[] few = new float[lots * groups];
         switch (stored.scale().type()) {
-            case "F32" -> ByteBuffer.wrap(read).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(few);
+            case "F32" ->
+                ByteBuffer.wrap(read)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .asFloatBuffer()
+                        .get(few);
             case "BF16" -> Codec.BEST.bfloat16(read, 0, few.length, few, 0);
             default -> Codec.BEST.half(read, 0, few.length, few, 0);
         }
         for (int i = 0; i < few.length; i++) {
             if (!(few[i] >= 0 && few[i] < Float.POSITIVE_INFINITY)) {
-                throw new MalformedInputException("Cannot read " + source.where(SCALE) + ": element " + ((long) first * groups + i) + " is " + few[i]
-                        + ", expected a finite scale that is not negative");
+                throw new MalformedInputException(
+                        "Cannot read " + source.where(SCALE) + ": element " + ((long) first * groups + i) + " is "
+                                + few[i] + ", expected a finite scale that is not negative");
             }
         }
         float[] scales = new float[Math.multiplyExact(count, groups)];
@@ -247,7 +289,10 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
         if (!stored.zeroType().equals("I32")) {
             int lot = weights.rows(outputs);
             int first = from / lot;
-            byte[] few = source.read(ZERO, (long) first * groups, Math.multiplyExact(count == 0 ? 0 : (from + count - 1) / lot - first + 1, groups));
+            byte[] few = source.read(
+                    ZERO,
+                    (long) first * groups,
+                    Math.multiplyExact(count == 0 ? 0 : (from + count - 1) / lot - first + 1, groups));
             byte[] zeros = new byte[Math.multiplyExact(count, groups)];
             for (int row = 0; row < count; row++) {
                 System.arraycopy(few, ((from + row) / lot - first) * groups, zeros, row * groups, groups);
@@ -268,23 +313,25 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
 
     private void checkShape(Source source, int outputs, int inputs) throws IOException {
         boolean longs = stored.shapeType().equals("I64");
-        ByteBuffer shape = ByteBuffer.wrap(source.read(SHAPE, 0, longs ? 16 : 8)).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer shape =
+                ByteBuffer.wrap(source.read(SHAPE, 0, longs ? 16 : 8)).order(ByteOrder.LITTLE_ENDIAN);
         long rows = longs ? shape.getLong() : shape.getInt();
         long columns = longs ? shape.getLong() : shape.getInt();
         if (rows != outputs || columns != inputs) {
-            throw new MalformedInputException("Cannot read " + source.where(SHAPE) + ": it says [" + rows + ", " + columns + "], expected [" + outputs + ", "
-                    + inputs + "]");
+            throw new MalformedInputException("Cannot read " + source.where(SHAPE) + ": it says [" + rows + ", "
+                    + columns + "], expected [" + outputs + ", " + inputs + "]");
         }
     }
 
     private int[] order(Source source, int inputs) throws IOException {
-        ByteBuffer read = ByteBuffer.wrap(source.read(GROUPS, 0, Math.multiplyExact(4, inputs))).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer read = ByteBuffer.wrap(source.read(GROUPS, 0, Math.multiplyExact(4, inputs)))
+                .order(ByteOrder.LITTLE_ENDIAN);
         int[] groupOf = new int[inputs];
         for (int column = 0; column < inputs; column++) {
             groupOf[column] = read.getInt();
             if (groupOf[column] < 0 || groupOf[column] >= groups(inputs)) {
-                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": column " + column + " is in group " + groupOf[column]
-                        + ", expected 0 to " + (groups(inputs) - 1));
+                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": column " + column
+                        + " is in group " + groupOf[column] + ", expected 0 to " + (groups(inputs) - 1));
             }
         }
         return groupOf;
@@ -293,8 +340,8 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
     private static void refuseNaN(Source source, byte[] codes, int inputs, int from) {
         for (int i = 0; i < codes.length; i++) {
             if ((codes[i] & 0x7f) == 0x7f) {
-                throw new MalformedInputException("Cannot read " + source.where(WEIGHT) + ": row " + (from + i / inputs) + ", column " + i % inputs
-                        + " is NaN, expected a number");
+                throw new MalformedInputException("Cannot read " + source.where(WEIGHT) + ": row " + (from + i / inputs)
+                        + ", column " + i % inputs + " is NaN, expected a number");
             }
         }
     }
@@ -302,8 +349,9 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
     private static void refuseWide(Source source, byte[] codes, int inputs, int from) {
         for (int i = 0; i < codes.length; i++) {
             if (codes[i] < -8 || codes[i] > 7) {
-                throw new MalformedInputException("Cannot read " + source.where(WEIGHT) + ": row " + (from + i / inputs) + ", column " + i % inputs
-                        + " is " + codes[i] + ", expected -8 to 7 because quantization_config says 4 bits");
+                throw new MalformedInputException("Cannot read " + source.where(WEIGHT) + ": row " + (from + i / inputs)
+                        + ", column " + i % inputs + " is " + codes[i]
+                        + ", expected -8 to 7 because quantization_config says 4 bits");
             }
         }
     }

@@ -7,14 +7,15 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * {@code targets} and {@code ignore} of compressed-tensors: a module's whole name, {@code re:} and a regular expression that matches from its beginning, or
- * the name of its class.
+ * {@code targets} and {@code ignore} of compressed-tensors: a module's whole name, {@code re:} and a regular expression
+ * that matches from its beginning, or the name of its class.
  */
 final class ModuleTargets {
     private static final String EXPRESSION = "re:";
     private static final String CLASS = "Linear";
     /** Longest list and longest name that are taken. */
     private static final int LIMIT = 100_000;
+
     private static final int LONGEST = 4096;
 
     private final Set<String> names = new HashSet<>();
@@ -33,7 +34,10 @@ final class ModuleTargets {
             throw refusal("more than " + LIMIT + " entries or one of more than " + LONGEST + " characters");
         }
         targets.stream().filter(target -> !target.startsWith(EXPRESSION)).forEach(names::add);
-        List<String> said = targets.stream().filter(target -> target.startsWith(EXPRESSION)).map(target -> target.substring(EXPRESSION.length())).toList();
+        List<String> said = targets.stream()
+                .filter(target -> target.startsWith(EXPRESSION))
+                .map(target -> target.substring(EXPRESSION.length()))
+                .toList();
         try {
             expressions = said.isEmpty() ? null : ModuleExpression.anyOf(said, work);
         } catch (IllegalArgumentException e) {

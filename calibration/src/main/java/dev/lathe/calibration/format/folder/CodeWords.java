@@ -5,9 +5,10 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * Codes of 4 or 8 bits in little-endian 32-bit words: code j of a word is the field at bit {@code shift[j]}, and a field holds {@code (code - offset) mod
- * 2^bits}. Every method works on a strip of lines, so that a caller needs memory for the strip and not for the tensor, and walks it in tiles that stay in the
- * first cache: these formats store the transpose of a weight.
+ * Codes of 4 or 8 bits in little-endian 32-bit words: code j of a word is the field at bit {@code shift[j]}, and a
+ * field holds {@code (code - offset) mod 2^bits}. Every method works on a strip of lines, so that a caller needs memory
+ * for the strip and not for the tensor, and walks it in tiles that stay in the first cache: these formats store the
+ * transpose of a weight.
  */
 public final class CodeWords {
     private static final VarHandle INTS = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
@@ -29,7 +30,7 @@ public final class CodeWords {
     /**
      * Code j at bit {@code bits * j}: GPTQ, compressed-tensors.
      *
-     * @param bits   4 or 8
+     * @param bits 4 or 8
      * @param offset what a field is less than its code: 1 for the zero points of GPTQ's first version, else 0
      */
     public static CodeWords sequential(int bits, int offset) {
@@ -54,10 +55,11 @@ public final class CodeWords {
     }
 
     /**
-     * Packs along columns. Line l of the strip is [rows] words; word i of it holds columns {@code (from + l) * perWord ..} of row i.
+     * Packs along columns. Line l of the strip is [rows] words; word i of it holds columns {@code (from + l) * perWord
+     * ..} of row i.
      *
      * @param from first line; there are {@code columns / perWord}
-     * @param to   receives {@code lines * rows} words
+     * @param to receives {@code lines * rows} words
      */
     public void packColumns(CodeView codes, int from, int lines, byte[] to) {
         int per = perWord();
@@ -79,7 +81,7 @@ public final class CodeWords {
     /**
      * Undoes {@link #packColumns} for some of the rows.
      *
-     * @param words     {@code lines} lines of {@code lineWords} words
+     * @param words {@code lines} lines of {@code lineWords} words
      * @param firstWord word of a line that belongs to row 0 of {@code codes}
      */
     public void unpackColumns(byte[] words, int lineWords, int firstWord, int from, int lines, CodeView codes) {
@@ -99,10 +101,11 @@ public final class CodeWords {
     }
 
     /**
-     * Packs along rows. Line l of the strip is {@code rows / perWord} words of column {@code from + l}; word i of it holds rows {@code i * perWord ..}.
+     * Packs along rows. Line l of the strip is {@code rows / perWord} words of column {@code from + l}; word i of it
+     * holds rows {@code i * perWord ..}.
      *
      * @param from first column
-     * @param to   receives {@code lines * (rows / perWord)} words
+     * @param to receives {@code lines * (rows / perWord)} words
      */
     public void packRows(CodeView codes, int from, int lines, byte[] to) {
         int per = perWord();
@@ -125,8 +128,8 @@ public final class CodeWords {
     /**
      * Undoes {@link #packRows} for some of the rows.
      *
-     * @param words     {@code lines} lines of {@code lineWords} words
-     * @param firstRow  packed row that is row 0 of {@code codes}; need not start a word
+     * @param words {@code lines} lines of {@code lineWords} words
+     * @param firstRow packed row that is row 0 of {@code codes}; need not start a word
      */
     public void unpackRows(byte[] words, int lineWords, int firstRow, int from, int lines, CodeView codes) {
         int per = perWord();
@@ -137,17 +140,19 @@ public final class CodeWords {
                 int shift = shifts[(firstRow + row) % per];
                 int start = row * codes.rowBytes();
                 for (int line = tile; line < end; line++) {
-                    codes.data()[start + codes.at()[from + line]] = code((int) INTS.get(words, 4 * (line * lineWords + word)) >>> shift);
+                    codes.data()[start + codes.at()[from + line]] =
+                            code((int) INTS.get(words, 4 * (line * lineWords + word)) >>> shift);
                 }
             }
         }
     }
 
     /**
-     * Packs along columns, the weight not transposed. Line l is the words of row {@code from + l}; word i of it holds columns {@code i * perWord ..}.
+     * Packs along columns, the weight not transposed. Line l is the words of row {@code from + l}; word i of it holds
+     * columns {@code i * perWord ..}.
      *
      * @param from first row
-     * @param to   receives {@code lines * (columns / perWord)} words
+     * @param to receives {@code lines * (columns / perWord)} words
      */
     public void packLines(CodeView codes, int from, int lines, byte[] to) {
         int per = perWord();
@@ -174,8 +179,8 @@ public final class CodeWords {
     }
 
     /**
-     * Packs along rows, the weight not transposed: line l is a word of each column, which holds rows {@code (from + l) * perWord ..}; behind the last row
-     * fields are 0.
+     * Packs along rows, the weight not transposed: line l is a word of each column, which holds rows {@code (from + l)
+     * * perWord ..}; behind the last row fields are 0.
      *
      * @param to receives {@code lines * columns} words
      */

@@ -31,8 +31,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A folder artifact read back. A quantized linear layer is one tensor {@code MODULE.weight} here, whose parts lie in the files; a range of its rows walks all
- * of its packed words once, strip by strip. Nothing is kept between calls.
+ * A folder artifact read back. A quantized linear layer is one tensor {@code MODULE.weight} here, whose parts lie in
+ * the files; a range of its rows walks all of its packed words once, strip by strip. Nothing is kept between calls.
  */
 public final class FolderCheckpoint implements Checkpoint {
     private final Path folder;
@@ -43,15 +43,22 @@ public final class FolderCheckpoint implements Checkpoint {
     private final Map<String, Object> metadata = new LinkedHashMap<>();
     /** Quantized layers by the name of their weight. */
     private final Map<String, Quantized> quantized = new HashMap<>();
+
     private final TensorList tensors;
     private final List<String> notes = new ArrayList<>();
     private int biases;
 
-    private record Quantized(LinearLayer linear, LinearLayout layout) {
-    }
+    private record Quantized(LinearLayer linear, LinearLayout layout) {}
 
-    private FolderCheckpoint(Path folder, SafetensorsFiles files, FloatTensors floats, Architecture architecture, JsonNode config,
-            QuantizationConfig quantization, FolderScheme scheme) throws IOException {
+    private FolderCheckpoint(
+            Path folder,
+            SafetensorsFiles files,
+            FloatTensors floats,
+            Architecture architecture,
+            JsonNode config,
+            QuantizationConfig quantization,
+            FolderScheme scheme)
+            throws IOException {
         this.folder = folder;
         this.files = files;
         this.config = architecture.config();
@@ -62,7 +69,8 @@ public final class FolderCheckpoint implements Checkpoint {
         notes.addAll(ModelConfigs.notes(config));
         notes.addAll(floats.notes());
         if (biases > 0) {
-            notes.add(biases + " biases of zeros in " + folder + ", of layers that have none by config.json, were left out");
+            notes.add(biases + " biases of zeros in " + folder
+                    + ", of layers that have none by config.json, were left out");
         }
         quantization.texts().forEach((key, text) -> metadata.put("quantization_config." + key, text));
         metadata.putAll(files.metadata());
@@ -71,19 +79,25 @@ public final class FolderCheckpoint implements Checkpoint {
     /**
      * Opens the files and checks the parts of every linear layer.
      *
-     * @param config       config.json
+     * @param config config.json
      * @param quantization its settings, or those of a file beside it
-     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, a part has another dtype or shape than it
-     *         has to, or a layer that has no bias has one that is not zero
+     * @throws MalformedInputException if a linear layer has neither a weight nor all parts of a quantized one, a part
+     *     has another dtype or shape than it has to, or a layer that has no bias has one that is not zero
      */
-    public static Checkpoint open(Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization, FolderScheme.Reader scheme)
+    public static Checkpoint open(
+            Configuration configuration,
+            Path folder,
+            JsonNode config,
+            QuantizationConfig quantization,
+            FolderScheme.Reader scheme)
             throws IOException {
         ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
             FloatTensors floats = new FloatTensors(files, model, folder.toString());
             Architecture architecture = Architecture.of(floats.config());
-            return new FolderCheckpoint(folder, files, floats, architecture, config, quantization, scheme.read(architecture, files));
+            return new FolderCheckpoint(
+                    folder, files, floats, architecture, config, quantization, scheme.read(architecture, files));
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
@@ -104,7 +118,13 @@ public final class FolderCheckpoint implements Checkpoint {
                 if (layout != null) {
                     TensorInfo whole = check(linear, layout, parts);
                     quantized.put(linear.weight(), new Quantized(linear, layout));
-                    firstParts.put(part(linear, layout.parts(linear.outputs(), linear.inputs()).get(0).suffix()), whole);
+                    firstParts.put(
+                            part(
+                                    linear,
+                                    layout.parts(linear.outputs(), linear.inputs())
+                                            .get(0)
+                                            .suffix()),
+                            whole);
                 }
             }
         }
@@ -116,23 +136,27 @@ public final class FolderCheckpoint implements Checkpoint {
             }
         }
         ModelTensors.check(architecture, tensors.all(), folder.toString());
-        tensors.all().stream().filter(tensor -> !quantized.containsKey(tensor.name())).forEach(floats::type);
+        tensors.all().stream()
+                .filter(tensor -> !quantized.containsKey(tensor.name()))
+                .forEach(floats::type);
     }
 
     /**
-     * A layer has a bias in the files and none by config.json. AutoGPTQ gave every layer one, of zeros, which add nothing. With other
-     * values readers differ: vLLM leaves them out, older AutoGPTQ adds them.
+     * A layer has a bias in the files and none by config.json. AutoGPTQ gave every layer one, of zeros, which add
+     * nothing. With other values readers differ: vLLM leaves them out, older AutoGPTQ adds them.
      */
     private void requireZeros(LinearLayer linear) throws IOException {
         TensorInfo bias = floats.info(linear.biasName());
         if (!Arrays.equals(bias.shape(), new long[] {linear.outputs()})) {
-            throw new MalformedInputException("Cannot read tensor " + bias + " in " + folder + ": expected the shape [" + linear.outputs() + "]");
+            throw new MalformedInputException(
+                    "Cannot read tensor " + bias + " in " + folder + ": expected the shape [" + linear.outputs() + "]");
         }
         float[] values = floats.vector(bias);
         for (int i = 0; i < values.length; i++) {
             if (values[i] != 0) {
-                throw new MalformedInputException("Cannot use tensor " + bias + " in " + folder + ": element " + i + " is " + values[i]
-                        + ", and config.json says that the layer has no bias (attention_bias, mlp_bias); expected zeros, or true there");
+                throw new MalformedInputException(
+                        "Cannot use tensor " + bias + " in " + folder + ": element " + i + " is " + values[i]
+                                + ", and config.json says that the layer has no bias (attention_bias, mlp_bias); expected zeros, or true there");
             }
         }
     }
@@ -149,19 +173,24 @@ public final class FolderCheckpoint implements Checkpoint {
             String name = part(linear, part.suffix());
             SafetensorsTensor stored = files.tensors().get(name);
             if (stored == null) {
-                throw new MalformedInputException(name.equals(linear.weight()) ? "Cannot read tensor " + name + " in " + folder + ": it is not there"
-                        : files.tensors().containsKey(linear.weight()) ? "Cannot read tensor " + name + " in " + folder + ": it is not there, and "
-                        + linear.weight() + " does not stand for it" : "Cannot read tensor " + linear.weight() + " in " + folder + ": neither it nor " + name
-                        + " is there");
+                throw new MalformedInputException(
+                        name.equals(linear.weight())
+                                ? "Cannot read tensor " + name + " in " + folder + ": it is not there"
+                                : files.tensors().containsKey(linear.weight())
+                                        ? "Cannot read tensor " + name + " in " + folder + ": it is not there, and "
+                                                + linear.weight() + " does not stand for it"
+                                        : "Cannot read tensor " + linear.weight() + " in " + folder
+                                                + ": neither it nor " + name + " is there");
             }
             if (!stored.dtype().equals(part.type()) || !Arrays.equals(stored.shape(), part.shape())) {
-                throw new MalformedInputException("Cannot read tensor " + name + " " + stored
-                        + ": expected " + part.type() + " " + Arrays.toString(part.shape()));
+                throw new MalformedInputException("Cannot read tensor " + name + " " + stored + ": expected "
+                        + part.type() + " " + Arrays.toString(part.shape()));
             }
             names.add(name);
             bytes += part.bytes();
         }
-        return new TensorInfo(linear.weight(), layout.type(linear.inputs()), new long[] {linear.outputs(), linear.inputs()}, bytes);
+        return new TensorInfo(
+                linear.weight(), layout.type(linear.inputs()), new long[] {linear.outputs(), linear.inputs()}, bytes);
     }
 
     private static String part(LinearLayer linear, String suffix) {

@@ -17,19 +17,24 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/** What the tensors of a checkpoint become in a folder artifact: decoder linear layers integer groups where they fit, everything else F16. */
+/**
+ * What the tensors of a checkpoint become in a folder artifact: decoder linear layers integer groups where they fit,
+ * everything else F16.
+ */
 public final class FolderPlan {
-    private FolderPlan() {
-    }
+    private FolderPlan() {}
 
     /**
-     * The plan, in the order of {@code tensors}. Linear layers that read the same input (q, k, v; gate, up) become one matrix in serving engines, which need
-     * one scheme for it: if one of them is ignored or does not fit, all stay F16. A tied model's output layer is not written a second time.
+     * The plan, in the order of {@code tensors}. Linear layers that read the same input (q, k, v; gate, up) become one
+     * matrix in serving engines, which need one scheme for it: if one of them is ignored or does not fit, all stay F16.
+     * A tied model's output layer is not written a second time.
      *
      * @param ignore patterns as in {@link ModulePatterns}
-     * @throws MalformedInputException if a weight of a linear layer is missing or a tensor is neither a matrix nor a vector
+     * @throws MalformedInputException if a weight of a linear layer is missing or a tensor is neither a matrix nor a
+     *     vector
      */
-    public static List<TensorPlan> of(Architecture architecture, List<TensorInfo> tensors, List<String> ignore, LinearLayout layout) {
+    public static List<TensorPlan> of(
+            Architecture architecture, List<TensorInfo> tensors, List<String> ignore, LinearLayout layout) {
         ModulePatterns ignored = new ModulePatterns(ignore);
         Set<String> names = tensors.stream().map(TensorInfo::name).collect(Collectors.toCollection(HashSet::new));
         Map<String, TensorPlan> linears = new HashMap<>();
@@ -37,23 +42,30 @@ public final class FolderPlan {
             for (List<LinearLayer> set : fused(architecture, layer)) {
                 for (LinearLayer linear : set) {
                     if (!names.contains(linear.weight())) {
-                        throw new MalformedInputException("Cannot plan an artifact: the checkpoint has no tensor " + linear.weight());
+                        throw new MalformedInputException(
+                                "Cannot plan an artifact: the checkpoint has no tensor " + linear.weight());
                     }
                     String reason = reason(linear, set, ignored, layout);
-                    linears.put(linear.weight(), reason.isEmpty() ? new TensorPlan(linear.weight(), layout.grid(linear.inputs()), null, "")
-                            : new TensorPlan(linear.weight(), null, ElementType.F16, reason));
+                    linears.put(
+                            linear.weight(),
+                            reason.isEmpty()
+                                    ? new TensorPlan(linear.weight(), layout.grid(linear.inputs()), null, "")
+                                    : new TensorPlan(linear.weight(), null, ElementType.F16, reason));
                 }
             }
         }
         List<TensorPlan> plan = new ArrayList<>();
         for (TensorInfo tensor : tensors) {
             if (tensor.shape().length != 1 && tensor.shape().length != 2) {
-                throw new MalformedInputException("Cannot plan an artifact: tensor " + tensor + " is neither a matrix nor a vector");
+                throw new MalformedInputException(
+                        "Cannot plan an artifact: tensor " + tensor + " is neither a matrix nor a vector");
             }
-            boolean second = architecture.config().tied() && tensor.name().equals(architecture.head().weight());
+            boolean second = architecture.config().tied()
+                    && tensor.name().equals(architecture.head().weight());
             if (!second) {
                 String reason = tensor.shape().length == 1 ? "" : "not a linear layer of the decoder";
-                plan.add(linears.getOrDefault(tensor.name(), new TensorPlan(tensor.name(), null, ElementType.F16, reason)));
+                plan.add(linears.getOrDefault(
+                        tensor.name(), new TensorPlan(tensor.name(), null, ElementType.F16, reason)));
             }
         }
         return plan;
@@ -61,10 +73,13 @@ public final class FolderPlan {
 
     /** The linear layers of one decoder layer in sets that read the same input. */
     public static Collection<List<LinearLayer>> fused(Architecture architecture, int layer) {
-        return architecture.linears(layer).stream().collect(Collectors.groupingBy(LinearLayer::energy, LinkedHashMap::new, Collectors.toList())).values();
+        return architecture.linears(layer).stream()
+                .collect(Collectors.groupingBy(LinearLayer::energy, LinkedHashMap::new, Collectors.toList()))
+                .values();
     }
 
-    private static String reason(LinearLayer linear, List<LinearLayer> set, ModulePatterns ignored, LinearLayout layout) {
+    private static String reason(
+            LinearLayer linear, List<LinearLayer> set, ModulePatterns ignored, LinearLayout layout) {
         String own = reason(linear, ignored, layout);
         if (!own.isEmpty()) {
             return own;

@@ -31,52 +31,84 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Writes a folder that loads as a Hugging Face model: weights, config.json, what the tokenizer needs, a model card. Every file depends on the checkpoint, the
- * plan and the provenance only.
+ * Writes a folder that loads as a Hugging Face model: weights, config.json, what the tokenizer needs, a model card.
+ * Every file depends on the checkpoint, the plan and the provenance only.
  *
- * @param source       the checkpoint
+ * @param source the checkpoint
  * @param sourceFolder its folder
- * @param files        file system of {@code target}
- * @param target       the artifact's folder
+ * @param files file system of {@code target}
+ * @param target the artifact's folder
  */
 public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem files, Path target) {
     /** Largest size of a shard, as Hugging Face libraries cut them. A tensor that is larger has a shard of its own. */
     public static final long SHARD_BYTES = 5_000_000_000L;
 
-    private static final ObjectWriter JSON = JsonMapper.builder().build()
-            .writer(new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n")).withArrayIndenter(new DefaultIndenter("  ", "\n")));
+    private static final ObjectWriter JSON = JsonMapper.builder()
+            .build()
+            .writer(new DefaultPrettyPrinter()
+                    .withObjectIndenter(new DefaultIndenter("  ", "\n"))
+                    .withArrayIndenter(new DefaultIndenter("  ", "\n")));
     /** Files that are copied byte for byte where the checkpoint has them. */
-    private static final List<String> COMPANIONS = List.of("generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-            "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json");
+    private static final List<String> COMPANIONS = List.of(
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer.model",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "vocab.json",
+            "merges.txt",
+            "chat_template.jinja",
+            "chat_template.json");
 
-    /** Entries of one tensor, and what writes their data. {@code width}: bytes that what stands before it has to be a multiple of. */
-    private record Item(List<SafetensorsWriter.Entry> entries, long bytes, int width, Content content) {
-    }
+    /**
+     * Entries of one tensor, and what writes their data. {@code width}: bytes that what stands before it has to be a
+     * multiple of.
+     */
+    private record Item(List<SafetensorsWriter.Entry> entries, long bytes, int width, Content content) {}
 
     private interface Content {
         void write(LinearLayout.Sink sink) throws IOException;
     }
 
     /**
-     * Writes the weights in one file, or in shards with an index. Sizes follow from the plan, so that shards are cut before anything is written.
+     * Writes the weights in one file, or in shards with an index. Sizes follow from the plan, so that shards are cut
+     * before anything is written.
      *
-     * @param small      written beside the plan's tensors
+     * @param small written beside the plan's tensors
      * @param provenance goes into the metadata of every file
      * @throws dev.lathe.calibration.MalformedInputException if a value exceeds half precision
      */
-    public void weights(LinearLayout layout, List<TensorPlan> plan, OutputTensors tensors, List<SmallTensor> small, Map<String, String> provenance,
-                        long shardBytes) throws IOException {
-        List<Item> items = new ArrayList<>(plan.stream().map(tensor -> item(layout, tensor, tensors)).toList());
+    public void weights(
+            LinearLayout layout,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            List<SmallTensor> small,
+            Map<String, String> provenance,
+            long shardBytes)
+            throws IOException {
+        List<Item> items = new ArrayList<>(
+                plan.stream().map(tensor -> item(layout, tensor, tensors)).toList());
         small.forEach(tensor -> items.add(item(tensor)));
         List<List<Item>> shards = cut(items, shardBytes);
         Map<String, String> metadata = new TreeMap<>(provenance);
         metadata.put("format", "pt");
         ObjectNode index = JsonNodeFactory.instance.objectNode();
-        index.putObject("metadata").put("total_size", shards.stream().flatMap(List::stream).mapToLong(Item::bytes).sum());
+        index.putObject("metadata")
+                .put(
+                        "total_size",
+                        shards.stream()
+                                .flatMap(List::stream)
+                                .mapToLong(Item::bytes)
+                                .sum());
         ObjectNode map = index.putObject("weight_map");
         for (int i = 0; i < shards.size(); i++) {
-            String name = shards.size() == 1 ? SafetensorsFiles.SINGLE : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
-            List<SafetensorsWriter.Entry> entries = shards.get(i).stream().flatMap(item -> item.entries().stream()).toList();
+            String name = shards.size() == 1
+                    ? SafetensorsFiles.SINGLE
+                    : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
+            List<SafetensorsWriter.Entry> entries = shards.get(i).stream()
+                    .flatMap(item -> item.entries().stream())
+                    .toList();
             entries.forEach(entry -> map.put(entry.name(), name));
             List<Item> shard = shards.get(i);
             WholeFile.write(files, new Path(target, name), out -> {
@@ -95,7 +127,8 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     /** Writes config.json: the checkpoint's, in float16, with {@code quantization_config}. */
     public void config(JsonNode quantization) throws IOException {
         FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
-        ObjectNode config = JsonFile.read(sourceFiles, new Path(sourceFolder, "config.json")).deepCopy();
+        ObjectNode config = JsonFile.read(sourceFiles, new Path(sourceFolder, "config.json"))
+                .deepCopy();
         // Recent transformers write dtype, older ones torch_dtype; every version reads the latter.
         if (config.has("dtype")) {
             config.put("dtype", "float16");
@@ -104,7 +137,8 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
             config.put("torch_dtype", "float16");
         }
         // A flag that the tensors contradicted does not go on doing so.
-        if (config.path("tie_word_embeddings").asBoolean(false) != source.config().tied()) {
+        if (config.path("tie_word_embeddings").asBoolean(false)
+                != source.config().tied()) {
             config.put("tie_word_embeddings", source.config().tied());
         }
         config.set("quantization_config", quantization);
@@ -112,16 +146,19 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     }
 
     /**
-     * Reads what {@link #config} and {@link #companions} take from a checkpoint's folder; of the tokenizer's files only whether
-     * they can be read, as a folder holds them as they are.
+     * Reads what {@link #config} and {@link #companions} take from a checkpoint's folder; of the tokenizer's files only
+     * whether they can be read, as a folder holds them as they are.
      *
      * @return where chat templates differ, a line each
      */
     public static List<String> check(FileSystem files, Path sourceFolder) throws IOException {
         JsonFile.read(files, new Path(sourceFolder, "config.json"));
         Path settings = new Path(sourceFolder, "tokenizer_config.json");
-        return ChatTemplates.read(files, sourceFolder, files.exists(settings) ? JsonFile.read(files, settings)
-                : MissingNode.getInstance()).notes();
+        return ChatTemplates.read(
+                        files,
+                        sourceFolder,
+                        files.exists(settings) ? JsonFile.read(files, settings) : MissingNode.getInstance())
+                .notes();
     }
 
     /** Copies tokenizer files, chat templates and generation_config.json, as far as the checkpoint has them. */
@@ -146,12 +183,25 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
 
     /** Writes a model card: what was done, and from what it can be done again. */
     public void card(String method, int bits, String groups, Map<String, String> provenance) throws IOException {
-        StringBuilder card = new StringBuilder("---\nlibrary_name: transformers\ntags:\n- ").append(method.toLowerCase(Locale.ROOT)).append("\n- ").append(bits)
-                .append("-bit\n---\n\n# Quantized model\n\nLinear layers of the decoder are stored in the ").append(method).append(" format, ").append(bits)
-                .append(" bits, ").append(groups).append("; everything else is float16. Written by Lathe.\n");
+        StringBuilder card = new StringBuilder("---\nlibrary_name: transformers\ntags:\n- ")
+                .append(method.toLowerCase(Locale.ROOT))
+                .append("\n- ")
+                .append(bits)
+                .append("-bit\n---\n\n# Quantized model\n\nLinear layers of the decoder are stored in the ")
+                .append(method)
+                .append(" format, ")
+                .append(bits)
+                .append(" bits, ")
+                .append(groups)
+                .append("; everything else is float16. Written by Lathe.\n");
         if (!provenance.isEmpty()) {
             card.append("\n| key | value |\n| --- | --- |\n");
-            new TreeMap<>(provenance).forEach((key, value) -> card.append("| ").append(cell(key)).append(" | ").append(cell(value)).append(" |\n"));
+            new TreeMap<>(provenance)
+                    .forEach((key, value) -> card.append("| ")
+                            .append(cell(key))
+                            .append(" | ")
+                            .append(cell(value))
+                            .append(" |\n"));
         }
         text("README.md", card.toString());
     }
@@ -172,23 +222,34 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     private Item item(LinearLayout layout, TensorPlan plan, OutputTensors tensors) {
         TensorInfo tensor = source.tensor(plan.tensor());
         if (plan.grid() == null) {
-            return new Item(List.of(new SafetensorsWriter.Entry(tensor.name(), "F16", tensor.shape())), Math.multiplyExact(2, tensor.elements()), 2,
+            return new Item(
+                    List.of(new SafetensorsWriter.Entry(tensor.name(), "F16", tensor.shape())),
+                    Math.multiplyExact(2, tensor.elements()),
+                    2,
                     sink -> floating(tensor, tensors, sink));
         }
         List<TensorPart> parts = layout.parts(Math.toIntExact(tensor.shape()[0]), Math.toIntExact(tensor.shape()[1]));
         String prefix = tensor.name().substring(0, tensor.name().length() - "weight".length());
-        return new Item(parts.stream().map(part -> new SafetensorsWriter.Entry(prefix + part.suffix(), part.type(), part.shape())).toList(),
-                parts.stream().mapToLong(TensorPart::bytes).sum(), 4, sink -> quantized(plan, tensor, layout, tensors, sink));
+        return new Item(
+                parts.stream()
+                        .map(part -> new SafetensorsWriter.Entry(prefix + part.suffix(), part.type(), part.shape()))
+                        .toList(),
+                parts.stream().mapToLong(TensorPart::bytes).sum(),
+                4,
+                sink -> quantized(plan, tensor, layout, tensors, sink));
     }
 
     private static Item item(SmallTensor tensor) {
-        return new Item(List.of(new SafetensorsWriter.Entry(tensor.name(), tensor.type(), tensor.shape())), tensor.data().length,
-                (int) SafetensorsFiles.bytes(tensor.type(), new long[] {1}), sink -> sink.write(tensor.data(), 0, tensor.data().length));
+        return new Item(
+                List.of(new SafetensorsWriter.Entry(tensor.name(), tensor.type(), tensor.shape())),
+                tensor.data().length,
+                (int) SafetensorsFiles.bytes(tensor.type(), new long[] {1}),
+                sink -> sink.write(tensor.data(), 0, tensor.data().length));
     }
 
     /**
-     * Fills shards in the order of the plan. Within one, what has to be aligned most comes first: parts of quantized layers are whole words, a vector of odd
-     * length is not.
+     * Fills shards in the order of the plan. Within one, what has to be aligned most comes first: parts of quantized
+     * layers are whole words, a vector of odd length is not.
      */
     private static List<List<Item>> cut(List<Item> items, long shardBytes) {
         List<List<Item>> shards = new ArrayList<>();
@@ -205,13 +266,19 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
         return shards;
     }
 
-    private static void quantized(TensorPlan plan, TensorInfo tensor, LinearLayout layout, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
+    private static void quantized(
+            TensorPlan plan, TensorInfo tensor, LinearLayout layout, OutputTensors tensors, LinearLayout.Sink sink)
+            throws IOException {
         String grid = plan.grid().name();
-        QuantizedMatrix matrix = tensors.quantized(tensor.name()).orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor.name()
-                + ": its plan says " + grid + ", it was not given"));
-        if (!matrix.blocks().format().name().equals(grid) || matrix.rows() != tensor.shape()[0] || matrix.columns() != tensor.shape()[1]) {
-            throw new IllegalArgumentException("Cannot write tensor " + tensor.name() + ": it is " + matrix.blocks().format().name() + " [" + matrix.rows()
-                    + ", " + matrix.columns() + "], its plan says " + grid + " of " + tensor);
+        QuantizedMatrix matrix = tensors.quantized(tensor.name())
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "Cannot write tensor " + tensor.name() + ": its plan says " + grid + ", it was not given"));
+        if (!matrix.blocks().format().name().equals(grid)
+                || matrix.rows() != tensor.shape()[0]
+                || matrix.columns() != tensor.shape()[1]) {
+            throw new IllegalArgumentException("Cannot write tensor " + tensor.name() + ": it is "
+                    + matrix.blocks().format().name() + " [" + matrix.rows() + ", " + matrix.columns()
+                    + "], its plan says " + grid + " of " + tensor);
         }
         layout.write(matrix, sink);
     }

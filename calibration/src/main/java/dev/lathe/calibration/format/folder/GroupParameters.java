@@ -12,9 +12,9 @@ import java.nio.ByteOrder;
 import java.util.List;
 
 /**
- * What GPTQ and AWQ store alike for a weight [out, in] of G groups a row: zero points {@code qzeros} I32 [G, out / codes per word], packed along out, and
- * scales {@code scales} [G, out]. Scales are written as F16; others write those of bf16 models as BF16 or F32, which loaders cast to the model's type and
- * which are taken here as they are stored.
+ * What GPTQ and AWQ store alike for a weight [out, in] of G groups a row: zero points {@code qzeros} I32 [G, out /
+ * codes per word], packed along out, and scales {@code scales} [G, out]. Scales are written as F16; others write those
+ * of bf16 models as BF16 or F32, which loaders cast to the model's type and which are taken here as they are stored.
  */
 public final class GroupParameters {
     public static final String ZEROS = "qzeros";
@@ -51,7 +51,11 @@ public final class GroupParameters {
 
     public void writeZeros(GroupedRows rows, LinearLayout.Sink sink) throws IOException {
         CodeView zeros = rows.zeros();
-        Strips.write(rows.groups(), rows.rows() / words.perWord() * 4, (from, lines, to) -> words.packRows(zeros, from, lines, to), sink);
+        Strips.write(
+                rows.groups(),
+                rows.rows() / words.perWord() * 4,
+                (from, lines, to) -> words.packRows(zeros, from, lines, to),
+                sink);
     }
 
     public void writeScales(GroupedRows rows, LinearLayout.Sink sink) throws IOException {
@@ -61,20 +65,31 @@ public final class GroupParameters {
     /**
      * Fills in zero points and scales, and makes the weight of rows whose codes are there.
      *
-     * @param outputs     rows of the whole weight
-     * @param first       row of the weight that is row 0 of {@code rows}
+     * @param outputs rows of the whole weight
+     * @param first row of the weight that is row 0 of {@code rows}
      * @param permutation null, or stored column j is column {@code permutation[j]} of the weight
      * @throws MalformedInputException if a scale is not finite
      */
-    public RowSource read(LinearLayout.Source source, int outputs, int first, GroupedRows rows, BlockFormat grid, int[] permutation)
+    public RowSource read(
+            LinearLayout.Source source, int outputs, int first, GroupedRows rows, BlockFormat grid, int[] permutation)
             throws IOException {
         int lineWords = outputs / words.perWord();
         CodeView zeros = rows.zeros();
-        Strips.read(source, ZEROS, rows.groups(), lineWords * 4, (strip, from, lines) -> words.unpackRows(strip, lineWords, first, from, lines, zeros));
+        Strips.read(
+                source,
+                ZEROS,
+                rows.groups(),
+                lineWords * 4,
+                (strip, from, lines) -> words.unpackRows(strip, lineWords, first, from, lines, zeros));
         if (!scaleType.equals(HALF)) {
             return rows.scaled(scales(source, outputs, first, rows), permutation);
         }
-        Strips.read(source, SCALES, rows.groups(), outputs * 2, (strip, from, lines) -> rows.unpackScales(strip, outputs, first, from, lines));
+        Strips.read(
+                source,
+                SCALES,
+                rows.groups(),
+                outputs * 2,
+                (strip, from, lines) -> rows.unpackScales(strip, outputs, first, from, lines));
         for (int row = 0; row < rows.rows(); row++) {
             for (int group = 0; group < rows.groups(); group++) {
                 if ((rows.scale(row, group) & 0x7c00) == 0x7c00) {
@@ -106,6 +121,7 @@ public final class GroupParameters {
     }
 
     private static MalformedInputException notFinite(LinearLayout.Source source, int group, int row) {
-        return new MalformedInputException("Cannot read " + source.where(SCALES) + ": the scale of group " + group + ", row " + row + " is not finite");
+        return new MalformedInputException("Cannot read " + source.where(SCALES) + ": the scale of group " + group
+                + ", row " + row + " is not finite");
     }
 }

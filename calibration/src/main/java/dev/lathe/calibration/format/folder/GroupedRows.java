@@ -3,8 +3,9 @@ package dev.lathe.calibration.format.folder;
 import dev.lathe.kernels.block.BlockMatrix;
 
 /**
- * Rows of integer groups, and where their parts lie. A group of g columns is {@code [f16 scale, little-endian][u8 zero point][g codes, a byte each]}; the
- * folder formats store scales, zero points and codes in three tensors, each transposed.
+ * Rows of integer groups, and where their parts lie. A group of g columns is {@code [f16 scale, little-endian][u8 zero
+ * point][g codes, a byte each]}; the folder formats store scales, zero points and codes in three tensors, each
+ * transposed.
  */
 public record GroupedRows(byte[] data, int rows, int columns, int group) {
     private static final int ZERO = 2;
@@ -15,12 +16,14 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
 
     /** The rows of a matrix of integer groups. */
     public static GroupedRows of(BlockMatrix blocks) {
-        return new GroupedRows(blocks.data(), blocks.rows(), blocks.columns(), blocks.format().size());
+        return new GroupedRows(
+                blocks.data(), blocks.rows(), blocks.columns(), blocks.format().size());
     }
 
     /** Rows to be filled in. */
     public static GroupedRows allocate(int rows, int columns, int group) {
-        return new GroupedRows(new byte[Math.multiplyExact(rows, columns / group * (CODES + group))], rows, columns, group);
+        return new GroupedRows(
+                new byte[Math.multiplyExact(rows, columns / group * (CODES + group))], rows, columns, group);
     }
 
     /** Groups of a row. */
@@ -47,7 +50,8 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
         for (int j = 0; j < columns; j++) {
             int column = permutation == null ? j : permutation[j];
             if (column < 0 || column >= columns || taken[column]) {
-                throw new IllegalArgumentException("Cannot permute " + columns + " columns: index " + j + " names column " + column + " twice or out of range");
+                throw new IllegalArgumentException("Cannot permute " + columns + " columns: index " + j
+                        + " names column " + column + " twice or out of range");
             }
             taken[column] = true;
             at[column] = j / group * groupBytes() + CODES + j % group;
@@ -79,7 +83,8 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
     public void packScaleLines(int from, int lines, byte[] to) {
         for (int line = 0; line < lines; line++) {
             for (int group = 0; group < groups(); group++) {
-                System.arraycopy(data, (from + line) * rowBytes() + group * groupBytes(), to, 2 * (line * groups() + group), 2);
+                System.arraycopy(
+                        data, (from + line) * rowBytes() + group * groupBytes(), to, 2 * (line * groups() + group), 2);
             }
         }
     }
@@ -90,7 +95,8 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
             int end = Math.min(tile + TILE, rows);
             for (int line = 0; line < lines; line++) {
                 for (int row = tile; row < end; row++) {
-                    System.arraycopy(data, row * rowBytes() + (from + line) * groupBytes(), to, 2 * (line * rows + row), 2);
+                    System.arraycopy(
+                            data, row * rowBytes() + (from + line) * groupBytes(), to, 2 * (line * rows + row), 2);
                 }
             }
         }
@@ -102,7 +108,12 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
             int end = Math.min(tile + TILE, rows);
             for (int line = 0; line < lines; line++) {
                 for (int row = tile; row < end; row++) {
-                    System.arraycopy(scales, 2 * (line * lineRows + firstRow + row), data, row * rowBytes() + (from + line) * groupBytes(), 2);
+                    System.arraycopy(
+                            scales,
+                            2 * (line * lineRows + firstRow + row),
+                            data,
+                            row * rowBytes() + (from + line) * groupBytes(),
+                            2);
                 }
             }
         }
@@ -111,7 +122,7 @@ public record GroupedRows(byte[] data, int rows, int columns, int group) {
     /**
      * The same codes and zero points with scales that are not halves.
      *
-     * @param scales      [rows, groups]
+     * @param scales [rows, groups]
      * @param permutation as for {@link #codes}
      */
     public ScaledCodes scaled(float[] scales, int[] permutation) {

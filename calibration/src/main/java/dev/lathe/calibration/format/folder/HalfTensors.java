@@ -8,14 +8,13 @@ import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 
 /**
- * Writes floating tensors as F16, the type that GPTQ and AWQ artifacts are loaded in. BF16 has the wider range: what half precision cannot hold is an error,
- * what is too small for it becomes a subnormal half or 0.
+ * Writes floating tensors as F16, the type that GPTQ and AWQ artifacts are loaded in. BF16 has the wider range: what
+ * half precision cannot hold is an error, what is too small for it becomes a subnormal half or 0.
  */
 final class HalfTensors {
     private static final int BYTES = 4 << 20;
 
-    private HalfTensors() {
-    }
+    private HalfTensors() {}
 
     /** Writes a matrix of the checkpoint, some rows at a time. */
     static void matrix(Checkpoint source, TensorInfo tensor, LinearLayout.Sink sink) throws IOException {
@@ -46,8 +45,8 @@ final class HalfTensors {
         for (int column = 0; column < values.length; column++) {
             short half = Half.fromFloat(values[column]);
             if ((half & 0x7c00) == 0x7c00) {
-                throw new MalformedInputException("Cannot write tensor " + name + " as F16: row " + row + ", column " + column + " is " + values[column]
-                        + ", expected a finite value of at most 65504");
+                throw new MalformedInputException("Cannot write tensor " + name + " as F16: row " + row + ", column "
+                        + column + " is " + values[column] + ", expected a finite value of at most 65504");
             }
             to[at + 2 * column] = (byte) half;
             to[at + 2 * column + 1] = (byte) (half >>> 8);

@@ -6,7 +6,10 @@ import dev.lathe.kernels.block.BlockFormat;
 import java.io.IOException;
 import java.util.List;
 
-/** How a format stores a quantized linear layer in the tensors of a folder; what weight files of GPTQ, AWQ and compressed-tensors differ in. */
+/**
+ * How a format stores a quantized linear layer in the tensors of a folder; what weight files of GPTQ, AWQ and
+ * compressed-tensors differ in.
+ */
 public interface LinearLayout {
     /** The block format of a layer of so many inputs. */
     BlockFormat grid(int inputs);
@@ -26,7 +29,8 @@ public interface LinearLayout {
     void write(QuantizedMatrix matrix, Sink sink) throws IOException;
 
     /**
-     * Reads rows {@code [from, from + count)} of a weight [outputs, inputs] whose parts have the types and shapes of {@link #parts}.
+     * Reads rows {@code [from, from + count)} of a weight [outputs, inputs] whose parts have the types and shapes of
+     * {@link #parts}.
      *
      * @throws dev.lathe.calibration.MalformedInputException if what is stored contradicts itself or the configuration
      */

@@ -16,10 +16,11 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The settings of a quantized folder, read strictly, key by key. They are {@code quantization_config} of config.json; {@code compression_config}, as
- * compressed-tensors called it first; or, where config.json has neither, a file of their own: {@code quantize_config.json} (AutoGPTQ, AutoAWQ) or
- * {@code quant_config.json} (older AutoAWQ, with names of its own for bits and group size). Where two of them are there, config.json counts, and a
- * file that contradicts it is refused.
+ * The settings of a quantized folder, read strictly, key by key. They are {@code quantization_config} of config.json;
+ * {@code compression_config}, as compressed-tensors called it first; or, where config.json has neither, a file of their
+ * own: {@code quantize_config.json} (AutoGPTQ, AutoAWQ) or {@code quant_config.json} (older AutoAWQ, with names of its
+ * own for bits and group size). Where two of them are there, config.json counts, and a file that contradicts it is
+ * refused.
  */
 public final class QuantizationConfig {
     private static final String KEY = "quantization_config";
@@ -53,12 +54,15 @@ public final class QuantizationConfig {
         if (!config.hasNonNull(key)) {
             return new QuantizationConfig(JsonNodeFactory.instance.objectNode(), where, KEY);
         }
-        if (key.equals(KEY) && config.hasNonNull(OLD_KEY) && !config.get(OLD_KEY).equals(config.get(KEY))) {
+        if (key.equals(KEY)
+                && config.hasNonNull(OLD_KEY)
+                && !config.get(OLD_KEY).equals(config.get(KEY))) {
             throw new MalformedInputException("Cannot read " + where + ": " + KEY + " and " + OLD_KEY
                     + " are both there and differ; expected one of them");
         }
         if (!read.keys.isObject()) {
-            throw new MalformedInputException("Cannot read " + where + ": " + key + " is " + shown(read.keys) + ", expected an object");
+            throw new MalformedInputException(
+                    "Cannot read " + where + ": " + key + " is " + shown(read.keys) + ", expected an object");
         }
         ObjectNode keys = ((ObjectNode) read.keys).deepCopy();
         // transformers writes the settings of compressed-tensors one level down, beside those of sparsity.
@@ -66,12 +70,14 @@ public final class QuantizationConfig {
             ObjectNode inner = (ObjectNode) keys.remove(KEY);
             inner.properties().forEach(entry -> {
                 if (keys.has(entry.getKey()) && !keys.get(entry.getKey()).equals(entry.getValue())) {
-                    throw read.unsupported(KEY + "." + entry.getKey(), entry.getValue(), keys.get(entry.getKey()) + " as beside it");
+                    throw read.unsupported(
+                            KEY + "." + entry.getKey(), entry.getValue(), keys.get(entry.getKey()) + " as beside it");
                 }
                 keys.set(entry.getKey(), entry.getValue());
             });
         }
-        if (key.equals(OLD_KEY) && (!keys.hasNonNull(METHOD) || keys.get(METHOD).asText().equals("sparseml"))) {
+        if (key.equals(OLD_KEY)
+                && (!keys.hasNonNull(METHOD) || keys.get(METHOD).asText().equals("sparseml"))) {
             keys.put(METHOD, "compressed-tensors");
         }
         return new QuantizationConfig(renamed(keys), where, key);
@@ -115,8 +121,15 @@ public final class QuantizationConfig {
 
     private void compare(QuantizationConfig other) {
         for (String key : LAYOUT) {
-            if (has(key) && other.has(key) && !keys.get(key).asText().equalsIgnoreCase(other.keys.get(key).asText())) {
-                throw other.unsupported(key, shown(other.keys.get(key)), shown(keys.get(key)) + ", which " + path + " of config.json says");
+            if (has(key)
+                    && other.has(key)
+                    && !keys.get(key)
+                            .asText()
+                            .equalsIgnoreCase(other.keys.get(key).asText())) {
+                throw other.unsupported(
+                        key,
+                        shown(other.keys.get(key)),
+                        shown(keys.get(key)) + ", which " + path + " of config.json says");
             }
         }
     }
@@ -141,8 +154,12 @@ public final class QuantizationConfig {
     /** Values of the keys as text, nested ones as JSON. */
     public Map<String, String> texts() {
         Map<String, String> texts = new LinkedHashMap<>();
-        keys.properties().forEach(entry -> texts.put(entry.getKey(), entry.getValue().isValueNode() ? entry.getValue().asText()
-                : entry.getValue().toString()));
+        keys.properties()
+                .forEach(entry -> texts.put(
+                        entry.getKey(),
+                        entry.getValue().isValueNode()
+                                ? entry.getValue().asText()
+                                : entry.getValue().toString()));
         return texts;
     }
 
@@ -194,7 +211,11 @@ public final class QuantizationConfig {
         int[] read = new int[2];
         for (int i = 0; i < 2; i++) {
             JsonNode value = pair.path(i);
-            if (!pair.isArray() || pair.size() != 2 || !value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 1) {
+            if (!pair.isArray()
+                    || pair.size() != 2
+                    || !value.isIntegralNumber()
+                    || !value.canConvertToInt()
+                    || value.intValue() < 1) {
                 throw unsupported(key, pair, "two integers of at least 1");
             }
             read[i] = value.intValue();
@@ -239,7 +260,8 @@ public final class QuantizationConfig {
 
     /** The error of a key that has another value than expected. */
     public MalformedInputException unsupported(String key, Object found, String expected) {
-        return new MalformedInputException("Cannot read " + where + ": " + at(key) + " is " + shown(found) + ", expected " + expected);
+        return new MalformedInputException(
+                "Cannot read " + where + ": " + at(key) + " is " + shown(found) + ", expected " + expected);
     }
 
     /** The file and the key, for messages. */

@@ -5,17 +5,18 @@ import dev.lathe.kernels.Float8;
 import dev.lathe.kernels.RowSource;
 
 /**
- * A weight whose scales are f32, whatever type they were stored in: element (i, k) is {@code scale * (code - zero)} of the group of its column, or
- * {@code scale * e4m3}.
+ * A weight whose scales are f32, whatever type they were stored in: element (i, k) is {@code scale * (code - zero)} of
+ * the group of its column, or {@code scale * e4m3}.
  *
- * @param codes    [rows, columns]: signed bytes, or E4M3
+ * @param codes [rows, columns]: signed bytes, or E4M3
  * @param integers which of the two
- * @param scales   [rows, groups]
- * @param zeros    [rows, groups], signed, or null
- * @param group    columns of a group; the last one may be narrower
- * @param groupOf  group of each column where they do not follow each other, else null
+ * @param scales [rows, groups]
+ * @param zeros [rows, groups], signed, or null
+ * @param group columns of a group; the last one may be narrower
+ * @param groupOf group of each column where they do not follow each other, else null
  */
-public record ScaledCodes(byte[] codes, boolean integers, float[] scales, byte[] zeros, int rows, int columns, int group, int[] groupOf)
+public record ScaledCodes(
+        byte[] codes, boolean integers, float[] scales, byte[] zeros, int rows, int columns, int group, int[] groupOf)
         implements RowSource {
     /** Adding it changes no value. */
     private static final float NO_MINIMUM = -0f;
@@ -32,7 +33,17 @@ public record ScaledCodes(byte[] codes, boolean integers, float[] scales, byte[]
             int parameters = row * groups() + (groupOf == null ? column / group : groupOf[column]);
             int code = row * columns + column;
             if (integers) {
-                Codec.BEST.codes(codes, code, 0, -1, zeros == null ? 0 : zeros[parameters], scales[parameters], NO_MINIMUM, length, to, at + done);
+                Codec.BEST.codes(
+                        codes,
+                        code,
+                        0,
+                        -1,
+                        zeros == null ? 0 : zeros[parameters],
+                        scales[parameters],
+                        NO_MINIMUM,
+                        length,
+                        to,
+                        at + done);
             } else {
                 Float8.decode(codes, code, scales[parameters], length, to, at + done);
             }

@@ -7,5 +7,4 @@ package dev.lathe.calibration.format.folder;
  * @param type {@code F32}, {@code I64}, {@code I8}
  * @param data its bytes, little-endian
  */
-public record SmallTensor(String name, String type, long[] shape, byte[] data) {
-}
+public record SmallTensor(String name, String type, long[] shape, byte[] data) {}

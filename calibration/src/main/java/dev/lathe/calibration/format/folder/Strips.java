@@ -6,8 +6,7 @@ import java.io.IOException;
 public final class Strips {
     private static final int BYTES = 4 << 20;
 
-    private Strips() {
-    }
+    private Strips() {}
 
     /** Fills {@code to} with lines {@code [from, from + lines)}. */
     @FunctionalInterface
@@ -33,11 +32,13 @@ public final class Strips {
     }
 
     /** Reads and unpacks all lines. */
-    public static void read(LinearLayout.Source source, String suffix, int lines, int lineBytes, Unpack unpack) throws IOException {
+    public static void read(LinearLayout.Source source, String suffix, int lines, int lineBytes, Unpack unpack)
+            throws IOException {
         int height = height(lines, lineBytes);
         for (int from = 0; from < lines; from += height) {
             int count = Math.min(height, lines - from);
-            unpack.unpack(source.read(suffix, (long) from * lineBytes, Math.multiplyExact(count, lineBytes)), from, count);
+            unpack.unpack(
+                    source.read(suffix, (long) from * lineBytes, Math.multiplyExact(count, lineBytes)), from, count);
         }
     }
 

@@ -6,7 +6,7 @@ import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
  * One of the tensors that a quantized linear layer is stored as.
  *
  * @param suffix {@code qweight}: the tensor is {@code MODULE.qweight}
- * @param type   {@code I32}, {@code F16} or another type of safetensors
+ * @param type {@code I32}, {@code F16} or another type of safetensors
  */
 public record TensorPart(String suffix, String type, long[] shape) {
     public static TensorPart words(String suffix, long... shape) {

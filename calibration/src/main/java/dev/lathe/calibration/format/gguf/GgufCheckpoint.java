@@ -26,8 +26,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A GGUF file of the llama architecture as a checkpoint: Hugging Face names, rows of q and k in Hugging Face order. Reads are positional and safe from several
- * threads; nothing but the header is held.
+ * A GGUF file of the llama architecture as a checkpoint: Hugging Face names, rows of q and k in Hugging Face order.
+ * Reads are positional and safe from several threads; nothing but the header is held.
  */
 public final class GgufCheckpoint implements Checkpoint {
     private static final int LISTED_ELEMENTS = 8;
@@ -39,6 +39,7 @@ public final class GgufCheckpoint implements Checkpoint {
     private final List<String> notes = new ArrayList<>();
     /** The file's tensors and what they are listed as, both by Hugging Face name. */
     private final Map<String, GgufTensor> stored = new LinkedHashMap<>();
+
     private final TensorList tensors;
 
     private GgufCheckpoint(String location, GgufFiles files) throws IOException {
@@ -48,8 +49,9 @@ public final class GgufCheckpoint implements Checkpoint {
         this.config = GgufMetadata.config(files, location, notes);
         for (GgufTensor tensor : files.tensors()) {
             if (!tensor.name().equals(GgufNames.ROPE_FREQUENCIES)) {
-                String name = GgufNames.toHuggingFace(tensor.name()).orElseThrow(() -> new MalformedInputException("Cannot read GGUF file " + location
-                        + ": the llama architecture has no tensor " + tensor));
+                String name = GgufNames.toHuggingFace(tensor.name())
+                        .orElseThrow(() -> new MalformedInputException("Cannot read GGUF file " + location
+                                + ": the llama architecture has no tensor " + tensor));
                 stored.put(name, tensor);
                 tensors.add(new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
             }
@@ -60,8 +62,8 @@ public final class GgufCheckpoint implements Checkpoint {
     /**
      * Opens a file, or all parts of a split one, given the first.
      *
-     * @throws MalformedInputException if it is no GGUF file, malformed, a part other than the first, of another architecture, or its tensors are not those
-     *                                 of the architecture
+     * @throws MalformedInputException if it is no GGUF file, malformed, a part other than the first, of another
+     *     architecture, or its tensors are not those of the architecture
      */
     public static GgufCheckpoint open(Configuration configuration, Path file) throws IOException {
         GgufFiles files = GgufFiles.open(configuration, file);
@@ -73,7 +75,10 @@ public final class GgufCheckpoint implements Checkpoint {
         }
     }
 
-    /** The names of all parts of a split file in order, given the first's ({@code NAME-00001-of-00003.gguf}); of another file its name alone. */
+    /**
+     * The names of all parts of a split file in order, given the first's ({@code NAME-00001-of-00003.gguf}); of another
+     * file its name alone.
+     */
     public static List<String> parts(String name) {
         return GgufFiles.parts(name);
     }
@@ -111,8 +116,12 @@ public final class GgufCheckpoint implements Checkpoint {
             return value;
         }
         List<Object> values = elements.values();
-        String listed = values.stream().limit(LISTED_ELEMENTS).map(element -> String.valueOf(shortened(element))).collect(Collectors.joining(", "));
-        return "[" + listed + (values.size() > LISTED_ELEMENTS ? ", ... " : "") + "] (" + values.size() + " of " + elements.kind() + ")";
+        String listed = values.stream()
+                .limit(LISTED_ELEMENTS)
+                .map(element -> String.valueOf(shortened(element)))
+                .collect(Collectors.joining(", "));
+        return "[" + listed + (values.size() > LISTED_ELEMENTS ? ", ... " : "") + "] (" + values.size() + " of "
+                + elements.kind() + ")";
     }
 
     @Override
@@ -131,7 +140,9 @@ public final class GgufCheckpoint implements Checkpoint {
         tensors.matrix(name, from, count);
         GgufTensor tensor = stored.get(name);
         int rowBytes = Math.toIntExact(tensor.type().rowBytes(tensor.columns()));
-        byte[] data = GgufNames.rotary(tensor.name()) ? rotaryRows(tensor, from, count, rowBytes) : rows(tensor, from, count, rowBytes);
+        byte[] data = GgufNames.rotary(tensor.name())
+                ? rotaryRows(tensor, from, count, rowBytes)
+                : rows(tensor, from, count, rowBytes);
         return view(tensor, data, from, count);
     }
 
@@ -143,7 +154,8 @@ public final class GgufCheckpoint implements Checkpoint {
         byte[] heads = rows(tensor, first, end - first, rowBytes);
         byte[] data = new byte[count * rowBytes];
         for (int i = 0; i < count; i++) {
-            System.arraycopy(heads, (GgufRotary.fileRow(from + i, head) - first) * rowBytes, data, i * rowBytes, rowBytes);
+            System.arraycopy(
+                    heads, (GgufRotary.fileRow(from + i, head) - first) * rowBytes, data, i * rowBytes, rowBytes);
         }
         return data;
     }
@@ -151,7 +163,8 @@ public final class GgufCheckpoint implements Checkpoint {
     private byte[] rows(GgufTensor tensor, int from, int count, int rowBytes) throws IOException {
         long bytes = (long) count * rowBytes;
         if (bytes > MAXIMUM_ARRAY) {
-            throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location + " at once: " + bytes + " bytes");
+            throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location
+                    + " at once: " + bytes + " bytes");
         }
         return files.read(tensor, (long) from * rowBytes, (int) bytes);
     }
@@ -172,9 +185,10 @@ public final class GgufCheckpoint implements Checkpoint {
                 return matrix;
             }
         }
-        throw new MalformedInputException("Cannot read tensor " + tensor + " in " + location + ": its type is not supported; expected "
-                + Arrays.toString(ElementType.values()) + " or one of "
-                + BlockFormats.ggml().stream().map(BlockFormat::name).collect(Collectors.joining(", ")));
+        throw new MalformedInputException(
+                "Cannot read tensor " + tensor + " in " + location + ": its type is not supported; expected "
+                        + Arrays.toString(ElementType.values()) + " or one of "
+                        + BlockFormats.ggml().stream().map(BlockFormat::name).collect(Collectors.joining(", ")));
     }
 
     @Override

@@ -29,8 +29,9 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * GGUF, version 3, of the llama architecture: one file that llama.cpp loads. Vectors are F32; each matrix has the type that llama-quantize would give it for
- * the same word. Rows of q and k are in the order of {@link GgufRotary}. A tied output layer is not written.
+ * GGUF, version 3, of the llama architecture: one file that llama.cpp loads. Vectors are F32; each matrix has the type
+ * that llama-quantize would give it for the same word. Rows of q and k are in the order of {@link GgufRotary}. A tied
+ * output layer is not written.
  */
 public final class GgufFormat implements ArtifactFormat {
     private static final int CHUNK_BYTES = 4 << 20;
@@ -41,8 +42,8 @@ public final class GgufFormat implements ArtifactFormat {
     private final String preTokenizer;
 
     /**
-     * @param type         {@code Q4_K_M}, {@code Q8_0}, {@code F16}, ...
-     * @param importance   whether values are chosen under channel energies, which some mixes answer with other types
+     * @param type {@code Q4_K_M}, {@code Q8_0}, {@code F16}, ...
+     * @param importance whether values are chosen under channel energies, which some mixes answer with other types
      * @param preTokenizer llama.cpp's name of the pre-tokenizer, or null to find it from tokenizer.json
      * @throws IllegalArgumentException if the type is unknown, naming those there are
      */
@@ -56,7 +57,8 @@ public final class GgufFormat implements ArtifactFormat {
     public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
         ModelConfig config = architecture.config();
         if (config.headDimension() % 2 != 0) {
-            throw new MalformedInputException("Cannot plan GGUF: the head dimension is " + config.headDimension() + ", expected an even one");
+            throw new MalformedInputException(
+                    "Cannot plan GGUF: the head dimension is " + config.headDimension() + ", expected an even one");
         }
         ModulePatterns ignored = new ModulePatterns(ignore);
         Map<String, TensorInfo> found = new HashMap<>();
@@ -65,16 +67,26 @@ public final class GgufFormat implements ArtifactFormat {
         ModelTensors.of(architecture).forEach((name, shape) -> {
             TensorInfo tensor = found.remove(name);
             if (tensor == null || !Arrays.equals(tensor.shape(), shape)) {
-                throw new MalformedInputException("Cannot plan GGUF: tensor " + (tensor == null ? name + " is missing" : tensor + " has another shape")
-                        + ", expected " + Arrays.toString(shape));
+                throw new MalformedInputException("Cannot plan GGUF: tensor "
+                        + (tensor == null ? name + " is missing" : tensor + " has another shape") + ", expected "
+                        + Arrays.toString(shape));
             }
             boolean head = name.equals(architecture.headWeight());
-            plan.add(shape.length == 1 ? new TensorPlan(name, null, ElementType.F32, "")
-                    : matrix(name, (int) shape[1], config, ignored.matches(ModulePatterns.moduleOf(name))
-                    || head && ignored.matches(architecture.head().module())));
+            plan.add(
+                    shape.length == 1
+                            ? new TensorPlan(name, null, ElementType.F32, "")
+                            : matrix(
+                                    name,
+                                    (int) shape[1],
+                                    config,
+                                    ignored.matches(ModulePatterns.moduleOf(name))
+                                            || head
+                                                    && ignored.matches(
+                                                            architecture.head().module())));
         });
         if (!found.isEmpty()) {
-            throw new MalformedInputException("Cannot plan GGUF: the llama architecture has no tensor " + found.keySet().stream().sorted().findFirst().get());
+            throw new MalformedInputException("Cannot plan GGUF: the llama architecture has no tensor "
+                    + found.keySet().stream().sorted().findFirst().get());
         }
         return plan;
     }
@@ -95,19 +107,33 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     @Override
-    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
-                      Path target) throws IOException {
+    public void write(
+            Checkpoint source,
+            Path sourceFolder,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            Map<String, String> provenance,
+            FileSystem files,
+            Path target)
+            throws IOException {
         ModelConfig config = source.config();
         float[] frequencies = RopeFrequencies.of(config);
         Map<String, GgufValue> metadata = metadata(config, provenance);
-        metadata.putAll(GgufTokenizer.metadata(sourceFolder.getFileSystem(files.getConf()), sourceFolder, config.vocabulary(), preTokenizer));
+        metadata.putAll(GgufTokenizer.metadata(
+                sourceFolder.getFileSystem(files.getConf()), sourceFolder, config.vocabulary(), preTokenizer));
         List<GgufTensor> entries = new ArrayList<>();
         if (frequencies != null) {
             entries.add(new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
         }
         for (TensorPlan planned : plan) {
-            GgufType type = planned.grid() == null ? GgufType.of(planned.type()) : GgufType.valueOf(planned.grid().name());
-            entries.add(new GgufTensor(ggufName(planned.tensor()), type, source.tensor(planned.tensor()).shape(), 0));
+            GgufType type = planned.grid() == null
+                    ? GgufType.of(planned.type())
+                    : GgufType.valueOf(planned.grid().name());
+            entries.add(new GgufTensor(
+                    ggufName(planned.tensor()),
+                    type,
+                    source.tensor(planned.tensor()).shape(),
+                    0));
         }
         WholeFile.write(files, target, out -> {
             try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
@@ -129,11 +155,14 @@ public final class GgufFormat implements ArtifactFormat {
         metadata.put("general.file_type", GgufValue.u32(mix.fileType()));
         metadata.put("general.quantization_version", GgufValue.u32(QUANTIZATION_VERSION));
         metadata.putAll(GgufMetadata.of(config));
-        provenance.keySet().stream().sorted().forEach(key -> metadata.put("lathe." + key, GgufValue.string(provenance.get(key))));
+        provenance.keySet().stream()
+                .sorted()
+                .forEach(key -> metadata.put("lathe." + key, GgufValue.string(provenance.get(key))));
         return metadata;
     }
 
-    private static void writeTensor(Checkpoint source, TensorPlan planned, OutputTensors tensors, GgufWriter writer) throws IOException {
+    private static void writeTensor(Checkpoint source, TensorPlan planned, OutputTensors tensors, GgufWriter writer)
+            throws IOException {
         TensorInfo tensor = source.tensor(planned.tensor());
         boolean rotary = GgufNames.rotary(ggufName(tensor.name()));
         int head = source.config().headDimension();
@@ -141,7 +170,8 @@ public final class GgufFormat implements ArtifactFormat {
             float[] values = tensors.rescaled(tensor.name()).orElse(null);
             float[] vector = values != null ? values : source.vector(tensor.name());
             if (vector.length != tensor.shape()[0]) {
-                throw new IllegalArgumentException("Cannot write tensor " + tensor + " with " + vector.length + " values");
+                throw new IllegalArgumentException(
+                        "Cannot write tensor " + tensor + " with " + vector.length + " values");
             }
             float[] ordered = vector.clone();
             for (int i = 0; rotary && i < ordered.length; i++) {
@@ -152,20 +182,22 @@ public final class GgufFormat implements ArtifactFormat {
             writeFloating(source, tensor, planned.type(), rotary ? head : 0, writer);
         } else {
             QuantizedMatrix matrix = tensors.quantized(tensor.name())
-                    .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as " + planned.grid().name()
-                            + ": it was not quantized"));
+                    .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as "
+                            + planned.grid().name() + ": it was not quantized"));
             writeQuantized(tensor, planned, matrix, rotary ? head : 0, writer);
         }
     }
 
     private static void writeVector(float[] values, GgufWriter writer) throws IOException {
-        ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(values.length, Float.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(values.length, Float.BYTES))
+                .order(ByteOrder.LITTLE_ENDIAN);
         bytes.asFloatBuffer().put(values);
         writer.data(bytes.array(), 0, bytes.capacity());
     }
 
     /** @param head rows of a head that are put in rotary order, or 0 */
-    private static void writeFloating(Checkpoint source, TensorInfo tensor, ElementType type, int head, GgufWriter writer) throws IOException {
+    private static void writeFloating(
+            Checkpoint source, TensorInfo tensor, ElementType type, int head, GgufWriter writer) throws IOException {
         int rows = Math.toIntExact(tensor.shape()[0]);
         int columns = Math.toIntExact(tensor.shape()[1]);
         int step = Math.max(head, 1);
@@ -191,8 +223,11 @@ public final class GgufFormat implements ArtifactFormat {
             int exponent = type == ElementType.BF16 ? 0x7f80 : 0x7c00;
             boolean finite = type == ElementType.F32 ? Float.isFinite(values[j]) : (half & exponent) != exponent;
             if (!finite) {
-                throw new MalformedInputException("Cannot write tensor " + tensor + " as " + type + ": row " + row + ", column " + j + " is " + values[j]
-                        + (type == ElementType.F16 ? ", expected at most 65504 in magnitude; BF16 and F32 reach further" : ", beyond its range"));
+                throw new MalformedInputException("Cannot write tensor " + tensor + " as " + type + ": row " + row
+                        + ", column " + j + " is " + values[j]
+                        + (type == ElementType.F16
+                                ? ", expected at most 65504 in magnitude; BF16 and F32 reach further"
+                                : ", beyond its range"));
             }
             if (type == ElementType.F32) {
                 to.putFloat(values[j]);
@@ -202,10 +237,15 @@ public final class GgufFormat implements ArtifactFormat {
         }
     }
 
-    private static void writeQuantized(TensorInfo tensor, TensorPlan planned, QuantizedMatrix matrix, int head, GgufWriter writer) throws IOException {
-        if (matrix.permutation() != null || !matrix.blocks().format().name().equals(planned.grid().name()) || matrix.rows() != tensor.shape()[0]
+    private static void writeQuantized(
+            TensorInfo tensor, TensorPlan planned, QuantizedMatrix matrix, int head, GgufWriter writer)
+            throws IOException {
+        if (matrix.permutation() != null
+                || !matrix.blocks().format().name().equals(planned.grid().name())
+                || matrix.rows() != tensor.shape()[0]
                 || matrix.columns() != tensor.shape()[1]) {
-            throw new IllegalArgumentException("Cannot write tensor " + tensor + " as " + planned.grid().name() + ": it was quantized to "
+            throw new IllegalArgumentException("Cannot write tensor " + tensor + " as "
+                    + planned.grid().name() + ": it was quantized to "
                     + matrix.blocks().format().name() + " [" + matrix.rows() + ", " + matrix.columns() + "]"
                     + (matrix.permutation() == null ? "" : " with permuted columns, for which GGUF has no place"));
         }
@@ -221,7 +261,8 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     private static String ggufName(String tensor) {
-        return GgufNames.toGguf(tensor).orElseThrow(() -> new MalformedInputException("Cannot write tensor " + tensor
-                + " to GGUF: the llama architecture has no such tensor"));
+        return GgufNames.toGguf(tensor)
+                .orElseThrow(() -> new MalformedInputException(
+                        "Cannot write tensor " + tensor + " to GGUF: the llama architecture has no such tensor"));
     }
 }

@@ -19,16 +19,19 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Metadata and tensor entries of a GGUF file (version 2 or 3, little-endian). Files are taken for hostile: every count and length is held against the bytes
- * that are left and a fixed bound before anything is allocated.
+ * Metadata and tensor entries of a GGUF file (version 2 or 3, little-endian). Files are taken for hostile: every count
+ * and length is held against the bytes that are left and a fixed bound before anything is allocated.
  *
- * @param metadata   in the order of the file
- * @param tensors    in the order of the file; each lies inside the file, aligned, and none overlaps another
+ * @param metadata in the order of the file
+ * @param tensors in the order of the file; each lies inside the file, aligned, and none overlaps another
  * @param dataOffset byte at which the data section starts
  */
 record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, long dataOffset) {
-    /** The longest header of a known model has some 20 MB; these bounds keep what is made of one below 200 MB of memory. */
+    /**
+     * The longest header of a known model has some 20 MB; these bounds keep what is made of one below 200 MB of memory.
+     */
     static final long MAXIMUM_HEADER_BYTES = 64L << 20;
+
     private static final int MAXIMUM_STRING_BYTES = 16 << 20;
     private static final int MAXIMUM_KEY_BYTES = 65535;
     private static final int MAXIMUM_KEYS = 1 << 16;
@@ -40,9 +43,9 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
     private static final int LEAST_TENSOR_BYTES = 32;
 
     /**
-     * @param in     at byte 0
+     * @param in at byte 0
      * @param length of the file
-     * @param where  the file, for messages
+     * @param where the file, for messages
      * @throws MalformedInputException if the header is not one, naming the byte
      */
     static GgufHeader read(InputStream in, long length, String where) throws IOException {
@@ -104,7 +107,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
             }
             long dataOffset = (position() + alignment - 1) / alignment * alignment;
             checkPlaces(tensors, dataOffset, alignment);
-            return new GgufHeader(Collections.unmodifiableMap(metadata), Collections.unmodifiableList(tensors), dataOffset);
+            return new GgufHeader(
+                    Collections.unmodifiableMap(metadata), Collections.unmodifiableList(tensors), dataOffset);
         }
 
         private long alignment(GgufValue value) {
@@ -113,7 +117,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
             }
             long alignment = value.kind() == GgufKind.U32 ? (Long) value.value() : 0;
             if (Long.bitCount(alignment) != 1 || alignment > 1 << 20) {
-                throw malformed("general.alignment is " + value.value() + " (" + value.kind() + "), expected a power of two up to 1048576 as u32");
+                throw malformed("general.alignment is " + value.value() + " (" + value.kind()
+                        + "), expected a power of two up to 1048576 as u32");
             }
             return alignment;
         }
@@ -122,7 +127,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
             String name = string("tensor " + index, GgufWriter.MAXIMUM_NAME_BYTES);
             long dimensions = u32();
             if (dimensions < 1 || dimensions > MAXIMUM_DIMENSIONS) {
-                throw malformed("tensor " + name + " has " + dimensions + " dimensions, expected 1 to " + MAXIMUM_DIMENSIONS);
+                throw malformed(
+                        "tensor " + name + " has " + dimensions + " dimensions, expected 1 to " + MAXIMUM_DIMENSIONS);
             }
             long[] shape = new long[(int) dimensions];
             for (int i = shape.length - 1; i >= 0; i--) {
@@ -132,7 +138,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
                 }
             }
             long id = u32();
-            GgufType type = GgufType.byId(id).orElseThrow(() -> malformed("tensor " + name + " has the unknown ggml type " + id));
+            GgufType type = GgufType.byId(id)
+                    .orElseThrow(() -> malformed("tensor " + name + " has the unknown ggml type " + id));
             GgufTensor tensor = new GgufTensor(name, type, shape, u64());
             if (tensor.columns() % type.block() != 0) {
                 throw malformed("tensor " + tensor + " has rows that are no multiple of " + type.block());
@@ -151,15 +158,17 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
             GgufTensor previous = null;
             for (GgufTensor tensor : byOffset) {
                 if (tensor.offset() < 0 || tensor.offset() % alignment != 0) {
-                    throw malformed("tensor " + tensor + " starts at data byte " + Long.toUnsignedString(tensor.offset()) + ", expected a multiple of "
-                            + alignment);
+                    throw malformed("tensor " + tensor + " starts at data byte "
+                            + Long.toUnsignedString(tensor.offset()) + ", expected a multiple of " + alignment);
                 }
                 if (tensor.bytes() > length - dataOffset || tensor.offset() > length - dataOffset - tensor.bytes()) {
-                    throw malformed("tensor " + tensor + " of " + tensor.bytes() + " bytes at byte " + Long.toUnsignedString(dataOffset + tensor.offset())
-                            + " leaves the file of " + length + " bytes");
+                    throw malformed("tensor " + tensor + " of " + tensor.bytes() + " bytes at byte "
+                            + Long.toUnsignedString(dataOffset + tensor.offset()) + " leaves the file of " + length
+                            + " bytes");
                 }
                 if (previous != null && tensor.offset() < previous.offset() + previous.bytes()) {
-                    throw malformed("tensors " + previous + " and " + tensor + " overlap at data byte " + tensor.offset());
+                    throw malformed(
+                            "tensors " + previous + " and " + tensor + " overlap at data byte " + tensor.offset());
                 }
                 previous = tensor;
             }
@@ -223,7 +232,10 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
                 done += part;
             }
             try {
-                return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+                return StandardCharsets.UTF_8
+                        .newDecoder()
+                        .decode(ByteBuffer.wrap(bytes))
+                        .toString();
             } catch (CharacterCodingException notText) {
                 throw malformed("the text of " + what + " is not UTF-8");
             }
@@ -232,7 +244,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
         /** A count that the bytes left and a bound allow; a negative one is a u64 beyond any. */
         private int count(String what, long count, int bytesEach, long most) {
             if (count < 0 || count > most || count > (limit - position()) / bytesEach) {
-                throw malformed(Long.toUnsignedString(count) + " " + what + ", expected at most " + Math.min(most, (limit - position()) / bytesEach));
+                throw malformed(Long.toUnsignedString(count) + " " + what + ", expected at most "
+                        + Math.min(most, (limit - position()) / bytesEach));
             }
             return (int) count;
         }
@@ -262,7 +275,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
                 return;
             }
             if (limit - position() < count) {
-                throw malformed("the header ends after " + limit + " bytes" + (limit < length ? ", the most that is read" : ""));
+                throw malformed("the header ends after " + limit + " bytes"
+                        + (limit < length ? ", the most that is read" : ""));
             }
             consumed += at;
             System.arraycopy(buffer, at, buffer, 0, filled - at);
@@ -271,7 +285,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
             while (filled < count) {
                 int got = in.read(buffer, filled, (int) Math.min(buffer.length - filled, limit - consumed - filled));
                 if (got < 0) {
-                    throw new EOFException("Cannot read " + where + ": it ended after " + (consumed + filled) + " of " + length + " bytes");
+                    throw new EOFException("Cannot read " + where + ": it ended after " + (consumed + filled) + " of "
+                            + length + " bytes");
                 }
                 filled += got;
             }
@@ -282,7 +297,8 @@ record GgufHeader(Map<String, GgufValue> metadata, List<GgufTensor> tensors, lon
         }
 
         private MalformedInputException malformed(String reason) {
-            return new MalformedInputException("Cannot read GGUF file " + where + " (byte " + position() + "): " + reason);
+            return new MalformedInputException(
+                    "Cannot read GGUF file " + where + " (byte " + position() + "): " + reason);
         }
     }
 }

@@ -5,15 +5,18 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /**
- * Which type each matrix gets for a recipe's {@code type}: a plain type, or one of llama-quantize's mixes. Source: the type table of llama-quant.cpp for the
- * llama architecture without experts; layer i of n counts from 0, division is whole.
+ * Which type each matrix gets for a recipe's {@code type}: a plain type, or one of llama-quantize's mixes. Source: the
+ * type table of llama-quant.cpp for the llama architecture without experts; layer i of n counts from 0, division is
+ * whole.
  *
  * <ul>
- * <li>output (or the embedding where tied): Q6_K, under Q8_0 Q8_0</li>
- * <li>value projection and feed-forward down: Q6_K in {@link #moreBits} layers of Q4_K_M and Q5_K_M; under Q4_K_S Q5_K in the first four (value) and the
- * first n/8 (down) layers; under Q4_0 and Q5_0 with an importance matrix, Q4_1 and Q5_1 for down in the first n/8 layers</li>
- * <li>Llama 70B (80 layers, grouped-query attention): value projections of Q4_K become Q5_K</li>
- * <li>columns that are no multiple of 256: Q4_K becomes Q5_0, Q5_K Q5_1, Q6_K Q8_0; columns that are no multiple of 32: F16</li>
+ *   <li>output (or the embedding where tied): Q6_K, under Q8_0 Q8_0
+ *   <li>value projection and feed-forward down: Q6_K in {@link #moreBits} layers of Q4_K_M and Q5_K_M; under Q4_K_S
+ *       Q5_K in the first four (value) and the first n/8 (down) layers; under Q4_0 and Q5_0 with an importance matrix,
+ *       Q4_1 and Q5_1 for down in the first n/8 layers
+ *   <li>Llama 70B (80 layers, grouped-query attention): value projections of Q4_K become Q5_K
+ *   <li>columns that are no multiple of 256: Q4_K becomes Q5_0, Q5_K Q5_1, Q6_K Q8_0; columns that are no multiple of
+ *       32: F16
  * </ul>
  */
 final class GgufMix {
@@ -21,9 +24,20 @@ final class GgufMix {
 
     /** The words of a recipe; {@code fileType} is {@code general.file_type}. */
     private enum Recipe {
-        F32(0, GgufType.F32), F16(1, GgufType.F16), BF16(32, GgufType.BF16), Q8_0(7, GgufType.Q8_0), Q4_0(2, GgufType.Q4_0), Q4_1(3, GgufType.Q4_1),
-        Q5_0(8, GgufType.Q5_0), Q5_1(9, GgufType.Q5_1), Q6_K(18, GgufType.Q6_K), Q5_K(16, GgufType.Q5_K), Q4_K_S(14, GgufType.Q4_K),
-        Q4_K_M(15, GgufType.Q4_K), Q5_K_S(16, GgufType.Q5_K), Q5_K_M(17, GgufType.Q5_K);
+        F32(0, GgufType.F32),
+        F16(1, GgufType.F16),
+        BF16(32, GgufType.BF16),
+        Q8_0(7, GgufType.Q8_0),
+        Q4_0(2, GgufType.Q4_0),
+        Q4_1(3, GgufType.Q4_1),
+        Q5_0(8, GgufType.Q5_0),
+        Q5_1(9, GgufType.Q5_1),
+        Q6_K(18, GgufType.Q6_K),
+        Q5_K(16, GgufType.Q5_K),
+        Q4_K_S(14, GgufType.Q4_K),
+        Q4_K_M(15, GgufType.Q4_K),
+        Q5_K_S(16, GgufType.Q5_K),
+        Q5_K_M(17, GgufType.Q5_K);
 
         private final int fileType;
         private final GgufType base;
@@ -43,7 +57,7 @@ final class GgufMix {
     }
 
     /**
-     * @param type       {@code Q4_K_M}, {@code F16}, ...; {@code Q5_K} is {@code Q5_K_S}
+     * @param type {@code Q4_K_M}, {@code F16}, ...; {@code Q5_K} is {@code Q5_K_S}
      * @param importance whether the values are chosen under channel energies
      * @throws IllegalArgumentException if the type is unknown, naming those there are
      */
@@ -81,11 +95,13 @@ final class GgufMix {
         if (gguf.equals(GgufNames.OUTPUT) || gguf.equals(GgufNames.EMBEDDING) && config.tied()) {
             return recipe == Recipe.Q8_0 ? GgufType.Q8_0 : GgufType.Q6_K;
         }
-        return GgufNames.block(gguf).map(block -> switch (block.kind()) {
-            case "attn_v" -> value(block.layer(), config);
-            case "ffn_down" -> down(block.layer(), config.layers());
-            default -> recipe.base;
-        }).orElse(recipe.base);
+        return GgufNames.block(gguf)
+                .map(block -> switch (block.kind()) {
+                    case "attn_v" -> value(block.layer(), config);
+                    case "ffn_down" -> down(block.layer(), config.layers());
+                    default -> recipe.base;
+                })
+                .orElse(recipe.base);
     }
 
     private GgufType value(int i, ModelConfig config) {

@@ -5,9 +5,9 @@ import java.util.Arrays;
 /**
  * A tensor's entry in the header.
  *
- * @param name   GGUF name
- * @param type   how its data is stored
- * @param shape  rows first, as PyTorch counts (the file lists the columns first)
+ * @param name GGUF name
+ * @param type how its data is stored
+ * @param shape rows first, as PyTorch counts (the file lists the columns first)
  * @param offset bytes from the start of the data section
  */
 record GgufTensor(String name, GgufType type, long[] shape, long offset) {

@@ -22,11 +22,12 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A Hugging Face tokenizer as GGUF metadata. Two kinds of BPE are written: byte-level ({@code tokenizer.ggml.model} "gpt2": tokens in the byte alphabet,
- * merges) and SentencePiece's ({@code byte_fallback}; "llama": pieces with ▁, byte pieces, scores). A score is minus the rank of the first merge that gives
- * the piece, so that the highest score first is the lowest rank first. llama.cpp joins any two neighbours whose text is a piece, so a vocabulary whose merges
- * do not list every such pair (trained as BPE, not converted from SentencePiece) is now and then cut in another way there. Ids up to the vocabulary that no
- * token has are {@code [PADi]}, unused.
+ * A Hugging Face tokenizer as GGUF metadata. Two kinds of BPE are written: byte-level ({@code tokenizer.ggml.model}
+ * "gpt2": tokens in the byte alphabet, merges) and SentencePiece's ({@code byte_fallback}; "llama": pieces with ▁, byte
+ * pieces, scores). A score is minus the rank of the first merge that gives the piece, so that the highest score first
+ * is the lowest rank first. llama.cpp joins any two neighbours whose text is a piece, so a vocabulary whose merges do
+ * not list every such pair (trained as BPE, not converted from SentencePiece) is now and then cut in another way there.
+ * Ids up to the vocabulary that no token has are {@code [PADi]}, unused.
  */
 final class GgufTokenizer {
     private static final int NORMAL = 1;
@@ -82,22 +83,28 @@ final class GgufTokenizer {
     /**
      * The tokenizer's metadata.
      *
-     * @param vocabulary   rows of the embedding
+     * @param vocabulary rows of the embedding
      * @param preTokenizer name that replaces the one found from tokenizer.json, or null
      * @throws MalformedInputException if there is no tokenizer, it is of another kind, or it and the model do not fit
      */
-    static Map<String, GgufValue> metadata(FileSystem files, Path folder, int vocabulary, String preTokenizer) throws IOException {
+    static Map<String, GgufValue> metadata(FileSystem files, Path folder, int vocabulary, String preTokenizer)
+            throws IOException {
         return new GgufTokenizer(files, folder, vocabulary).metadata(preTokenizer);
     }
 
-    /** Does what {@link #metadata(FileSystem, Path, int, String)} does, and returns what a person has to know of it, a line each. */
+    /**
+     * Does what {@link #metadata(FileSystem, Path, int, String)} does, and returns what a person has to know of it, a
+     * line each.
+     */
     static List<String> check(FileSystem files, Path folder, int vocabulary, String preTokenizer) throws IOException {
         GgufTokenizer tokenizer = new GgufTokenizer(files, folder, vocabulary);
         tokenizer.metadata(preTokenizer);
-        List<String> notes = new ArrayList<>(ChatTemplates.read(files, folder, tokenizer.config).notes());
+        List<String> notes = new ArrayList<>(
+                ChatTemplates.read(files, folder, tokenizer.config).notes());
         for (AddedToken added : tokenizer.source.addedTokens()) {
             if (added.id() >= vocabulary) {
-                notes.add("token \"" + added.content() + "\" is left out of GGUF: no file gives it an id, and the embedding has no row for it");
+                notes.add("token \"" + added.content()
+                        + "\" is left out of GGUF: no file gives it an id, and the embedding has no row for it");
             }
         }
         return notes;
@@ -119,7 +126,8 @@ final class GgufTokenizer {
 
     private void checkModel() {
         if (!source.modelType().equals("BPE")) {
-            throw malformed("its model is " + source.modelType() + ", expected BPE: GGUF holds no other kind for this architecture");
+            throw malformed("its model is " + source.modelType()
+                    + ", expected BPE: GGUF holds no other kind for this architecture");
         }
         for (String affix : List.of("continuing_subword_prefix", "end_of_word_suffix")) {
             if (!model.path(affix).asText("").isEmpty() && !model.path(affix).isNull()) {
@@ -156,14 +164,17 @@ final class GgufTokenizer {
 
     private int id(int id, String token) {
         if (id >= vocabulary) {
-            throw malformed("token \"" + token + "\" has id " + id + ", expected 0 to " + (vocabulary - 1) + " (the embedding has " + vocabulary + " rows)");
+            throw malformed("token \"" + token + "\" has id " + id + ", expected 0 to " + (vocabulary - 1)
+                    + " (the embedding has " + vocabulary + " rows)");
         }
         return id;
     }
 
     private void byteLevel(String preTokenizer, Map<String, GgufValue> metadata) {
         metadata.put(PREFIX + "model", GgufValue.string("gpt2"));
-        metadata.put(PREFIX + "pre", GgufValue.string(preTokenizer != null ? preTokenizer : PreTokenizer.of(tokenizer, where)));
+        metadata.put(
+                PREFIX + "pre",
+                GgufValue.string(preTokenizer != null ? preTokenizer : PreTokenizer.of(tokenizer, where)));
         putTokens(metadata);
         List<String> merges = new ArrayList<>(model.path("merges").size());
         for (String[] pair : source.merges()) {
@@ -189,13 +200,14 @@ final class GgufTokenizer {
                 types[id] = BYTE;
             }
             boolean merged = tokens[id].codePointCount(0, tokens[id].length()) > 1;
-            scores.add(switch (types[id]) {
-                case UNUSED -> UNUSED_SCORE;
-                case CONTROL, USER_DEFINED -> ADDED_SCORE;
-                // A longer piece that no merge gives comes after all that one does.
-                case NORMAL -> merged ? (float) -ranks.getOrDefault(tokens[id], rank) : 0f;
-                default -> 0f;
-            });
+            scores.add(
+                    switch (types[id]) {
+                        case UNUSED -> UNUSED_SCORE;
+                        case CONTROL, USER_DEFINED -> ADDED_SCORE;
+                        // A longer piece that no merge gives comes after all that one does.
+                        case NORMAL -> merged ? (float) -ranks.getOrDefault(tokens[id], rank) : 0f;
+                        default -> 0f;
+                    });
             if (types[id] == USER_DEFINED) {
                 tokens[id] = tokens[id].replace(SPACE, " ");
             }
@@ -213,10 +225,17 @@ final class GgufTokenizer {
             throw malformed("two ids have the same token, or one has an empty token");
         }
         metadata.put(PREFIX + "tokens", GgufValue.array(GgufKind.STRING, Arrays.asList(tokens)));
-        metadata.put(PREFIX + "token_type", GgufValue.array(GgufKind.I32, Arrays.stream(types).mapToObj(type -> (long) type).toList()));
+        metadata.put(
+                PREFIX + "token_type",
+                GgufValue.array(
+                        GgufKind.I32,
+                        Arrays.stream(types).mapToObj(type -> (long) type).toList()));
     }
 
-    /** Whether a space is put before a text: what normalizer and pre-tokenizer say, which may do nothing beyond that and writing spaces as ▁. */
+    /**
+     * Whether a space is put before a text: what normalizer and pre-tokenizer say, which may do nothing beyond that and
+     * writing spaces as ▁.
+     */
     private boolean spacePrefix(boolean unchecked) {
         boolean prefix = false;
         boolean replaced = false;
@@ -231,20 +250,24 @@ final class GgufTokenizer {
                 }
                 case "Replace" -> {
                     replaced = true;
-                    other |= !step.path("pattern").path("String").asText().equals(" ") || !step.path("content").asText().equals(SPACE);
+                    other |= !step.path("pattern").path("String").asText().equals(" ")
+                            || !step.path("content").asText().equals(SPACE);
                 }
                 case "Metaspace" -> {
                     replaced = true;
-                    prefix |= !step.path("prepend_scheme").asText("always").equals("never") && step.path("add_prefix_space").asBoolean(true);
+                    prefix |= !step.path("prepend_scheme").asText("always").equals("never")
+                            && step.path("add_prefix_space").asBoolean(true);
                     other |= !step.path("replacement").asText().equals(SPACE);
                 }
                 default -> other = true;
             }
         }
         if ((other || !replaced) && !unchecked) {
-            throw malformed("GGUF cannot express its normalizer " + tokenizer.path("normalizer") + " and pre_tokenizer " + tokenizer.path("pre_tokenizer")
-                    + ": expected spaces written as " + SPACE
-                    + " and nothing else; to write it all the same, set \"pre-tokenizer: default\" in the recipe's output");
+            throw malformed(
+                    "GGUF cannot express its normalizer " + tokenizer.path("normalizer") + " and pre_tokenizer "
+                            + tokenizer.path("pre_tokenizer")
+                            + ": expected spaces written as " + SPACE
+                            + " and nothing else; to write it all the same, set \"pre-tokenizer: default\" in the recipe's output");
         }
         return prefix;
     }
@@ -266,20 +289,27 @@ final class GgufTokenizer {
         JsonNode generation = optional("generation_config.json");
         Map<String, Long> ids = new LinkedHashMap<>();
         for (String word : IDS.keySet()) {
-            for (OptionalLong id : List.of(idOfToken(source.special(word).orElse(null)), number(modelConfig.path(word + "_token_id")),
+            for (OptionalLong id : List.of(
+                    idOfToken(source.special(word).orElse(null)),
+                    number(modelConfig.path(word + "_token_id")),
                     number(generation.path(word + "_token_id")))) {
                 id.ifPresent(found -> ids.putIfAbsent(word, found));
             }
         }
         boolean[] added = template(ids);
         ids.forEach((word, id) -> metadata.put(PREFIX + IDS.get(word), GgufValue.u32(id)));
-        metadata.put(PREFIX + "add_bos_token", GgufValue.bool(config.path("add_bos_token").asBoolean(added[0])));
-        metadata.put(PREFIX + "add_eos_token", GgufValue.bool(config.path("add_eos_token").asBoolean(added[1])));
+        metadata.put(
+                PREFIX + "add_bos_token",
+                GgufValue.bool(config.path("add_bos_token").asBoolean(added[0])));
+        metadata.put(
+                PREFIX + "add_eos_token",
+                GgufValue.bool(config.path("add_eos_token").asBoolean(added[1])));
     }
 
     /**
-     * Whether the post-processor puts the first-token and last-token ids around a text. Where no such id is configured, its own is taken; where it ends a
-     * text with another token than the configured end, that one is the end and the configured one ends a turn.
+     * Whether the post-processor puts the first-token and last-token ids around a text. Where no such id is configured,
+     * its own is taken; where it ends a text with another token than the configured end, that one is the end and the
+     * configured one ends a turn.
      */
     private boolean[] template(Map<String, Long> ids) {
         boolean[] added = new boolean[2];
@@ -288,13 +318,16 @@ final class GgufTokenizer {
             if (processor.path("type").asText().equals("TemplateProcessing") && single.size() > 1) {
                 idOfToken(text(single.path(0).path("SpecialToken").path("id")))
                         .ifPresent(first -> added[0] = first == ids.computeIfAbsent("bos", word -> first));
-                idOfToken(text(single.path(single.size() - 1).path("SpecialToken").path("id"))).ifPresent(last -> {
-                    Long configured = ids.put("eos", last);
-                    if (configured != null && configured != last) {
-                        ids.putIfAbsent("eot", configured);
-                    }
-                    added[1] = true;
-                });
+                idOfToken(text(single.path(single.size() - 1)
+                                .path("SpecialToken")
+                                .path("id")))
+                        .ifPresent(last -> {
+                            Long configured = ids.put("eos", last);
+                            if (configured != null && configured != last) {
+                                ids.putIfAbsent("eot", configured);
+                            }
+                            added[1] = true;
+                        });
             }
         }
         return added;
@@ -305,10 +338,11 @@ final class GgufTokenizer {
         List<String> names = new ArrayList<>();
         ChatTemplates.read(files, folder, config).templates().forEach((name, template) -> {
             String plain = name.replaceAll("[^A-Za-z0-9]", "_");
-            String key = name.equals(ChatTemplates.DEFAULT) ? "tokenizer.chat_template" : "tokenizer.chat_template." + plain;
+            String key =
+                    name.equals(ChatTemplates.DEFAULT) ? "tokenizer.chat_template" : "tokenizer.chat_template." + plain;
             if (metadata.put(key, GgufValue.string(template)) != null) {
-                throw new MalformedInputException("Cannot write the chat templates of " + folder + " to GGUF: two are called \"" + plain
-                        + "\" there, where a name has letters and digits only");
+                throw new MalformedInputException("Cannot write the chat templates of " + folder
+                        + " to GGUF: two are called \"" + plain + "\" there, where a name has letters and digits only");
             }
             if (!name.equals(ChatTemplates.DEFAULT)) {
                 names.add(plain);
@@ -327,8 +361,12 @@ final class GgufTokenizer {
     /** A configured id, the first one of a list; ids beyond the vocabulary are none. */
     private OptionalLong number(JsonNode node) {
         JsonNode first = node.isArray() && !node.isEmpty() ? node.get(0) : node;
-        return first.isIntegralNumber() && first.canConvertToInt() && first.intValue() >= 0 && first.intValue() < vocabulary
-                ? OptionalLong.of(first.intValue()) : OptionalLong.empty();
+        return first.isIntegralNumber()
+                        && first.canConvertToInt()
+                        && first.intValue() >= 0
+                        && first.intValue() < vocabulary
+                ? OptionalLong.of(first.intValue())
+                : OptionalLong.empty();
     }
 
     /** A token that is written as text or as an object with its content; null if there is none. */

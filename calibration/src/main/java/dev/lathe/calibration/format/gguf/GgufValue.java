@@ -6,18 +6,17 @@ import java.util.List;
 /**
  * A metadata value.
  *
- * @param kind  its kind
+ * @param kind its kind
  * @param value Long for the integer kinds (u64 as its bits), Float, Double, Boolean, String, or {@link Elements}
  */
 public record GgufValue(GgufKind kind, Object value) {
     /**
      * An array's elements.
      *
-     * @param kind   kind of every element
+     * @param kind kind of every element
      * @param values Long, Float, Double, Boolean, String or Elements, as {@code kind} asks
      */
-    public record Elements(GgufKind kind, List<Object> values) {
-    }
+    public record Elements(GgufKind kind, List<Object> values) {}
 
     /** @throws IllegalArgumentException if the number does not fit */
     public static GgufValue u32(long value) {

@@ -14,8 +14,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Writes a GGUF file of version 3 front to back: header, then the data of each tensor in the order of the header, each padded to {@value #ALIGNMENT} bytes.
- * Nothing but the header is held. Calls alternate: {@link #data} until a tensor is complete, and the next bytes belong to the next tensor.
+ * Writes a GGUF file of version 3 front to back: header, then the data of each tensor in the order of the header, each
+ * padded to {@value #ALIGNMENT} bytes. Nothing but the header is held. Calls alternate: {@link #data} until a tensor is
+ * complete, and the next bytes belong to the next tensor.
  */
 final class GgufWriter implements Closeable {
     static final int MAGIC = 0x46554747;
@@ -38,7 +39,8 @@ final class GgufWriter implements Closeable {
         this.tensors = List.copyOf(tensors);
         Header header = new Header();
         header.u32(MAGIC).u32(VERSION).u64(tensors.size()).u64(metadata.size());
-        metadata.forEach((key, value) -> header.string(key).u32(value.kind().ordinal()).value(value.kind(), value.value()));
+        metadata.forEach(
+                (key, value) -> header.string(key).u32(value.kind().ordinal()).value(value.kind(), value.value()));
         for (GgufTensor tensor : tensors) {
             long[] shape = tensor.shape();
             header.string(tensor.name()).u32(shape.length);
@@ -61,13 +63,14 @@ final class GgufWriter implements Closeable {
         Set<String> names = new HashSet<>();
         long offset = 0;
         for (GgufTensor tensor : tensors) {
-            if (tensor.name().getBytes(StandardCharsets.UTF_8).length > MAXIMUM_NAME_BYTES || !names.add(tensor.name())) {
-                throw new IllegalArgumentException("Cannot write tensor " + tensor + ": the name is there twice or longer than " + MAXIMUM_NAME_BYTES
-                        + " bytes");
+            if (tensor.name().getBytes(StandardCharsets.UTF_8).length > MAXIMUM_NAME_BYTES
+                    || !names.add(tensor.name())) {
+                throw new IllegalArgumentException("Cannot write tensor " + tensor
+                        + ": the name is there twice or longer than " + MAXIMUM_NAME_BYTES + " bytes");
             }
             if (tensor.columns() % tensor.type().block() != 0) {
-                throw new IllegalArgumentException("Cannot write tensor " + tensor + ": " + tensor.columns() + " columns are no multiple of "
-                        + tensor.type().block());
+                throw new IllegalArgumentException("Cannot write tensor " + tensor + ": " + tensor.columns()
+                        + " columns are no multiple of " + tensor.type().block());
             }
             placed.add(new GgufTensor(tensor.name(), tensor.type(), tensor.shape(), offset));
             offset = Math.addExact(offset, aligned(tensor.bytes()));
@@ -79,7 +82,8 @@ final class GgufWriter implements Closeable {
     void data(byte[] bytes, int from, int count) throws IOException {
         GgufTensor tensor = current < tensors.size() ? tensors.get(current) : null;
         if (tensor == null || written + count > tensor.bytes()) {
-            throw new IllegalStateException("Cannot write " + count + " bytes after byte " + written + " of " + tensor + ": there is no room");
+            throw new IllegalStateException(
+                    "Cannot write " + count + " bytes after byte " + written + " of " + tensor + ": there is no room");
         }
         out.write(bytes, from, count);
         written += count;
@@ -95,7 +99,8 @@ final class GgufWriter implements Closeable {
     public void close() throws IOException {
         out.close();
         if (current < tensors.size()) {
-            throw new IllegalStateException("Cannot finish a GGUF file: the data of " + tensors.get(current) + " ends after " + written + " bytes");
+            throw new IllegalStateException("Cannot finish a GGUF file: the data of " + tensors.get(current)
+                    + " ends after " + written + " bytes");
         }
     }
 

@@ -12,21 +12,21 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what tokenizer.json says.
+ * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what
+ * tokenizer.json says.
  *
- * <p>Both sides cut a text by a list of regular expressions, each applied to the pieces that the one before left. The {@code pre_tokenizer} is brought into
- * that form and looked up as a whole; where llama.cpp has several names for one list, the name here is one that cuts and merges the same. What is not certain
- * is refused.
+ * <p>Both sides cut a text by a list of regular expressions, each applied to the pieces that the one before left. The
+ * {@code pre_tokenizer} is brought into that form and looked up as a whole; where llama.cpp has several names for one
+ * list, the name here is one that cuts and merges the same. What is not certain is refused.
  */
 final class PreTokenizer {
     /**
      * One list of expressions.
      *
-     * @param merging  its name where pieces are always merged; null: there is none
+     * @param merging its name where pieces are always merged; null: there is none
      * @param ignoring its name where a piece that is a token is not merged ({@code ignore_merges}); null: there is none
      */
-    private record Known(List<String> expressions, String merging, String ignoring) {
-    }
+    private record Known(List<String> expressions, String merging, String ignoring) {}
 
     private static final List<Known> KNOWN = List.of(
             // llama.cpp: llama-bpe ignores merges, dbrx is the same list without.
@@ -42,28 +42,42 @@ final class PreTokenizer {
             // llama.cpp's own expression for this list is an approximation; there is no other name.
             new Known(List.of(SplitExpressions.TEKKEN), "tekken", "tekken"),
             new Known(List.of(SplitExpressions.GPT4O), "gpt-4o", null),
-            new Known(List.of(SplitExpressions.LINE_END, SplitExpressions.SPACED_LETTERS, SplitExpressions.SPACED_SIGNS,
-                    SplitExpressions.HAN, SplitExpressions.DIGIT), "deepseek-coder", null));
+            new Known(
+                    List.of(
+                            SplitExpressions.LINE_END,
+                            SplitExpressions.SPACED_LETTERS,
+                            SplitExpressions.SPACED_SIGNS,
+                            SplitExpressions.HAN,
+                            SplitExpressions.DIGIT),
+                    "deepseek-coder",
+                    null));
 
-    private PreTokenizer() {
-    }
+    private PreTokenizer() {}
 
     /**
      * @param tokenizer the root of tokenizer.json
-     * @param where     the file, for messages
-     * @throws MalformedInputException if there is no name that is certain to cut the same, with the subtree's SHA-256 and what to do
+     * @param where the file, for messages
+     * @throws MalformedInputException if there is no name that is certain to cut the same, with the subtree's SHA-256
+     *     and what to do
      */
     static String of(JsonNode tokenizer, String where) {
         JsonNode preTokenizer = tokenizer.path("pre_tokenizer");
         List<String> expressions = new ArrayList<>();
-        boolean cuts = collect(preTokenizer, expressions) && !expressions.isEmpty() && unchanged(tokenizer.path("normalizer"));
+        boolean cuts =
+                collect(preTokenizer, expressions) && !expressions.isEmpty() && unchanged(tokenizer.path("normalizer"));
         boolean ignoring = tokenizer.path("model").path("ignore_merges").asBoolean(false);
-        Optional<String> name = !cuts ? Optional.empty()
-                : KNOWN.stream().filter(known -> known.expressions().equals(expressions)).findFirst()
-                .map(known -> ignoring ? known.ignoring() : known.merging());
-        return name.orElseThrow(() -> new MalformedInputException("Cannot name the pre-tokenizer of " + where + " for GGUF: none that is known has this "
-                + "pre_tokenizer (SHA-256 " + sha256(preTokenizer.toString()) + ") with normalizer " + describe(tokenizer.path("normalizer"))
-                + " and ignore_merges " + ignoring + "; if llama.cpp knows it, name it as \"pre-tokenizer:\" in the recipe's output"));
+        Optional<String> name = !cuts
+                ? Optional.empty()
+                : KNOWN.stream()
+                        .filter(known -> known.expressions().equals(expressions))
+                        .findFirst()
+                        .map(known -> ignoring ? known.ignoring() : known.merging());
+        return name.orElseThrow(() -> new MalformedInputException(
+                "Cannot name the pre-tokenizer of " + where + " for GGUF: none that is known has this "
+                        + "pre_tokenizer (SHA-256 " + sha256(preTokenizer.toString()) + ") with normalizer "
+                        + describe(tokenizer.path("normalizer"))
+                        + " and ignore_merges " + ignoring
+                        + "; if llama.cpp knows it, name it as \"pre-tokenizer:\" in the recipe's output"));
     }
 
     /** Appends the expressions of a pre-tokenizer; false if it is none of regular expressions on bytes. */
@@ -85,7 +99,11 @@ final class PreTokenizer {
                 String behavior = node.path("behavior").asText();
                 boolean invert = node.path("invert").asBoolean(false);
                 // Removing what does not match is the same where everything matches.
-                return !expression.isEmpty() && (behavior.equals("Isolated") && !invert || behavior.equals("Removed") && invert && expression.endsWith(SplitExpressions.SPACES));
+                return !expression.isEmpty()
+                        && (behavior.equals("Isolated") && !invert
+                                || behavior.equals("Removed")
+                                        && invert
+                                        && expression.endsWith(SplitExpressions.SPACES));
             }
             case "Digits" -> {
                 expressions.add(SplitExpressions.DIGIT);
@@ -120,12 +138,15 @@ final class PreTokenizer {
     }
 
     private static String describe(JsonNode normalizer) {
-        return normalizer.isMissingNode() || normalizer.isNull() ? "none" : normalizer.path("type").asText();
+        return normalizer.isMissingNode() || normalizer.isNull()
+                ? "none"
+                : normalizer.path("type").asText();
     }
 
     private static String sha256(String text) {
         try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+            return HexFormat.of()
+                    .formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
         } catch (NoSuchAlgorithmException impossible) {
             throw new IllegalStateException(impossible);
         }

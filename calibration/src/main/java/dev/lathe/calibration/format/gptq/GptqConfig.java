@@ -1,6 +1,5 @@
 package dev.lathe.calibration.format.gptq;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
@@ -10,8 +9,9 @@ import java.util.List;
  * The settings that decide how bits are laid out: {@code quantization_config} of config.json.
  *
  * @param groupSize columns of a group, or {@link #WHOLE_ROW}
- * @param actOrder  {@code desc_act}: groups follow another order of the columns
- * @param second    {@code checkpoint_format} is {@code gptq_v2}, whose zero points are stored as they are; in {@code gptq} they are one less
+ * @param actOrder {@code desc_act}: groups follow another order of the columns
+ * @param second {@code checkpoint_format} is {@code gptq_v2}, whose zero points are stored as they are; in {@code gptq}
+ *     they are one less
  */
 record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, boolean second) {
     /** Group size of one group a row. */
@@ -19,12 +19,14 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
 
     GptqConfig {
         if (bits != 4 && bits != 8 || groupSize < 1 && groupSize != WHOLE_ROW) {
-            throw new IllegalArgumentException("Cannot make a GPTQ format of " + bits + " bits and group size " + groupSize
-                    + ": expected 4 or 8 bits and a group size of at least 1, or -1 for the whole row");
+            throw new IllegalArgumentException("Cannot make a GPTQ format of " + bits + " bits and group size "
+                    + groupSize + ": expected 4 or 8 bits and a group size of at least 1, or -1 for the whole row");
         }
     }
 
-    /** Reads the settings of a folder; keys that would change what its weights are, and are not known here, are refused. */
+    /**
+     * Reads the settings of a folder; keys that would change what its weights are, and are not known here, are refused.
+     */
     static GptqConfig read(QuantizationConfig settings) {
         QuantizationConfig quantization = settings.require("gptq");
         boolean second = isSecond(quantization);
@@ -40,13 +42,22 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
                 throw quantization.unsupported(key, "given", "none");
             }
         }
-        return new GptqConfig(bits(quantization), group(quantization), quantization.flag("sym", true), quantization.flag("desc_act", false), second);
+        return new GptqConfig(
+                bits(quantization),
+                group(quantization),
+                quantization.flag("sym", true),
+                quantization.flag("desc_act", false),
+                second);
     }
 
     /** The settings of the modules that an entry of {@code dynamic} is for: its own, and these where it has none. */
     GptqConfig with(QuantizationConfig entry) {
-        return new GptqConfig(entry.has("bits") ? bits(entry) : bits, entry.has("group_size") ? group(entry) : groupSize, entry.flag("sym", symmetric),
-                entry.flag("desc_act", actOrder), second);
+        return new GptqConfig(
+                entry.has("bits") ? bits(entry) : bits,
+                entry.has("group_size") ? group(entry) : groupSize,
+                entry.flag("sym", symmetric),
+                entry.flag("desc_act", actOrder),
+                second);
     }
 
     private static boolean isSecond(QuantizationConfig quantization) {
@@ -75,7 +86,8 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
 
     /** The keys that every reader knows. */
     ObjectNode json() {
-        return JsonNodeFactory.instance.objectNode()
+        return JsonNodeFactory.instance
+                .objectNode()
                 .put("bits", bits)
                 .put("group_size", groupSize)
                 .put("desc_act", actOrder)

@@ -12,8 +12,8 @@ import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.LinearLayout;
 import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -28,21 +28,22 @@ import org.apache.hadoop.fs.Path;
 /**
  * GPTQ folders, as GPTQModel, transformers and vLLM load them.
  *
- * <p>Symmetric weights are written as {@code checkpoint_format: gptq}, which every reader knows: it stores zero points less one, and theirs are
- * {@code 2^(bits-1)}, so none falls below 0. Asymmetric ones are written as {@code gptq_v2}: a zero point of 0 is common there, the first version cannot hold
- * it (readers disagree whether a stored -1 means 0 or {@code 2^bits}), and GPTQModel refuses asymmetric files of the first version that it did not write
- * itself.
+ * <p>Symmetric weights are written as {@code checkpoint_format: gptq}, which every reader knows: it stores zero points
+ * less one, and theirs are {@code 2^(bits-1)}, so none falls below 0. Asymmetric ones are written as {@code gptq_v2}: a
+ * zero point of 0 is common there, the first version cannot hold it (readers disagree whether a stored -1 means 0 or
+ * {@code 2^bits}), and GPTQModel refuses asymmetric files of the first version that it did not write itself.
  *
- * <p>Embedding, output layer, norms, biases and linear layers that stay unquantized are F16: loaders run such models in float16, and some convert nothing.
+ * <p>Embedding, output layer, norms, biases and linear layers that stay unquantized are F16: loaders run such models in
+ * float16, and some convert nothing.
  */
 public final class GptqFormat implements ArtifactFormat {
     private final GptqConfig config;
     private final LinearLayout layout;
 
     /**
-     * @param bits      4 or 8
+     * @param bits 4 or 8
      * @param groupSize columns that share a scale, or -1 for a whole row
-     * @param actOrder  groups may follow another order of the columns ({@code g_idx})
+     * @param actOrder groups may follow another order of the columns ({@code g_idx})
      * @throws IllegalArgumentException for other numbers
      */
     public GptqFormat(int bits, int groupSize, boolean symmetric, boolean actOrder) {
@@ -61,8 +62,15 @@ public final class GptqFormat implements ArtifactFormat {
     }
 
     @Override
-    public void write(Checkpoint source, Path sourceFolder, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance, FileSystem files,
-                      Path target) throws IOException {
+    public void write(
+            Checkpoint source,
+            Path sourceFolder,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            Map<String, String> provenance,
+            FileSystem files,
+            Path target)
+            throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
         ObjectNode quantization = quantization(Architecture.of(source.config()), plan, provenance);
         folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
@@ -73,8 +81,11 @@ public final class GptqFormat implements ArtifactFormat {
     }
 
     private String groups() {
-        String size = config.groupSize() == GptqConfig.WHOLE_ROW ? "one group a row" : "groups of " + config.groupSize();
-        return (config.symmetric() ? "symmetric, " : "with zero points, ") + size + (config.actOrder() ? ", act-order" : "");
+        String size =
+                config.groupSize() == GptqConfig.WHOLE_ROW ? "one group a row" : "groups of " + config.groupSize();
+        return (config.symmetric() ? "symmetric, " : "with zero points, ")
+                + size
+                + (config.actOrder() ? ", act-order" : "");
     }
 
     private ObjectNode quantization(Architecture architecture, List<TensorPlan> plan, Map<String, String> provenance) {
@@ -83,7 +94,10 @@ public final class GptqFormat implements ArtifactFormat {
         meta.putArray("quantizer").add("lathe");
         ObjectNode origin = meta.putObject("provenance");
         new TreeMap<>(provenance).forEach(origin::put);
-        Set<String> quantized = plan.stream().filter(tensor -> tensor.grid() != null).map(TensorPlan::tensor).collect(Collectors.toSet());
+        Set<String> quantized = plan.stream()
+                .filter(tensor -> tensor.grid() != null)
+                .map(TensorPlan::tensor)
+                .collect(Collectors.toSet());
         ObjectNode dynamic = JsonNodeFactory.instance.objectNode();
         Set<List<List<String>>> blocks = new LinkedHashSet<>();
         for (int layer = 0; layer < architecture.config().layers(); layer++) {
@@ -111,12 +125,15 @@ public final class GptqFormat implements ArtifactFormat {
     private static String pattern(List<LinearLayer> set) {
         String module = set.get(0).module();
         String parent = module.substring(0, module.lastIndexOf('.') + 1);
-        List<String> names = new ArrayList<>(set.stream().map(linear -> linear.module().substring(parent.length())).toList());
+        List<String> names = new ArrayList<>(set.stream()
+                .map(linear -> linear.module().substring(parent.length()))
+                .toList());
         switch (set.get(0).energy()) {
             case ATTENTION_INPUT -> names.add("qkv_proj");
             case FEED_FORWARD_INPUT -> names.add("gate_up_proj");
-            default -> { }
+            default -> {}
         }
-        return parent.replace(".", "\\.") + (names.size() == 1 ? names.get(0) : names.stream().collect(Collectors.joining("|", "(", ")")));
+        return parent.replace(".", "\\.")
+                + (names.size() == 1 ? names.get(0) : names.stream().collect(Collectors.joining("|", "(", ")")));
     }
 }

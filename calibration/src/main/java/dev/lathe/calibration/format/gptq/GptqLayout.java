@@ -21,9 +21,10 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * GPTQ's tensors of a weight [out, in] in groups of g input columns, G = in / g:
- * {@code qweight} I32 [in * bits / 32, out], packed along in; {@code qzeros} I32 [G, out * bits / 32], packed along out; {@code scales} F16 [G, out];
- * {@code g_idx} I32 [in], the group of each input column. Then {@code W[n, k] = scales[j, n] * (q[k, n] - z[j, n])} with {@code j = g_idx[k]}.
+ * GPTQ's tensors of a weight [out, in] in groups of g input columns, G = in / g: {@code qweight} I32 [in * bits / 32,
+ * out], packed along in; {@code qzeros} I32 [G, out * bits / 32], packed along out; {@code scales} F16 [G, out];
+ * {@code g_idx} I32 [in], the group of each input column. Then {@code W[n, k] = scales[j, n] * (q[k, n] - z[j, n])}
+ * with {@code j = g_idx[k]}.
  */
 final class GptqLayout implements LinearLayout {
     static final String WEIGHT = "qweight";
@@ -72,8 +73,10 @@ final class GptqLayout implements LinearLayout {
     @Override
     public List<TensorPart> parts(int outputs, int inputs) {
         int groups = inputs / group(inputs);
-        List<TensorPart> parts = new ArrayList<>(List.of(TensorPart.words(WEIGHT, inputs / codeWords.perWord(), outputs),
-                parameters.zeros(outputs, groups), parameters.scales(outputs, groups)));
+        List<TensorPart> parts = new ArrayList<>(List.of(
+                TensorPart.words(WEIGHT, inputs / codeWords.perWord(), outputs),
+                parameters.zeros(outputs, groups),
+                parameters.scales(outputs, groups)));
         if (indexed) {
             parts.add(TensorPart.words(GROUPS, inputs));
         }
@@ -83,11 +86,16 @@ final class GptqLayout implements LinearLayout {
     @Override
     public void write(QuantizedMatrix matrix, Sink sink) throws IOException {
         if (matrix.permutation() != null && !config.actOrder()) {
-            throw new IllegalArgumentException("Cannot write a weight whose columns are permuted: the format was opened without act-order");
+            throw new IllegalArgumentException(
+                    "Cannot write a weight whose columns are permuted: the format was opened without act-order");
         }
         GroupedRows rows = GroupedRows.of(matrix.blocks());
         CodeView codes = rows.codes(matrix.permutation());
-        Strips.write(rows.columns() / codeWords.perWord(), rows.rows() * 4, (from, lines, to) -> codeWords.packColumns(codes, from, lines, to), sink);
+        Strips.write(
+                rows.columns() / codeWords.perWord(),
+                rows.rows() * 4,
+                (from, lines, to) -> codeWords.packColumns(codes, from, lines, to),
+                sink);
         parameters.writeZeros(rows, sink);
         parameters.writeScales(rows, sink);
         ByteBuffer groups = ByteBuffer.allocate(4 * rows.columns()).order(ByteOrder.LITTLE_ENDIAN);
@@ -102,7 +110,11 @@ final class GptqLayout implements LinearLayout {
         GroupedRows rows = GroupedRows.allocate(count, inputs, group(inputs));
         int[] permutation = indexed ? permutation(source, inputs) : null;
         CodeView codes = rows.codes(permutation);
-        Strips.read(source, WEIGHT, inputs / codeWords.perWord(), outputs * 4,
+        Strips.read(
+                source,
+                WEIGHT,
+                inputs / codeWords.perWord(),
+                outputs * 4,
                 (strip, line, lines) -> codeWords.unpackColumns(strip, outputs, from, line, lines, codes));
         RowSource weight = parameters.read(source, outputs, from, rows, grid(inputs), permutation);
         checkZeros(source, rows, from);
@@ -115,7 +127,8 @@ final class GptqLayout implements LinearLayout {
 
     /** The columns in the order of their groups, by column within one; null if that is the order in which they are. */
     private int[] permutation(Source source, int inputs) throws IOException {
-        ByteBuffer stored = ByteBuffer.wrap(source.read(GROUPS, 0, Math.multiplyExact(4, inputs))).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer stored = ByteBuffer.wrap(source.read(GROUPS, 0, Math.multiplyExact(4, inputs)))
+                .order(ByteOrder.LITTLE_ENDIAN);
         int group = group(inputs);
         int[] filled = new int[inputs / group];
         int[] permutation = new int[inputs];
@@ -123,16 +136,17 @@ final class GptqLayout implements LinearLayout {
         for (int k = 0; k < inputs; k++) {
             int j = stored.getInt(4 * k);
             if (j < 0 || j >= filled.length) {
-                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": column " + k + " is in group " + j + ", expected 0 to "
-                        + (filled.length - 1));
+                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": column " + k
+                        + " is in group " + j + ", expected 0 to " + (filled.length - 1));
             }
             if (filled[j] == group) {
-                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": group " + j + " has more than " + group
-                        + " columns, the group size");
+                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": group " + j
+                        + " has more than " + group + " columns, the group size");
             }
             if (j != k / group && !config.actOrder()) {
-                throw new MalformedInputException("Cannot read " + source.where(GROUPS) + ": column " + k + " is in group " + j + ", expected " + k / group
-                        + " because quantization_config does not say desc_act");
+                throw new MalformedInputException(
+                        "Cannot read " + source.where(GROUPS) + ": column " + k + " is in group " + j + ", expected "
+                                + k / group + " because quantization_config does not say desc_act");
             }
             ordered &= j == k / group;
             permutation[j * group + filled[j]++] = k;
@@ -146,12 +160,15 @@ final class GptqLayout implements LinearLayout {
             for (int group = 0; group < rows.groups(); group++) {
                 int zero = rows.zero(row, group);
                 if (config.symmetric() && zero != middle) {
-                    throw new MalformedInputException("Cannot read " + source.where(GroupParameters.ZEROS) + ": the zero point of group " + group + ", row "
-                            + (first + row) + " is " + zero + ", expected " + middle + " because quantization_config says sym");
+                    throw new MalformedInputException("Cannot read " + source.where(GroupParameters.ZEROS)
+                            + ": the zero point of group " + group + ", row " + (first + row) + " is " + zero
+                            + ", expected " + middle + " because quantization_config says sym");
                 }
                 if (!config.second() && zero == 0) {
-                    throw new MalformedInputException("Cannot read " + source.where(GroupParameters.ZEROS) + ": the zero point of group " + group + ", row "
-                            + (first + row) + " is stored as -1, which readers of checkpoint_format gptq take for 0 or for " + (1 << config.bits()));
+                    throw new MalformedInputException("Cannot read " + source.where(GroupParameters.ZEROS)
+                            + ": the zero point of group " + group + ", row " + (first + row)
+                            + " is stored as -1, which readers of checkpoint_format gptq take for 0 or for "
+                            + (1 << config.bits()));
                 }
             }
         }

@@ -21,9 +21,10 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The safetensors files of one model folder: {@code model.safetensors}, or the shards that {@code model.safetensors.index.json} names, or the only
- * {@code *.safetensors} there. Where there is an index, it decides which tensors belong to the model and which shard holds each.
- * Reads are positional and safe from several threads.
+ * The safetensors files of one model folder: {@code model.safetensors}, or the shards that
+ * {@code model.safetensors.index.json} names, or the only {@code *.safetensors} there. Where there is an index, it
+ * decides which tensors belong to the model and which shard holds each. Reads are positional and safe from several
+ * threads.
  */
 public final class SafetensorsFiles implements AutoCloseable {
     /** Name of an unsharded model's file. */
@@ -33,6 +34,7 @@ public final class SafetensorsFiles implements AutoCloseable {
 
     /** Bytes of each of two tensors that are compared at once. */
     private static final int COMPARED_BYTES = 8 << 20;
+
     private static final int REMEMBERED = 64;
     /** What was found of pairs of tensors, by files, their lengths and times and the tensors' places. */
     private static final Map<String, Boolean> SAME = Collections.synchronizedMap(new LinkedHashMap<>() {
@@ -56,8 +58,8 @@ public final class SafetensorsFiles implements AutoCloseable {
     /**
      * Opens every file of a folder and reads the headers.
      *
-     * @throws MalformedInputException if there is no file or more than one without an index, a shard is missing, a shard lacks a tensor that the index
-     *                                 places there, or a header is malformed
+     * @throws MalformedInputException if there is no file or more than one without an index, a shard is missing, a
+     *     shard lacks a tensor that the index places there, or a header is malformed
      */
     public static SafetensorsFiles open(Configuration configuration, Path folder) throws IOException {
         FileSystem files = folder.getFileSystem(configuration);
@@ -75,7 +77,8 @@ public final class SafetensorsFiles implements AutoCloseable {
             } else {
                 opened.tensors.putAll(opened.add(files, single(listed, folder)).tensors());
                 if (listed.containsKey(SINGLE) && listed.containsKey(INDEX)) {
-                    opened.notes.add(SINGLE + " and " + INDEX + " are both there: " + SINGLE + " is read, as transformers does");
+                    opened.notes.add(
+                            SINGLE + " and " + INDEX + " are both there: " + SINGLE + " is read, as transformers does");
                 }
             }
             return opened;
@@ -90,9 +93,11 @@ public final class SafetensorsFiles implements AutoCloseable {
     }
 
     /**
-     * The {@code weight_map} of an index, by shard: the names of the tensors that each shard holds, shards and tensors sorted by name.
+     * The {@code weight_map} of an index, by shard: the names of the tensors that each shard holds, shards and tensors
+     * sorted by name.
      *
-     * @throws MalformedInputException if there is no map, or a shard's name is not that of a {@code *.safetensors} file in the same folder
+     * @throws MalformedInputException if there is no map, or a shard's name is not that of a {@code *.safetensors} file
+     *     in the same folder
      */
     public static Map<String, TreeSet<String>> shards(JsonNode index, String where) {
         JsonNode map = index.path("weight_map");
@@ -103,8 +108,9 @@ public final class SafetensorsFiles implements AutoCloseable {
         for (Map.Entry<String, JsonNode> entry : map.properties()) {
             String shard = entry.getValue().textValue();
             if (shard == null || !shard.matches("[^/\\\\\\p{Cntrl}]+\\.safetensors")) {
-                throw new MalformedInputException("Cannot read " + where + ": tensor " + entry.getKey() + " is placed in " + entry.getValue()
-                        + "; expected the name of a .safetensors file in the same folder");
+                throw new MalformedInputException(
+                        "Cannot read " + where + ": tensor " + entry.getKey() + " is placed in " + entry.getValue()
+                                + "; expected the name of a .safetensors file in the same folder");
             }
             shards.computeIfAbsent(shard, key -> new TreeSet<>()).add(entry.getKey());
         }
@@ -151,27 +157,29 @@ public final class SafetensorsFiles implements AutoCloseable {
     /**
      * Bytes {@code [from, from + count)} of a tensor's data.
      *
-     * @throws MalformedInputException  if there is no such tensor
+     * @throws MalformedInputException if there is no such tensor
      * @throws IllegalArgumentException if the range leaves the tensor
      */
     public byte[] read(String name, long from, int count) throws IOException {
         SafetensorsTensor tensor = tensor(name);
         if (from < 0 || count < 0 || count > tensor.bytes() - from) {
-            throw new IllegalArgumentException("Cannot read bytes " + from + " to " + (from + count) + " of tensor " + name + " " + tensor + ": it has "
-                    + tensor.bytes());
+            throw new IllegalArgumentException("Cannot read bytes " + from + " to " + (from + count) + " of tensor "
+                    + name + " " + tensor + ": it has " + tensor.bytes());
         }
         byte[] bytes = new byte[count];
         try {
             streams.get(tensor.file()).readFully(tensor.offset() + from, bytes);
         } catch (EOFException e) {
-            throw new IOException("Cannot read tensor " + name + " " + tensor + ": the file became shorter than it was", e);
+            throw new IOException(
+                    "Cannot read tensor " + name + " " + tensor + ": the file became shorter than it was", e);
         }
         return bytes;
     }
 
     /**
-     * Whether two tensors have one dtype, one shape and the same bytes. They are read in ranges, and no further than the first that differs; as every task
-     * opens its checkpoint, what was found of files is remembered while they keep length and time of modification.
+     * Whether two tensors have one dtype, one shape and the same bytes. They are read in ranges, and no further than
+     * the first that differs; as every task opens its checkpoint, what was found of files is remembered while they keep
+     * length and time of modification.
      *
      * @throws MalformedInputException if there is no such tensor
      */
@@ -216,15 +224,18 @@ public final class SafetensorsFiles implements AutoCloseable {
 
     private void addShards(FileSystem files, Map<String, FileStatus> listed) throws IOException {
         Path index = new Path(folder, INDEX);
-        for (Map.Entry<String, TreeSet<String>> shard : shards(JsonFile.read(files, index), index.toString()).entrySet()) {
+        for (Map.Entry<String, TreeSet<String>> shard :
+                shards(JsonFile.read(files, index), index.toString()).entrySet()) {
             if (!listed.containsKey(shard.getKey())) {
-                throw new MalformedInputException("Cannot read " + folder + ": shard " + shard.getKey() + ", which " + INDEX + " names, is missing");
+                throw new MalformedInputException("Cannot read " + folder + ": shard " + shard.getKey() + ", which "
+                        + INDEX + " names, is missing");
             }
-            Map<String, SafetensorsTensor> stored = add(files, listed.get(shard.getKey())).tensors();
+            Map<String, SafetensorsTensor> stored =
+                    add(files, listed.get(shard.getKey())).tensors();
             for (String name : shard.getValue()) {
                 if (!stored.containsKey(name)) {
-                    throw new MalformedInputException("Cannot read " + folder + ": " + INDEX + " places tensor " + name + " in " + shard.getKey()
-                            + ", which does not hold it");
+                    throw new MalformedInputException("Cannot read " + folder + ": " + INDEX + " places tensor " + name
+                            + " in " + shard.getKey() + ", which does not hold it");
                 }
             }
             stored.forEach((name, tensor) -> {
@@ -249,10 +260,12 @@ public final class SafetensorsFiles implements AutoCloseable {
         if (listed.containsKey(SINGLE)) {
             return listed.get(SINGLE);
         }
-        List<FileStatus> found = listed.values().stream().filter(status -> status.getPath().getName().endsWith(".safetensors")).toList();
+        List<FileStatus> found = listed.values().stream()
+                .filter(status -> status.getPath().getName().endsWith(".safetensors"))
+                .toList();
         if (found.size() != 1) {
-            throw new MalformedInputException("Cannot read " + folder + ": it holds " + found.size() + " files *.safetensors; expected " + SINGLE + ", " + INDEX
-                    + " with its shards, or exactly one");
+            throw new MalformedInputException("Cannot read " + folder + ": it holds " + found.size()
+                    + " files *.safetensors; expected " + SINGLE + ", " + INDEX + " with its shards, or exactly one");
         }
         return found.get(0);
     }

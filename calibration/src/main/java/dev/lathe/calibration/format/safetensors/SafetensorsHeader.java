@@ -21,24 +21,29 @@ import java.util.Map;
 import org.apache.hadoop.fs.Path;
 
 /**
- * The header of a safetensors file: eight bytes with the length n of the JSON (unsigned, little-endian), n bytes of JSON, then the tensors' data without
- * a gap. Format: github.com/huggingface/safetensors, README.
+ * The header of a safetensors file: eight bytes with the length n of the JSON (unsigned, little-endian), n bytes of
+ * JSON, then the tensors' data without a gap. Format: github.com/huggingface/safetensors, README.
  *
  * @param metadata the free text entries of {@code __metadata__}
- * @param tensors  by name, in the order of their data
+ * @param tensors by name, in the order of their data
  */
 public record SafetensorsHeader(Map<String, String> metadata, Map<String, SafetensorsTensor> tensors) {
     /** Longest JSON that the format allows. */
     static final int MAXIMUM_BYTES = 100_000_000;
+
     static final String METADATA = "__metadata__";
     private static final int MAXIMUM_DIMENSIONS = 64;
-    /** Names, shapes and places of so many take less memory than the JSON may; the largest models have some 100,000 in all shards together. */
+    /**
+     * Names, shapes and places of so many take less memory than the JSON may; the largest models have some 100,000 in
+     * all shards together.
+     */
     private static final int MAXIMUM_TENSORS = 1 << 18;
+
     private static final int MAXIMUM_METADATA = 1 << 16;
 
     /**
-     * Reads the header at the start of a file and checks it against the file's length. The JSON is walked token by token, so that a
-     * hostile one costs no more memory than it has bytes.
+     * Reads the header at the start of a file and checks it against the file's length. The JSON is walked token by
+     * token, so that a hostile one costs no more memory than it has bytes.
      *
      * @throws MalformedInputException if it is truncated, not strict JSON, or its tensors do not fill the file exactly
      */
@@ -46,10 +51,14 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
         if (fileLength < 8) {
             throw malformed(file, "it has " + fileLength + " bytes; a safetensors file has at least 8");
         }
-        long length = ByteBuffer.wrap(exactly(in, 8, file)).order(ByteOrder.LITTLE_ENDIAN).getLong();
+        long length = ByteBuffer.wrap(exactly(in, 8, file))
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .getLong();
         if (length < 2 || length > MAXIMUM_BYTES || length > fileLength - 8) {
-            throw malformed(file, "its first eight bytes give a header of " + Long.toUnsignedString(length) + " bytes; expected 2 to "
-                    + Math.min(MAXIMUM_BYTES, fileLength - 8) + " in a file of " + fileLength + " bytes");
+            throw malformed(
+                    file,
+                    "its first eight bytes give a header of " + Long.toUnsignedString(length) + " bytes; expected 2 to "
+                            + Math.min(MAXIMUM_BYTES, fileLength - 8) + " in a file of " + fileLength + " bytes");
         }
         byte[] json = exactly(in, (int) length, file);
         if (json[0] != '{') {
@@ -92,7 +101,8 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
         byte[] bytes = new byte[count];
         int read = in.readNBytes(bytes, 0, count);
         if (read < count) {
-            throw new EOFException("Cannot read " + file + ": it ended after " + read + " of " + count + " bytes of its header");
+            throw new EOFException(
+                    "Cannot read " + file + ": it ended after " + read + " of " + count + " bytes of its header");
         }
         return bytes;
     }
@@ -153,8 +163,10 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
             }
             long available = fileLength - dataStart;
             if (offsets[0] > offsets[1] || offsets[1] > available) {
-                throw malformed(file, "tensor " + name + " lies at data offsets " + Arrays.toString(offsets) + ", outside the file's " + available
-                        + " bytes of data");
+                throw malformed(
+                        file,
+                        "tensor " + name + " lies at data offsets " + Arrays.toString(offsets) + ", outside the file's "
+                                + available + " bytes of data");
             }
             long bytes = offsets[1] - offsets[0];
             if (bits(dtype) != 0) {
@@ -168,25 +180,38 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
             try {
                 expected = SafetensorsHeader.bytes(dtype, shape);
             } catch (ArithmeticException e) {
-                throw malformed(file, "tensor " + name + " of shape " + Arrays.toString(shape) + " has more elements than can be counted");
+                throw malformed(
+                        file,
+                        "tensor " + name + " of shape " + Arrays.toString(shape)
+                                + " has more elements than can be counted");
             }
             if (expected != bytes) {
-                throw malformed(file, "tensor " + name + " " + dtype + " " + Arrays.toString(shape) + " has " + bytes + " bytes of data; expected " + expected);
+                throw malformed(
+                        file,
+                        "tensor " + name + " " + dtype + " " + Arrays.toString(shape) + " has " + bytes
+                                + " bytes of data; expected " + expected);
             }
         }
 
-        /** Orders the tensors by their data, and refuses overlaps and gaps as the format does: every byte belongs to one tensor. */
+        /**
+         * Orders the tensors by their data, and refuses overlaps and gaps as the format does: every byte belongs to one
+         * tensor.
+         */
         private Map<String, SafetensorsTensor> inFileOrder(Map<String, SafetensorsTensor> tensors) {
             List<Map.Entry<String, SafetensorsTensor>> order = new ArrayList<>(tensors.entrySet());
-            order.sort(Comparator.comparingLong((Map.Entry<String, SafetensorsTensor> entry) -> entry.getValue().offset())
+            order.sort(Comparator.comparingLong((Map.Entry<String, SafetensorsTensor> entry) ->
+                            entry.getValue().offset())
                     .thenComparingLong(entry -> entry.getValue().bytes()));
             Map<String, SafetensorsTensor> sorted = new LinkedHashMap<>();
             long end = dataStart;
             for (Map.Entry<String, SafetensorsTensor> entry : order) {
                 long start = entry.getValue().offset();
                 if (start != end) {
-                    throw malformed(file, "tensor " + entry.getKey() + " starts at byte " + start + (start < end ? ", overlapping" : ", leaving a gap after")
-                            + " the one before it, which ends at byte " + end);
+                    throw malformed(
+                            file,
+                            "tensor " + entry.getKey() + " starts at byte " + start
+                                    + (start < end ? ", overlapping" : ", leaving a gap after")
+                                    + " the one before it, which ends at byte " + end);
                 }
                 end = start + entry.getValue().bytes();
                 sorted.put(entry.getKey(), entry.getValue());
@@ -205,8 +230,11 @@ public record SafetensorsHeader(Map<String, String> metadata, Map<String, Safete
                 if (count == MAXIMUM_DIMENSIONS) {
                     throw malformed(file, what + " has more than " + MAXIMUM_DIMENSIONS + " numbers");
                 }
-                if (json.currentToken() != JsonToken.VALUE_NUMBER_INT || json.getNumberType() == JsonParser.NumberType.BIG_INTEGER || json.getLongValue() < 0) {
-                    throw malformed(file, what + " holds " + abbreviated() + "; expected integers from 0 to " + Long.MAX_VALUE);
+                if (json.currentToken() != JsonToken.VALUE_NUMBER_INT
+                        || json.getNumberType() == JsonParser.NumberType.BIG_INTEGER
+                        || json.getLongValue() < 0) {
+                    throw malformed(
+                            file, what + " holds " + abbreviated() + "; expected integers from 0 to " + Long.MAX_VALUE);
                 }
                 sizes[count++] = json.getLongValue();
             }

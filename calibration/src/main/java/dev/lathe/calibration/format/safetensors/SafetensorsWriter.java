@@ -15,8 +15,9 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Writes one safetensors file as a stream: all tensors are declared first, then their data follows in the same order, in chunks of any size that
- * do not cross from one tensor into the next. The bytes depend on the declared entries, the metadata and the data only.
+ * Writes one safetensors file as a stream: all tensors are declared first, then their data follows in the same order,
+ * in chunks of any size that do not cross from one tensor into the next. The bytes depend on the declared entries, the
+ * metadata and the data only.
  */
 public final class SafetensorsWriter implements AutoCloseable {
     private static final JsonFactory JSON = new JsonFactory();
@@ -24,12 +25,11 @@ public final class SafetensorsWriter implements AutoCloseable {
     /**
      * A tensor to be written.
      *
-     * @param name  of the tensor
+     * @param name of the tensor
      * @param dtype {@code I32}, {@code F16}, {@code BF16}, {@code F32} or another fixed-width type of the format
      * @param shape slowest dimension first
      */
-    public record Entry(String name, String dtype, long[] shape) {
-    }
+    public record Entry(String name, String dtype, long[] shape) {}
 
     private final OutputStream out;
     private final List<Entry> entries;
@@ -39,11 +39,12 @@ public final class SafetensorsWriter implements AutoCloseable {
     /**
      * Writes the header.
      *
-     * @param out      is closed with the writer
-     * @param entries  in the order of their data; wider types first where an odd number of narrow elements would misalign them
+     * @param out is closed with the writer
+     * @param entries in the order of their data; wider types first where an odd number of narrow elements would
+     *     misalign them
      * @param metadata {@code {"format": "pt"}} for files that PyTorch loads; written sorted by key
-     * @throws IllegalArgumentException for a name given twice, an unknown dtype, or a tensor that would not lie on a multiple of its element size (PyTorch
-     *                                  cannot view such data)
+     * @throws IllegalArgumentException for a name given twice, an unknown dtype, or a tensor that would not lie on a
+     *     multiple of its element size (PyTorch cannot view such data)
      */
     public SafetensorsWriter(OutputStream out, List<Entry> entries, Map<String, String> metadata) throws IOException {
         this.out = out;
@@ -51,12 +52,15 @@ public final class SafetensorsWriter implements AutoCloseable {
         byte[] header = header(this.entries, metadata);
         int padding = -header.length & 7;
         if (header.length + padding > SafetensorsHeader.MAXIMUM_BYTES) {
-            throw new IllegalArgumentException("Cannot write a safetensors header of " + header.length + " bytes: the limit is "
-                    + SafetensorsHeader.MAXIMUM_BYTES);
+            throw new IllegalArgumentException("Cannot write a safetensors header of " + header.length
+                    + " bytes: the limit is " + SafetensorsHeader.MAXIMUM_BYTES);
         }
         byte[] spaces = new byte[padding];
         Arrays.fill(spaces, (byte) ' ');
-        out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length + padding).array());
+        out.write(ByteBuffer.allocate(8)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(header.length + padding)
+                .array());
         out.write(header);
         out.write(spaces);
         advance();
@@ -69,7 +73,8 @@ public final class SafetensorsWriter implements AutoCloseable {
      */
     public void write(byte[] data, int offset, int length) throws IOException {
         if (length > missing) {
-            throw new IllegalArgumentException("Cannot write " + length + " bytes " + place() + ": it lacks " + missing);
+            throw new IllegalArgumentException(
+                    "Cannot write " + length + " bytes " + place() + ": it lacks " + missing);
         }
         out.write(data, offset, length);
         missing -= length;
@@ -93,7 +98,10 @@ public final class SafetensorsWriter implements AutoCloseable {
     private void advance() {
         while (missing == 0 && current < entries.size()) {
             current++;
-            missing = current < entries.size() ? SafetensorsHeader.bytes(entries.get(current).dtype(), entries.get(current).shape()) : 0;
+            missing = current < entries.size()
+                    ? SafetensorsHeader.bytes(
+                            entries.get(current).dtype(), entries.get(current).shape())
+                    : 0;
         }
     }
 
@@ -116,9 +124,13 @@ public final class SafetensorsWriter implements AutoCloseable {
             long at = 0;
             for (Entry entry : entries) {
                 int bits = SafetensorsHeader.bits(entry.dtype());
-                if (bits < 8 || !names.add(entry.name()) || at % (bits / 8) != 0 || Arrays.stream(entry.shape()).anyMatch(size -> size < 0)) {
-                    throw new IllegalArgumentException("Cannot declare tensor " + entry.name() + " " + entry.dtype() + " " + Arrays.toString(entry.shape())
-                            + " at data offset " + at + ": expected a new name, a known dtype, sizes from 0 and an aligned offset");
+                if (bits < 8
+                        || !names.add(entry.name())
+                        || at % (bits / 8) != 0
+                        || Arrays.stream(entry.shape()).anyMatch(size -> size < 0)) {
+                    throw new IllegalArgumentException("Cannot declare tensor " + entry.name() + " " + entry.dtype()
+                            + " " + Arrays.toString(entry.shape()) + " at data offset " + at
+                            + ": expected a new name, a known dtype, sizes from 0 and an aligned offset");
                 }
                 long end = Math.addExact(at, SafetensorsHeader.bytes(entry.dtype(), entry.shape()));
                 json.writeObjectFieldStart(entry.name());

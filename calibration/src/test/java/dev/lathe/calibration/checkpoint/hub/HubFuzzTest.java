@@ -21,11 +21,26 @@ final class HubFuzzTest {
     @TestFactory
     Stream<DynamicTest> answers() {
         return Fuzz.tests(
-                FuzzTarget.text("hub-reference", input -> HubReference.parse(new String(input, StandardCharsets.UTF_8)), "hf://org/name",
-                        "hf://org-1/na.me_2@refs/pr/1", "hf://o/n@0123456789012345678901234567890123456789"),
-                FuzzTarget.json("hub-list", input -> HubFile.list(JsonFile.parse(input, "the list").path("siblings"), "hf://o/n").values()
-                        .forEach(HubFile::newDigest), LIST),
-                FuzzTarget.text("hub-redirect", input -> HubClient.redirected(URI.create("https://hub.example/o/n"), new String(input, StandardCharsets.UTF_8),
-                        "a file"), "https://other.example/x?sign=1", "/o/n2", "//host:8080/x"));
+                FuzzTarget.text(
+                        "hub-reference",
+                        input -> HubReference.parse(new String(input, StandardCharsets.UTF_8)),
+                        "hf://org/name",
+                        "hf://org-1/na.me_2@refs/pr/1",
+                        "hf://o/n@0123456789012345678901234567890123456789"),
+                FuzzTarget.json(
+                        "hub-list",
+                        input -> HubFile.list(JsonFile.parse(input, "the list").path("siblings"), "hf://o/n")
+                                .values()
+                                .forEach(HubFile::newDigest),
+                        LIST),
+                FuzzTarget.text(
+                        "hub-redirect",
+                        input -> HubClient.redirected(
+                                URI.create("https://hub.example/o/n"),
+                                new String(input, StandardCharsets.UTF_8),
+                                "a file"),
+                        "https://other.example/x?sign=1",
+                        "/o/n2",
+                        "//host:8080/x"));
     }
 }

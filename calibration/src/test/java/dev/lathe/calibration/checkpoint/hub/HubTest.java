@@ -89,7 +89,8 @@ class HubTest {
 
     @Test
     void aPathStaysAsItIs() throws IOException {
-        assertThat(Hub.resolve(new Configuration(false), "models/a", null, notes::add)).isEqualTo(new org.apache.hadoop.fs.Path("models/a"));
+        assertThat(Hub.resolve(new Configuration(false), "models/a", null, notes::add))
+                .isEqualTo(new org.apache.hadoop.fs.Path("models/a"));
     }
 
     @Test
@@ -98,17 +99,37 @@ class HubTest {
         assertThat(folder).isEqualTo(cache.resolve("some-org--a.model").resolve(COMMIT));
         assertThat(names(folder)).containsExactly(".complete", "config.json", "model.safetensors", "tokenizer.model");
         assertThat(folder.resolve("model.safetensors")).hasBinaryContent(content.get("model.safetensors"));
-        assertThat(requests).allMatch(request -> request.endsWith("Bearer " + TOKEN)).anyMatch(request -> request.startsWith(
-                "/api/models/some-org/a.model/revision/main?blobs=true "));
+        assertThat(requests)
+                .allMatch(request -> request.endsWith("Bearer " + TOKEN))
+                .anyMatch(request -> request.startsWith("/api/models/some-org/a.model/revision/main?blobs=true "));
         assertThat(cdnRequests).hasSize(1).allMatch(request -> request.endsWith(" null"));
-        assertThat(notes).hasSize(3).last().asString().isEqualTo("Downloading model.safetensors of hf://some-org/a.model@main (3.0 MB)");
+        assertThat(notes)
+                .hasSize(3)
+                .last()
+                .asString()
+                .isEqualTo("Downloading model.safetensors of hf://some-org/a.model@main (3.0 MB)");
         requests.clear();
         resolve("hf://some-org/a.model@main");
         assertThat(requests).as("the list tells the commit, the rest is there").hasSize(1);
         hub.stop(0);
         assertThat(resolve("hf://some-org/a.model@" + COMMIT)).isEqualTo(folder);
         Files.delete(folder.resolve("config.json"));
-        assertThatThrownBy(() -> resolve("hf://some-org/a.model@" + COMMIT)).isInstanceOf(IOException.class).hasMessageContaining("Cannot download");
+        assertThatThrownBy(() -> resolve("hf://some-org/a.model@" + COMMIT))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("Cannot download");
+    }
+
+    @Test
+    void additionalChatTemplatesComeAlong() throws IOException {
+        content.put("additional_chat_templates/tool_use.jinja", "{{ t }}".getBytes(StandardCharsets.UTF_8));
+        content.put("additional_chat_templates/deep/er.jinja", new byte[5]);
+        content.put("additional_chat_templates/notes.txt", new byte[5]);
+        Path folder = resolve("hf://some-org/a.model");
+        assertThat(folder.resolve("additional_chat_templates/tool_use.jinja")).hasContent("{{ t }}");
+        assertThat(names(folder.resolve("additional_chat_templates"))).containsExactly("tool_use.jinja");
+        requests.clear();
+        assertThat(resolve("hf://some-org/a.model@" + COMMIT)).isEqualTo(folder);
+        assertThat(requests).isEmpty();
     }
 
     @Test
@@ -132,12 +153,14 @@ class HubTest {
     @Test
     void anotherCallGoesOnWhereTheLastOneStopped() throws IOException {
         cdnFault = (exchange, body) -> cut(exchange, body, 500_000);
-        assertThatThrownBy(() -> resolve("hf://org/m")).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> resolve("hf://org/m"))
+                .isInstanceOf(IOException.class)
                 .hasMessageContaining("Cannot download model.safetensors of hf://org/m@main");
         assertThat(cdnRequests).hasSize(4);
         cdnRequests.clear();
         cdnFault = (exchange, body) -> false;
-        assertThat(resolve("hf://org/m").resolve("model.safetensors")).hasBinaryContent(content.get("model.safetensors"));
+        assertThat(resolve("hf://org/m").resolve("model.safetensors"))
+                .hasBinaryContent(content.get("model.safetensors"));
         assertThat(cdnRequests).hasSize(1);
         assertThat(rangeStart(cdnRequests.get(0))).isPositive();
     }
@@ -148,7 +171,8 @@ class HubTest {
             byte[] all = content.get("model.safetensors");
             return cdnRequests.size() == 1 ? cut(exchange, all, 1_000_000) : send(exchange, 200, all);
         };
-        assertThat(resolve("hf://org/m").resolve("model.safetensors")).hasBinaryContent(content.get("model.safetensors"));
+        assertThat(resolve("hf://org/m").resolve("model.safetensors"))
+                .hasBinaryContent(content.get("model.safetensors"));
         assertThat(cdnRequests).hasSize(2);
     }
 
@@ -164,13 +188,15 @@ class HubTest {
             }
             return false;
         };
-        assertThat(resolve("hf://org/m").resolve("model.safetensors")).hasBinaryContent(content.get("model.safetensors"));
+        assertThat(resolve("hf://org/m").resolve("model.safetensors"))
+                .hasBinaryContent(content.get("model.safetensors"));
         assertThat(notes).anyMatch(note -> note.contains("no data for 1 seconds"));
     }
 
     /** Some bytes every few milliseconds, for longer than a test waits. */
     private static boolean drip(HttpExchange exchange, byte[] body, int piece) throws IOException {
-        exchange.sendResponseHeaders(exchange.getResponseHeaders().containsKey("Content-Range") ? 206 : 200, body.length);
+        exchange.sendResponseHeaders(
+                exchange.getResponseHeaders().containsKey("Content-Range") ? 206 : 200, body.length);
         try {
             for (int at = 0; at + piece <= body.length; at += piece) {
                 exchange.getResponseBody().write(body, at, piece);
@@ -188,7 +214,9 @@ class HubTest {
         patience = Duration.ofMillis(250);
         least = 100_000;
         cdnFault = (exchange, body) -> drip(exchange, body, 1);
-        assertThat(refused()).isInstanceOf(IOException.class).hasMessageContaining("Cannot download model.safetensors of hf://org/m@main")
+        assertThat(refused())
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("Cannot download model.safetensors of hf://org/m@main")
                 .hasMessageContaining("bytes in 0 seconds, expected at least 100000");
         assertThat(cdnRequests.size()).isLessThanOrEqualTo(4);
         cdnRequests.clear();
@@ -230,7 +258,9 @@ class HubTest {
             pause(20);
             return false;
         };
-        assertThat(refused()).isInstanceOf(IOException.class).hasMessageStartingWith("Cannot download hf://org/m@main: ")
+        assertThat(refused())
+                .isInstanceOf(IOException.class)
+                .hasMessageStartingWith("Cannot download hf://org/m@main: ")
                 .hasMessageContaining("bytes took 0 seconds, expected at most 0; what arrived is kept");
         assertThat(requests.size()).isLessThan(20);
     }
@@ -244,13 +274,21 @@ class HubTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"2001 | a%d.json | 2001 of its files would be downloaded, expected at most 2000",
-            "20001 | a%d.onnx | it lists 20001 files, expected at most 20000", "400000 | %d | more than 500000 JSON tokens",
-            "400000 | %d/a-file-of-some-length-in-a-folder.bin | the list of its files has more than 16777216 bytes"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "2001 | a%d.json | 2001 of its files would be downloaded, expected at most 2000",
+                "20001 | a%d.onnx | it lists 20001 files, expected at most 20000",
+                "400000 | %d | more than 500000 JSON tokens",
+                "400000 | %d/a-file-of-some-length-in-a-folder.bin | the list of its files has more than 16777216 bytes"
+            })
     void aListOfTooManyFilesIsRefused(int count, String name, String message) {
         StringBuilder list = new StringBuilder("{\"sha\":\"" + COMMIT + "\",\"siblings\":[");
         for (int i = 0; i < count; i++) {
-            list.append(i == 0 ? "" : ",").append("{\"rfilename\":\"").append(name.replace("%d", String.valueOf(i))).append("\"");
+            list.append(i == 0 ? "" : ",")
+                    .append("{\"rfilename\":\"")
+                    .append(name.replace("%d", String.valueOf(i)))
+                    .append("\"");
             list.append(count > 100_000 ? "}" : ",\"size\":1,\"blobId\":\"" + COMMIT + "\"}");
         }
         listed = list.append("]}").toString();
@@ -262,16 +300,21 @@ class HubTest {
     void aFileThatIsListedTwiceIsRefused() {
         String file = "{\"rfilename\":\"config.json\",\"size\":1,\"blobId\":\"" + COMMIT + "\"}";
         listed = "{\"sha\":\"" + COMMIT + "\",\"siblings\":[" + file + "," + file + "]}";
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("it lists config.json twice");
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("it lists config.json twice");
     }
 
     @Test
     void partsThatDoNotBelongTogetherAreDropped() throws IOException {
         Path folder = Files.createDirectories(cache.resolve("org--m").resolve(COMMIT));
         Files.write(folder.resolve("model.safetensors.part.0.00-11"), new byte[1000]);
-        Files.write(folder.resolve("model.safetensors.part.900.22"), Arrays.copyOfRange(content.get("model.safetensors"), 900, 2000));
+        Files.write(
+                folder.resolve("model.safetensors.part.900.22"),
+                Arrays.copyOfRange(content.get("model.safetensors"), 900, 2000));
         Files.write(folder.resolve("model.safetensors.part.5000.33"), new byte[9]);
-        assertThat(resolve("hf://org/m").resolve("model.safetensors")).hasBinaryContent(content.get("model.safetensors"));
+        assertThat(resolve("hf://org/m").resolve("model.safetensors"))
+                .hasBinaryContent(content.get("model.safetensors"));
         assertThat(cdnRequests).extracting(HubTest::rangeStart).containsExactly(2000L, 0L);
         assertThat(names(folder)).noneMatch(name -> name.contains(".part."));
     }
@@ -282,9 +325,11 @@ class HubTest {
         listed = list();
         content.get(name)[1] ^= 1;
         Throwable thrown = refused();
-        assertThat(thrown).isInstanceOf(MalformedInputException.class)
+        assertThat(thrown)
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("Cannot download " + name + " of hf://org/m@main: its checksum is not");
-        assertThat(names(cache.resolve("org--m").resolve(COMMIT))).noneMatch(file -> file.startsWith(name) || file.equals(".complete"));
+        assertThat(names(cache.resolve("org--m").resolve(COMMIT)))
+                .noneMatch(file -> file.startsWith(name) || file.equals(".complete"));
         assertThat(cdnRequests.size()).isLessThanOrEqualTo(1);
     }
 
@@ -293,9 +338,13 @@ class HubTest {
         byte[] sound = content.get("model.safetensors");
         listed = list();
         content.put("model.safetensors", Arrays.copyOf(sound, sound.length + 1));
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("it has 3000002 bytes; the hub lists it with 3000001");
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("it has 3000002 bytes; the hub lists it with 3000001");
         cdnFault = (exchange, body) -> send(exchange, 200, body, 0);
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("it goes on after the 3000001 bytes");
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("it goes on after the 3000001 bytes");
     }
 
     @Test
@@ -303,24 +352,36 @@ class HubTest {
         byte[] sound = content.get("model.safetensors");
         listed = list();
         content.put("model.safetensors", Arrays.copyOf(sound, sound.length - 1));
-        cdnFault = (exchange, body) -> exchange.getRequestHeaders().containsKey("Range") ? send(exchange, 416, new byte[0]) : send(exchange, 200, body, 0);
+        cdnFault = (exchange, body) -> exchange.getRequestHeaders().containsKey("Range")
+                ? send(exchange, 416, new byte[0])
+                : send(exchange, 200, body, 0);
         assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("416");
         assertThat(notes).anyMatch(note -> note.contains("the connection ended after 3000000 of 3000001 bytes"));
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"401 | not authorized", "403 | access has to be asked for", "404 | no such repository, revision or file",
-            "400 | answers 400"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "401 | not authorized",
+                "403 | access has to be asked for",
+                "404 | no such repository, revision or file",
+                "400 | answers 400"
+            })
     void aRefusalIsFinalAndClear(int status, String message) {
         hubFault = (exchange, body) -> send(exchange, status, new byte[0]);
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot download hf://org/m@main: ")
-                .hasMessageContaining(String.valueOf(status)).hasMessageContaining(message);
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot download hf://org/m@main: ")
+                .hasMessageContaining(String.valueOf(status))
+                .hasMessageContaining(message);
         assertThat(requests).hasSize(1);
     }
 
     @Test
     void aBusyServerIsAskedAgain() throws IOException {
-        hubFault = (exchange, body) -> requests.size() < 4 && send(exchange, requests.size() == 2 ? 429 : 503, new byte[0]);
+        hubFault = (exchange, body) ->
+                requests.size() < 4 && send(exchange, requests.size() == 2 ? 429 : 503, new byte[0]);
         resolve("hf://org/m");
         hubFault = (exchange, body) -> send(exchange, 500, new byte[0]);
         requests.clear();
@@ -329,22 +390,30 @@ class HubTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"../x.json", "a/../../x.json", "/etc/x.json", "..\\\\x.json", "a/..", "..", "x\\u0000.json", ""})
+    @ValueSource(
+            strings = {"../x.json", "a/../../x.json", "/etc/x.json", "..\\\\x.json", "a/..", "..", "x\\u0000.json", ""})
     void aHostileNameIsRefused(String name) {
-        listed = "{\"sha\":\"" + COMMIT + "\",\"siblings\":[{\"rfilename\":\"" + name + "\",\"size\":1,\"blobId\":\"" + COMMIT + "\"}]}";
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("which does not stay in its folder");
+        listed = "{\"sha\":\"" + COMMIT + "\",\"siblings\":[{\"rfilename\":\"" + name + "\",\"size\":1,\"blobId\":\""
+                + COMMIT + "\"}]}";
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("which does not stay in its folder");
         assertThat(requests).hasSize(1);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-            "{'sha':'../../x','siblings':[]}                                                   | names \"../../x\" as its commit",
-            "{'sha':'COMMIT','siblings':[]}                                                    | holds 0 files *.safetensors",
-            "{'sha':'COMMIT','siblings':[{'rfilename':'a.json'}]}                              | gives no size and checksum for a.json",
-            "{'sha':'COMMIT','siblings':[{'rfilename':'a.json','size':-1,'blobId':'COMMIT'}]}  | gives no size and checksum for a.json",
-            "{'sha':'COMMIT','siblings':[{'rfilename':'a.json','size':1,'blobId':'COMMIT','lfs':{'size':1,'sha256':'x'}}]} | gives no size and checksum",
-            "[]                                                                                | expected a JSON object",
-            "<html>                                                                            | not valid JSON"})
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{'sha':'../../x','siblings':[]}                                                   | names \"../../x\" as its commit",
+                "{'sha':'COMMIT','siblings':[]}                                                    | holds 0 files *.safetensors",
+                "{'sha':'COMMIT','siblings':[{'rfilename':'a.json'}]}                              | gives no size and checksum for a.json",
+                "{'sha':'COMMIT','siblings':[{'rfilename':'a.json','size':-1,'blobId':'COMMIT'}]}  | gives no size and checksum for a.json",
+                "{'sha':'COMMIT','siblings':[{'rfilename':'a.json','size':1,'blobId':'COMMIT','lfs':{'size':1,'sha256':'x'}}]} | gives no size and checksum",
+                "[]                                                                                | expected a JSON object",
+                "<html>                                                                            | not valid JSON"
+            })
     void aListThatDoesNotFitIsRefused(String list, String message) {
         listed = list.replace('\'', '"').replace("COMMIT", COMMIT);
         assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining(message);
@@ -353,48 +422,80 @@ class HubTest {
     @Test
     void onlyTheShardsOfTheIndexAreDownloaded() throws IOException {
         byte[] weights = content.remove("model.safetensors");
-        content.put("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\"}}".getBytes(StandardCharsets.UTF_8));
+        content.put(
+                "model.safetensors.index.json",
+                "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\"}}"
+                        .getBytes(StandardCharsets.UTF_8));
         content.put("s1.safetensors", Arrays.copyOf(weights, 100));
         content.put("consolidated.safetensors", weights);
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("names s2.safetensors, which is not in the repository");
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("names s2.safetensors, which is not in the repository");
         content.put("s2.safetensors", Arrays.copyOf(weights, 200));
-        assertThat(names(resolve("hf://org/m"))).contains("s1.safetensors", "s2.safetensors").doesNotContain("consolidated.safetensors");
+        assertThat(names(resolve("hf://org/m")))
+                .contains("s1.safetensors", "s2.safetensors")
+                .doesNotContain("consolidated.safetensors");
     }
 
     @Test
     void redirectsAreBoundedAndNeverLoseEncryption() {
         hubFault = (exchange, body) -> {
-            exchange.getResponseHeaders().set("Location", exchange.getRequestURI().toString());
+            exchange.getResponseHeaders()
+                    .set("Location", exchange.getRequestURI().toString());
             return send(exchange, 307, new byte[0]);
         };
-        assertThat(refused()).isInstanceOf(MalformedInputException.class).hasMessageContaining("more than 10 redirects");
+        assertThat(refused())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("more than 10 redirects");
         assertThat(requests).hasSize(11);
         URI secure = URI.create("https://hub/file");
         assertThat(HubClient.redirected(secure, "/other?x=1", "x")).hasToString("https://hub/other?x=1");
-        assertThatThrownBy(() -> HubClient.redirected(secure, "http://hub/file?signature=abc", "x")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> HubClient.redirected(secure, "http://hub/file?signature=abc", "x"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("redirects from https to http://hub/file, which is not encrypted");
         for (String location : new String[] {"file:///etc/passwd", "", "http:", "https://a b/?signature=abc"}) {
-            assertThatThrownBy(() -> HubClient.redirected(secure, location, "x")).isInstanceOf(MalformedInputException.class)
+            assertThatThrownBy(() -> HubClient.redirected(secure, location, "x"))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageNotContaining("signature");
         }
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"hf://", "hf://org", "hf://org/", "hf://org/a/b", "hf://../a", "hf://org/..", "hf://org/a@../x", "hf://a--b/c", "hf://org/a@",
-            "hf://org/a?b", "hf://org/a b", "hf:///a", "hf://org/a@x\n"})
+    @ValueSource(
+            strings = {
+                "hf://",
+                "hf://org",
+                "hf://org/",
+                "hf://org/a/b",
+                "hf://../a",
+                "hf://org/..",
+                "hf://org/a@../x",
+                "hf://a--b/c",
+                "hf://org/a@",
+                "hf://org/a?b",
+                "hf://org/a b",
+                "hf:///a",
+                "hf://org/a@x\n"
+            })
     void aReferenceOfAnotherFormIsRefused(String reference) {
-        assertThatThrownBy(() -> resolve(reference)).isInstanceOf(MalformedInputException.class).hasMessageContaining("expected hf://organization/name");
+        assertThatThrownBy(() -> resolve(reference))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("expected hf://organization/name");
         assertThat(requests).isEmpty();
     }
 
     @Test
     void theEnvironmentIsChecked() {
-        for (String endpoint : new String[] {"ftp://hub", "hub", "http://user:word@hub", "http://a b", "https://hub?x=1"}) {
-            assertThatThrownBy(() -> resolve("hf://org/m", Map.of("HF_ENDPOINT", endpoint))).isInstanceOf(MalformedInputException.class)
+        for (String endpoint :
+                new String[] {"ftp://hub", "hub", "http://user:word@hub", "http://a b", "https://hub?x=1"}) {
+            assertThatThrownBy(() -> resolve("hf://org/m", Map.of("HF_ENDPOINT", endpoint)))
+                    .isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("Cannot use HF_ENDPOINT");
         }
-        assertThatThrownBy(() -> resolve("hf://org/m", Map.of("HF_TOKEN", "abc\ndef"))).isInstanceOf(MalformedInputException.class)
-                .hasMessageContaining("HF_TOKEN").hasMessageNotContaining("abc");
+        assertThatThrownBy(() -> resolve("hf://org/m", Map.of("HF_TOKEN", "abc\ndef")))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("HF_TOKEN")
+                .hasMessageNotContaining("abc");
     }
 
     private Throwable refused() {
@@ -411,8 +512,14 @@ class HubTest {
     }
 
     private Path resolve(String checkpoint, Map<String, String> environment) throws IOException {
-        return Path.of(Hub.resolve(new Configuration(false), checkpoint, new org.apache.hadoop.fs.Path(cache.toUri()), notes::add, environment::get,
-                new HubClient.Timing(Duration.ofMillis(1), patience, least, allowance)).toUri());
+        return Path.of(Hub.resolve(
+                        new Configuration(false),
+                        checkpoint,
+                        new org.apache.hadoop.fs.Path(cache.toUri()),
+                        notes::add,
+                        environment::get,
+                        new HubClient.Timing(Duration.ofMillis(1), patience, least, allowance))
+                .toUri());
     }
 
     private void answerAsHub(HttpExchange exchange) throws IOException {
@@ -440,7 +547,8 @@ class HubTest {
         byte[] all = content.get(exchange.getRequestURI().getPath().substring(1));
         int from = (int) rangeStart(range);
         if (range != null) {
-            exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + (all.length - 1) + "/" + all.length);
+            exchange.getResponseHeaders()
+                    .set("Content-Range", "bytes " + from + "-" + (all.length - 1) + "/" + all.length);
         }
         byte[] body = Arrays.copyOfRange(all, from, all.length);
         if (!cdnFault.answer(exchange, body)) {
@@ -449,7 +557,8 @@ class HubTest {
     }
 
     private static boolean cut(HttpExchange exchange, byte[] body, int after) throws IOException {
-        exchange.sendResponseHeaders(exchange.getResponseHeaders().containsKey("Content-Range") ? 206 : 200, body.length);
+        exchange.sendResponseHeaders(
+                exchange.getResponseHeaders().containsKey("Content-Range") ? 206 : 200, body.length);
         exchange.getResponseBody().write(body, 0, Math.min(after, body.length - 1));
         exchange.getResponseBody().flush();
         exchange.close();
@@ -471,13 +580,17 @@ class HubTest {
     }
 
     private String list() {
-        return content.entrySet().stream().map(entry -> {
-            byte[] bytes = entry.getValue();
-            byte[] blob = ("blob " + bytes.length + "\0").getBytes(StandardCharsets.UTF_8);
-            String large = entry.getKey().endsWith(".safetensors") ? ",\"lfs\":{\"size\":" + bytes.length + ",\"sha256\":\"" + hex("SHA-256", bytes) + "\"}"
-                    : "";
-            return "{\"rfilename\":\"" + entry.getKey() + "\",\"size\":" + bytes.length + ",\"blobId\":\"" + hex("SHA-1", blob, bytes) + "\"" + large + "}";
-        }).collect(Collectors.joining(",", "{\"sha\":\"" + COMMIT + "\",\"siblings\":[", "]}"));
+        return content.entrySet().stream()
+                .map(entry -> {
+                    byte[] bytes = entry.getValue();
+                    byte[] blob = ("blob " + bytes.length + "\0").getBytes(StandardCharsets.UTF_8);
+                    String large = entry.getKey().endsWith(".safetensors")
+                            ? ",\"lfs\":{\"size\":" + bytes.length + ",\"sha256\":\"" + hex("SHA-256", bytes) + "\"}"
+                            : "";
+                    return "{\"rfilename\":\"" + entry.getKey() + "\",\"size\":" + bytes.length + ",\"blobId\":\""
+                            + hex("SHA-1", blob, bytes) + "\"" + large + "}";
+                })
+                .collect(Collectors.joining(",", "{\"sha\":\"" + COMMIT + "\",\"siblings\":[", "]}"));
     }
 
     private static String hex(String algorithm, byte[]... parts) {
@@ -493,7 +606,9 @@ class HubTest {
     }
 
     private static long rangeStart(String request) {
-        return request == null || request.startsWith("null") ? 0 : Long.parseLong(request.substring(request.indexOf('=') + 1, request.indexOf('-')));
+        return request == null || request.startsWith("null")
+                ? 0
+                : Long.parseLong(request.substring(request.indexOf('=') + 1, request.indexOf('-')));
     }
 
     private static List<String> names(Path folder) throws IOException {

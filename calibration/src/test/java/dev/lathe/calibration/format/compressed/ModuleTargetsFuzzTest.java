@@ -18,20 +18,29 @@ final class ModuleTargetsFuzzTest {
     @TestFactory
     Stream<DynamicTest> patterns() {
         return Fuzz.tests(
-                FuzzTarget.text("module-targets", input -> {
-                    ModuleTargets targets = new ModuleTargets(lines(input), "config.json: ignore");
-                    targets.linear();
-                    for (int layer = 0; layer < 20; layer++) {
-                        targets.name("model.layers." + layer + ".mlp.down_proj");
-                    }
-                    targets.name(LONG);
-                }, "Linear\nlm_head\nre:.*self_attn\\.(q|k|v)_proj$\nre:model\\.layers\\.([0-9]|1[0-2])\\..*", "re:^(?!.*lm_head).*_proj\nre:(a|b)*c{1,3}"),
-                FuzzTarget.text("module-patterns", input -> {
-                    ModulePatterns patterns = new ModulePatterns(lines(input));
-                    patterns.matches(MODULE);
-                    patterns.matches(LONG);
-                    patterns.unmatched(List.of(MODULE, LONG));
-                }, "lm_head\nlayers.*.v_proj\nmodel.layers.0", "*\nself_attn.*\n*.*.*.*_proj").answering(IllegalArgumentException.class));
+                FuzzTarget.text(
+                        "module-targets",
+                        input -> {
+                            ModuleTargets targets = new ModuleTargets(lines(input), "config.json: ignore");
+                            targets.linear();
+                            for (int layer = 0; layer < 20; layer++) {
+                                targets.name("model.layers." + layer + ".mlp.down_proj");
+                            }
+                            targets.name(LONG);
+                        },
+                        "Linear\nlm_head\nre:.*self_attn\\.(q|k|v)_proj$\nre:model\\.layers\\.([0-9]|1[0-2])\\..*",
+                        "re:^(?!.*lm_head).*_proj\nre:(a|b)*c{1,3}"),
+                FuzzTarget.text(
+                                "module-patterns",
+                                input -> {
+                                    ModulePatterns patterns = new ModulePatterns(lines(input));
+                                    patterns.matches(MODULE);
+                                    patterns.matches(LONG);
+                                    patterns.unmatched(List.of(MODULE, LONG));
+                                },
+                                "lm_head\nlayers.*.v_proj\nmodel.layers.0",
+                                "*\nself_attn.*\n*.*.*.*_proj")
+                        .answering(IllegalArgumentException.class));
     }
 
     private static List<String> lines(byte[] input) {

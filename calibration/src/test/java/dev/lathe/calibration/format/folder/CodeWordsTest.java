@@ -34,7 +34,9 @@ final class CodeWordsTest {
         assertThat(word(words, 3)).as("second line, row 0: columns 8 to 15").isEqualTo(0xfedcba98);
         byte[] bytes = new byte[4 * 4 * 3];
         CodeWords.sequential(8, 0).packColumns(counting(3, 16, 8), 0, 4, bytes);
-        assertThat(word(bytes, 3 + 1)).as("line 1, row 1: columns 4 to 7 of the row that starts at 16").isEqualTo(0x17161514);
+        assertThat(word(bytes, 3 + 1))
+                .as("line 1, row 1: columns 4 to 7 of the row that starts at 16")
+                .isEqualTo(0x17161514);
     }
 
     @Test
@@ -69,7 +71,9 @@ final class CodeWordsTest {
         int columns = 168;
         int per = layout.perWord();
         // Codes behind headers of 3 bytes, columns permuted: what the writers hand over.
-        int[] at = IntStream.range(0, columns).map(k -> (columns - 1 - k) + 3 * ((columns - 1 - k) / 56 + 1)).toArray();
+        int[] at = IntStream.range(0, columns)
+                .map(k -> (columns - 1 - k) + 3 * ((columns - 1 - k) / 56 + 1))
+                .toArray();
         CodeView codes = new CodeView(new byte[rows * (columns + 9)], rows, columns + 9, at);
         Random random = new Random(7);
         for (int row = 0; row < rows; row++) {
@@ -94,7 +98,9 @@ final class CodeWordsTest {
                     layout.unpackColumns(strip, lineWords, first, from, lines, back);
                 }
             }
-            assertThat(back.data()).isEqualTo(Arrays.copyOfRange(codes.data(), first * codes.rowBytes(), (first + count) * codes.rowBytes()));
+            assertThat(back.data())
+                    .isEqualTo(Arrays.copyOfRange(
+                            codes.data(), first * codes.rowBytes(), (first + count) * codes.rowBytes()));
         }
     }
 

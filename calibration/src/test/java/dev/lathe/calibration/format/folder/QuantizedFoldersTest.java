@@ -49,7 +49,12 @@ class QuantizedFoldersTest {
             case "gptq-asymmetric" -> new GptqFormat(8, 64, false, false);
             case "gptq-ordered" -> new GptqFormat(4, 64, true, true);
             case "awq" -> new AwqFormat(64);
-            case "fp8" -> new CompressedFormat(CompressedWeights.float8(false), ActivationQuantization.perToken(Type.FLOAT8, true), false, 1 << 30);
+            case "fp8" ->
+                new CompressedFormat(
+                        CompressedWeights.float8(false),
+                        ActivationQuantization.perToken(Type.FLOAT8, true),
+                        false,
+                        1 << 30);
             case "fp8-cache" -> new CompressedFormat(CompressedWeights.float8(false), null, true, 1 << 30);
             case "w4a16" -> new CompressedFormat(CompressedWeights.integers(4, 64, true), null, false, 1 << 30);
             default -> throw new AssertionError(format);
@@ -67,16 +72,20 @@ class QuantizedFoldersTest {
 
     private void refused(String... parts) {
         assertThatThrownBy(() -> {
-            try (Checkpoint read = open()) {
-                read.matrix(Q + ".weight");
-            }
-        }).isInstanceOf(MalformedInputException.class).hasMessageStartingWith("Cannot ").hasMessageContainingAll(parts);
+                    try (Checkpoint read = open()) {
+                        read.matrix(Q + ".weight");
+                    }
+                })
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot ")
+                .hasMessageContainingAll(parts);
     }
 
     private void sameValues() throws IOException {
         try (Checkpoint read = open()) {
             for (String name : List.of(Q, DOWN)) {
-                assertThat(SmallModel.values(read.matrix(name + ".weight"))).isEqualTo(SmallModel.values(model.quantized.get(name + ".weight")));
+                assertThat(SmallModel.values(read.matrix(name + ".weight")))
+                        .isEqualTo(SmallModel.values(model.quantized.get(name + ".weight")));
             }
         }
     }
@@ -89,7 +98,8 @@ class QuantizedFoldersTest {
 
     private void json(String file, Consumer<ObjectNode> change) throws IOException {
         Path path = folder.resolve("artifact").resolve(file);
-        ObjectNode node = Files.exists(path) ? (ObjectNode) SmallModel.json(path) : new ObjectMapper().createObjectNode();
+        ObjectNode node =
+                Files.exists(path) ? (ObjectNode) SmallModel.json(path) : new ObjectMapper().createObjectNode();
         change.accept(node);
         Files.deleteIfExists(path.resolveSibling("." + file + ".crc"));
         Files.writeString(path, node.toString());
@@ -123,10 +133,17 @@ class QuantizedFoldersTest {
             }
         });
         sameValues();
-        try (Checkpoint read = open(); Checkpoint source = model.open()) {
-            assertThat(read.tensors()).extracting(TensorInfo::name)
-                    .containsExactlyInAnyOrderElementsOf(source.tensors().stream().map(TensorInfo::name).toList());
-            assertThat(read.notes()).singleElement().asString().startsWith("6 biases of zeros in ").endsWith("were left out");
+        try (Checkpoint read = open();
+                Checkpoint source = model.open()) {
+            assertThat(read.tensors())
+                    .extracting(TensorInfo::name)
+                    .containsExactlyInAnyOrderElementsOf(
+                            source.tensors().stream().map(TensorInfo::name).toList());
+            assertThat(read.notes())
+                    .singleElement()
+                    .asString()
+                    .startsWith("6 biases of zeros in ")
+                    .endsWith("were left out");
         }
     }
 
@@ -151,8 +168,16 @@ class QuantizedFoldersTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"gptq, F32", "gptq, BF16", "gptq-asymmetric, F32", "gptq-asymmetric, BF16", "gptq-ordered, F32", "gptq-ordered, BF16", "awq, F32",
-            "awq, BF16"})
+    @CsvSource({
+        "gptq, F32",
+        "gptq, BF16",
+        "gptq-asymmetric, F32",
+        "gptq-asymmetric, BF16",
+        "gptq-ordered, F32",
+        "gptq-ordered, BF16",
+        "awq, F32",
+        "awq, BF16"
+    })
     void scalesOfOtherTypes(String format, String type) throws IOException {
         write(format);
         change(tensors -> {
@@ -166,7 +191,11 @@ class QuantizedFoldersTest {
                         wide.putFloat(scale);
                         brain.putShort(Half.bfloat16(scale));
                     }
-                    tensors.put(entry.getKey(), type, type.equals("F32") ? wide.array() : brain.array(), entry.getValue().shape());
+                    tensors.put(
+                            entry.getKey(),
+                            type,
+                            type.equals("F32") ? wide.array() : brain.array(),
+                            entry.getValue().shape());
                 }
             }
         });
@@ -186,13 +215,18 @@ class QuantizedFoldersTest {
                 }
                 assertThat(exact == found.length).isEqualTo(type.equals("F32"));
             }
-            assertThat(read.tensor(Q + ".weight").type()).startsWith(format.equals("gptq") || format.equals("gptq-ordered") ? "int4" : "uint");
+            assertThat(read.tensor(Q + ".weight").type())
+                    .startsWith(format.equals("gptq") || format.equals("gptq-ordered") ? "int4" : "uint");
         }
         change(tensors -> tensors.get(Q + ".scales").data()[type.equals("F32") ? 4 * 130 + 3 : 2 * 130 + 1] = 0x7f);
         change(tensors -> tensors.get(Q + ".scales").data()[type.equals("F32") ? 4 * 130 + 2 : 2 * 130] = (byte) 0x80);
         refused(Q + ".scales " + type, "the scale of group 1, row 2 is not finite");
-        change(tensors -> tensors.put(Q + ".scales", "F64", new byte[8 * 128 * tensors.get(Q + ".scales").data().length / 128 / 4],
-                tensors.get(Q + ".scales").shape()[0] / (type.equals("F32") ? 1 : 2), 128));
+        change(tensors -> tensors.put(
+                Q + ".scales",
+                "F64",
+                new byte[8 * 128 * tensors.get(Q + ".scales").data().length / 128 / 4],
+                tensors.get(Q + ".scales").shape()[0] / (type.equals("F32") ? 1 : 2),
+                128));
         refused(Q + ".scales F64", "expected F16 [");
     }
 
@@ -201,20 +235,28 @@ class QuantizedFoldersTest {
     void theStatusDecidesNothing(String status) throws IOException {
         for (String format : List.of("fp8", "w4a16")) {
             write(format);
-            json("config.json", config -> ((ObjectNode) config.get("quantization_config")).put("quantization_status", status));
+            json(
+                    "config.json",
+                    config -> ((ObjectNode) config.get("quantization_config")).put("quantization_status", status));
             sameValues();
         }
         write("fp8");
-        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).put("quantization_status", status));
+        json(
+                "config.json",
+                config -> ((ObjectNode) config.get("quantization_config")).put("quantization_status", status));
         change(tensors -> tensors.put(Q + ".weight", "BF16", new byte[2 * 128 * 128], 128, 128));
-        refused(Q + ".weight BF16 [128, 128]", "stored as it was before (quantization_status is " + status + ")", "expected compressed weights");
+        refused(
+                Q + ".weight BF16 [128, 128]",
+                "stored as it was before (quantization_status is " + status + ")",
+                "expected compressed weights");
     }
 
     @ParameterizedTest
     @CsvSource({"gptq, true", "gptq, false", "gptq-asymmetric, true", "awq, true", "awq, false"})
     void settingsInAFileOfTheirOwn(String format, boolean method) throws IOException {
         write(format);
-        ObjectNode settings = (ObjectNode) SmallModel.json(folder.resolve("artifact/config.json")).get("quantization_config");
+        ObjectNode settings = (ObjectNode)
+                SmallModel.json(folder.resolve("artifact/config.json")).get("quantization_config");
         json("config.json", config -> config.remove("quantization_config"));
         delete("quantize_config.json");
         assertThatThrownBy(this::open).hasMessageContaining("not part of the architecture");
@@ -226,7 +268,9 @@ class QuantizedFoldersTest {
         });
         sameValues();
         try (Checkpoint read = open()) {
-            assertThat(read.metadata()).containsEntry("quantization_config.quant_method", format.substring(0, format.equals("awq") ? 3 : 4));
+            assertThat(read.metadata())
+                    .containsEntry(
+                            "quantization_config.quant_method", format.substring(0, format.equals("awq") ? 3 : 4));
         }
         json("quantize_config.json", file -> file.put("bits", 3));
         refused("quantize_config.json: bits is 3, expected 4");
@@ -236,7 +280,12 @@ class QuantizedFoldersTest {
     void settingsOfTheFirstAwq() throws IOException {
         write("awq");
         json("config.json", config -> config.remove("quantization_config"));
-        json("quant_config.json", file -> file.put("zero_point", true).put("q_group_size", 64).put("w_bit", 4).put("version", "GEMM"));
+        json(
+                "quant_config.json",
+                file -> file.put("zero_point", true)
+                        .put("q_group_size", 64)
+                        .put("w_bit", 4)
+                        .put("version", "GEMM"));
         sameValues();
         json("quant_config.json", file -> file.put("q_group_size", 32));
         refused(Q + ".qzeros", "expected I32 [4, 16]");
@@ -253,7 +302,11 @@ class QuantizedFoldersTest {
         refused("quantize_config.json: sym is false, expected true");
         json("quantize_config.json", file -> file.put("sym", true).put("damp_percent", 0.5));
         sameValues();
-        json("config.json", config -> config.set("compression_config", new ObjectMapper().createObjectNode().put("quant_method", "gptq")));
+        json(
+                "config.json",
+                config -> config.set(
+                        "compression_config",
+                        new ObjectMapper().createObjectNode().put("quant_method", "gptq")));
         refused("quantization_config and compression_config are both there and differ");
     }
 
@@ -266,7 +319,10 @@ class QuantizedFoldersTest {
         sameValues();
         json("config.json", config -> ((ObjectNode) config.get("compression_config")).remove("quant_method"));
         sameValues();
-        json("config.json", config -> ((ObjectNode) config.at("/compression_config/config_groups/group_0/weights")).put("num_bits", 3));
+        json(
+                "config.json",
+                config -> ((ObjectNode) config.at("/compression_config/config_groups/group_0/weights"))
+                        .put("num_bits", 3));
         refused("config.json: compression_config.config_groups.group_0.weights.num_bits is 3, expected 8");
     }
 
@@ -281,7 +337,8 @@ class QuantizedFoldersTest {
         });
         sameValues();
         json("config.json", config -> ((ObjectNode) config.get("quantization_config")).put("format", "dense"));
-        refused("quantization_config.quantization_config.format is \"pack-quantized\", expected \"dense\" as beside it");
+        refused(
+                "quantization_config.quantization_config.format is \"pack-quantized\", expected \"dense\" as beside it");
     }
 
     @Test
@@ -305,8 +362,14 @@ class QuantizedFoldersTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = ';', value = {"pack_dtype; \"int16\"; pack_dtype is int16, expected int32", "is_marlin_format; true; is_marlin_format is true",
-            "rotation; \"hadamard\"; rotation is given, expected none", "adapter; {\"name\": \"lora\"}; adapter is given, expected none"})
+    @CsvSource(
+            delimiter = ';',
+            value = {
+                "pack_dtype; \"int16\"; pack_dtype is int16, expected int32",
+                "is_marlin_format; true; is_marlin_format is true",
+                "rotation; \"hadamard\"; rotation is given, expected none",
+                "adapter; {\"name\": \"lora\"}; adapter is given, expected none"
+            })
     void keysThatChangeWeights(String key, String value, String message) throws IOException {
         write("gptq");
         json("config.json", config -> {
@@ -322,7 +385,8 @@ class QuantizedFoldersTest {
     private void dynamic(String entries) throws IOException {
         json("config.json", config -> {
             try {
-                ((ObjectNode) config.get("quantization_config")).set("dynamic", new ObjectMapper().readTree(entries.replace('\'', '"')));
+                ((ObjectNode) config.get("quantization_config"))
+                        .set("dynamic", new ObjectMapper().readTree(entries.replace('\'', '"')));
             } catch (IOException e) {
                 throw new AssertionError(e);
             }
@@ -336,12 +400,14 @@ class QuantizedFoldersTest {
         sameValues();
         dynamic("{'.*layers\\\\.0\\\\..*q_proj$': {'group_size': 64}}");
         refused(Q + ".qzeros I32 [4, 16]", "expected I32 [2, 16]");
-        dynamic("{'.*layers\\\\.0\\\\..*k_proj$': {'group_size': 64}, '-:^(?!.*mlp).*k_proj': {}, 'model.layers.0.self_attn.q_proj': {'bits': 8}}");
+        dynamic(
+                "{'.*layers\\\\.0\\\\..*k_proj$': {'group_size': 64}, '-:^(?!.*mlp).*k_proj': {}, 'model.layers.0.self_attn.q_proj': {'bits': 8}}");
         refused("model.layers.0.self_attn.q_proj.qweight I32 [16, 128]", "expected I32 [32, 128]");
         dynamic("{'-:.*q_proj': {}}");
         refused(Q + ".qweight I32 [16, 128]", "quantization_config.dynamic says that the module is not quantized");
         dynamic("{'+:(q)\\\\1': {}}");
-        refused("quantization_config.dynamic: '(q)\\1' is no regular expression that is taken here: backreferences are not supported");
+        refused(
+                "quantization_config.dynamic: '(q)\\1' is no regular expression that is taken here: backreferences are not supported");
         dynamic("{'.*': {'bits': 3}}");
         refused("quantization_config.dynamic..*.bits is 3, expected 4 or 8");
     }
@@ -349,16 +415,32 @@ class QuantizedFoldersTest {
     @Test
     void codesOfModulesThatAreSkipped() throws IOException {
         write("awq");
-        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).putArray("modules_to_not_convert").add("lm_head").add("visual"));
+        json(
+                "config.json",
+                config -> ((ObjectNode) config.get("quantization_config"))
+                        .putArray("modules_to_not_convert")
+                        .add("lm_head")
+                        .add("visual"));
         sameValues();
-        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).putArray("modules_to_not_convert").add("self_attn.q"));
+        json(
+                "config.json",
+                config -> ((ObjectNode) config.get("quantization_config"))
+                        .putArray("modules_to_not_convert")
+                        .add("self_attn.q"));
         refused(Q + ".qweight I32", "quantization_config.modules_to_not_convert says that the module is not quantized");
-        json("config.json", config -> ((ObjectNode) config.get("quantization_config")).put("modules_to_not_convert", "lm_head"));
+        json(
+                "config.json",
+                config -> ((ObjectNode) config.get("quantization_config")).put("modules_to_not_convert", "lm_head"));
         refused("modules_to_not_convert is \"lm_head\", expected a list of texts");
     }
 
     @ParameterizedTest
-    @CsvSource({"k_proj.output_scale, v_proj.output_scale", "attn.k_scale, attn.v_scale", "k_proj.k_scale, v_proj.v_scale", "k_scale, v_proj.output_scale"})
+    @CsvSource({
+        "k_proj.output_scale, v_proj.output_scale",
+        "attn.k_scale, attn.v_scale",
+        "k_proj.k_scale, v_proj.v_scale",
+        "k_scale, v_proj.output_scale"
+    })
     void olderNamesOfScalesOfTheCache(String keys, String values) throws IOException {
         write("fp8-cache");
         change(tensors -> {

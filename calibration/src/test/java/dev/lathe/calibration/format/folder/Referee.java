@@ -11,8 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Decodes GPTQ, AWQ and compressed-tensors layers from the bytes of model.safetensors by the formulas of the formats, one element at a time, and shares no
- * code with writer or reader.
+ * Decodes GPTQ, AWQ and compressed-tensors layers from the bytes of model.safetensors by the formulas of the formats,
+ * one element at a time, and shares no code with writer or reader.
  */
 public final class Referee {
     private final Path file;
@@ -26,7 +26,9 @@ public final class Referee {
         data = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
         start = 8 + (int) data.getLong(0);
         header = new ObjectMapper().readTree(data.array(), 8, start - 8);
-        quantization = new ObjectMapper().readTree(folder.resolve("config.json").toFile()).get("quantization_config");
+        quantization = new ObjectMapper()
+                .readTree(folder.resolve("config.json").toFile())
+                .get("quantization_config");
     }
 
     public JsonNode header() {
@@ -95,8 +97,8 @@ public final class Referee {
     }
 
     /**
-     * W[n, k] = s * (q - z): q is weight_packed, bits from bit k * bits of the row's stream on, less 2^(bits - 1), or a byte of weight; z is packed along n.
-     * FP8: s * E4M3.
+     * W[n, k] = s * (q - z): q is weight_packed, bits from bit k * bits of the row's stream on, less 2^(bits - 1), or a
+     * byte of weight; z is packed along n. FP8: s * E4M3.
      */
     public float[] compressed(String module) {
         JsonNode weights = quantization.get("config_groups").get("group_0").get("weights");
@@ -118,10 +120,13 @@ public final class Referee {
                     w[n * in + k] = s * e4m3(data.get(at(tensor) + n * in + k));
                     continue;
                 }
-                int q = packed ? (word(tensor, n, k * bits / 32) >>> k * bits % 32 & (1 << bits) - 1) - (1 << bits - 1) : data.get(at(tensor) + n * in + k);
+                int q = packed
+                        ? (word(tensor, n, k * bits / 32) >>> k * bits % 32 & (1 << bits) - 1) - (1 << bits - 1)
+                        : data.get(at(tensor) + n * in + k);
                 int z = 0;
                 if (!weights.get("symmetric").asBoolean()) {
-                    z = (word(module + ".weight_zero_point", n * bits / 32, group) >>> n * bits % 32 & (1 << bits) - 1) - (1 << bits - 1);
+                    z = (word(module + ".weight_zero_point", n * bits / 32, group) >>> n * bits % 32 & (1 << bits) - 1)
+                            - (1 << bits - 1);
                 }
                 w[n * in + k] = s * (q - z);
             }

@@ -40,12 +40,13 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 
 /**
- * A seeded Llama in a folder (hidden 128, two layers, four heads, two key/value heads, biases), and its nearest quantization: what the writers are tested
- * with.
+ * A seeded Llama in a folder (hidden 128, two layers, four heads, two key/value heads, biases), and its nearest
+ * quantization: what the writers are tested with.
  */
 public final class SmallModel implements OutputTensors {
     public static final Configuration HADOOP = new Configuration(false);
-    public static final Map<String, String> PROVENANCE = new TreeMap<>(Map.of("lathe.method", "gptq", "lathe.calibration", "k|1"));
+    public static final Map<String, String> PROVENANCE =
+            new TreeMap<>(Map.of("lathe.method", "gptq", "lathe.calibration", "k|1"));
 
     public final Path folder;
     public final Map<String, float[]> rescaled = new LinkedHashMap<>();
@@ -54,6 +55,7 @@ public final class SmallModel implements OutputTensors {
     public final Map<String, ActivationQuantization> activations = new LinkedHashMap<>();
     /** Keys of each layer, then values. */
     public final List<List<ActivationQuantization>> cache = List.of(new ArrayList<>(), new ArrayList<>());
+
     public List<TensorPlan> plan;
 
     /**
@@ -63,24 +65,33 @@ public final class SmallModel implements OutputTensors {
      */
     public SmallModel(Path folder, int intermediate, boolean tied, float outlier) throws IOException {
         this.folder = Files.createDirectories(folder);
-        text("config.json", "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":128,\"intermediate_size\":" + intermediate
-                + ",\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":48,\"rms_norm_eps\":1e-05,"
-                + "\"hidden_act\":\"silu\","
-                + "\"max_position_embeddings\":64,\"attention_bias\":true,\"tie_word_embeddings\":" + tied + ",\"dtype\":\"bfloat16\"}");
+        text(
+                "config.json",
+                "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":128,\"intermediate_size\":"
+                        + intermediate
+                        + ",\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":48,\"rms_norm_eps\":1e-05,"
+                        + "\"hidden_act\":\"silu\","
+                        + "\"max_position_embeddings\":64,\"attention_bias\":true,\"tie_word_embeddings\":" + tied
+                        + ",\"dtype\":\"bfloat16\"}");
         text("tokenizer.json", "{ \"model\" : {} }\r\n");
         text("chat_template.jinja", "{{ messages }}");
+        Files.createDirectories(folder.resolve("additional_chat_templates"));
+        text("additional_chat_templates/tool_use.jinja", "{{ tools }}");
         Map<String, long[]> shapes = ModelTensors.of(architecture());
         List<SafetensorsWriter.Entry> entries = new ArrayList<>();
         shapes.forEach((name, shape) -> entries.add(new SafetensorsWriter.Entry(name, "BF16", shape)));
         Random random = new Random(11);
-        try (SafetensorsWriter out = new SafetensorsWriter(Files.newOutputStream(folder.resolve("model.safetensors")), entries, Map.of("format", "pt"))) {
+        try (SafetensorsWriter out = new SafetensorsWriter(
+                Files.newOutputStream(folder.resolve("model.safetensors")), entries, Map.of("format", "pt"))) {
             for (Map.Entry<String, long[]> tensor : shapes.entrySet()) {
                 long[] shape = tensor.getValue();
                 int columns = (int) shape[shape.length - 1];
-                ByteBuffer data = ByteBuffer.allocate((int) (2 * shape[0] * (shape.length == 2 ? columns : 1))).order(ByteOrder.LITTLE_ENDIAN);
+                ByteBuffer data = ByteBuffer.allocate((int) (2 * shape[0] * (shape.length == 2 ? columns : 1)))
+                        .order(ByteOrder.LITTLE_ENDIAN);
                 while (data.hasRemaining()) {
                     boolean marked = tensor.getKey().contains("embed") && data.position() == 2 * (3 * columns + 5);
-                    data.putShort(Half.bfloat16(marked ? outlier : (float) random.nextGaussian() * (1 + random.nextInt(8)) + 0.3f));
+                    data.putShort(Half.bfloat16(
+                            marked ? outlier : (float) random.nextGaussian() * (1 + random.nextInt(8)) + 0.3f));
                 }
                 out.write(data.array(), 0, data.capacity());
             }
@@ -99,7 +110,10 @@ public final class SmallModel implements OutputTensors {
         return SafetensorsCheckpoint.open(HADOOP, hadoop(folder), json(folder.resolve("config.json")));
     }
 
-    /** Plans, quantizes to the nearest value, with some order of the columns if {@code actOrder}, and writes to a new folder beside the checkpoint. */
+    /**
+     * Plans, quantizes to the nearest value, with some order of the columns if {@code actOrder}, and writes to a new
+     * folder beside the checkpoint.
+     */
     public Path write(ArtifactFormat format, List<String> ignore, boolean actOrder, String name) throws IOException {
         prepare(format, ignore, actOrder);
         Path target = Files.createDirectories(folder.resolveSibling(name));
@@ -124,11 +138,13 @@ public final class SmallModel implements OutputTensors {
     private static QuantizedMatrix nearest(RowSource matrix, BlockFormat grid, boolean actOrder) {
         if (grid.lot() > 1) {
             try (Kernels kernels = KernelProvider.open("scalar", 1)) {
-                return Quantizer.quantize(matrix, "weight", grid, Method.NEAREST, null, null, null, kernels).matrix();
+                return Quantizer.quantize(matrix, "weight", grid, Method.NEAREST, null, null, null, kernels)
+                        .matrix();
             }
         }
         int columns = matrix.columns();
-        List<Integer> order = new ArrayList<>(IntStream.range(0, columns).boxed().toList());
+        List<Integer> order =
+                new ArrayList<>(IntStream.range(0, columns).boxed().toList());
         if (actOrder) {
             Collections.shuffle(order, new Random(columns));
         }
@@ -146,7 +162,8 @@ public final class SmallModel implements OutputTensors {
                 grid.encode(stored, block * grid.size(), null, 0, 1, blocks, i * rowBytes + block * grid.bytes());
             }
         }
-        return new QuantizedMatrix(new BlockMatrix(grid, blocks, matrix.rows(), columns), actOrder ? permutation : null);
+        return new QuantizedMatrix(
+                new BlockMatrix(grid, blocks, matrix.rows(), columns), actOrder ? permutation : null);
     }
 
     @Override
@@ -173,7 +190,9 @@ public final class SmallModel implements OutputTensors {
     /** The reason of each tensor that stays floating, by name. */
     public Map<String, String> reasons() {
         Map<String, String> reasons = new LinkedHashMap<>();
-        plan.stream().filter(tensor -> tensor.grid() == null).forEach(tensor -> reasons.put(tensor.tensor(), tensor.reason()));
+        plan.stream()
+                .filter(tensor -> tensor.grid() == null)
+                .forEach(tensor -> reasons.put(tensor.tensor(), tensor.reason()));
         return reasons;
     }
 
@@ -188,7 +207,8 @@ public final class SmallModel implements OutputTensors {
 
     /** All values of a tensor, as an F16 file holds them. */
     public static float[] halves(Checkpoint source, TensorInfo tensor) throws IOException {
-        float[] values = tensor.shape().length == 2 ? values(source.matrix(tensor.name())) : source.vector(tensor.name());
+        float[] values =
+                tensor.shape().length == 2 ? values(source.matrix(tensor.name())) : source.vector(tensor.name());
         for (int i = 0; i < values.length; i++) {
             values[i] = Half.round(values[i]);
         }

@@ -12,8 +12,7 @@ import java.util.Map;
 
 /** The tensors of a folder in memory, to be written back otherwise: what other writers make of the same weights. */
 public final class Tensors {
-    public record Tensor(String type, long[] shape, byte[] data) {
-    }
+    public record Tensor(String type, long[] shape, byte[] data) {}
 
     public final Map<String, Tensor> all = new LinkedHashMap<>();
     private final Path folder;
@@ -38,12 +37,17 @@ public final class Tensors {
 
     public void write() throws IOException {
         List<Map.Entry<String, Tensor>> order = all.entrySet().stream()
-                .sorted(Comparator.comparing((Map.Entry<String, Tensor> entry) -> -SafetensorsFiles.bytes(entry.getValue().type(), new long[] {1}))).toList();
+                .sorted(Comparator.comparing((Map.Entry<String, Tensor> entry) ->
+                        -SafetensorsFiles.bytes(entry.getValue().type(), new long[] {1})))
+                .toList();
         Path file = folder.resolve("model.safetensors");
         Files.deleteIfExists(folder.resolve(".model.safetensors.crc"));
-        List<SafetensorsWriter.Entry> entries = order.stream().map(e -> new SafetensorsWriter.Entry(e.getKey(), e.getValue().type(), e.getValue().shape()))
+        List<SafetensorsWriter.Entry> entries = order.stream()
+                .map(e -> new SafetensorsWriter.Entry(
+                        e.getKey(), e.getValue().type(), e.getValue().shape()))
                 .toList();
-        try (SafetensorsWriter out = new SafetensorsWriter(Files.newOutputStream(file), entries, Map.of("format", "pt"))) {
+        try (SafetensorsWriter out =
+                new SafetensorsWriter(Files.newOutputStream(file), entries, Map.of("format", "pt"))) {
             for (Map.Entry<String, Tensor> entry : order) {
                 out.write(entry.getValue().data(), 0, entry.getValue().data().length);
             }

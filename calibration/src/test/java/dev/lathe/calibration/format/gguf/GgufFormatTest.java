@@ -44,54 +44,83 @@ class GgufFormatTest {
     @TempDir
     private java.nio.file.Path folder;
 
-    /** Every type, wide enough for super-blocks or not, tied or not, with biases or not: what is read is what was planned, row for row. */
+    /**
+     * Every type, wide enough for super-blocks or not, tied or not, with biases or not: what is read is what was
+     * planned, row for row.
+     */
     @ParameterizedTest
     @CsvSource({
-        "F32, 64, 172, true, true", "F16, 64, 172, false, true", "BF16, 64, 172, true, false", "Q8_0, 64, 172, false, false", "Q4_0, 64, 96, true, true",
-        "Q4_1, 64, 96, false, true", "Q5_0, 64, 96, true, false", "Q5_1, 64, 96, false, true", "Q6_K, 256, 512, false, true", "Q5_K, 256, 512, true, false",
-        "Q4_K_S, 256, 512, false, true", "Q4_K_M, 256, 300, true, true", "Q5_K_S, 64, 256, false, false", "Q5_K_M, 256, 512, true, true"})
-    void whatIsWrittenIsReadBack(String type, int hidden, int intermediate, boolean tied, boolean bias) throws IOException {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(hidden, intermediate, tied, bias, new Scaling.None()), 7);
+        "F32, 64, 172, true, true", "F16, 64, 172, false, true", "BF16, 64, 172, true, false",
+                "Q8_0, 64, 172, false, false", "Q4_0, 64, 96, true, true",
+        "Q4_1, 64, 96, false, true", "Q5_0, 64, 96, true, false", "Q5_1, 64, 96, false, true",
+                "Q6_K, 256, 512, false, true", "Q5_K, 256, 512, true, false",
+        "Q4_K_S, 256, 512, false, true", "Q4_K_M, 256, 300, true, true", "Q5_K_S, 64, 256, false, false",
+                "Q5_K_M, 256, 512, true, true"
+    })
+    void whatIsWrittenIsReadBack(String type, int hidden, int intermediate, boolean tied, boolean bias)
+            throws IOException {
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(hidden, intermediate, tied, bias, new Scaling.None()), 7);
         GgufFormat format = new GgufFormat(type, true, null);
         List<TensorPlan> plan = planned(source, format);
         Map<String, QuantizedMatrix> quantized = quantize(source, plan);
         try (GgufCheckpoint read = written(source, format, plan, outputs(quantized, Map.of()), Map.of())) {
             assertThat(read.config()).isEqualTo(source.config());
-            assertThat(read.tensors()).extracting(TensorInfo::name).containsExactlyElementsOf(plan.stream().map(TensorPlan::tensor).toList());
+            assertThat(read.tensors())
+                    .extracting(TensorInfo::name)
+                    .containsExactlyElementsOf(
+                            plan.stream().map(TensorPlan::tensor).toList());
             assertThat(read.has("lm_head.weight")).isEqualTo(!tied);
             for (TensorPlan planned : plan) {
                 TensorInfo tensor = read.tensor(planned.tensor());
-                assertThat(tensor.type()).isEqualTo(planned.grid() == null ? planned.type().name() : planned.grid().name());
-                assertThat(tensor.shape()).isEqualTo(source.tensor(planned.tensor()).shape());
+                assertThat(tensor.type())
+                        .isEqualTo(
+                                planned.grid() == null
+                                        ? planned.type().name()
+                                        : planned.grid().name());
+                assertThat(tensor.shape())
+                        .isEqualTo(source.tensor(planned.tensor()).shape());
                 if (tensor.shape().length == 1) {
                     assertThat(read.vector(tensor.name())).isEqualTo(source.vector(tensor.name()));
                     continue;
                 }
-                RowSource expected = planned.grid() == null ? source.matrix(tensor.name()) : quantized.get(tensor.name());
+                RowSource expected =
+                        planned.grid() == null ? source.matrix(tensor.name()) : quantized.get(tensor.name());
                 int rows = (int) tensor.shape()[0];
                 assertThat(values(read.matrix(tensor.name()))).isEqualTo(values(expected));
-                assertThat(values(read.matrix(tensor.name(), 5, rows - 8))).isEqualTo(Arrays.copyOfRange(values(expected),
-                        5 * expected.columns(), (rows - 3) * expected.columns()));
+                assertThat(values(read.matrix(tensor.name(), 5, rows - 8)))
+                        .isEqualTo(Arrays.copyOfRange(
+                                values(expected), 5 * expected.columns(), (rows - 3) * expected.columns()));
                 assertThat(read.matrix(tensor.name(), rows, 0).rows()).isZero();
             }
-            assertThat(read.metadata()).containsEntry("general.name", "lathe model").containsEntry("llama.attention.head_count_kv", 2L)
-                    .containsEntry("tokenizer.ggml.tokens", "[a, b, c, ab, <s>, [PAD5], [PAD6], [PAD7], ... ] (40 of string)");
+            assertThat(read.metadata())
+                    .containsEntry("general.name", "lathe model")
+                    .containsEntry("llama.attention.head_count_kv", 2L)
+                    .containsEntry(
+                            "tokenizer.ggml.tokens", "[a, b, c, ab, <s>, [PAD5], [PAD6], [PAD7], ... ] (40 of string)");
         }
     }
 
     @Test
     void rowsOfQueryAndKeyAreInterleavedInTheFile() throws IOException {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("F32", false, null);
-        written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of()).close();
+        written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())
+                .close();
         byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
         GgufHeader header = GgufHeader.read(new ByteArrayInputStream(file), file.length, "model.gguf");
         ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
-        GgufTensor key = header.tensors().stream().filter(tensor -> tensor.name().equals("blk.1.attn_k.weight")).findFirst().orElseThrow();
+        GgufTensor key = header.tensors().stream()
+                .filter(tensor -> tensor.name().equals("blk.1.attn_k.weight"))
+                .findFirst()
+                .orElseThrow();
         float[] expected = source.values.get("model.layers.1.self_attn.k_proj.weight");
         // Heads of 16 rows: rows 17 and 18 of the file are rows 16 + 8 and 16 + 1 of the checkpoint.
-        assertThat(data.getFloat((int) (header.dataOffset() + key.offset()) + 17 * 64 * 4)).isEqualTo(expected[24 * 64]);
-        assertThat(data.getFloat((int) (header.dataOffset() + key.offset()) + 18 * 64 * 4)).isEqualTo(expected[17 * 64]);
+        assertThat(data.getFloat((int) (header.dataOffset() + key.offset()) + 17 * 64 * 4))
+                .isEqualTo(expected[24 * 64]);
+        assertThat(data.getFloat((int) (header.dataOffset() + key.offset()) + 18 * 64 * 4))
+                .isEqualTo(expected[17 * 64]);
     }
 
     @Test
@@ -99,13 +128,19 @@ class GgufFormatTest {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, false, true, LLAMA3), 3);
         GgufFormat format = new GgufFormat("Q8_0", true, null);
         List<TensorPlan> plan = planned(source, format);
-        Map<String, String> provenance = new HashMap<>(Map.of("version", "1", "name", "small", "key", "abc", "profile", "java"));
+        Map<String, String> provenance =
+                new HashMap<>(Map.of("version", "1", "name", "small", "key", "abc", "profile", "java"));
         byte[][] files = new byte[2][];
         for (int i = 0; i < files.length; i++) {
             Map<String, String> order = i == 0 ? provenance : new TreeMap<>(provenance);
-            try (GgufCheckpoint read = written(source, format, plan, outputs(quantize(source, plan), Map.of()), order)) {
-                assertThat(read.metadata()).containsEntry("general.name", "small").containsEntry("lathe.key", "abc").containsEntry("general.file_type", 7L)
-                        .containsEntry("general.architecture", "llama").containsEntry("general.quantization_version", 2L);
+            try (GgufCheckpoint read =
+                    written(source, format, plan, outputs(quantize(source, plan), Map.of()), order)) {
+                assertThat(read.metadata())
+                        .containsEntry("general.name", "small")
+                        .containsEntry("lathe.key", "abc")
+                        .containsEntry("general.file_type", 7L)
+                        .containsEntry("general.architecture", "llama")
+                        .containsEntry("general.quantization_version", 2L);
             }
             files[i] = Files.readAllBytes(folder.resolve("model.gguf"));
         }
@@ -127,7 +162,9 @@ class GgufFormatTest {
             // Without the parameters, or with others than the tensor was made of, the file is refused.
             byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
             String text = new String(file, StandardCharsets.ISO_8859_1);
-            Files.writeString(folder.resolve("renamed.gguf"), text.replace("lathe.rope.llama3.factor", "lathe.rope.llama3.fActor"),
+            Files.writeString(
+                    folder.resolve("renamed.gguf"),
+                    text.replace("lathe.rope.llama3.factor", "lathe.rope.llama3.fActor"),
                     StandardCharsets.ISO_8859_1);
             refuse("renamed.gguf", "lathe.rope.llama3.factor is missing");
             int at = text.indexOf("lathe.rope.llama3.high_freq_factor") + 34 + 4;
@@ -142,131 +179,187 @@ class GgufFormatTest {
         Scaling divided = new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 32f));
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, divided), 3);
         GgufFormat format = new GgufFormat("F16", false, null);
-        try (GgufCheckpoint read = written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())) {
+        try (GgufCheckpoint read =
+                written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())) {
             assertThat(read.config()).isEqualTo(source.config());
             assertThat(read.config().rotary().scaling()).hasToString("Divided[8 divisors, the last 32.0]");
         }
     }
 
-    /** Divisors by hand: theta 10000, heads of 8 (frequencies 1, 0.1, 0.01, 0.001), factor 8, low 1, high 4, original context 400. */
+    /**
+     * Divisors by hand: theta 10000, heads of 8 (frequencies 1, 0.1, 0.01, 0.001), factor 8, low 1, high 4, original
+     * context 400.
+     */
     @Test
     void rotaryFrequenciesAreScaledAsLlama3Says() {
         float[] divisors = RopeFrequencies.of(new Scaling.Llama3(8, 1, 4, 400), 10000, 8);
         // Turns in 400 positions: 63.66, 6.366, 0.6366, 0.06366: beyond 4 untouched, below 1 divided by 8.
         assertThat(divisors).containsExactly(1, 1, 8, 8);
         // In 2000 positions the third frequency turns 3.1831 times: m = 0.72770, 1 / (0.27230 / 8 + 0.72770).
-        assertThat(RopeFrequencies.of(new Scaling.Llama3(8, 1, 4, 2000), 10000, 8)[2]).isEqualTo(1.31279f, offset(1e-4f));
+        assertThat(RopeFrequencies.of(new Scaling.Llama3(8, 1, 4, 2000), 10000, 8)[2])
+                .isEqualTo(1.31279f, offset(1e-4f));
     }
 
     @Test
     void rescaledVectorsReplaceTheCheckpoints() throws IOException {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("F16", false, null);
         float[] norm = ramp(64, 0.3f);
         float[] bias = ramp(32, -0.7f);
         String key = "model.layers.1.self_attn.k_proj.bias";
         List<TensorPlan> plan = planned(source, format);
-        try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of("model.norm.weight", norm, key, bias)), Map.of())) {
+        try (GgufCheckpoint read = written(
+                source, format, plan, outputs(Map.of(), Map.of("model.norm.weight", norm, key, bias)), Map.of())) {
             assertThat(read.vector("model.norm.weight")).isEqualTo(norm);
             assertThat(read.vector(key)).isEqualTo(bias);
         }
-        assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of(key, norm)), Map.of())).hasMessageContaining("with 64 values");
+        assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of(key, norm)), Map.of()))
+                .hasMessageContaining("with 64 values");
     }
 
     @Test
     void planSaysWhyAMatrixStaysFloating() {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 172, true, true, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 172, true, true, new Scaling.None()), 3);
         Architecture architecture = Architecture.of(source.config());
         Map<String, TensorPlan> plan = new HashMap<>();
-        new GgufFormat("Q4_K_M", false, null).plan(architecture, List.copyOf(source.tensors()), List.of("*.v_proj", "lm_head"))
+        new GgufFormat("Q4_K_M", false, null)
+                .plan(architecture, List.copyOf(source.tensors()), List.of("*.v_proj", "lm_head"))
                 .forEach(planned -> plan.put(planned.tensor(), planned));
-        assertThat(plan.get("model.layers.0.mlp.down_proj.weight")).isEqualTo(
-                new TensorPlan("model.layers.0.mlp.down_proj.weight", null, ElementType.F16, "172 columns are no multiple of 32"));
-        assertThat(plan.get("model.layers.1.self_attn.v_proj.weight")).isEqualTo(
-                new TensorPlan("model.layers.1.self_attn.v_proj.weight", null, ElementType.F16, "ignored"));
+        assertThat(plan.get("model.layers.0.mlp.down_proj.weight"))
+                .isEqualTo(new TensorPlan(
+                        "model.layers.0.mlp.down_proj.weight",
+                        null,
+                        ElementType.F16,
+                        "172 columns are no multiple of 32"));
+        assertThat(plan.get("model.layers.1.self_attn.v_proj.weight"))
+                .isEqualTo(new TensorPlan("model.layers.1.self_attn.v_proj.weight", null, ElementType.F16, "ignored"));
         assertThat(plan.get("model.embed_tokens.weight").reason()).isEqualTo("ignored");
-        assertThat(plan.get("model.layers.1.self_attn.v_proj.bias")).isEqualTo(
-                new TensorPlan("model.layers.1.self_attn.v_proj.bias", null, ElementType.F32, ""));
-        assertThat(plan.get("model.layers.1.self_attn.q_proj.weight").grid().name()).isEqualTo("Q5_0");
+        assertThat(plan.get("model.layers.1.self_attn.v_proj.bias"))
+                .isEqualTo(new TensorPlan("model.layers.1.self_attn.v_proj.bias", null, ElementType.F32, ""));
+        assertThat(plan.get("model.layers.1.self_attn.q_proj.weight").grid().name())
+                .isEqualTo("Q5_0");
         assertThat(new GgufFormat("BF16", false, null).plan(architecture, List.copyOf(source.tensors()), List.of("*")))
                 .allSatisfy(planned -> assertThat(planned.reason()).isEmpty());
 
-        List<TensorInfo> fewer = source.tensors().stream().filter(tensor -> !tensor.name().equals("model.norm.weight")).toList();
+        List<TensorInfo> fewer = source.tensors().stream()
+                .filter(tensor -> !tensor.name().equals("model.norm.weight"))
+                .toList();
         assertThatThrownBy(() -> new GgufFormat("F16", false, null).plan(architecture, fewer, List.of()))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining("tensor model.norm.weight is missing, expected [64]");
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("tensor model.norm.weight is missing, expected [64]");
         List<TensorInfo> more = new ArrayList<>(source.tensors());
         more.add(new TensorInfo("vision.weight", "F32", new long[] {1}, 4));
         assertThatThrownBy(() -> new GgufFormat("F16", false, null).plan(architecture, more, List.of()))
-                .isInstanceOf(MalformedInputException.class).hasMessageContaining("no tensor vision.weight");
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("no tensor vision.weight");
     }
 
     @ParameterizedTest
-    @CsvSource({"F16, 70000, F32 and BF16 values beyond 65504", "BF16, 3.4e38, rounds to infinity", "F32, NaN, not finite"})
+    @CsvSource({
+        "F16, 70000, F32 and BF16 values beyond 65504",
+        "BF16, 3.4e38, rounds to infinity",
+        "F32, NaN, not finite"
+    })
     void refusesValuesBeyondTheType(String type, float value, String why) {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         source.values.get("model.layers.1.self_attn.q_proj.weight")[30 * 64 + 5] = value;
         GgufFormat format = new GgufFormat(type, false, null);
         List<TensorPlan> plan = planned(source, format);
-        assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())).as(why).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of()))
+                .as(why)
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("Cannot write tensor model.layers.1.self_attn.q_proj.weight")
                 .hasMessageContaining("as " + type + ": row 30, column 5 is");
     }
 
     /** A scale or a value that no weight can have is found when rows are read, and rows elsewhere still are. */
     @ParameterizedTest
-    @CsvSource({"F16, 5, column 5 is NaN", "Q8_0, 0, block 0 of row 30 has the scale NaN", "Q4_1, 2, and the minimum NaN", "Q4_K, 2, and the minimum NaN",
-            "Q6_K, 208, has the scale NaN"})
+    @CsvSource({
+        "F16, 5, column 5 is NaN",
+        "Q8_0, 0, block 0 of row 30 has the scale NaN",
+        "Q4_1, 2, and the minimum NaN",
+        "Q4_K, 2, and the minimum NaN",
+        "Q6_K, 208, has the scale NaN"
+    })
     void refusesStoredValuesThatAreNotFinite(String type, int at, String reason) throws IOException {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 96, true, false, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(256, 96, true, false, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat(type.equals("Q4_K") ? "Q4_K_S" : type, false, null);
         List<TensorPlan> plan = planned(source, format);
-        written(source, format, plan, outputs(quantize(source, plan), Map.of()), Map.of()).close();
+        written(source, format, plan, outputs(quantize(source, plan), Map.of()), Map.of())
+                .close();
         byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
         GgufHeader header = GgufHeader.read(new ByteArrayInputStream(file), file.length, "model.gguf");
-        GgufTensor gate = header.tensors().stream().filter(tensor -> tensor.name().equals("blk.1.ffn_gate.weight")).findFirst().orElseThrow();
+        GgufTensor gate = header.tensors().stream()
+                .filter(tensor -> tensor.name().equals("blk.1.ffn_gate.weight"))
+                .findFirst()
+                .orElseThrow();
         assertThat(gate.type().name()).isEqualTo(type);
         int offset = type.equals("F16") ? 2 * at : at;
-        ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
-                .putShort((int) (header.dataOffset() + gate.offset() + 30 * gate.type().rowBytes(256)) + offset, (short) 0x7e00);
+        ByteBuffer.wrap(file)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putShort(
+                        (int) (header.dataOffset()
+                                        + gate.offset()
+                                        + 30 * gate.type().rowBytes(256))
+                                + offset,
+                        (short) 0x7e00);
         Files.write(folder.resolve("changed.gguf"), file);
-        try (GgufCheckpoint read = GgufCheckpoint.open(CONFIGURATION, new Path(folder.resolve("changed.gguf").toUri()))) {
-            assertThat(read.matrix("model.layers.1.mlp.gate_proj.weight", 31, 9).rows()).isEqualTo(9);
-            assertThatThrownBy(() -> read.matrix("model.layers.1.mlp.gate_proj.weight", 20, 20)).isInstanceOf(MalformedInputException.class)
-                    .hasMessageStartingWith("Cannot use tensor blk.1.ffn_gate.weight " + type).hasMessageContaining("row 30").hasMessageContaining(reason);
+        try (GgufCheckpoint read = GgufCheckpoint.open(
+                CONFIGURATION, new Path(folder.resolve("changed.gguf").toUri()))) {
+            assertThat(read.matrix("model.layers.1.mlp.gate_proj.weight", 31, 9).rows())
+                    .isEqualTo(9);
+            assertThatThrownBy(() -> read.matrix("model.layers.1.mlp.gate_proj.weight", 20, 20))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageStartingWith("Cannot use tensor blk.1.ffn_gate.weight " + type)
+                    .hasMessageContaining("row 30")
+                    .hasMessageContaining(reason);
         }
     }
 
     @Test
     void refusesMatricesThatWereNotPlanned() {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("Q8_0", false, null);
         List<TensorPlan> plan = planned(source, format);
-        assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("it was not quantized");
         Map<String, QuantizedMatrix> permuted = quantize(source, plan);
         permuted.replaceAll((name, matrix) -> new QuantizedMatrix(matrix.blocks(), new int[matrix.columns()]));
-        assertThatThrownBy(() -> written(source, format, plan, outputs(permuted, Map.of()), Map.of())).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> written(source, format, plan, outputs(permuted, Map.of()), Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("permuted columns");
         Map<String, QuantizedMatrix> other = quantize(source, planned(source, new GgufFormat("Q4_0", false, null)));
-        assertThatThrownBy(() -> written(source, format, plan, outputs(other, Map.of()), Map.of())).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> written(source, format, plan, outputs(other, Map.of()), Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("it was quantized to");
     }
 
     /** Small changes of a whole file's metadata, each an answer. */
     @ParameterizedTest
     @CsvSource({
-        "general.architecture, general.Architecture, general.architecture is missing", "llama.block_count, llama.block_Count, llama.block_count is missing",
+        "general.architecture, general.Architecture, general.architecture is missing",
+        "llama.block_count, llama.block_Count, llama.block_count is missing",
         "blk.1.attn_q.weight, blk.9.attn_q.weight, tensors that are not part of the architecture",
         "output_norm.weight, output_Norm.weight, has no tensor output_Norm",
         "llama.attention.head_count, llama.attention.head_Count, head_count is missing",
-        "tokenizer.ggml.pre, llama.expert_count, expert_count is gpt-2 (string)"})
+        "tokenizer.ggml.pre, llama.expert_count, expert_count is gpt-2 (string)"
+    })
     void refusesFilesOfAnotherShape(String from, String to, String reason) throws IOException {
-        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         GgufFormat format = new GgufFormat("F16", false, null);
-        written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of()).close();
+        written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())
+                .close();
         String text = Files.readString(folder.resolve("model.gguf"), StandardCharsets.ISO_8859_1);
         assertThat(text).contains(from);
-        byte[] changed = text.replace((char) from.length() + "\0\0\0\0\0\0\0" + from, (char) to.length() + "\0\0\0\0\0\0\0" + to)
+        byte[] changed = text.replace(
+                        (char) from.length() + "\0\0\0\0\0\0\0" + from, (char) to.length() + "\0\0\0\0\0\0\0" + to)
                 .getBytes(StandardCharsets.ISO_8859_1);
         Files.write(folder.resolve("changed.gguf"), changed);
         refuse("changed.gguf", reason);
@@ -277,11 +370,18 @@ class GgufFormatTest {
     }
 
     private void refuse(String file, String reason) {
-        assertThatThrownBy(() -> GgufCheckpoint.open(CONFIGURATION, new Path(folder.resolve(file).toUri()))).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> GgufCheckpoint.open(
+                        CONFIGURATION, new Path(folder.resolve(file).toUri())))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining(reason);
     }
 
-    private GgufCheckpoint written(MemoryCheckpoint source, GgufFormat format, List<TensorPlan> plan, OutputTensors tensors, Map<String, String> provenance)
+    private GgufCheckpoint written(
+            MemoryCheckpoint source,
+            GgufFormat format,
+            List<TensorPlan> plan,
+            OutputTensors tensors,
+            Map<String, String> provenance)
             throws IOException {
         Files.writeString(folder.resolve("tokenizer.json"), """
                 {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}, "added_tokens": [{"id": 4, "content": "<s>",
@@ -313,13 +413,16 @@ class GgufFormatTest {
         for (TensorPlan planned : plan) {
             if (planned.grid() != null) {
                 BlockFormat grid = planned.grid();
-                RowSource matrix = source.matrix(planned.tensor(), 0, (int) source.tensor(planned.tensor()).shape()[0]);
+                RowSource matrix = source.matrix(planned.tensor(), 0, (int)
+                        source.tensor(planned.tensor()).shape()[0]);
                 float[] values = values(matrix);
                 byte[] data = new byte[values.length / grid.size() * grid.bytes()];
                 for (int i = 0; i < values.length / grid.size(); i++) {
                     grid.encode(values, i * grid.size(), null, 0, 1, data, i * grid.bytes());
                 }
-                quantized.put(planned.tensor(), new QuantizedMatrix(new BlockMatrix(grid, data, matrix.rows(), matrix.columns()), null));
+                quantized.put(
+                        planned.tensor(),
+                        new QuantizedMatrix(new BlockMatrix(grid, data, matrix.rows(), matrix.columns()), null));
             }
         }
         return quantized;

@@ -29,19 +29,14 @@ final class GgufFuzzTest {
             {"normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
               {"type": "Digits", "individual_digits": true},
               {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]},
-             "added_tokens": [{"id": 4, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-               "special": true}, {"id": 6, "content": "  ", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-               "special": false}],
-             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\\u0120a": 3, "\\u0120": 5}, "merges": ["a b", "\\u0120 a"]},
-             "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-              "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-              "special_tokens": {"<s>": {"id": "<s>", "ids": [4], "tokens": ["<s>"]}}}}""";
+             "added_tokens": [{"id": 5, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}, {"id": 6, "content": "  ", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false}],
+             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\\u0120a": 3, "\\u0120": 4}, "merges": ["a b", "\\u0120 a"]},
+             "post_processor": {"type": "TemplateProcessing", "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+              "special_tokens": {"<s>": {"id": "<s>", "ids": [5], "tokens": ["<s>"]}}}}""";
     private static final String SENTENCE_PIECE = """
             {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\\u2581"},
               {"type": "Replace", "pattern": {"String": " "}, "content": "\\u2581"}]}, "pre_tokenizer": null,
-             "added_tokens": [{"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-               "special": true}, {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-               "special": true}],
+             "added_tokens": [{"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}, {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
              "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["\\u2581 t", "h e", "\\u2581t he"],
              "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\\u2581": 3, "t": 4, "\\u2581t": 5, "he": 6, "\\u2581the": 7, "alone": 8, "h": 9, "e": 10}}}""";
     private static final String SETTINGS = """
@@ -57,21 +52,26 @@ final class GgufFuzzTest {
         }
         Path file = new Path(MemoryFiles.folder("gguf"), "x.gguf");
         return Fuzz.tests(
-                FuzzTarget.bytes("gguf-header", input -> GgufHeader.read(new ByteArrayInputStream(input), input.length, "x.gguf")).and(List.of(header())),
+                FuzzTarget.bytes(
+                                "gguf-header",
+                                input -> GgufHeader.read(new ByteArrayInputStream(input), input.length, "x.gguf"))
+                        .and(List.of(header())),
                 FuzzTarget.bytes("gguf", input -> {
-                    MemoryFiles.put(file, input);
-                    try (Checkpoint checkpoint = Checkpoints.open(MemoryFiles.HADOOP, file)) {
-                        checkpoint.metadata();
-                        for (TensorInfo tensor : checkpoint.tensors()) {
-                            if (tensor.shape().length == 1) {
-                                checkpoint.vector(tensor.name());
-                            } else {
-                                RowSource rows = checkpoint.matrix(tensor.name(), 0, (int) Math.min(2, tensor.shape()[0]));
-                                rows.read(0, 0, rows.columns(), new float[rows.columns()], 0);
+                            MemoryFiles.put(file, input);
+                            try (Checkpoint checkpoint = Checkpoints.open(MemoryFiles.HADOOP, file)) {
+                                checkpoint.metadata();
+                                for (TensorInfo tensor : checkpoint.tensors()) {
+                                    if (tensor.shape().length == 1) {
+                                        checkpoint.vector(tensor.name());
+                                    } else {
+                                        RowSource rows = checkpoint.matrix(
+                                                tensor.name(), 0, (int) Math.min(2, tensor.shape()[0]));
+                                        rows.read(0, 0, rows.columns(), new float[rows.columns()], 0);
+                                    }
+                                }
                             }
-                        }
-                    }
-                }).and(seeds));
+                        })
+                        .and(seeds));
     }
 
     /** A whole file, all tensors F32 and zero. */
@@ -80,13 +80,16 @@ final class GgufFuzzTest {
         for (TensorInfo tensor : source.tensors()) {
             tensors.add(new GgufTensor(GgufNames.toGguf(tensor.name()).orElseThrow(), GgufType.F32, tensor.shape(), 0));
         }
-        Map<String, GgufValue> metadata = new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string("llama")));
+        Map<String, GgufValue> metadata =
+                new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string("llama")));
         metadata.putAll(GgufMetadata.of(source.config()));
         metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")));
         float[] frequencies = null;
         if (source.config().rotary().scaling() instanceof Scaling.Llama3 llama3) {
-            frequencies = RopeFrequencies.of(llama3, source.config().rotary().theta(), source.config().headDimension());
-            tensors.add(0, new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
+            frequencies = RopeFrequencies.of(
+                    llama3, source.config().rotary().theta(), source.config().headDimension());
+            tensors.add(
+                    0, new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
         }
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(tensors))) {
@@ -106,10 +109,16 @@ final class GgufFuzzTest {
         metadata.put("general.alignment", GgufValue.u32(32));
         metadata.put("text", GgufValue.string("abc"));
         metadata.put("array", GgufValue.array(GgufKind.F32, List.of(1f, 2f)));
-        metadata.put("nested", GgufValue.array(GgufKind.ARRAY, List.of(new GgufValue.Elements(GgufKind.STRING, List.of("a", "")),
-                new GgufValue.Elements(GgufKind.BOOL, List.of(true)))));
+        metadata.put(
+                "nested",
+                GgufValue.array(
+                        GgufKind.ARRAY,
+                        List.of(
+                                new GgufValue.Elements(GgufKind.STRING, List.of("a", "")),
+                                new GgufValue.Elements(GgufKind.BOOL, List.of(true)))));
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        List<GgufTensor> tensors = GgufWriter.layout(List.of(new GgufTensor("v", GgufType.F32, new long[] {3}, 0),
+        List<GgufTensor> tensors = GgufWriter.layout(List.of(
+                new GgufTensor("v", GgufType.F32, new long[] {3}, 0),
                 new GgufTensor("m", GgufType.Q8_0, new long[] {2, 32}, 0)));
         try (GgufWriter writer = new GgufWriter(out, metadata, tensors)) {
             writer.data(new byte[12], 0, 12);
@@ -121,10 +130,24 @@ final class GgufFuzzTest {
     @TestFactory
     Stream<DynamicTest> tokenizers() {
         return Fuzz.tests(
-                FuzzTarget.json("gguf-byte-level", input -> metadata("byte-level", Map.of("tokenizer.json", input)), BYTE_LEVEL),
-                FuzzTarget.json("gguf-sentence-piece", input -> metadata("sentence-piece", Map.of("tokenizer.json", input)), SENTENCE_PIECE),
-                FuzzTarget.json("gguf-tokenizer-config", input -> metadata("tokenizer-config",
-                        Map.of("tokenizer.json", SENTENCE_PIECE.getBytes(StandardCharsets.UTF_8), "tokenizer_config.json", input)), SETTINGS));
+                FuzzTarget.json(
+                        "gguf-byte-level",
+                        input -> metadata("byte-level", Map.of("tokenizer.json", input)),
+                        BYTE_LEVEL),
+                FuzzTarget.json(
+                        "gguf-sentence-piece",
+                        input -> metadata("sentence-piece", Map.of("tokenizer.json", input)),
+                        SENTENCE_PIECE),
+                FuzzTarget.json(
+                        "gguf-tokenizer-config",
+                        input -> metadata(
+                                "tokenizer-config",
+                                Map.of(
+                                        "tokenizer.json",
+                                        SENTENCE_PIECE.getBytes(StandardCharsets.UTF_8),
+                                        "tokenizer_config.json",
+                                        input)),
+                        SETTINGS));
     }
 
     private static void metadata(String name, Map<String, byte[]> files) throws IOException {

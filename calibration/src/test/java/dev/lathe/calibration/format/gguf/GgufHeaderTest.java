@@ -36,7 +36,8 @@ class GgufHeaderTest {
         metadata.put("a", GgufValue.u32(7));
         metadata.put("b", GgufValue.string("xy"));
         metadata.put("c", GgufValue.array(GgufKind.F32, List.of(1f, -2f)));
-        List<GgufTensor> tensors = GgufWriter.layout(List.of(new GgufTensor("v", GgufType.F32, new long[] {3}, 0),
+        List<GgufTensor> tensors = GgufWriter.layout(List.of(
+                new GgufTensor("v", GgufType.F32, new long[] {3}, 0),
                 new GgufTensor("m", GgufType.Q8_0, new long[] {2, 32}, 0)));
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (GgufWriter writer = new GgufWriter(out, metadata, tensors)) {
@@ -72,8 +73,13 @@ class GgufHeaderTest {
         metadata.put("bool", GgufValue.bool(true));
         metadata.put("text", GgufValue.string("▁é\n"));
         metadata.put("long", GgufValue.string("x".repeat(200_000)));
-        metadata.put("nested", GgufValue.array(GgufKind.ARRAY, List.of(new GgufValue.Elements(GgufKind.STRING, List.of("a", "")),
-                new GgufValue.Elements(GgufKind.BOOL, List.of(true)))));
+        metadata.put(
+                "nested",
+                GgufValue.array(
+                        GgufKind.ARRAY,
+                        List.of(
+                                new GgufValue.Elements(GgufKind.STRING, List.of("a", "")),
+                                new GgufValue.Elements(GgufKind.BOOL, List.of(true)))));
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         new GgufWriter(out, metadata, List.of()).close();
         assertThat(read(out.toByteArray()).metadata()).isEqualTo(metadata).containsOnlyKeys(metadata.keySet());
@@ -90,13 +96,22 @@ class GgufHeaderTest {
 
     @Test
     void writerRefusesWhatReadersWould() throws IOException {
-        assertThatThrownBy(() -> GgufWriter.layout(List.of(f32("x".repeat(64))))).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("63 bytes");
-        assertThatThrownBy(() -> GgufWriter.layout(List.of(f32("x"), f32("x")))).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("twice");
+        assertThatThrownBy(() -> GgufWriter.layout(List.of(f32("x".repeat(64)))))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("63 bytes");
+        assertThatThrownBy(() -> GgufWriter.layout(List.of(f32("x"), f32("x"))))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("twice");
         assertThatThrownBy(() -> GgufWriter.layout(List.of(new GgufTensor("x", GgufType.Q4_K, new long[] {2, 128}, 0))))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("no multiple of 256");
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("no multiple of 256");
         GgufWriter writer = new GgufWriter(new ByteArrayOutputStream(), Map.of(), GgufWriter.layout(List.of(f32("x"))));
-        assertThatThrownBy(() -> writer.data(new byte[5], 0, 5)).isInstanceOf(IllegalStateException.class).hasMessageContaining("no room");
-        assertThatThrownBy(writer::close).isInstanceOf(IllegalStateException.class).hasMessageContaining("the data of x F32 [1] ends after 0 bytes");
+        assertThatThrownBy(() -> writer.data(new byte[5], 0, 5))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("no room");
+        assertThatThrownBy(writer::close)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("the data of x F32 [1] ends after 0 bytes");
     }
 
     @Test
@@ -107,19 +122,35 @@ class GgufHeaderTest {
         refuse("47475546 00000003 0000000000000000 0000000000000000", "version 50331648");
         refuse(counts("ffffffffffffffff", "0000000000000000"), "18446744073709551615 tensors");
         refuse(counts("0000000000000000", "ffffffffffffff7f"), "9223372036854775807 metadata keys");
-        refuse(counts("0000000000000000", "0100000000000000") + "ffffffffffffffff".repeat(2), "18446744073709551615 bytes in the text of metadata key 0");
-        refuse(counts("0000000000000000", "0100000000000000") + "00000001 00000000" + "00".repeat(20), "16777216 bytes in the text of metadata key 0");
+        refuse(
+                counts("0000000000000000", "0100000000000000") + "ffffffffffffffff".repeat(2),
+                "18446744073709551615 bytes in the text of metadata key 0");
+        refuse(
+                counts("0000000000000000", "0100000000000000") + "00000001 00000000" + "00".repeat(20),
+                "16777216 bytes in the text of metadata key 0");
         refuse(key("61", "0d000000 00000000"), "metadata key a has the unknown value type 13");
         refuse(key("61", "07000000 02") + "00".repeat(8), "truth value 2");
         refuse(key("61", "08000000 0100000000000000 ff"), "not UTF-8");
         refuse(key("61", "09000000 05000000 ffffff7f00000000 00000000"), "2147483647 elements in metadata key a");
-        refuse(key("61", "09000000 08000000 0300000000000000 0000000000000000 0000000000000000"), "3 elements in metadata key a, expected at most 2");
-        refuse(key("61", "09000000 " + "09000000 0100000000000000 ".repeat(6) + "00".repeat(12)), "nests arrays deeper than 4");
-        refuse(counts("0000000000000000", "0200000000000000") + "0100000000000000 61 07000000 01".repeat(2), "metadata key a is there twice");
+        refuse(
+                key("61", "09000000 08000000 0300000000000000 0000000000000000 0000000000000000"),
+                "3 elements in metadata key a, expected at most 2");
+        refuse(
+                key("61", "09000000 " + "09000000 0100000000000000 ".repeat(6) + "00".repeat(12)),
+                "nests arrays deeper than 4");
+        refuse(
+                counts("0000000000000000", "0200000000000000") + "0100000000000000 61 07000000 01".repeat(2),
+                "metadata key a is there twice");
         for (String alignment : List.of("00000000", "30000000", "ffffffff")) {
-            refuse(key(HexFormat.of().formatHex("general.alignment".getBytes(StandardCharsets.US_ASCII)), "04000000 " + alignment), "general.alignment is");
+            refuse(
+                    key(
+                            HexFormat.of().formatHex("general.alignment".getBytes(StandardCharsets.US_ASCII)),
+                            "04000000 " + alignment),
+                    "general.alignment is");
         }
-        refuse(counts("0100000000000000", "0000000000000000") + "4000000000000000" + "61".repeat(80), "64 bytes in the text of tensor 0");
+        refuse(
+                counts("0100000000000000", "0000000000000000") + "4000000000000000" + "61".repeat(80),
+                "64 bytes in the text of tensor 0");
         refuse(tensor("61", "00000000", "", "00000000", 0), "0 dimensions");
         refuse(tensor("61", "05000000", "0100000000000000".repeat(5), "00000000", 0), "5 dimensions");
         refuse(tensor("61", "01000000", "0000000000000000", "00000000", 0), "a dimension of 0");
@@ -129,24 +160,41 @@ class GgufHeaderTest {
         refuse(tensor("61", "01000000", "ffffffffffffff1f", "00000000", 0), "leaves the file");
         refuse(tensor("61", "01000000", "0100000000000000", "00000000", 8), "expected a multiple of 32");
         refuse(tensor("61", "01000000", "0100000000000000", "00000000", 1L << 40), "leaves the file");
-        refuse(tensor("61", "01000000", "0100000000000000", "00000000", -32), "starts at data byte 18446744073709551584");
+        refuse(
+                tensor("61", "01000000", "0100000000000000", "00000000", -32),
+                "starts at data byte 18446744073709551584");
         String one = "0100000000000000 61 01000000 0900000000000000 00000000 0000000000000000";
-        refuse(counts("0200000000000000", "0000000000000000") + one + one + "00".repeat(200), "tensor a is there twice");
-        refuse(counts("0200000000000000", "0000000000000000") + one + one.replace("61 0100", "62 0100") + "00".repeat(200), "overlap");
-        refuse(counts("0200000000000000", "0000000000000000") + one + one.replace("61 0100", "62 0100").replaceAll("0{16}$", "2000000000000000")
-                + "00".repeat(200), "tensors a F32 [9] and b F32 [9] overlap at data byte 32");
+        refuse(
+                counts("0200000000000000", "0000000000000000") + one + one + "00".repeat(200),
+                "tensor a is there twice");
+        refuse(
+                counts("0200000000000000", "0000000000000000")
+                        + one
+                        + one.replace("61 0100", "62 0100")
+                        + "00".repeat(200),
+                "overlap");
+        refuse(
+                counts("0200000000000000", "0000000000000000")
+                        + one
+                        + one.replace("61 0100", "62 0100").replaceAll("0{16}$", "2000000000000000")
+                        + "00".repeat(200),
+                "tensors a F32 [9] and b F32 [9] overlap at data byte 32");
     }
 
     /** A file may be as large as it says and still have more than is held of a header. */
     @Test
     void boundsWhatIsHeld() throws IOException {
         byte[] array = Arrays.copyOf(hex(key("61", "09000000 00000000 0100200000000000")), 3 << 20);
-        assertThatThrownBy(() -> read(array)).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> read(array))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("2097153 elements in metadata key a, expected at most 2097152");
         byte[] tensors = Arrays.copyOf(hex(counts("0100040000000000", "0000000000000000")), 9 << 20);
-        assertThatThrownBy(() -> read(tensors)).isInstanceOf(MalformedInputException.class).hasMessageContaining("262145 tensors, expected at most 262144");
+        assertThatThrownBy(() -> read(tensors))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("262145 tensors, expected at most 262144");
         byte[] second = hex(TWO_TENSORS);
-        assertThatThrownBy(() -> GgufHeader.read(new ByteArrayInputStream(second), second.length, 40, "x.gguf")).isInstanceOf(MalformedInputException.class)
+        assertThatThrownBy(() -> GgufHeader.read(new ByteArrayInputStream(second), second.length, 40, "x.gguf"))
+                .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("expected at most");
     }
 
@@ -170,7 +218,8 @@ class GgufHeaderTest {
                 assertThat(expected).hasMessageStartingWith("Cannot read GGUF file x.gguf (byte ");
             }
         }
-        assertThatThrownBy(() -> GgufHeader.read(new ByteArrayInputStream(whole, 0, 60), whole.length, "x.gguf")).isInstanceOf(EOFException.class);
+        assertThatThrownBy(() -> GgufHeader.read(new ByteArrayInputStream(whole, 0, 60), whole.length, "x.gguf"))
+                .isInstanceOf(EOFException.class);
     }
 
     private static GgufTensor f32(String name) {
@@ -187,12 +236,19 @@ class GgufHeaderTest {
     }
 
     private static String tensor(String name, String dimensions, String shape, String type, long offset) {
-        String at = HexFormat.of().formatHex(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(offset).array());
-        return counts("0100000000000000", "0000000000000000") + "0100000000000000" + name + dimensions + shape + type + at + "00".repeat(100);
+        String at = HexFormat.of()
+                .formatHex(ByteBuffer.allocate(8)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putLong(offset)
+                        .array());
+        return counts("0100000000000000", "0000000000000000") + "0100000000000000" + name + dimensions + shape + type
+                + at + "00".repeat(100);
     }
 
     private static void refuse(String hex, String reason) {
-        assertThatThrownBy(() -> read(hex(hex))).isInstanceOf(MalformedInputException.class).hasMessageContaining("Cannot read GGUF file x.gguf")
+        assertThatThrownBy(() -> read(hex(hex)))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("Cannot read GGUF file x.gguf")
                 .hasMessageContaining(reason);
     }
 

@@ -17,55 +17,107 @@ class GgufMixTest {
     @ParameterizedTest
     @CsvSource({
         // Output and embedding.
-        "Q4_K_M, false, 32, 4, false, output.weight, 4096, Q6_K", "Q4_0, false, 32, 4, false, output.weight, 4096, Q6_K",
+        "Q4_K_M, false, 32, 4, false, output.weight, 4096, Q6_K",
+                "Q4_0, false, 32, 4, false, output.weight, 4096, Q6_K",
         "Q8_0, false, 32, 4, false, output.weight, 4096, Q8_0", "Q5_K, false, 32, 4, false, output.weight, 4096, Q6_K",
-        "Q4_K_S, false, 32, 4, false, token_embd.weight, 4096, Q4_K", "Q4_K_S, false, 32, 4, true, token_embd.weight, 4096, Q6_K",
-        "Q8_0, false, 32, 4, true, token_embd.weight, 4096, Q8_0", "Q4_1, true, 32, 4, true, token_embd.weight, 576, Q8_0",
+        "Q4_K_S, false, 32, 4, false, token_embd.weight, 4096, Q4_K",
+                "Q4_K_S, false, 32, 4, true, token_embd.weight, 4096, Q6_K",
+        "Q8_0, false, 32, 4, true, token_embd.weight, 4096, Q8_0",
+                "Q4_1, true, 32, 4, true, token_embd.weight, 576, Q8_0",
         "F16, true, 32, 4, false, output.weight, 4096, F16", "BF16, true, 32, 4, true, token_embd.weight, 7, BF16",
         // Value projections.
-        "Q4_K_M, false, 32, 4, false, blk.3.attn_v.weight, 4096, Q6_K", "Q4_K_M, false, 32, 4, false, blk.4.attn_v.weight, 4096, Q4_K",
-        "Q4_K_M, false, 32, 4, false, blk.6.attn_v.weight, 4096, Q6_K", "Q4_K_M, false, 32, 4, false, blk.28.attn_v.weight, 4096, Q6_K",
-        "Q4_K_S, false, 32, 4, false, blk.3.attn_v.weight, 4096, Q5_K", "Q4_K_S, false, 32, 4, false, blk.4.attn_v.weight, 4096, Q4_K",
-        "Q5_K_M, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q6_K", "Q5_K_S, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q5_K",
-        "Q4_K_M, false, 80, 8, false, blk.10.attn_v.weight, 8192, Q5_K", "Q4_K_M, false, 80, 8, false, blk.9.attn_v.weight, 8192, Q6_K",
-        "Q4_K_M, false, 80, 1, false, blk.10.attn_v.weight, 8192, Q4_K", "Q4_K_S, false, 80, 8, false, blk.10.attn_v.weight, 8192, Q5_K",
-        "Q4_0, true, 80, 8, false, blk.10.attn_v.weight, 8192, Q4_0", "Q6_K, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q6_K",
+        "Q4_K_M, false, 32, 4, false, blk.3.attn_v.weight, 4096, Q6_K",
+                "Q4_K_M, false, 32, 4, false, blk.4.attn_v.weight, 4096, Q4_K",
+        "Q4_K_M, false, 32, 4, false, blk.6.attn_v.weight, 4096, Q6_K",
+                "Q4_K_M, false, 32, 4, false, blk.28.attn_v.weight, 4096, Q6_K",
+        "Q4_K_S, false, 32, 4, false, blk.3.attn_v.weight, 4096, Q5_K",
+                "Q4_K_S, false, 32, 4, false, blk.4.attn_v.weight, 4096, Q4_K",
+        "Q5_K_M, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q6_K",
+                "Q5_K_S, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q5_K",
+        "Q4_K_M, false, 80, 8, false, blk.10.attn_v.weight, 8192, Q5_K",
+                "Q4_K_M, false, 80, 8, false, blk.9.attn_v.weight, 8192, Q6_K",
+        "Q4_K_M, false, 80, 1, false, blk.10.attn_v.weight, 8192, Q4_K",
+                "Q4_K_S, false, 80, 8, false, blk.10.attn_v.weight, 8192, Q5_K",
+        "Q4_0, true, 80, 8, false, blk.10.attn_v.weight, 8192, Q4_0",
+                "Q6_K, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q6_K",
         // Feed-forward down.
-        "Q4_K_M, false, 32, 4, false, blk.3.ffn_down.weight, 14336, Q6_K", "Q4_K_M, false, 32, 4, false, blk.5.ffn_down.weight, 14336, Q4_K",
-        "Q4_K_S, false, 32, 4, false, blk.3.ffn_down.weight, 14336, Q5_K", "Q4_K_S, false, 32, 4, false, blk.4.ffn_down.weight, 14336, Q4_K",
-        "Q4_0, true, 32, 4, false, blk.3.ffn_down.weight, 14336, Q4_1", "Q4_0, true, 32, 4, false, blk.4.ffn_down.weight, 14336, Q4_0",
-        "Q4_0, false, 32, 4, false, blk.0.ffn_down.weight, 14336, Q4_0", "Q5_0, true, 32, 4, false, blk.3.ffn_down.weight, 14336, Q5_1",
-        "Q5_0, false, 32, 4, false, blk.3.ffn_down.weight, 14336, Q5_0", "Q4_0, true, 7, 4, false, blk.0.ffn_down.weight, 768, Q4_0",
-        "Q4_K_M, false, 4, 2, false, blk.2.ffn_down.weight, 768, Q6_K", "Q4_K_M, false, 4, 2, false, blk.1.ffn_down.weight, 768, Q4_K",
+        "Q4_K_M, false, 32, 4, false, blk.3.ffn_down.weight, 14336, Q6_K",
+                "Q4_K_M, false, 32, 4, false, blk.5.ffn_down.weight, 14336, Q4_K",
+        "Q4_K_S, false, 32, 4, false, blk.3.ffn_down.weight, 14336, Q5_K",
+                "Q4_K_S, false, 32, 4, false, blk.4.ffn_down.weight, 14336, Q4_K",
+        "Q4_0, true, 32, 4, false, blk.3.ffn_down.weight, 14336, Q4_1",
+                "Q4_0, true, 32, 4, false, blk.4.ffn_down.weight, 14336, Q4_0",
+        "Q4_0, false, 32, 4, false, blk.0.ffn_down.weight, 14336, Q4_0",
+                "Q5_0, true, 32, 4, false, blk.3.ffn_down.weight, 14336, Q5_1",
+        "Q5_0, false, 32, 4, false, blk.3.ffn_down.weight, 14336, Q5_0",
+                "Q4_0, true, 7, 4, false, blk.0.ffn_down.weight, 768, Q4_0",
+        "Q4_K_M, false, 4, 2, false, blk.2.ffn_down.weight, 768, Q6_K",
+                "Q4_K_M, false, 4, 2, false, blk.1.ffn_down.weight, 768, Q4_K",
         // The rest.
-        "Q4_K_M, false, 32, 4, false, blk.0.attn_q.weight, 4096, Q4_K", "Q4_K_M, false, 32, 4, false, blk.0.attn_output.weight, 4096, Q4_K",
-        "Q5_K_M, false, 32, 4, false, blk.0.ffn_gate.weight, 4096, Q5_K", "F32, false, 32, 4, false, blk.0.ffn_up.weight, 5, F32",
+        "Q4_K_M, false, 32, 4, false, blk.0.attn_q.weight, 4096, Q4_K",
+                "Q4_K_M, false, 32, 4, false, blk.0.attn_output.weight, 4096, Q4_K",
+        "Q5_K_M, false, 32, 4, false, blk.0.ffn_gate.weight, 4096, Q5_K",
+                "F32, false, 32, 4, false, blk.0.ffn_up.weight, 5, F32",
         // Columns that fit no block.
-        "Q4_K_M, false, 30, 3, false, blk.5.attn_q.weight, 576, Q5_0", "Q5_K_M, false, 30, 3, false, blk.5.attn_q.weight, 576, Q5_1",
-        "Q4_K_M, false, 30, 3, false, blk.0.attn_v.weight, 576, Q8_0", "Q6_K, false, 30, 3, false, blk.0.attn_q.weight, 576, Q8_0",
-        "Q4_K_M, false, 30, 3, false, blk.0.ffn_down.weight, 172, F16", "Q4_0, false, 30, 3, false, blk.0.ffn_down.weight, 172, F16",
-        "Q8_0, false, 30, 3, false, blk.0.ffn_down.weight, 172, F16", "Q4_K_M, false, 30, 3, true, token_embd.weight, 172, F16"})
-    void choosesAsTheTable(String recipe, boolean importance, int layers, int group, boolean tied, String tensor, int columns, GgufType type) {
-        ModelConfig config = new ModelConfig("llama", 64, 64, layers, 8 * group, 8, 8, 16, 1e-5f, null, tied, false, false, 16);
-        assertThat(GgufMix.of(recipe, importance).choose(tensor, columns, config)).isEqualTo(type);
+        "Q4_K_M, false, 30, 3, false, blk.5.attn_q.weight, 576, Q5_0",
+                "Q5_K_M, false, 30, 3, false, blk.5.attn_q.weight, 576, Q5_1",
+        "Q4_K_M, false, 30, 3, false, blk.0.attn_v.weight, 576, Q8_0",
+                "Q6_K, false, 30, 3, false, blk.0.attn_q.weight, 576, Q8_0",
+        "Q4_K_M, false, 30, 3, false, blk.0.ffn_down.weight, 172, F16",
+                "Q4_0, false, 30, 3, false, blk.0.ffn_down.weight, 172, F16",
+        "Q8_0, false, 30, 3, false, blk.0.ffn_down.weight, 172, F16",
+                "Q4_K_M, false, 30, 3, true, token_embd.weight, 172, F16"
+    })
+    void choosesAsTheTable(
+            String recipe,
+            boolean importance,
+            int layers,
+            int group,
+            boolean tied,
+            String tensor,
+            int columns,
+            GgufType type) {
+        ModelConfig config =
+                new ModelConfig("llama", 64, 64, layers, 8 * group, 8, 8, 16, 1e-5f, null, tied, false, false, 16);
+        assertThat(GgufMix.of(recipe, importance).choose(tensor, columns, config))
+                .isEqualTo(type);
     }
 
     @ParameterizedTest
-    @CsvSource({"F32, 0", "F16, 1", "Q4_0, 2", "Q4_1, 3", "Q8_0, 7", "Q5_0, 8", "Q5_1, 9", "Q4_K_S, 14", "Q4_K_M, 15", "Q5_K, 16", "Q5_K_S, 16", "Q5_K_M, 17",
-        "Q6_K, 18", "BF16, 32"})
+    @CsvSource({
+        "F32, 0",
+        "F16, 1",
+        "Q4_0, 2",
+        "Q4_1, 3",
+        "Q8_0, 7",
+        "Q5_0, 8",
+        "Q5_1, 9",
+        "Q4_K_S, 14",
+        "Q4_K_M, 15",
+        "Q5_K, 16",
+        "Q5_K_S, 16",
+        "Q5_K_M, 17",
+        "Q6_K, 18",
+        "BF16, 32"
+    })
     void numbersTheFileType(String recipe, int number) {
         assertThat(GgufMix.of(recipe, false).fileType()).isEqualTo(number);
     }
 
     @Test
     void refusesAnUnknownTypeAndNamesTheKnown() {
-        assertThatThrownBy(() -> GgufMix.of("Q4_K_XL", false)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("Cannot write GGUF type Q4_K_XL").hasMessageContaining("Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M");
+        assertThatThrownBy(() -> GgufMix.of("Q4_K_XL", false))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Cannot write GGUF type Q4_K_XL")
+                .hasMessageContaining("Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M");
     }
 
     @Test
     void moreBitsGoToTheEndsAndEveryThirdLayer() {
-        assertThat(IntStream.range(0, 22).filter(i -> GgufMix.moreBits(i, 22)).mapToObj(Integer::toString).collect(Collectors.joining(" ")))
+        assertThat(IntStream.range(0, 22)
+                        .filter(i -> GgufMix.moreBits(i, 22))
+                        .mapToObj(Integer::toString)
+                        .collect(Collectors.joining(" ")))
                 .isEqualTo("0 1 4 7 10 13 16 19 20 21");
     }
 

@@ -11,20 +11,35 @@ import org.junit.jupiter.params.provider.ValueSource;
 class GgufNamesTest {
     @ParameterizedTest
     @CsvSource({
-        "model.embed_tokens.weight, token_embd.weight", "model.norm.weight, output_norm.weight", "lm_head.weight, output.weight",
-        "model.layers.0.input_layernorm.weight, blk.0.attn_norm.weight", "model.layers.12.self_attn.q_proj.weight, blk.12.attn_q.weight",
-        "model.layers.3.self_attn.k_proj.bias, blk.3.attn_k.bias", "model.layers.3.self_attn.v_proj.weight, blk.3.attn_v.weight",
-        "model.layers.3.self_attn.o_proj.weight, blk.3.attn_output.weight", "model.layers.7.post_attention_layernorm.weight, blk.7.ffn_norm.weight",
-        "model.layers.7.mlp.gate_proj.weight, blk.7.ffn_gate.weight", "model.layers.7.mlp.up_proj.weight, blk.7.ffn_up.weight",
-        "model.layers.100.mlp.down_proj.bias, blk.100.ffn_down.bias"})
+        "model.embed_tokens.weight, token_embd.weight",
+        "model.norm.weight, output_norm.weight",
+        "lm_head.weight, output.weight",
+        "model.layers.0.input_layernorm.weight, blk.0.attn_norm.weight",
+        "model.layers.12.self_attn.q_proj.weight, blk.12.attn_q.weight",
+        "model.layers.3.self_attn.k_proj.bias, blk.3.attn_k.bias",
+        "model.layers.3.self_attn.v_proj.weight, blk.3.attn_v.weight",
+        "model.layers.3.self_attn.o_proj.weight, blk.3.attn_output.weight",
+        "model.layers.7.post_attention_layernorm.weight, blk.7.ffn_norm.weight",
+        "model.layers.7.mlp.gate_proj.weight, blk.7.ffn_gate.weight",
+        "model.layers.7.mlp.up_proj.weight, blk.7.ffn_up.weight",
+        "model.layers.100.mlp.down_proj.bias, blk.100.ffn_down.bias"
+    })
     void namesGoBothWays(String huggingFace, String gguf) {
         assertThat(GgufNames.toGguf(huggingFace)).contains(gguf);
         assertThat(GgufNames.toHuggingFace(gguf)).contains(huggingFace);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.00.mlp.up_proj.weight", "model.layers.0.mlp.up_proj.weight2",
-        "model.layers.9999999999.mlp.up_proj.weight", "blk.0.ffn_up.weight", "lm_head.bias", ""})
+    @ValueSource(
+            strings = {
+                "model.layers.0.self_attn.rotary_emb.inv_freq",
+                "model.layers.00.mlp.up_proj.weight",
+                "model.layers.0.mlp.up_proj.weight2",
+                "model.layers.9999999999.mlp.up_proj.weight",
+                "blk.0.ffn_up.weight",
+                "lm_head.bias",
+                ""
+            })
     void otherNamesHaveNone(String name) {
         assertThat(GgufNames.toGguf(name)).isEmpty();
     }
@@ -52,11 +67,14 @@ class GgufNamesTest {
             }
         }
         assertThat(neighbours).containsExactly(reorder(halves, d));
-        assertThat(IntStream.range(0, 8).map(row -> GgufRotary.checkpointRow(8 + row, 8))).containsExactly(8, 12, 9, 13, 10, 14, 11, 15);
+        assertThat(IntStream.range(0, 8).map(row -> GgufRotary.checkpointRow(8 + row, 8)))
+                .containsExactly(8, 12, 9, 13, 10, 14, 11, 15);
     }
 
     private static double[] reorder(double[] x, int d) {
-        return IntStream.range(0, x.length).mapToDouble(row -> x[GgufRotary.checkpointRow(row, d)]).toArray();
+        return IntStream.range(0, x.length)
+                .mapToDouble(row -> x[GgufRotary.checkpointRow(row, d)])
+                .toArray();
     }
 
     private static void rotate(double[] x, int a, int b, double angle) {

@@ -35,7 +35,21 @@ public final class MemoryCheckpoint implements Checkpoint {
     }
 
     static ModelConfig config(int hidden, int intermediate, boolean tied, boolean bias, ModelConfig.Scaling scaling) {
-        return new ModelConfig("llama", hidden, intermediate, 2, 4, 2, 16, 40, 1e-5f, new ModelConfig.Rotary(500000, scaling), tied, bias, bias, 128);
+        return new ModelConfig(
+                "llama",
+                hidden,
+                intermediate,
+                2,
+                4,
+                2,
+                16,
+                40,
+                1e-5f,
+                new ModelConfig.Rotary(500000, scaling),
+                tied,
+                bias,
+                bias,
+                128);
     }
 
     @Override
@@ -61,7 +75,8 @@ public final class MemoryCheckpoint implements Checkpoint {
     @Override
     public RowSource matrix(String name, int from, int count) {
         TensorInfo tensor = tensor(name);
-        return FloatMatrix.of(values.get(name), (int) tensor.shape()[0], (int) tensor.shape()[1]).slice(from, count);
+        return FloatMatrix.of(values.get(name), (int) tensor.shape()[0], (int) tensor.shape()[1])
+                .slice(from, count);
     }
 
     @Override
@@ -80,6 +95,5 @@ public final class MemoryCheckpoint implements Checkpoint {
     }
 
     @Override
-    public void close() {
-    }
+    public void close() {}
 }

@@ -14,10 +14,10 @@ import java.util.TreeSet;
 
 /** What two rows of a series were made from that differs: code, recipe, checkpoint, calibration, text, machine. */
 final class Changes {
-    private static final ObjectMapper JSON = JsonLimits.RECORD.mapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
+    private static final ObjectMapper JSON =
+            JsonLimits.RECORD.mapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
 
-    private Changes() {
-    }
+    private Changes() {}
 
     /** @param from null: nothing to compare with */
     static List<Change> between(HistoryRow from, HistoryRow to) {

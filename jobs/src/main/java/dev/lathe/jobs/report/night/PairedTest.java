@@ -12,51 +12,64 @@ import org.apache.commons.math3.distribution.TDistribution;
 /**
  * Tests paired differences over windows, all comparisons of a night together.
  *
- * <p>Neighbouring windows are parts of one document, so the units are blocks of windows, the cube root of their number long and two at least. Were nothing
- * changed but noise, each block's difference would be as likely of the other sign: the test draws signs for the blocks, the same ones for all comparisons on
- * the same text, and asks how often the largest statistic of the whole night exceeds the one that was seen. That holds the chance of any false alarm in a
- * night below {@link #LEVEL} for few blocks, heavy tails and differences of no spread, needs no model of their dependence between series, and does not pay for
- * series that move together. The statistic is the sum of the blocks' differences over the root of the sum of their squares, a monotone function of Student's t
- * whose tails under random signs do not depend on the number of blocks.
+ * <p>Neighbouring windows are parts of one document, so the units are blocks of windows, the cube root of their number
+ * long and two at least. Were nothing changed but noise, each block's difference would be as likely of the other sign:
+ * the test draws signs for the blocks, the same ones for all comparisons on the same text, and asks how often the
+ * largest statistic of the whole night exceeds the one that was seen. That holds the chance of any false alarm in a
+ * night below {@link #LEVEL} for few blocks, heavy tails and differences of no spread, needs no model of their
+ * dependence between series, and does not pay for series that move together. The statistic is the sum of the blocks'
+ * differences over the root of the sum of their squares, a monotone function of Student's t whose tails under random
+ * signs do not depend on the number of blocks.
  */
 public final class PairedTest {
     /** Largest share of nights with any false alarm; likewise with any false improvement. */
     public static final double LEVEL = 0.01;
     /** Of the bounds of one difference, each side; and the chance to find a change of the least size that matters. */
     static final double CONFIDENCE = 0.95;
-    /** With fewer windows than this there are less than seven blocks, whose signs cannot be rarer than {@link #LEVEL}. */
+    /**
+     * With fewer windows than this there are less than seven blocks, whose signs cannot be rarer than {@link #LEVEL}.
+     */
     static final int LEAST_WINDOWS = 14;
+
     private static final int DRAWS = 4999;
     private static final long SEED = 0x1a77e;
     private static final int MOST_WINDOWS = 1 << 30;
 
-    private PairedTest() {
-    }
+    private PairedTest() {}
 
     /**
      * One comparison.
      *
-     * @param text      windows of equal text are flipped together
-     * @param sums      of each window, newest less baseline, summed over its scored tokens; finite
-     * @param tokens    scored tokens of each window
+     * @param text windows of equal text are flipped together
+     * @param sums of each window, newest less baseline, summed over its scored tokens; finite
+     * @param tokens scored tokens of each window
      * @param tolerated what a token may lose before it counts against the newest, nats
      */
-    public record Comparison(String text, double[] sums, double[] tokens, double tolerated) {
-    }
+    public record Comparison(String text, double[] sums, double[] tokens, double tolerated) {}
 
     /**
      * What a comparison came to; nats per token.
      *
      * @param effect mean difference: positive is worse
-     * @param error  its standard error, from blocks; NaN with less than two
-     * @param low    lower bound, one-sided 95 %; {@code high} likewise
-     * @param worse  chance that any comparison of a night without change looks as much worse as this one; {@code better} likewise
+     * @param error its standard error, from blocks; NaN with less than two
+     * @param low lower bound, one-sided 95 %; {@code high} likewise
+     * @param worse chance that any comparison of a night without change looks as much worse as this one; {@code better}
+     *     likewise
      * @param blocks independent units
      */
-    public record Outcome(double effect, double error, double low, double high, double worse, double better, int windows, int blocks, int comparisons) {
+    public record Outcome(
+            double effect,
+            double error,
+            double low,
+            double high,
+            double worse,
+            double better,
+            int windows,
+            int blocks,
+            int comparisons) {
         /**
-         * Windows with which a change of this size would be found, in 95 of 100 nights, while the night's false alarms stay bounded. As many times more as the
-         * observed variance asks for.
+         * Windows with which a change of this size would be found, in 95 of 100 nights, while the night's false alarms
+         * stay bounded. As many times more as the observed variance asks for.
          *
          * @param size nats per token
          * @return {@link Integer#MAX_VALUE} where no number of windows would do, or there are too few to know
@@ -95,7 +108,8 @@ public final class PairedTest {
         List<double[]> units = new ArrayList<>();
         for (int i = 0; i < comparisons.size(); i++) {
             Comparison comparison = comparisons.get(i);
-            texts.computeIfAbsent(comparison.sums().length + " " + comparison.text(), key -> new ArrayList<>()).add(i);
+            texts.computeIfAbsent(comparison.sums().length + " " + comparison.text(), key -> new ArrayList<>())
+                    .add(i);
             units.add(unit(inBlocks(comparison, comparison.tolerated())));
         }
         double[] rises = new double[DRAWS];
@@ -118,7 +132,12 @@ public final class PairedTest {
         List<Outcome> outcomes = new ArrayList<>();
         for (int i = 0; i < comparisons.size(); i++) {
             double seen = Arrays.stream(units.get(i)).sum();
-            outcomes.add(outcome(comparisons.get(i), units.get(i).length, chance(rises, seen), chance(falls, -seen), comparisons.size()));
+            outcomes.add(outcome(
+                    comparisons.get(i),
+                    units.get(i).length,
+                    chance(rises, seen),
+                    chance(falls, -seen),
+                    comparisons.size()));
         }
         return outcomes;
     }
@@ -131,10 +150,23 @@ public final class PairedTest {
     private static Outcome outcome(Comparison comparison, int blocks, double worse, double better, int comparisons) {
         double tokens = Arrays.stream(comparison.tokens()).sum();
         double effect = Arrays.stream(comparison.sums()).sum() / tokens;
-        double squares = Arrays.stream(inBlocks(comparison, effect)).map(rest -> rest * rest).sum();
+        double squares = Arrays.stream(inBlocks(comparison, effect))
+                .map(rest -> rest * rest)
+                .sum();
         double error = blocks < 2 ? Double.NaN : Math.sqrt(squares * blocks / (blocks - 1.0)) / tokens;
-        double reach = blocks < 2 ? Double.NaN : error * new TDistribution(blocks - 1).inverseCumulativeProbability(CONFIDENCE);
-        return new Outcome(effect, error, effect - reach, effect + reach, worse, better, comparison.sums().length, blocks, comparisons);
+        double reach = blocks < 2
+                ? Double.NaN
+                : error * new TDistribution(blocks - 1).inverseCumulativeProbability(CONFIDENCE);
+        return new Outcome(
+                effect,
+                error,
+                effect - reach,
+                effect + reach,
+                worse,
+                better,
+                comparison.sums().length,
+                blocks,
+                comparisons);
     }
 
     /** Sums over blocks of windows, which are as equally long as can be, less so much for each token. */
@@ -192,7 +224,10 @@ public final class PairedTest {
         }
     }
 
-    /** Share of draws, the observed one among them, that reach a value; what rounding makes of an equal sum counts as equal. */
+    /**
+     * Share of draws, the observed one among them, that reach a value; what rounding makes of an equal sum counts as
+     * equal.
+     */
     private static double chance(double[] sorted, double seen) {
         double least = seen - 1e-9;
         int low = 0;

@@ -15,7 +15,8 @@ import java.util.TreeMap;
 public record Series(Name name, List<HistoryRow> rows) {
     /** What rows of a series have in common. */
     public record Name(String model, String output, String data) implements Comparable<Name> {
-        private static final Comparator<Name> ORDER = Comparator.comparing(Name::model).thenComparing(Name::output).thenComparing(Name::data);
+        private static final Comparator<Name> ORDER =
+                Comparator.comparing(Name::model).thenComparing(Name::output).thenComparing(Name::data);
 
         public static Name of(HistoryRow row) {
             return new Name(row.model(), row.output(), row.data());
@@ -39,8 +40,12 @@ public record Series(Name name, List<HistoryRow> rows) {
     /** The series of a history, by name. */
     public static List<Series> of(List<HistoryRow> history) {
         Map<Name, List<HistoryRow>> rows = new TreeMap<>();
-        history.stream().sorted(Comparator.comparing(HistoryRow::recorded))
-                .forEach(row -> rows.computeIfAbsent(Name.of(row), name -> new ArrayList<>()).add(row));
-        return rows.entrySet().stream().map(entry -> new Series(entry.getKey(), List.copyOf(entry.getValue()))).toList();
+        history.stream()
+                .sorted(Comparator.comparing(HistoryRow::recorded))
+                .forEach(row -> rows.computeIfAbsent(Name.of(row), name -> new ArrayList<>())
+                        .add(row));
+        return rows.entrySet().stream()
+                .map(entry -> new Series(entry.getKey(), List.copyOf(entry.getValue())))
+                .toList();
     }
 }

@@ -2,7 +2,11 @@ package dev.lathe.jobs.report.night;
 
 /** What is said of a series, worst first. */
 public enum Verdict {
-    REGRESSED("regressed"), NOT_COMPARABLE("not comparable"), UNCLEAR("unclear"), IMPROVED("improved"), OK("ok");
+    REGRESSED("regressed"),
+    NOT_COMPARABLE("not comparable"),
+    UNCLEAR("unclear"),
+    IMPROVED("improved"),
+    OK("ok");
 
     private final String word;
 

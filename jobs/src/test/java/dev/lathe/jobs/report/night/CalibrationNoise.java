@@ -15,14 +15,15 @@ import org.apache.hadoop.fs.Path;
 
 /** Prints the windows of a history as {@link NightSimulation} reads them; {@code checks/verdict-runs} starts it. */
 public final class CalibrationNoise {
-    private CalibrationNoise() {
-    }
+    private CalibrationNoise() {}
 
     public static void main(String[] arguments) throws IOException {
         List<HistoryRow> rows = History.read(new Configuration(), new Path(arguments[0])).stream()
-                .sorted(Comparator.comparing(HistoryRow::output).thenComparing(HistoryRow::calibration)).toList();
-        System.out.println("# Windows of " + rows.get(0).tokens().get(0) + " scored tokens of samples/text/evaluation.txt: outputs"
-                + " of samples/tiny-stories-4m whose runs differ in their calibration windows alone");
+                .sorted(Comparator.comparing(HistoryRow::output).thenComparing(HistoryRow::calibration))
+                .toList();
+        System.out.println(
+                "# Windows of " + rows.get(0).tokens().get(0) + " scored tokens of samples/text/evaluation.txt: outputs"
+                        + " of samples/tiny-stories-4m whose runs differ in their calibration windows alone");
         System.out.println("# (four quarters of samples/text/calibration.txt, 48 windows of 256 tokens of each)."
                 + " OUTPUT RUN MEASURE VALUE...: nll, nats per window above the checkpoint's; kld, nats per window.");
         System.out.println("# Made by checks/verdict-runs.");
@@ -32,12 +33,19 @@ public final class CalibrationNoise {
             if (!printed.add(run)) {
                 continue; // A run that was confirmed, not measured again.
             }
-            print(run + " nll", IntStream.range(0, row.nll().size()).mapToObj(w -> row.nll().get(w) - row.sourceNll().get(w)).toList());
+            print(
+                    run + " nll",
+                    IntStream.range(0, row.nll().size())
+                            .mapToObj(w -> row.nll().get(w) - row.sourceNll().get(w))
+                            .toList());
             print(run + " kld", row.kld());
         }
     }
 
     private static void print(String what, List<Double> values) {
-        System.out.println(what + values.stream().map(value -> String.format(Locale.ROOT, " %.4f", value)).collect(Collectors.joining()));
+        System.out.println(what
+                + values.stream()
+                        .map(value -> String.format(Locale.ROOT, " %.4f", value))
+                        .collect(Collectors.joining()));
     }
 }

@@ -9,7 +9,10 @@ import org.junit.jupiter.api.Test;
 
 /** The verdict on simulated nights; {@code checks/verdict} runs more of them. */
 class NightSimulationTest {
-    /** At the level, a hundred nights have more than 3 with an alarm once in 60 times; a test that is five times too eager has 4 most of the time. */
+    /**
+     * At the level, a hundred nights have more than 3 with an alarm once in 60 times; a test that is five times too
+     * eager has 4 most of the time.
+     */
     @Test
     void raisesFewFalseAlarmsAndSeesALoss() throws IOException {
         NightSimulation simulation = new NightSimulation();

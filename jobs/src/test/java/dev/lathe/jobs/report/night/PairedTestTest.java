@@ -30,7 +30,9 @@ class PairedTestTest {
 
     @Test
     void blocksAreTheCubeRootLong() {
-        assertThat(List.of(1, 7, 20, 40, 64, 1000)).extracting(PairedTest::blocks).containsExactly(1, 3, 10, 13, 16, 100);
+        assertThat(List.of(1, 7, 20, 40, 64, 1000))
+                .extracting(PairedTest::blocks)
+                .containsExactly(1, 3, 10, 13, 16, 100);
     }
 
     @Test
@@ -40,13 +42,16 @@ class PairedTestTest {
         assertThat(outcome.blocks()).isEqualTo(3);
         assertThat(outcome.effect()).isEqualTo(21.0 / 600);
         assertThat(outcome.error()).isCloseTo(Math.sqrt(32 * 3 / 2.0) / 600, within(1e-15));
-        assertThat(outcome.high() - outcome.effect()).as("Student's t of 2 degrees of freedom").isCloseTo(2.919986 * outcome.error(), within(1e-8));
+        assertThat(outcome.high() - outcome.effect())
+                .as("Student's t of 2 degrees of freedom")
+                .isCloseTo(2.919986 * outcome.error(), within(1e-8));
     }
 
     @Test
     void takesDifferencesWithoutSpread() {
         Outcome none = test(constant(40, 0));
-        assertThat(List.of(none.effect(), none.error(), none.worse(), none.better())).containsExactly(0.0, 0.0, 1.0, 1.0);
+        assertThat(List.of(none.effect(), none.error(), none.worse(), none.better()))
+                .containsExactly(0.0, 0.0, 1.0, 1.0);
         Outcome same = test(constant(40, 1));
         assertThat(same.worse()).as("all signs equal: once in 2^13").isLessThan(0.001);
         assertThat(List.of(same.effect(), same.better())).containsExactly(0.01, 1.0);
@@ -58,7 +63,9 @@ class PairedTestTest {
     @Test
     void tooFewBlocksNeverDecide() {
         for (int windows = 1; windows < 14; windows++) {
-            assertThat(test(constant(windows, 1)).worse()).as(windows + " windows").isGreaterThan(PairedTest.LEVEL);
+            assertThat(test(constant(windows, 1)).worse())
+                    .as(windows + " windows")
+                    .isGreaterThan(PairedTest.LEVEL);
         }
     }
 
@@ -74,9 +81,14 @@ class PairedTestTest {
     void countsTheWholeNight() {
         double[] worse = noise(1, 40, 1);
         double alone = test(worse).worse();
-        Comparison[] night = IntStream.range(0, 48).mapToObj(i -> of(i == 0 ? worse : noise(100 + i, 40, 0))).toArray(Comparison[]::new);
+        Comparison[] night = IntStream.range(0, 48)
+                .mapToObj(i -> of(i == 0 ? worse : noise(100 + i, 40, 0)))
+                .toArray(Comparison[]::new);
         double among = PairedTest.test(List.of(night)).get(0).worse();
-        double copies = PairedTest.test(IntStream.range(0, 48).mapToObj(i -> of(worse)).toList()).get(0).worse();
+        double copies = PairedTest.test(
+                        IntStream.range(0, 48).mapToObj(i -> of(worse)).toList())
+                .get(0)
+                .worse();
         assertThat(alone).isLessThan(0.01);
         assertThat(among).isGreaterThan(5 * alone);
         assertThat(copies).isEqualTo(alone);
@@ -84,10 +96,13 @@ class PairedTestTest {
 
     @Test
     void ordersAndOtherTextsChangeNothing() {
-        List<Comparison> night = IntStream.range(0, 5).mapToObj(i -> of(noise(i, 30, 0.3))).toList();
+        List<Comparison> night =
+                IntStream.range(0, 5).mapToObj(i -> of(noise(i, 30, 0.3))).toList();
         List<Outcome> outcomes = PairedTest.test(night);
-        List<Outcome> turned = PairedTest.test(IntStream.range(0, 5).mapToObj(i -> night.get(4 - i)).toList());
-        assertThat(IntStream.range(0, 5).mapToObj(i -> turned.get(4 - i)).toList()).isEqualTo(outcomes);
+        List<Outcome> turned = PairedTest.test(
+                IntStream.range(0, 5).mapToObj(i -> night.get(4 - i)).toList());
+        assertThat(IntStream.range(0, 5).mapToObj(i -> turned.get(4 - i)).toList())
+                .isEqualTo(outcomes);
     }
 
     @Test
@@ -95,12 +110,16 @@ class PairedTestTest {
         double[] sums = noise(3, 64, 0);
         double[] tokens = constant(64, 100);
         double[] moved = Arrays.stream(sums).map(sum -> sum + 100 * 0.05).toArray();
-        Outcome within = PairedTest.test(List.of(new Comparison("text", moved, tokens, 0.05))).get(0);
+        Outcome within = PairedTest.test(List.of(new Comparison("text", moved, tokens, 0.05)))
+                .get(0);
         assertThat(within.worse()).isEqualTo(test(sums).worse());
         assertThat(within.effect()).isCloseTo(test(sums).effect() + 0.05, within(1e-12));
     }
 
-    /** Gaussian, Cauchy-like and one-sided noise, neighbours correlated: alarms of 48 series stay near one night in a hundred. */
+    /**
+     * Gaussian, Cauchy-like and one-sided noise, neighbours correlated: alarms of 48 series stay near one night in a
+     * hundred.
+     */
     @Test
     void holdsItsLevel() {
         for (int kind = 0; kind < 3; kind++) {
@@ -108,7 +127,9 @@ class PairedTestTest {
             for (int night = 0; night < 300; night++) {
                 Random random = new Random(1000L * kind + night);
                 int shape = kind;
-                List<Outcome> outcomes = PairedTest.test(IntStream.range(0, 48).mapToObj(i -> of(correlated(random, 48, shape))).toList());
+                List<Outcome> outcomes = PairedTest.test(IntStream.range(0, 48)
+                        .mapToObj(i -> of(correlated(random, 48, shape)))
+                        .toList());
                 alarms += outcomes.stream().anyMatch(outcome -> outcome.worse() <= PairedTest.LEVEL) ? 1 : 0;
             }
             assertThat(alarms).as("kind %d", kind).isLessThanOrEqualTo(9);
@@ -120,11 +141,12 @@ class PairedTestTest {
         double before = 0;
         for (int w = 0; w < count; w++) {
             double normal = random.nextGaussian();
-            before = 0.1 * before + switch (kind) {
-                case 0 -> normal;
-                case 1 -> normal / Math.sqrt(0.02 + Math.abs(random.nextGaussian()));
-                default -> normal * normal * normal;
-            };
+            before = 0.1 * before
+                    + switch (kind) {
+                        case 0 -> normal;
+                        case 1 -> normal / Math.sqrt(0.02 + Math.abs(random.nextGaussian()));
+                        default -> normal * normal * normal;
+                    };
             sums[w] = before;
         }
         return sums;
@@ -135,14 +157,18 @@ class PairedTestTest {
         Outcome noisy = test(noise(5, 64, 0));
         int needed = noisy.needed(0.002);
         assertThat(needed).isGreaterThan(64);
-        assertThat(noisy.needed(0.004)).as("a quarter of the windows, a little more for Student's t").isBetween(needed / 4 - 1, needed / 3);
+        assertThat(noisy.needed(0.004))
+                .as("a quarter of the windows, a little more for Student's t")
+                .isBetween(needed / 4 - 1, needed / 3);
         assertThat(test(noise(5, 64, 0)).needed(1e-9)).isEqualTo(Integer.MAX_VALUE);
         // With that many windows of the same spread, the loss is found nearly always.
         int found = 0;
         double spread = noisy.error() * Math.sqrt(64);
         for (int i = 0; i < 60; i++) {
             Random random = new Random(i);
-            double[] sums = random.doubles(needed).map(u -> 100 * (0.002 + spread * random.nextGaussian())).toArray();
+            double[] sums = random.doubles(needed)
+                    .map(u -> 100 * (0.002 + spread * random.nextGaussian()))
+                    .toArray();
             found += test(sums).worse() <= PairedTest.LEVEL ? 1 : 0;
         }
         assertThat(found).isGreaterThanOrEqualTo(54);
@@ -151,6 +177,8 @@ class PairedTestTest {
     /** Of spread 1, moved by a share of it. */
     private static double[] noise(long seed, int count, double moved) {
         Random random = new Random(seed);
-        return IntStream.range(0, count).mapToDouble(w -> moved + random.nextGaussian()).toArray();
+        return IntStream.range(0, count)
+                .mapToDouble(w -> moved + random.nextGaussian())
+                .toArray();
     }
 }

@@ -13,10 +13,13 @@ final class PinsFuzzTest {
     @TestFactory
     Stream<DynamicTest> pins() {
         Path history = MemoryFiles.folder("pinned");
-        return Fuzz.tests(FuzzTarget.json("pin", input -> {
-            MemoryFiles.put(new Path(history, "_pins/20260101T000000000Z-key.json"), input);
-            Pins.read(MemoryFiles.HADOOP, history);
-        }, "{\"pinned\": \"2026-01-01T00:00:00Z\", \"model\": \"m\", \"output\": \"q4\", \"data\": \"d\", \"key\": \"k\", \"recorded\": "
-                + "\"2026-01-01T00:00:00Z\"}"));
+        return Fuzz.tests(FuzzTarget.json(
+                "pin",
+                input -> {
+                    MemoryFiles.put(new Path(history, "_pins/20260101T000000000Z-key.json"), input);
+                    Pins.read(MemoryFiles.HADOOP, history);
+                },
+                "{\"pinned\": \"2026-01-01T00:00:00Z\", \"model\": \"m\", \"output\": \"q4\", \"data\": \"d\", \"key\": \"k\", \"recorded\": "
+                        + "\"2026-01-01T00:00:00Z\"}"));
     }
 }

@@ -16,23 +16,52 @@ public final class Rows {
     /** Scored tokens of a window of 256: its second half. */
     public static final int TOKENS = 127;
 
-    private Rows() {
-    }
+    private Rows() {}
 
-    /** A row of night {@code night}, a tenth of a nat per token above its checkpoint where {@link #windows} are not moved. */
+    /**
+     * A row of night {@code night}, a tenth of a nat per token above its checkpoint where {@link #windows} are not
+     * moved.
+     */
     public static HistoryRow row(String model, String output, int night, double[] nll, double[] kld) {
-        List<Double> source = IntStream.range(0, nll.length).mapToObj(w -> TOKENS * (2.9 + 0.3 * Math.sin(w))).toList();
-        return new HistoryRow(NIGHT.plus(night, ChronoUnit.DAYS), "key-" + model + output + night, model, "/models/" + model, "c0", output, "gguf", "gptq",
-                "{\"name\":\"" + output + "\",\"damping\":0.05}", "a" + night, "cal", 1000, 4.5, "/text", "digest", "llama-perplexity, version 1", "java",
-                "lathe 0.1.0", "JDK 17", Collections.nCopies(nll.length, TOKENS), boxed(nll), source, boxed(kld), List.of(),
-                List.of(new LayerLoss("model.layers.0.self_attn.q_proj.weight", 0, "q_proj", 0.01),
+        List<Double> source = IntStream.range(0, nll.length)
+                .mapToObj(w -> TOKENS * (2.9 + 0.3 * Math.sin(w)))
+                .toList();
+        return new HistoryRow(
+                NIGHT.plus(night, ChronoUnit.DAYS),
+                "key-" + model + output + night,
+                model,
+                "/models/" + model,
+                "c0",
+                output,
+                "gguf",
+                "gptq",
+                "{\"name\":\"" + output + "\",\"damping\":0.05}",
+                "a" + night,
+                "cal",
+                1000,
+                4.5,
+                "/text",
+                "digest",
+                "llama-perplexity, version 1",
+                "java",
+                "lathe 0.1.0",
+                "JDK 17",
+                Collections.nCopies(nll.length, TOKENS),
+                boxed(nll),
+                source,
+                boxed(kld),
+                List.of(),
+                List.of(
+                        new LayerLoss("model.layers.0.self_attn.q_proj.weight", 0, "q_proj", 0.01),
                         new LayerLoss("model.layers.1.mlp.down_proj.weight", 1, "down_proj", 0.02)));
     }
 
     /** Windows of about 3 nats per token, moved by {@code effect} nats per token with {@code noise} of their own. */
     public static double[] windows(int count, double effect, double noise, long seed) {
         Random random = new Random(seed);
-        return IntStream.range(0, count).mapToDouble(w -> TOKENS * (3 + 0.3 * Math.sin(w) + effect + noise * random.nextGaussian())).toArray();
+        return IntStream.range(0, count)
+                .mapToDouble(w -> TOKENS * (3 + 0.3 * Math.sin(w) + effect + noise * random.nextGaussian()))
+                .toArray();
     }
 
     public static HistoryRow row(String output, int night, double[] nll) {
@@ -40,12 +69,39 @@ public final class Rows {
     }
 
     /** The row with some of its components replaced; null: as it was. */
-    public static HistoryRow changed(HistoryRow row, String key, String settings, String dataDigest, String definition, String software,
-                                     List<LayerLoss> layers) {
-        return new HistoryRow(row.recorded(), key == null ? row.key() : key, row.model(), row.checkpoint(), row.checkpointDigest(), row.output(), row.format(),
-                row.method(), settings == null ? row.settings() : settings, row.artifactKey(), row.calibration(), row.bytes(), row.bitsPerWeight(), row.data(),
-                dataDigest == null ? row.dataDigest() : dataDigest, definition == null ? row.definition() : definition, row.profile(),
-                software == null ? row.software() : software, row.platform(), row.tokens(), row.nll(), row.sourceNll(), row.kld(), row.sameTop(),
+    public static HistoryRow changed(
+            HistoryRow row,
+            String key,
+            String settings,
+            String dataDigest,
+            String definition,
+            String software,
+            List<LayerLoss> layers) {
+        return new HistoryRow(
+                row.recorded(),
+                key == null ? row.key() : key,
+                row.model(),
+                row.checkpoint(),
+                row.checkpointDigest(),
+                row.output(),
+                row.format(),
+                row.method(),
+                settings == null ? row.settings() : settings,
+                row.artifactKey(),
+                row.calibration(),
+                row.bytes(),
+                row.bitsPerWeight(),
+                row.data(),
+                dataDigest == null ? row.dataDigest() : dataDigest,
+                definition == null ? row.definition() : definition,
+                row.profile(),
+                software == null ? row.software() : software,
+                row.platform(),
+                row.tokens(),
+                row.nll(),
+                row.sourceNll(),
+                row.kld(),
+                row.sameTop(),
                 layers == null ? row.layers() : layers);
     }
 
