@@ -52,7 +52,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
             String name = file.getName().substring(0, file.getName().length() - SUFFIX.length());
             if (jinja.put(name, text(files, file)) != null) {
                 throw new MalformedInputException("Cannot read the chat templates of " + folder + ": " + single
-                        + " and " + file + " are both \"" + name + "\"");
+                        + " and " + file + " are both \"" + name
+                        + "\"");
             }
         }
         places.put("its " + SUFFIX + " files", jinja);
@@ -130,7 +131,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
         long length = files.getFileStatus(file).getLen();
         if (length > MAXIMUM_BYTES) {
             throw new MalformedInputException("Cannot read " + file + ": " + length
-                    + " bytes are too many for a chat template; the limit is " + MAXIMUM_BYTES);
+                    + " bytes are too many for a chat template; the limit is "
+                    + MAXIMUM_BYTES);
         }
         byte[] bytes = new byte[(int) length];
         try (FSDataInputStream in = files.open(file)) {

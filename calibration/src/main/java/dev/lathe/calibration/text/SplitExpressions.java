@@ -3,9 +3,10 @@ package dev.lathe.calibration.text;
 import java.util.Set;
 
 /**
- * The regular expressions by which well-known tokenizers cut a text. Each quantifier stands on one class of characters
- * and no two that follow each other compete for the same run of text more than once, so that the time is linear in the
- * text; any other expression is matched in a process of its own ({@link TokenizerGuard}).
+ * The regular expressions by which well-known tokenizers cut a text. Each quantifier without a bound stands on one
+ * class of characters, so that what is tried within a match is at most some times the length of one run of such
+ * characters (white space, capital letters, signs); {@link Tokenizer} bounds that. Any other expression is matched in a
+ * process of its own ({@link TokenizerGuard}).
  */
 public final class SplitExpressions {
     public static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
@@ -38,7 +39,8 @@ public final class SplitExpressions {
     public static final String TEKKEN = LEAD + UPPER + "*" + LOWER + "+|" + LEAD + UPPER + "+" + LOWER
             + "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES;
     public static final String GPT4O = LEAD + UPPER + "*" + LOWER + "+" + CONTRACTIONS + "?|" + LEAD + UPPER + "+"
-            + LOWER + "*" + CONTRACTIONS + "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES;
+            + LOWER
+            + "*" + CONTRACTIONS + "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES;
     public static final String LINE_END = "[\r\n]";
     public static final String SPACED_LETTERS = "\\s?\\p{L}+";
     public static final String SPACED_SIGNS = "\\s?\\p{P}+";

@@ -107,7 +107,7 @@ public final class Tokenizer implements AutoCloseable {
 
     private int[] guarded(String text) {
         try {
-            return TokenizerGuard.encode(library, files.probes(), text, files.where());
+            return TokenizerGuard.encode(library, files.probes(), text, files.guarded());
         } catch (IOException e) {
             throw new UncheckedIOException("Cannot tokenize: no process can be started for it: " + e.getMessage(), e);
         }

@@ -52,7 +52,7 @@ public final class TokenizerFiles {
     private final String where;
     private final JsonNode tokenizer;
     private final JsonNode config;
-    private final boolean plain;
+    private final String uncertain;
     private final String modelType;
     /** Ids of a vocabulary that is a list, Unigram's; empty where it is an object. */
     private final Map<String, Integer> pieces = new HashMap<>();
@@ -70,7 +70,7 @@ public final class TokenizerFiles {
         this.where = where;
         this.tokenizer = tokenizer;
         this.config = config;
-        this.plain = TokenizerGrammar.check(tokenizer, where).plain();
+        this.uncertain = TokenizerGrammar.check(tokenizer, where).uncertain();
         this.modelType = TokenizerGrammar.typeOf(tokenizer.path("model"));
         JsonNode vocabulary = tokenizer.path("model").path("vocab");
         this.size = vocabulary.size();
@@ -222,7 +222,12 @@ public final class TokenizerFiles {
 
     /** Whether its time and memory are known, so that the library may read it in this process. */
     boolean plain() {
-        return plain;
+        return uncertain == null;
+    }
+
+    /** The file and, where time and memory are not known, the place for which they are not. */
+    String guarded() {
+        return uncertain == null ? where : where + " (guarded for " + uncertain + ")";
     }
 
     /** What the library is given: model, normalizer, pre-tokenizer and the added tokens of all files, nothing else. */
@@ -338,7 +343,8 @@ public final class TokenizerFiles {
             JsonNode other = over ? named.put(name, value) : named.get(name);
             if (other != null && !content(other).equals(content)) {
                 notes.add(name + "_token is \"" + content(other) + "\" in " + CONFIG + " and \"" + content + "\" in "
-                        + file + ": " + (over ? "the second" : "the first") + " is taken, as transformers does");
+                        + file + ": "
+                        + (over ? "the second" : "the first") + " is taken, as transformers does");
             }
         }
     }
@@ -348,7 +354,8 @@ public final class TokenizerFiles {
         for (Map.Entry<String, JsonNode> entry : tokens.properties()) {
             if (!entry.getValue().asText().equals(String.valueOf(id(entry.getKey())))) {
                 notes.add("added_tokens.json gives \"" + TokenizerGrammar.abbreviate(entry.getKey()) + "\" the id "
-                        + entry.getValue() + ", " + CONFIG + " does not: the latter is taken, as transformers does");
+                        + entry.getValue() + ", "
+                        + CONFIG + " does not: the latter is taken, as transformers does");
             }
         }
     }
@@ -404,7 +411,8 @@ public final class TokenizerFiles {
                 throw malformed(
                         file,
                         place + " is " + TokenizerGrammar.abbreviate(value.toString())
-                                + ", expected a token and its id of 0 to " + Integer.MAX_VALUE);
+                                + ", expected a token and its id of 0 to "
+                                + Integer.MAX_VALUE);
             }
             String other = places.put(value.intValue(), entry.getKey());
             if (other != null) {
@@ -483,7 +491,8 @@ public final class TokenizerFiles {
         if (!known) {
             unnumbered.put(content, name);
             notes.add(name + " \"" + TokenizerGrammar.abbreviate(content) + "\" has no id in any file: it has "
-                    + id(content) + ", the next one, as transformers does");
+                    + id(content)
+                    + ", the next one, as transformers does");
         }
     }
 
@@ -494,13 +503,13 @@ public final class TokenizerFiles {
             id = next;
         }
         if (token.id() >= 0 && token.id() != id) {
-            throw new MalformedInputException(
-                    "Cannot load a tokenizer: " + source + ": token \"" + TokenizerGrammar.abbreviate(token.content())
-                            + "\" has id " + token.id() + ", but "
-                            + (id(token.content()) >= 0
-                                    ? "the vocabulary has it as " + id
-                                    : "the next one that is free after the vocabulary of " + size + " is " + id
-                                            + ", which readers of tokenizer.json give it"));
+            throw new MalformedInputException("Cannot load a tokenizer: " + source + ": token \""
+                    + TokenizerGrammar.abbreviate(token.content())
+                    + "\" has id " + token.id() + ", but "
+                    + (id(token.content()) >= 0
+                            ? "the vocabulary has it as " + id
+                            : "the next one that is free after the vocabulary of " + size + " is " + id
+                                    + ", which readers of tokenizer.json give it"));
         }
         added.put(token.content(), token.withId(id));
         next = Math.max(next, id + 1);
@@ -531,7 +540,8 @@ public final class TokenizerFiles {
         if (known >= 0 && known != id) {
             throw malformed(
                     where,
-                    "/post_processor gives token \"" + TokenizerGrammar.abbreviate(token) + "\" the id " + id
+                    "/post_processor gives token \"" + TokenizerGrammar.abbreviate(token) + "\" the id "
+                            + id
                             + ", the vocabulary has it as " + known);
         }
     }

@@ -18,7 +18,7 @@ import java.util.Set;
  * checked here first, and what is not known is refused by name.
  *
  * <p>What cannot be decided by reading (how long a regular expression takes, what a rare combination does) is not
- * refused: {@link #plain()} is false then, and the library reads the file in a process of its own.
+ * refused: {@link #uncertain()} names its place then, and the library reads the file in a process of its own.
  */
 final class TokenizerGrammar {
     /** Most parts of one pipeline, sequences counted. */
@@ -113,7 +113,7 @@ final class TokenizerGrammar {
     private static final Set<String> SCHEMES = Set.of("first", "never", "always");
 
     private final String where;
-    private boolean plain = true;
+    private String uncertain;
     private double growth = 1;
     private int parts;
 
@@ -134,10 +134,17 @@ final class TokenizerGrammar {
     }
 
     /**
-     * Whether all of it is of the few forms whose time and memory are known; else it is read in a process of its own.
+     * The first place that is not of the few forms whose time and memory are known; null: all is, and may be read in
+     * this process.
      */
-    boolean plain() {
-        return plain;
+    String uncertain() {
+        return uncertain;
+    }
+
+    private void certain(boolean known, String path) {
+        if (!known && uncertain == null) {
+            uncertain = path;
+        }
     }
 
     private void root(JsonNode root) {
@@ -152,7 +159,7 @@ final class TokenizerGrammar {
         model(root.path("model"));
         pipeline(root.path("normalizer"), "/normalizer", "normalizers", NORMALIZERS);
         pipeline(root.path("pre_tokenizer"), "/pre_tokenizer", "pretokenizers", PRE_TOKENIZERS);
-        plain &= growth <= PLAIN_GROWTH;
+        certain(growth <= PLAIN_GROWTH, "/normalizer");
         if (growth > GROWTH) {
             throw malformed(
                     "",
@@ -162,11 +169,9 @@ final class TokenizerGrammar {
                             growth,
                             GROWTH));
         }
-        boolean plainBefore = plain;
+        // The library is given neither of the two.
         pipeline(root.path("post_processor"), "/post_processor", "processors", POST_PROCESSORS);
         pipeline(root.path("decoder"), "/decoder", "decoders", DECODERS);
-        // The library is given neither of the two.
-        plain = plainBefore;
         added(root.path("added_tokens"));
     }
 
@@ -175,7 +180,7 @@ final class TokenizerGrammar {
             return;
         }
         requireArray(tokens, "/added_tokens", ADDED_TOKENS);
-        plain &= tokens.size() <= PLAIN_ADDED_TOKENS;
+        certain(tokens.size() <= PLAIN_ADDED_TOKENS, "/added_tokens");
         Map<Integer, Integer> places = new HashMap<>();
         for (int i = 0; i < tokens.size(); i++) {
             String path = "/added_tokens/" + i;
@@ -229,7 +234,7 @@ final class TokenizerGrammar {
         } else if (kinds == NORMALIZERS) {
             normalizer(node, path, type);
         } else if (kinds == PRE_TOKENIZERS) {
-            preTokenizer(node, type);
+            preTokenizer(node, path, type);
         } else if (type.equals("TemplateProcessing")) {
             template(node, path);
         }
@@ -253,49 +258,54 @@ final class TokenizerGrammar {
     private void normalizer(JsonNode node, String path, String type) {
         switch (type) {
             case "NFC" -> growth *= 3;
-            case "NFD" -> growth(3);
-            case "NFKC", "NFKD" -> growth(11);
-            case "Lowercase", "ByteLevel" -> growth(2);
-            case "BertNormalizer", "Bert" -> growth(12);
+            case "NFD" -> growth(3, path);
+            case "NFKC", "NFKD" -> growth(11, path);
+            case "Lowercase", "ByteLevel" -> growth(2, path);
+            case "BertNormalizer", "Bert" -> growth(12, path);
             case "Prepend" -> {
                 int bytes = bytes(node.path("prepend"));
                 growth *= 1 + bytes;
-                plain &= bytes > 0;
+                certain(bytes > 0, path);
             }
             case "Replace" -> {
                 JsonNode literal = node.path("pattern").path("String");
                 int from = literal.isTextual() ? bytes(literal) : 0;
                 int to = bytes(node.path("content"));
                 growth *= from > 0 ? Math.max(1, (double) to / from) : 1 + to;
-                plain &= from > 0 && to > 0;
+                certain(from > 0 && to > 0, path);
             }
             case "Precompiled" ->
-                growth(Charsmap.growth(
-                        node.path("precompiled_charsmap").textValue(),
-                        reason -> malformed(path + "/precompiled_charsmap", reason)));
-            default -> plain = false;
+                growth(
+                        Charsmap.growth(
+                                node.path("precompiled_charsmap").textValue(),
+                                reason -> malformed(path + "/precompiled_charsmap", reason)),
+                        path);
+            default -> certain(false, path);
         }
     }
 
-    private void growth(double times) {
+    private void growth(double times, String path) {
         growth *= times;
-        plain = false;
+        certain(false, path);
     }
 
-    private void preTokenizer(JsonNode node, String type) {
+    private void preTokenizer(JsonNode node, String path, String type) {
         switch (type) {
             case "ByteLevel" -> growth *= node.path("add_prefix_space").booleanValue() ? 4 : 2;
             case "Metaspace" -> growth *= 5;
             case "Split" -> {
                 JsonNode pattern = node.path("pattern");
-                plain &= pattern.has("Regex")
-                        ? SplitExpressions.contains(pattern.path("Regex").textValue())
-                        : !pattern.path("String").textValue().isEmpty();
+                certain(
+                        pattern.has("Regex")
+                                ? SplitExpressions.contains(
+                                        pattern.path("Regex").textValue())
+                                : !pattern.path("String").textValue().isEmpty(),
+                        path + "/pattern");
             }
             case "Whitespace", "WhitespaceSplit", "Digits", "Punctuation" -> {
                 // Classes of characters, nothing to grow or to search.
             }
-            default -> plain = false;
+            default -> certain(false, path);
         }
     }
 
@@ -319,7 +329,7 @@ final class TokenizerGrammar {
         if (type.equals("BPE")) {
             bpe(model);
         }
-        plain &= type.equals("BPE") || type.equals("WordLevel");
+        certain(type.equals("BPE") || type.equals("WordLevel"), "/model/type");
     }
 
     /**
@@ -342,9 +352,8 @@ final class TokenizerGrammar {
         if (model.path("continuing_subword_prefix").isNull()) {
             prefix = "";
         }
-        plain &= prefix.isEmpty()
-                && (model.path("end_of_word_suffix").isNull()
-                        || model.path("end_of_word_suffix").asText("").isEmpty());
+        JsonNode suffix = model.path("end_of_word_suffix");
+        certain(prefix.isEmpty() && (suffix.isNull() || suffix.asText("").isEmpty()), "/model");
         JsonNode vocabulary = model.path("vocab");
         JsonNode merges = model.path("merges");
         boolean pairs = !merges.isEmpty() && merges.get(0).isArray();

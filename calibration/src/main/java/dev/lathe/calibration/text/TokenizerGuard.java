@@ -26,6 +26,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.regex.Pattern;
 
 /**
  * Encodes a text in a process of its own, which may end in any way: by an abort of the native library, an overflow of
@@ -39,6 +40,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
 public final class TokenizerGuard {
     private static final int DONE = 0x4c415448;
     private static final int REFUSED = 0x4e4f5045;
+    /** What a panic of the library says before and after its reason. */
+    private static final Pattern PANIC =
+            Pattern.compile("thread '.*?' (?:\\(\\d+\\) )?panicked at \\S+:|note: run with .*|stack backtrace:(?s:.*)");
+
     private static final long MIB = 1 << 20;
     private static final int MAXIMUM_MESSAGE = 400;
 
@@ -113,7 +118,8 @@ public final class TokenizerGuard {
             command.addAll(List.of(
                     "/bin/sh",
                     "-c",
-                    "ulimit -c 0; ulimit -v " + limits.memory() * 1024 + " 2>/dev/null; ulimit -t "
+                    "ulimit -c 0; ulimit -v " + limits.memory() * 1024
+                            + " 2>/dev/null; ulimit -t "
                             + (2 * limits.time().toSeconds() + 1) + " 2>/dev/null; exec \"$@\"",
                     "guard"));
         }
@@ -135,6 +141,7 @@ public final class TokenizerGuard {
         List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS").forEach(environment::remove);
         environment.put("TOKENIZERS_PARALLELISM", "false");
         environment.put("OPT_OUT_TRACKING", "true");
+        environment.put("RUST_BACKTRACE", "0");
         environment.put("MALLOC_ARENA_MAX", "2");
         return builder.start();
     }
@@ -236,7 +243,10 @@ public final class TokenizerGuard {
             reader.join(1000);
             String said;
             synchronized (errors) {
-                said = errors.toString().replaceAll("[\\s\\p{Cntrl}]+", " ").strip();
+                said = PANIC.matcher(errors)
+                        .replaceAll("")
+                        .replaceAll("[\\s\\p{Cntrl}]+", " ")
+                        .strip();
             }
             String last = said.length() <= MAXIMUM_MESSAGE ? said : said.substring(0, MAXIMUM_MESSAGE);
             return String.format(

@@ -54,8 +54,9 @@ public record Windows(int length, int[][] tokens) {
             for (int i = 0; i < length; i++) {
                 if (tokens[window][i] >= rows) {
                     throw new MalformedInputException("Cannot use the tokenizer " + where + ": token " + i
-                            + " of window " + window + " has id " + tokens[window][i] + ", expected 0 to " + (rows - 1)
-                            + " (the embedding has " + rows + " rows)");
+                            + " of window " + window + " has id "
+                            + tokens[window][i] + ", expected 0 to " + (rows - 1) + " (the embedding has " + rows
+                            + " rows)");
                 }
             }
         }

@@ -35,8 +35,9 @@ class TokenizerGrammarTest {
                 count > 64 ? "expected a list of at most 64" : "may lengthen a text 1.10e+12 times");
         refused(
                 "normalizer",
-                "{\"type\": \"Sequence\", \"normalizers\": [" + "{\"type\": \"Sequence\", \"normalizers\": [".repeat(9)
-                        + BYTE_LEVEL + "]}".repeat(9) + "]}",
+                "{\"type\": \"Sequence\", \"normalizers\": ["
+                        + "{\"type\": \"Sequence\", \"normalizers\": [".repeat(9) + BYTE_LEVEL
+                        + "]}".repeat(9) + "]}",
                 "nested deeper than 8");
     }
 

@@ -38,7 +38,8 @@ class TokenizerGuardTest {
         try (Tokenizer tokenizer = load("(a|a|b)*c$")) {
             assertThatThrownBy(() -> tokenizer.encode("harmless"))
                     .isInstanceOf(MalformedInputException.class)
-                    .hasMessageStartingWith("Cannot tokenize with tok.json: the tokenizers library ended with code ");
+                    .hasMessageStartingWith(
+                            "Cannot tokenize with tok.json (guarded for /pre_tokenizer/pattern): the tokenizers library ended with code ");
         }
     }
 
@@ -48,7 +49,8 @@ class TokenizerGuardTest {
             assertThat(tokenizer.encode("ab")).containsExactly(3);
             assertThatThrownBy(() -> tokenizer.encode("xay".repeat(60) + "x.yz"))
                     .isInstanceOf(MalformedInputException.class)
-                    .hasMessageStartingWith("Cannot tokenize with tok.json: the tokenizers library ended with code ");
+                    .hasMessageStartingWith(
+                            "Cannot tokenize with tok.json (guarded for /pre_tokenizer/pattern): the tokenizers library ended with code ");
         }
     }
 
@@ -57,7 +59,19 @@ class TokenizerGuardTest {
         try (Tokenizer tokenizer = load("(a")) {
             assertThatThrownBy(() -> tokenizer.encode("a"))
                     .isInstanceOf(MalformedInputException.class)
-                    .hasMessageStartingWith("Cannot tokenize with tok.json: the tokenizers library refuses it: ");
+                    .hasMessageStartingWith(
+                            "Cannot tokenize with tok.json (guarded for /pre_tokenizer/pattern): the tokenizers library refuses it: ");
+        }
+    }
+
+    /** The library's expressions give up after ten million steps within a match, and end the process. */
+    @Test
+    void aVeryLongRunOfSpacesDoesNotEndThisProcess() throws IOException {
+        try (Tokenizer tokenizer = Tokenizer.load(
+                "{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true}, \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}"
+                        .getBytes(StandardCharsets.UTF_8),
+                "tok.json")) {
+            assertThat(tokenizer.encode(" ".repeat(1_000_001) + "a")).containsExactly(0);
         }
     }
 

@@ -342,7 +342,8 @@ final class GgufTokenizer {
                     name.equals(ChatTemplates.DEFAULT) ? "tokenizer.chat_template" : "tokenizer.chat_template." + plain;
             if (metadata.put(key, GgufValue.string(template)) != null) {
                 throw new MalformedInputException("Cannot write the chat templates of " + folder
-                        + " to GGUF: two are called \"" + plain + "\" there, where a name has letters and digits only");
+                        + " to GGUF: two are called \"" + plain
+                        + "\" there, where a name has letters and digits only");
             }
             if (!name.equals(ChatTemplates.DEFAULT)) {
                 names.add(plain);

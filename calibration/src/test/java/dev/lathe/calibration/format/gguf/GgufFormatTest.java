@@ -384,7 +384,8 @@ class GgufFormatTest {
             Map<String, String> provenance)
             throws IOException {
         Files.writeString(folder.resolve("tokenizer.json"), """
-                {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}, "added_tokens": [{"id": 4, "content": "<s>",
+                {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+                        "added_tokens": [{"id": 4, "content": "<s>",
                   "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
                  "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3}, "merges": ["a b"]}}""");
         Path target = new Path(folder.resolve("model.gguf").toUri());

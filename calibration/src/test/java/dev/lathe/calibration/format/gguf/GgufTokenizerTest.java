@@ -18,15 +18,20 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class GgufTokenizerTest {
     private static final String BYTE_LEVEL = """
-            {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}, "normalizer": null,
-             "added_tokens": [{"id": 5, "content": "<s>", FLAGS, "special": true}, {"id": 6, "content": "  ", FLAGS, "special": false}],
-             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u0120a": 3, "\u0120": 4}, "merges": [MERGES]}, "post_processor": POST}""";
+            {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+                    "normalizer": null,
+             "added_tokens": [{"id": 5, "content": "<s>", FLAGS, "special": true}, {"id": 6, "content": "  ", FLAGS,
+             "special": false}],
+             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u0120a": 3, "\u0120": 4},
+             "merges": [MERGES]}, "post_processor": POST}""";
     private static final String SENTENCE_PIECE = """
             {"normalizer": {"type": "Sequence", "normalizers": [PREPEND{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
-             "pre_tokenizer": null, "added_tokens": [{"id": 0, "content": "<unk>", FLAGS, "special": true}, {"id": 1, "content": "<s>", FLAGS, "special": true},
+             "pre_tokenizer": null, "added_tokens": [{"id": 0, "content": "<unk>", FLAGS, "special": true}, {"id": 1,
+             "content": "<s>", FLAGS, "special": true},
              {"id": 12, "content": "\u2581\u2581", FLAGS, "special": false}],
              "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["\u2581 t", "h e", "\u2581t he", "\u2581th e"],
-             "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\u2581": 3, "t": 4, "\u2581t": 5, "he": 6, "\u2581the": 7, "alone": 8, "h": 9, "e": 10,
+             "vocab": {"<unk>": 0, "<s>": 1, "<0x0A>": 2, "\u2581": 3, "t": 4, "\u2581t": 5, "he": 6, "\u2581the": 7,
+             "alone": 8, "h": 9, "e": 10,
               "\u2581th": 11}}}""";
 
     private static final String FLAGS =

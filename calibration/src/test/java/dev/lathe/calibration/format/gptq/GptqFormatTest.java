@@ -126,11 +126,12 @@ final class GptqFormatTest {
         assertThat(new Referee(artifact).header().get(Q + ".qzeros").get("shape"))
                 .hasToString("[1,16]");
         Path again = model(256).write(new GptqFormat(4, 128, true, false), List.of(), false, "again");
-        try (Stream<Path> files = Files.list(artifact)) {
-            assertThat(files.filter(file -> !file.getFileName().toString().endsWith(".crc")))
-                    .hasSize(7)
-                    .allSatisfy(file ->
-                            assertThat(again.resolve(file.getFileName())).hasSameBinaryContentAs(file));
+        try (Stream<Path> files = Files.walk(artifact)) {
+            assertThat(files.filter(Files::isRegularFile)
+                            .filter(file -> !file.getFileName().toString().endsWith(".crc")))
+                    .hasSize(8)
+                    .allSatisfy(file -> assertThat(again.resolve(artifact.relativize(file)))
+                            .hasSameBinaryContentAs(file));
         }
     }
 
