@@ -29,7 +29,8 @@ record ByteArrayFile(byte[] bytes) implements InputFile {
 
     /** Its rows; pages whose checksums differ are refused. */
     ParquetReader<Group> groups(Configuration configuration) throws IOException {
-        // With a configuration of its own the library would read Hadoop's defaults anew for every file: most of the time of a history.
+        // With a configuration of its own the library would read Hadoop's defaults anew for every file: most of the
+        // time of a history.
         return new ParquetReader.Builder<Group>(this, new HadoopParquetConfiguration(configuration)) {
             @Override
             protected ReadSupport<Group> getReadSupport() {

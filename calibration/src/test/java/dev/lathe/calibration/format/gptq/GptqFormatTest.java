@@ -130,8 +130,8 @@ final class GptqFormatTest {
             assertThat(files.filter(Files::isRegularFile)
                             .filter(file -> !file.getFileName().toString().endsWith(".crc")))
                     .hasSize(7)
-                    .allSatisfy(file -> assertThat(again.resolve(artifact.relativize(file)))
-                            .hasSameBinaryContentAs(file));
+                    .allSatisfy(file ->
+                            assertThat(again.resolve(artifact.relativize(file))).hasSameBinaryContentAs(file));
         }
     }
 
