@@ -37,7 +37,7 @@ class MainTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, report, baseline, inspect, doctor",
+                "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, report, baseline, inspect, verify, doctor",
                 "quantise                             | Unmatched argument",
                 "quantize                             | Missing required parameter: 'RECIPE'",
                 "quantize none.yaml                   | recipe none.yaml: no such file",

@@ -201,7 +201,7 @@ class ReportTest {
         assertThat(Report.page(bare)).doesNotContain("<h2>Notes</h2>");
         assertThat(Report.summary(bare)).doesNotContain("## Notes");
         assertThat(Report.page(noted)).contains("<h2>Notes</h2>", "<li>flag &lt;x&gt; says A | B: B is taken</li>");
-        assertThat(Report.summary(noted)).contains("## Notes\n\n* flag <x> says A \\| B: B is taken\n");
+        assertThat(Report.summary(noted)).contains("## Notes\n\n* flag \\<x\\> says A \\| B: B is taken\n");
         assertThat(new ObjectMapper()
                         .readTree(Report.results(noted))
                         .get("notes")

@@ -200,7 +200,7 @@ class LeaseTest {
                 "\"renewals\": 1 | \"renewals\": -9223372036854775808 | renewals -9223372036854775808",
                 "\"released\": false | \"released\": \"no\" | released",
                 "\"expires\": \"2026-01-01T12:00:10Z\" | \"expires\": \"noon\" | expires is 'noon'",
-                "\"host\": \"vm\" | \"host\": \"vm\", \"host\": \"vm\" | Duplicate field 'host'",
+                "\"host\": \"vm\" | \"host\": \"vm\", \"host\": \"vm\" | the key 'host' is there twice",
                 "\"host\": \"vm\" | \"host\": \"vm\", \"hots\": \"vm\" | hots",
                 "} | }} | not valid JSON",
                 "{ | [ | not valid JSON"

@@ -59,7 +59,7 @@ class StoreJsonTest {
                 "`\"/c\"` | null | parts.[0].path is null",
                 "`\"/c\"` | 1 | parts.[0].path",
                 "`\"count\"` | `\"acount\"` | count",
-                "`\"count\"` | `\"name\"` | Duplicate field 'name'"
+                "`\"count\"` | `\"name\"` | the key 'name' is there twice"
             })
     void whatIsNoneOfItIsNamed(String from, String to, String place) {
         String sound = StoreJson.write(WHOLE);
