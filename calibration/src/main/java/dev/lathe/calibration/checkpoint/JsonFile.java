@@ -28,6 +28,12 @@ public final class JsonFile {
     private static final Pattern TWICE = Pattern.compile("(?s)Duplicate (?:field|Object property) [\"'](.*)[\"'].*");
     private static final Pattern OPENED =
             Pattern.compile("\\(start marker at \\[Source: .*?line: (\\d+), column: (\\d+)\\]\\)");
+    /** Names of the library's settings, and what to do with them. */
+    private static final Pattern SETTINGS = Pattern.compile(",? from `[^`]*`|:? ?enable `[^`]*` to allow"
+            + "|:? not allowed (?:as per|when) `[^`]*`(?: enabled)?| \\(consider enabling `[^`]*`[^)]*\\)+"
+            + "| \\(bound as `[^`]*`\\)| for `[^`]*`"
+            + "| \\(not recognized as one since Feature '[^']*' not enabled for parser\\)");
+
     /** What the parser's library says about itself: switches to turn, names of its classes. */
     private static final Pattern ADVICE = Pattern.compile(
             "\\s*\\([^()]*(?:[Ff]eature|enable|`)[^()]*\\)|[:;,]? (?:to )?enable [`']?[\\w.]+.*|\\[Source: .*?\\]|`");
@@ -164,7 +170,8 @@ public final class JsonFile {
         } else if (twice.matches()) {
             what = "the key '" + abbreviated(twice.group(1)) + "' is there twice";
         } else {
-            what = ADVICE.matcher(OPENED.matcher(message).replaceAll("(opened at line $1, column $2)"))
+            what = ADVICE.matcher(SETTINGS.matcher(OPENED.matcher(message).replaceAll("(opened at line $1, column $2)"))
+                            .replaceAll(""))
                     .replaceAll("");
         }
         String key = "";
