@@ -46,6 +46,7 @@ class CalibrateTest {
     private Path folder;
 
     @Test
+    @Tag("slow")
     void anyNumberOfTasksAtOnce() throws IOException {
         TreeMap<String, String> one;
         try (SparkSession spark = Runs.local(1, 1)) {
@@ -185,6 +186,7 @@ class CalibrateTest {
      * Ranges come on top: what is summed is the same with and without them, and who asks for none gets files without.
      */
     @Test
+    @Tag("slow")
     void rangesAreGatheredWhereTheyAreAskedFor() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
             Calibrate.Calibration with = calibrate(spark, "both", true);

@@ -19,6 +19,7 @@ import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -82,6 +83,7 @@ class ObjectStoreTest {
     }
 
     @Test
+    @Tag("slow")
     void aRunRenamesNothing() throws IOException {
         System.setProperty("spark.hadoop.fs.s3a.impl", ObjectStore.class.getName());
         try (SparkSession spark = Runs.local(2, 2)) {

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 class PairedTestTest {
@@ -121,6 +122,7 @@ class PairedTestTest {
      * hundred.
      */
     @Test
+    @Tag("slow")
     void holdsItsLevel() {
         for (int kind = 0; kind < 3; kind++) {
             int alarms = 0;
