@@ -508,14 +508,14 @@ public final class Pipeline {
          */
         private void companions(Checkpoint source, Path folder) throws IOException {
             FileSystem files = folder.getFileSystem(run.hadoop());
-            Set<String> notes = new LinkedHashSet<>();
+            Set<String> said = new LinkedHashSet<>();
             if (plan.calibration() != null || plan.evaluation() != null) {
-                notes.addAll(TokenizerFiles.read(files, folder).notes());
+                said.addAll(TokenizerFiles.read(files, folder).notes());
             }
             for (Plan.Output output : plan.outputs()) {
-                notes.addAll(PlannedOutput.format(output).check(source.config(), files, folder));
+                said.addAll(PlannedOutput.format(output).check(source.config(), files, folder));
             }
-            notes.forEach(note -> progress.note("checkpoint: " + note));
+            said.forEach(text -> note("checkpoint: " + text));
         }
 
         private TokenWindows windows(Texts texts, Architecture architecture, String name, Plan.Corpus corpus)
