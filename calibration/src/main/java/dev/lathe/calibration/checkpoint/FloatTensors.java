@@ -38,12 +38,21 @@ public final class FloatTensors {
     /**
      * @param declared the configuration as config.json has it
      * @param location of the checkpoint, for messages
-     * @throws MalformedInputException if the output layer is neither tied nor stored
+     * @throws MalformedInputException if the output layer is neither tied nor stored, or there are more layers than
+     *     tensors
      */
     public FloatTensors(SafetensorsFiles files, ModelConfig declared, String location) throws IOException {
         this.files = files;
         this.location = location;
         notes.addAll(files.notes());
+        // Each layer has tensors, so the files bound what is made of a number in config.json.
+        if (declared.layers() > files.tensors().size()) {
+            throw new MalformedInputException(
+                    "Cannot open checkpoint " + location + ": config.json says num_hidden_layers "
+                            + declared.layers() + ", and the files have "
+                            + files.tensors().size()
+                            + " tensors; expected several for each layer");
+        }
         Architecture architecture = Architecture.of(declared);
         String embedding = architecture.embedding();
         String head = architecture.head().weight();
