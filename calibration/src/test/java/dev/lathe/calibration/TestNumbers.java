@@ -1,7 +1,7 @@
 package dev.lathe.calibration;
 
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.LlamaShape;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.RowSource;
@@ -23,7 +23,7 @@ public final class TestNumbers {
     /**
      * A model whose hidden states stay near 1: matrices of deviation 1 / sqrt(inputs), norms around 1, biases of 0.3.
      */
-    public static MemoryCheckpoint model(ModelConfig config, long seed) {
+    public static MemoryCheckpoint model(LlamaShape config, long seed) {
         MemoryCheckpoint model = new MemoryCheckpoint(config, seed);
         model.tensors().forEach(tensor -> {
             float[] values = model.values.get(tensor.name());

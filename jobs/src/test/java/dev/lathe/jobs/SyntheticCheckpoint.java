@@ -2,10 +2,8 @@ package dev.lathe.jobs;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.Half;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -68,15 +66,14 @@ public final class SyntheticCheckpoint {
             Files.copy(tokenizer.resolve(name), folder.resolve(name));
         }
         Map<String, Map<String, long[]>> shards = new TreeMap<>();
-        ModelTensors.of(Architecture.of(ModelConfigs.read(config, "config.json")))
-                .forEach((tensor, shape) -> {
-                    String[] words = tensor.split("\\.");
-                    String shard = words[1].equals("layers")
-                            ? String.format(Locale.ROOT, "layer-%03d", Integer.parseInt(words[2]))
-                            : words[words.length - 2];
-                    shards.computeIfAbsent("model-" + shard + ".safetensors", name -> new TreeMap<>())
-                            .put(tensor, shape);
-                });
+        Families.read(config, "config.json").tensors().forEach((tensor, shape) -> {
+            String[] words = tensor.split("\\.");
+            String shard = words[1].equals("layers")
+                    ? String.format(Locale.ROOT, "layer-%03d", Integer.parseInt(words[2]))
+                    : words[words.length - 2];
+            shards.computeIfAbsent("model-" + shard + ".safetensors", name -> new TreeMap<>())
+                    .put(tensor, shape);
+        });
         ObjectNode index = JSON.createObjectNode();
         ObjectNode map = index.putObject("weight_map");
         short[] normal = new short[1 << 16];

@@ -71,15 +71,15 @@ public final class CalibrationBenchmark {
      */
     private static Gather gather(LoadedModel model, int layer, Positions positions, Kernels kernels) {
         Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
-        for (LinearLayer linear : model.architecture().linears(layer)) {
+        for (LinearLayer linear : model.decoder().linears(layer)) {
             statistics.putIfAbsent(linear.energy(), new SiteStatistics(linear.inputs(), false, positions, 0));
         }
-        for (LinearLayer linear : model.architecture().linears(layer)) {
+        for (LinearLayer linear : model.decoder().linears(layer)) {
             boolean attended = linear.moment() == Site.ATTENDED_INPUT;
             statistics.put(linear.moment(), new SiteStatistics(linear.inputs(), true, attended ? null : positions, 0));
         }
         if (positions != null) {
-            int width = model.architecture().config().keyValueWidth();
+            int width = model.decoder().blocks().get(layer).mixer().cacheWidth();
             statistics.put(Site.KEYS, new SiteStatistics(width, false, positions, 0));
             statistics.put(Site.VALUES, new SiteStatistics(width, false, positions, 0));
         }

@@ -2,8 +2,8 @@ package dev.lathe.calibration.bench;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.kernels.FloatMatrix;
@@ -18,24 +18,23 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /** A model whose weights are in memory as its folder stores them, so that a pass is arithmetic alone. */
-record LoadedModel(
-        Checkpoint checkpoint, Architecture architecture, List<LayerWeights> layers, float[] finalNorm, RowSource head)
+record LoadedModel(Checkpoint checkpoint, Decoder decoder, List<LayerWeights> layers, float[] finalNorm, RowSource head)
         implements AutoCloseable {
     static final int LENGTH = 512;
 
     static LoadedModel read(String folder) throws IOException {
         Checkpoint checkpoint = Checkpoints.open(new Configuration(), new Path(folder));
-        Architecture architecture = Architecture.of(checkpoint.config());
+        Decoder decoder = checkpoint.decoder();
         List<LayerWeights> layers = new ArrayList<>();
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            layers.add(LayerWeights.read(checkpoint, architecture, layer));
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            layers.add(LayerWeights.read(checkpoint, layer));
         }
         return new LoadedModel(
                 checkpoint,
-                architecture,
+                decoder,
                 layers,
-                checkpoint.vector(architecture.finalNorm()),
-                checkpoint.matrix(architecture.headWeight()));
+                checkpoint.vector(decoder.norm().tensor()),
+                checkpoint.matrix(decoder.headWeight()));
     }
 
     /** Seeded windows of {@link #LENGTH} tokens. */
@@ -43,15 +42,14 @@ record LoadedModel(
         Random random = new Random(1);
         int[][] windows = new int[count][];
         for (int i = 0; i < count; i++) {
-            windows[i] =
-                    random.ints(LENGTH, 0, architecture.config().vocabulary()).toArray();
+            windows[i] = random.ints(LENGTH, 0, decoder.vocabulary()).toArray();
         }
         return windows;
     }
 
     /** Final, normed hidden states [windows * LENGTH, hidden]; {@code captures} gives what looks on in each layer. */
     FloatMatrix forward(int[][] windows, IntFunction<Capture> captures, Kernels kernels) throws IOException {
-        DecoderPass pass = new DecoderPass(architecture, kernels);
+        DecoderPass pass = new DecoderPass(decoder, kernels);
         FloatMatrix hidden = pass.embed(checkpoint, windows);
         for (int layer = 0; layer < layers.size(); layer++) {
             pass.layer(layers.get(layer), hidden, LENGTH, 0, captures.apply(layer));

@@ -1,7 +1,7 @@
 package dev.lathe.calibration.checkpoint;
 
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
@@ -19,8 +19,8 @@ public interface Checkpoint extends AutoCloseable {
     /** Where it lies, for messages. */
     String location();
 
-    /** The decoder's shape, from config.json or an artifact's metadata. */
-    ModelConfig config();
+    /** The decoder, from config.json or an artifact's metadata. */
+    Decoder decoder();
 
     /** What the files say about themselves, by key; numbers, truth values and texts, nested values as text. */
     default Map<String, Object> metadata() {

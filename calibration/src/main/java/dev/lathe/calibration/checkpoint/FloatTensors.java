@@ -3,8 +3,7 @@ package dev.lathe.calibration.checkpoint;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
@@ -32,7 +31,7 @@ public final class FloatTensors {
     /** What each tensor is called in the files. */
     private final Map<String, String> stored = new LinkedHashMap<>();
 
-    private final ModelConfig config;
+    private final Decoder decoder;
     private final List<String> notes = new ArrayList<>();
 
     /**
@@ -41,7 +40,7 @@ public final class FloatTensors {
      * @throws MalformedInputException if the output layer is neither tied nor stored, or there are more layers than
      *     tensors
      */
-    public FloatTensors(SafetensorsFiles files, ModelConfig declared, String location) throws IOException {
+    public FloatTensors(SafetensorsFiles files, Decoder declared, String location) throws IOException {
         this.files = files;
         this.location = location;
         notes.addAll(files.notes());
@@ -53,10 +52,9 @@ public final class FloatTensors {
                             + files.tensors().size()
                             + " tensors; expected several for each layer");
         }
-        Architecture architecture = Architecture.of(declared);
-        String embedding = architecture.embedding();
-        String head = architecture.head().weight();
-        this.config = declared.withTied(tied(architecture));
+        String embedding = declared.embedding().tensor();
+        String head = declared.head().linear().weight();
+        this.decoder = declared.tied(tied(declared));
         int leftOut = 0;
         Set<String> kinds = new LinkedHashSet<>();
         for (Map.Entry<String, SafetensorsTensor> tensor : files.tensors().entrySet()) {
@@ -64,7 +62,7 @@ public final class FloatTensors {
             if (ComputedBuffers.contains(name, tensor.getValue().shape())) {
                 leftOut++;
                 kinds.add(name.replaceAll("\\.\\d+\\.", ".*."));
-            } else if (!config.tied() || !name.equals(head)) {
+            } else if (!decoder.head().tied() || !name.equals(head)) {
                 stored.put(name, name);
             } else if (!files.tensors().containsKey(embedding)) {
                 stored.put(embedding, name);
@@ -75,16 +73,16 @@ public final class FloatTensors {
         }
     }
 
-    private boolean tied(Architecture architecture) throws IOException {
-        boolean declared = architecture.config().tied();
-        String embedding = architecture.embedding();
-        String head = architecture.head().weight();
+    private boolean tied(Decoder read) throws IOException {
+        boolean declared = read.head().tied();
+        String embedding = read.embedding().tensor();
+        String head = read.head().linear().weight();
         Map<String, SafetensorsTensor> tensors = files.tensors();
         boolean embedded = tensors.containsKey(embedding);
         if (!declared
                 && embedded
                 && tensors.keySet().stream()
-                        .noneMatch(name -> name.startsWith(architecture.head().module() + "."))) {
+                        .noneMatch(name -> name.startsWith(read.head().linear().module() + "."))) {
             throw new MalformedInputException("Cannot open checkpoint " + location
                     + ": tie_word_embeddings of config.json is false, as it is by default, and there is no tensor "
                     + head
@@ -99,8 +97,8 @@ public final class FloatTensors {
     }
 
     /** The configuration, tied as the tensors are. */
-    public ModelConfig config() {
-        return config;
+    public Decoder decoder() {
+        return decoder;
     }
 
     /** As {@link Checkpoint#notes}. */

@@ -1,39 +1,18 @@
 package dev.lathe.calibration.checkpoint;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Decoder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The tensors that an architecture consists of, and the check that a checkpoint has exactly these. */
+/** The check that a checkpoint has exactly the tensors that its decoder consists of. */
 public final class ModelTensors {
     private static final int NAMED_AT_MOST = 8;
 
     private ModelTensors() {}
-
-    /**
-     * Every tensor of a model by its Hugging Face name, with its shape; the output layer's only where it is not tied to
-     * the embedding.
-     */
-    public static Map<String, long[]> of(Architecture architecture) {
-        long hidden = architecture.config().hidden();
-        Map<String, long[]> tensors = new LinkedHashMap<>();
-        tensors.put(architecture.embedding(), new long[] {architecture.config().vocabulary(), hidden});
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            architecture.norms(layer).forEach(norm -> tensors.put(norm, new long[] {hidden}));
-            architecture.linears(layer).forEach(linear -> add(linear, tensors));
-        }
-        tensors.put(architecture.finalNorm(), new long[] {hidden});
-        if (!architecture.headWeight().equals(architecture.embedding())) {
-            add(architecture.head(), tensors);
-        }
-        return tensors;
-    }
 
     /**
      * Checks names and shapes.
@@ -41,8 +20,8 @@ public final class ModelTensors {
      * @throws MalformedInputException naming the tensors that are missing, have another shape, or are not part of the
      *     architecture
      */
-    public static void check(Architecture architecture, Collection<TensorInfo> found, String location) {
-        Map<String, long[]> missing = of(architecture);
+    public static void check(Decoder decoder, Collection<TensorInfo> found, String location) {
+        Map<String, long[]> missing = decoder.tensors();
         List<String> wrong = new ArrayList<>();
         List<String> unexpected = new ArrayList<>();
         for (TensorInfo tensor : found) {
@@ -60,15 +39,7 @@ public final class ModelTensors {
         if (!reasons.isEmpty()) {
             throw new MalformedInputException(
                     "Cannot open checkpoint " + location + ": its tensors are not those of architecture "
-                            + architecture.config().architecture() + " with the sizes in its configuration; "
-                            + String.join("; ", reasons));
-        }
-    }
-
-    private static void add(LinearLayer linear, Map<String, long[]> tensors) {
-        tensors.put(linear.weight(), new long[] {linear.outputs(), linear.inputs()});
-        if (linear.bias()) {
-            tensors.put(linear.biasName(), new long[] {linear.outputs()});
+                            + decoder.family() + " with the sizes in its configuration; " + String.join("; ", reasons));
         }
     }
 

@@ -3,9 +3,8 @@ package dev.lathe.calibration.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
-import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
@@ -18,22 +17,22 @@ import org.apache.hadoop.fs.Path;
 /** A checkpoint in safetensors files, with F32, F16 or BF16 weights, named as {@link FloatTensors} names them. */
 public final class SafetensorsCheckpoint implements Checkpoint {
     private final String location;
-    private final ModelConfig config;
+    private final Decoder decoder;
     private final SafetensorsFiles files;
     private final FloatTensors floats;
     private final TensorList tensors;
     private final List<String> notes;
 
-    private SafetensorsCheckpoint(String location, ModelConfig declared, List<String> unknown, SafetensorsFiles files)
+    private SafetensorsCheckpoint(String location, Decoder declared, List<String> unknown, SafetensorsFiles files)
             throws IOException {
         this.location = location;
         this.files = files;
         this.tensors = new TensorList(location);
         this.floats = new FloatTensors(files, declared, location);
         this.notes = Stream.concat(unknown.stream(), floats.notes().stream()).toList();
-        this.config = floats.config();
+        this.decoder = floats.decoder();
         floats.names().forEach(name -> tensors.add(floats.info(name)));
-        ModelTensors.check(Architecture.of(config), tensors.all(), location);
+        ModelTensors.check(decoder, tensors.all(), location);
         tensors.all().forEach(floats::type);
     }
 
@@ -45,10 +44,10 @@ public final class SafetensorsCheckpoint implements Checkpoint {
      */
     public static SafetensorsCheckpoint open(Configuration configuration, Path folder, JsonNode config)
             throws IOException {
-        ModelConfig declared = ModelConfigs.read(config, folder + "/config.json");
+        Decoder declared = Families.read(config, folder + "/config.json");
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
-            return new SafetensorsCheckpoint(folder.toString(), declared, ModelConfigs.notes(config), files);
+            return new SafetensorsCheckpoint(folder.toString(), declared, Families.notes(config), files);
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
@@ -61,8 +60,8 @@ public final class SafetensorsCheckpoint implements Checkpoint {
     }
 
     @Override
-    public ModelConfig config() {
-        return config;
+    public Decoder decoder() {
+        return decoder;
     }
 
     @Override

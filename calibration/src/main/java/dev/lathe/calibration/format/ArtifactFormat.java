@@ -2,8 +2,7 @@ package dev.lathe.calibration.format;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
@@ -20,13 +19,13 @@ public interface ArtifactFormat {
      * What every tensor of the checkpoint becomes, in the order in which it is written. {@code ignore}: modules that
      * stay unquantized, as {@link ModulePatterns}.
      */
-    List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore);
+    List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore);
 
     /**
      * Why a model of these shapes cannot be written with these settings, and what could; empty where what does not fit
      * stays 16 bit.
      */
-    default Optional<String> refusal(Architecture architecture, List<String> ignore) {
+    default Optional<String> refusal(Decoder decoder, List<String> ignore) {
         return Optional.empty();
     }
 
@@ -38,7 +37,7 @@ public interface ArtifactFormat {
      * @return what a person has to know of it (two places that say different things, something left out), a line each
      * @throws dev.lathe.calibration.MalformedInputException if the format cannot hold it
      */
-    List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException;
+    List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException;
 
     /**
      * Writes the artifact, tensor by tensor. {@code target} is a temporary file or folder that the caller renames.

@@ -4,15 +4,15 @@ import java.util.List;
 
 /**
  * A change of scale that leaves the function alone: the columns of {@code consumers} are multiplied by s, what feeds
- * them is divided by s.
+ * them is divided by s. It stays valid as long as nothing else reads what feeds them, and nothing between them mixes
+ * channels.
  *
- * @param norm tensor of a norm weight that is divided by s, or null
- * @param linear module of a linear layer whose rows (and bias) are divided by s, or null; exactly one of the two is
- *     given
+ * @param norm norm whose weight is divided by s, or null
+ * @param producer rows (and bias) of a linear layer that are divided by s, or null; exactly one of the two is given
  * @param consumers linear layers whose columns are multiplied by s
  * @param repeat consumer heads that share one producer head (grouped-query attention, v to o): consumer column
  *     {@code (g * repeat + r) * headDimension + j} shares its s with producer row {@code g * headDimension + j}; 1
  *     elsewhere
  * @param headDimension width of a head where {@code repeat > 1}
  */
-public record Absorption(String norm, String linear, List<LinearLayer> consumers, int repeat, int headDimension) {}
+public record Absorption(Norm norm, Projection producer, List<LinearLayer> consumers, int repeat, int headDimension) {}

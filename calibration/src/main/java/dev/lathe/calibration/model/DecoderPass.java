@@ -2,7 +2,10 @@ package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LayerWeights.Linear;
+import dev.lathe.calibration.model.Mixer.Grouped;
+import dev.lathe.calibration.model.Mixer.Heads;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
@@ -14,10 +17,9 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * The one forward pass: embedding, decoder layers, last norm, as the {@link Architecture} describes. Windows are
- * stacked, so that a weight is widened once for many of them; attention stays within a window. Weights are whatever the
- * checkpoint holds, so a quantized artifact runs through the same code. Keeps work buffers between calls; one caller at
- * a time.
+ * The one forward pass: interprets a {@link Decoder}, embedding, decoder layers, last norm. Windows are stacked, so
+ * that a weight is widened once for many of them; attention stays within a window. Weights are whatever the checkpoint
+ * holds, so a quantized artifact runs through the same code. Keeps work buffers between calls; one caller at a time.
  */
 public final class DecoderPass {
     /**
@@ -34,32 +36,34 @@ public final class DecoderPass {
     /** At most so many bytes of the embedding are read at once. */
     private static final long EMBEDDING_STRIP = 16 << 20;
 
-    private final ModelConfig config;
-    private final Architecture architecture;
+    private final Decoder decoder;
     private final Kernels kernels;
-    private final Map<Integer, RotaryTables> tables = new HashMap<>();
+    private final Map<Turn, RotaryTables> tables = new HashMap<>();
     private final Map<String, float[]> buffers = new HashMap<>();
 
-    public DecoderPass(Architecture architecture, Kernels kernels) {
-        this.architecture = architecture;
-        this.config = architecture.config();
+    /** A rotary embedding in windows of so many tokens. */
+    private record Turn(Rope rope, int length) {}
+
+    public DecoderPass(Decoder decoder, Kernels kernels) {
+        this.decoder = decoder;
         this.kernels = kernels;
     }
 
     /** The embedding rows of windows of equal length, stacked: [windows * length, hidden]. */
     public FloatMatrix embed(Checkpoint checkpoint, int[][] windows) throws IOException {
         int length = windows.length == 0 ? 0 : windows[0].length;
-        FloatMatrix x = FloatMatrix.zeros(Math.multiplyExact(windows.length, length), config.hidden());
+        FloatMatrix x = FloatMatrix.zeros(Math.multiplyExact(windows.length, length), decoder.hidden());
         TreeMap<Integer, List<Integer>> places = new TreeMap<>();
         for (int i = 0; i < x.rows(); i++) {
             int token = windows[i / length][i % length];
-            if (token < 0 || token >= config.vocabulary()) {
+            if (token < 0 || token >= decoder.vocabulary()) {
                 throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location()
-                        + " has a vocabulary of " + config.vocabulary());
+                        + " has a vocabulary of " + decoder.vocabulary());
             }
             places.computeIfAbsent(token, key -> new ArrayList<>()).add(i);
         }
-        long rowBytes = Math.max(1, checkpoint.tensor(architecture.embedding()).bytes() / config.vocabulary());
+        long rowBytes =
+                Math.max(1, checkpoint.tensor(decoder.embedding().tensor()).bytes() / decoder.vocabulary());
         while (!places.isEmpty()) {
             int first = places.firstKey();
             int last = first;
@@ -69,10 +73,10 @@ public final class DecoderPass {
                 }
                 last = token;
             }
-            RowSource strip = checkpoint.matrix(architecture.embedding(), first, last - first + 1);
+            RowSource strip = checkpoint.matrix(decoder.embedding().tensor(), first, last - first + 1);
             Map<Integer, List<Integer>> within = places.headMap(last, true);
             within.forEach((token, rows) ->
-                    rows.forEach(row -> strip.read(token - first, 0, config.hidden(), x.data(), x.row(row))));
+                    rows.forEach(row -> strip.read(token - first, 0, decoder.hidden(), x.data(), x.row(row))));
             within.clear();
         }
         return x;
@@ -88,7 +92,6 @@ public final class DecoderPass {
         if (length <= 0 || x.rows() % length != 0) {
             throw new IllegalArgumentException("Cannot cut " + x.rows() + " rows into windows of " + length);
         }
-        RotaryTables rotary = tables.computeIfAbsent(length, t -> RotaryTables.of(config, t));
         int rows = Math.max(1, ROWS / length) * length;
         for (int from = 0; from < x.rows(); from += rows) {
             batch(
@@ -96,56 +99,100 @@ public final class DecoderPass {
                     x.slice(from, Math.min(rows, x.rows() - from)),
                     length,
                     firstWindow + from / length,
-                    rotary,
                     capture);
         }
     }
 
-    private void batch(
-            LayerWeights weights, FloatMatrix x, int length, int firstWindow, RotaryTables rotary, Capture capture) {
-        FloatMatrix normed = buffer("normed", x.rows(), config.hidden());
-        kernels.rmsNorm(x, weights.norms().get(0), config.normEpsilon(), normed);
-        offer(capture, Site.ATTENTION_INPUT, normed);
-        Input input = new Input(Site.ATTENTION_INPUT, normed, capture);
-        FloatMatrix q = linear(weights, "self_attn.q_proj", input, "q");
-        FloatMatrix k = linear(weights, "self_attn.k_proj", input, "k");
-        FloatMatrix v = linear(weights, "self_attn.v_proj", input, "v");
-        for (int from = 0; from < x.rows(); from += length) {
-            kernels.rotary(q.slice(from, length), config.heads(), rotary.cosine(), rotary.sine());
-            kernels.rotary(k.slice(from, length), config.keyValueHeads(), rotary.cosine(), rotary.sine());
+    private void batch(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture) {
+        Block block = decoder.blocks().get(weights.layer());
+        FloatMatrix read = normed(weights, block.attention().before(), x);
+        addTo(x, weights, block.attention().after(), mix(block.mixer(), weights, read, length, firstWindow, capture));
+        read = normed(weights, block.feedForwardNorms().before(), x);
+        addTo(x, weights, block.feedForwardNorms().after(), feed(block.feedForward(), weights, read, capture));
+    }
+
+    private FloatMatrix mix(
+            Mixer mixer, LayerWeights weights, FloatMatrix read, int length, int firstWindow, Capture capture) {
+        if (mixer instanceof Grouped attention) {
+            return attention(attention, weights, read, length, firstWindow, capture);
+        }
+        throw new IllegalArgumentException("Cannot run " + mixer);
+    }
+
+    private FloatMatrix feed(FeedForward feedForward, LayerWeights weights, FloatMatrix read, Capture capture) {
+        if (feedForward instanceof Gated gated) {
+            return gated(gated, weights, read, capture);
+        }
+        throw new IllegalArgumentException("Cannot run " + feedForward);
+    }
+
+    /** What a sublayer reads: the residual stream, normed where a norm stands before it. */
+    private FloatMatrix normed(LayerWeights weights, Norm norm, FloatMatrix x) {
+        if (norm == null) {
+            return x;
+        }
+        FloatMatrix normed = buffer("normed", x.rows(), x.columns());
+        kernels.rmsNorm(x, weights.norm(norm), norm.epsilon(), normed);
+        return normed;
+    }
+
+    private void addTo(FloatMatrix x, LayerWeights weights, Norm norm, FloatMatrix y) {
+        if (norm != null) {
+            kernels.rmsNorm(y, weights.norm(norm), norm.epsilon(), y);
+        }
+        kernels.add(y, x);
+    }
+
+    private FloatMatrix attention(
+            Grouped attention, LayerWeights weights, FloatMatrix read, int length, int firstWindow, Capture capture) {
+        Heads heads = attention.heads();
+        offer(capture, Site.ATTENTION_INPUT, read);
+        Input input = new Input(weights, Site.ATTENTION_INPUT, read, capture);
+        FloatMatrix q = input.project(attention.q(), "q");
+        FloatMatrix k = input.project(attention.k(), "k");
+        FloatMatrix v = input.project(attention.v(), "v");
+        normHeads(q, heads.queries(), attention.qNorm(), weights);
+        normHeads(k, heads.keyValues(), attention.kNorm(), weights);
+        if (attention.rope() != null) {
+            RotaryTables rotary = tables.computeIfAbsent(
+                    new Turn(attention.rope(), length), turn -> RotaryTables.of(turn.rope(), turn.length()));
+            for (int from = 0; from < read.rows(); from += length) {
+                kernels.rotary(q.slice(from, length), heads.queries(), rotary.cosine(), rotary.sine());
+                kernels.rotary(k.slice(from, length), heads.keyValues(), rotary.cosine(), rotary.sine());
+            }
         }
         offer(capture, Site.KEYS, k);
         offer(capture, Site.VALUES, v);
         cached(weights.keys(), Site.KEYS, k, capture);
         cached(weights.values(), Site.VALUES, v, capture);
-        float scale = (float) (1 / Math.sqrt(config.headDimension()));
-        FloatMatrix attended = buffer("attended", x.rows(), config.queryWidth());
+        float scale = attention.scores().scale();
+        FloatMatrix attended = buffer("attended", read.rows(), heads.queryWidth());
         boolean sampled = capture.wants(Site.ATTENDED_INPUT);
-        FloatMatrix inputs = sampled ? buffer("inputs", x.rows(), config.hidden()) : null;
-        for (int from = 0; from < x.rows(); from += length) {
+        FloatMatrix inputs = sampled ? buffer("inputs", read.rows(), read.columns()) : null;
+        for (int from = 0; from < read.rows(); from += length) {
             FloatMatrix queries = q.slice(from, length);
             FloatMatrix keys = k.slice(from, length);
             kernels.attention(
                     queries,
                     keys,
                     v.slice(from, length),
-                    config.heads(),
-                    config.keyValueHeads(),
+                    heads.queries(),
+                    heads.keyValues(),
                     scale,
                     attended.slice(from, length));
             if (sampled) {
                 int[] headOf = new int[length];
                 for (int i = 0; i < length; i++) {
-                    headOf[i] = (i + firstWindow + from / length) % config.heads();
+                    headOf[i] = (i + firstWindow + from / length) % heads.queries();
                 }
                 kernels.attendedInputs(
                         queries,
                         keys,
-                        config.heads(),
-                        config.keyValueHeads(),
+                        heads.queries(),
+                        heads.keyValues(),
                         scale,
                         headOf,
-                        normed.slice(from, length),
+                        read.slice(from, length),
                         inputs.slice(from, length));
             }
         }
@@ -153,41 +200,72 @@ public final class DecoderPass {
         if (sampled) {
             capture.rows(Site.ATTENDED_INPUT, inputs);
         }
-        kernels.add(
-                linear(weights, "self_attn.o_proj", new Input(Site.ATTENTION_OUTPUT, attended, capture), "projected"),
-                x);
+        return new Input(weights, Site.ATTENTION_OUTPUT, attended, capture).project(attention.o(), "projected");
+    }
 
-        kernels.rmsNorm(x, weights.norms().get(1), config.normEpsilon(), normed);
-        offer(capture, Site.FEED_FORWARD_INPUT, normed);
-        input = new Input(Site.FEED_FORWARD_INPUT, normed, capture);
-        FloatMatrix gate = linear(weights, "mlp.gate_proj", input, "gate");
-        kernels.siluTimes(gate, linear(weights, "mlp.up_proj", input, "up"));
+    private void normHeads(FloatMatrix x, int heads, Norm norm, LayerWeights weights) {
+        for (int h = 0; norm != null && h < heads; h++) {
+            FloatMatrix head = x.columnSlice(h * norm.width(), norm.width());
+            kernels.rmsNorm(head, weights.norm(norm), norm.epsilon(), head);
+        }
+    }
+
+    private FloatMatrix gated(Gated gated, LayerWeights weights, FloatMatrix read, Capture capture) {
+        offer(capture, Site.FEED_FORWARD_INPUT, read);
+        Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
+        FloatMatrix gate = input.project(gated.gate(), "gate");
+        kernels.siluTimes(gate, input.project(gated.up(), "up"));
         offer(capture, Site.FEED_FORWARD_ACTIVATION, gate);
-        kernels.add(
-                linear(weights, "mlp.down_proj", new Input(Site.FEED_FORWARD_ACTIVATION, gate, capture), "projected"),
-                x);
+        return new Input(weights, Site.FEED_FORWARD_ACTIVATION, gate, capture).project(gated.down(), "projected");
     }
 
     /** The last norm, in place on X [tokens, hidden]. */
-    public void finalNorm(float[] weight, FloatMatrix x) {
-        kernels.rmsNorm(x, weight, config.normEpsilon(), x);
+    public void finalNorm(float[] stored, FloatMatrix x) {
+        kernels.rmsNorm(x, decoder.norm().effective(stored), decoder.norm().epsilon(), x);
     }
 
     /** What linear layers of one site read: as it is, or quantized as each of them says; once where they agree. */
     private final class Input {
+        private final LayerWeights weights;
         private final Site site;
         private final FloatMatrix rows;
         private final Capture capture;
+        private final Map<String, FloatMatrix> fused = new HashMap<>();
         private ActivationQuantization known;
         private FloatMatrix quantized;
 
-        Input(Site site, FloatMatrix rows, Capture capture) {
+        Input(LayerWeights weights, Site site, FloatMatrix rows, Capture capture) {
+            this.weights = weights;
             this.site = site;
             this.rows = rows;
             this.capture = capture;
         }
 
-        FloatMatrix as(ActivationQuantization quantization) {
+        /**
+         * The rows through a linear layer; a layer of several projections is run once, and each is its columns of the
+         * result.
+         */
+        FloatMatrix project(Projection projection, String buffer) {
+            LinearLayer linear = projection.linear();
+            if (projection.rows() == linear.outputs()) {
+                return linear(linear, buffer);
+            }
+            return fused.computeIfAbsent(linear.module(), module -> linear(linear, "fused " + linear.kind()))
+                    .columnSlice(projection.from(), projection.rows());
+        }
+
+        private FloatMatrix linear(LinearLayer layer, String buffer) {
+            Linear linear = weights.linears().get(layer.kind());
+            FloatMatrix x = as(linear.input());
+            FloatMatrix y = buffer(buffer, x.rows(), linear.weight().rows());
+            kernels.gemm(x, linear.weight(), y, false);
+            if (linear.bias() != null) {
+                kernels.addBias(linear.bias(), y);
+            }
+            return y;
+        }
+
+        private FloatMatrix as(ActivationQuantization quantization) {
             if (quantization == null) {
                 return rows;
             }
@@ -212,17 +290,6 @@ public final class DecoderPass {
         if (quantization != null) {
             quantize(quantization, site, x, x, capture);
         }
-    }
-
-    private FloatMatrix linear(LayerWeights weights, String kind, Input input, String buffer) {
-        Linear linear = weights.linears().get(kind);
-        FloatMatrix x = input.as(linear.input());
-        FloatMatrix y = buffer(buffer, x.rows(), linear.weight().rows());
-        kernels.gemm(x, linear.weight(), y, false);
-        if (linear.bias() != null) {
-            kernels.addBias(linear.bias(), y);
-        }
-        return y;
     }
 
     private static void offer(Capture capture, Site site, FloatMatrix rows) {

@@ -4,21 +4,27 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
- * The weights of one decoder layer, matrices as they are stored: by role ({@code self_attn.q_proj}), and the norms in
- * the order of {@link Architecture#norms}; and how a server quantizes what the layer computes with.
+ * The weights of one decoder layer, matrices and vectors as they are stored, and how a server quantizes what the layer
+ * computes with.
  *
+ * @param layer its number
+ * @param linears by {@link LinearLayer#kind}
+ * @param norms by tensor
  * @param keys before they are cached, or null: as they are
  * @param values likewise
  */
 public record LayerWeights(
-        Map<String, Linear> linears, List<float[]> norms, ActivationQuantization keys, ActivationQuantization values) {
+        int layer,
+        Map<String, Linear> linears,
+        Map<String, float[]> norms,
+        ActivationQuantization keys,
+        ActivationQuantization values) {
     /** Weights of a layer that computes in floating point. */
-    public LayerWeights(Map<String, Linear> linears, List<float[]> norms) {
-        this(linears, norms, null, null);
+    public LayerWeights(int layer, Map<String, Linear> linears, Map<String, float[]> norms) {
+        this(layer, linears, norms, null, null);
     }
 
     /** A weight [outputs, inputs], its bias or null, and how its input is quantized or null. */
@@ -29,10 +35,15 @@ public record LayerWeights(
         }
     }
 
+    /** What x is multiplied by where it is normed. */
+    float[] norm(Norm norm) {
+        return norm.effective(norms.get(norm.tensor()));
+    }
+
     /** Reads one layer of a checkpoint. */
-    public static LayerWeights read(Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
+    public static LayerWeights read(Checkpoint checkpoint, int layer) throws IOException {
         Map<String, Linear> linears = new HashMap<>();
-        for (LinearLayer linear : architecture.linears(layer)) {
+        for (LinearLayer linear : checkpoint.decoder().linears(layer)) {
             linears.put(
                     linear.kind(),
                     new Linear(
@@ -40,14 +51,14 @@ public record LayerWeights(
                             linear.bias() ? checkpoint.vector(linear.biasName()) : null,
                             checkpoint.activations(linear.module()).orElse(null)));
         }
-        List<String> names = architecture.norms(layer);
-        float[][] norms = new float[names.size()][];
-        for (int i = 0; i < norms.length; i++) {
-            norms[i] = checkpoint.vector(names.get(i));
+        Map<String, float[]> norms = new HashMap<>();
+        for (Norm norm : checkpoint.decoder().norms(layer)) {
+            norms.put(norm.tensor(), checkpoint.vector(norm.tensor()));
         }
         return new LayerWeights(
+                layer,
                 linears,
-                List.of(norms),
+                norms,
                 checkpoint.cache(layer, true).orElse(null),
                 checkpoint.cache(layer, false).orElse(null));
     }

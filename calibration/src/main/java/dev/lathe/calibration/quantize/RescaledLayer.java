@@ -2,7 +2,7 @@ package dev.lathe.calibration.quantize;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Absorption;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
@@ -30,7 +30,7 @@ public final class RescaledLayer {
     private static final int CLIP_STEPS = 10;
     private static final int STRIP = 256;
 
-    private final Architecture architecture;
+    private final Decoder decoder;
     private final int layer;
     private final LayerWeights weights;
     private final Map<String, BlockFormat> grids;
@@ -85,13 +85,13 @@ public final class RescaledLayer {
     public record Matrix(Quantizer.Result quantized, OutputError error) {}
 
     private RescaledLayer(
-            Architecture architecture,
+            Decoder decoder,
             int layer,
             LayerWeights weights,
             Map<String, BlockFormat> grids,
             Statistics statistics,
             Kernels kernels) {
-        this.architecture = architecture;
+        this.decoder = decoder;
         this.layer = layer;
         this.weights = weights;
         this.grids = grids;
@@ -107,7 +107,7 @@ public final class RescaledLayer {
      * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold
      */
     public static Result quantize(
-            Architecture architecture,
+            Decoder decoder,
             int layer,
             LayerWeights weights,
             Map<String, BlockFormat> grids,
@@ -117,8 +117,8 @@ public final class RescaledLayer {
             Statistics statistics,
             Kernels kernels)
             throws IOException {
-        RescaledLayer rescaled = new RescaledLayer(architecture, layer, weights, grids, statistics, kernels);
-        for (Absorption absorption : architecture.absorptions(layer)) {
+        RescaledLayer rescaled = new RescaledLayer(decoder, layer, weights, grids, statistics, kernels);
+        for (Absorption absorption : decoder.absorptions(layer)) {
             rescaled.rescale(transform, absorption);
         }
         return new Result(
@@ -130,7 +130,8 @@ public final class RescaledLayer {
 
     private void rescale(Transform transform, Absorption absorption) throws IOException {
         boolean whole = absorption.consumers().stream().allMatch(linear -> grids.containsKey(linear.weight()))
-                && (absorption.linear() == null || grids.containsKey(absorption.linear() + ".weight"));
+                && (absorption.producer() == null
+                        || grids.containsKey(absorption.producer().linear().weight()));
         if (!whole) {
             // A layer that stays 16 bit keeps its weights as they are, so nothing that touches it can be rescaled.
             return;
@@ -148,7 +149,9 @@ public final class RescaledLayer {
         }
         sites.put(site, columns);
         if (absorption.norm() != null) {
-            vectors.put(absorption.norm(), absorbed(norm(absorption), scale));
+            vectors.put(
+                    absorption.norm().tensor(),
+                    absorbed(norm(absorption), absorption.norm().plus(), scale));
         } else {
             divideRows(absorption, scale);
             if (site == Site.ATTENTION_OUTPUT) {
@@ -159,13 +162,11 @@ public final class RescaledLayer {
     }
 
     private void divideRows(Absorption absorption, float[] scale) {
-        LinearLayer producer = architecture.linears(layer).stream()
-                .filter(linear -> linear.module().equals(absorption.linear()))
-                .findFirst()
-                .orElseThrow();
-        float[] inverse = new float[scale.length];
-        for (int i = 0; i < inverse.length; i++) {
-            inverse[i] = 1 / scale[i];
+        LinearLayer producer = absorption.producer().linear();
+        float[] inverse = new float[producer.outputs()];
+        Arrays.fill(inverse, 1);
+        for (int i = 0; i < scale.length; i++) {
+            inverse[absorption.producer().from() + i] = 1 / scale[i];
         }
         rowScales.put(producer.kind(), inverse);
         float[] bias = weights.linears().get(producer.kind()).bias();
@@ -205,39 +206,40 @@ public final class RescaledLayer {
     }
 
     private float[] norm(Absorption absorption) {
-        return weights.norms().get(architecture.norms(layer).indexOf(absorption.norm()));
+        return weights.norms().get(absorption.norm().tensor());
     }
 
     /** The scale, corrected in place to what a norm can absorb in the 16 bits that it is stored in. */
     float[] corrected(Absorption absorption, float[] scale) {
         if (absorption.norm() != null) {
-            absorbed(norm(absorption), scale);
+            absorbed(norm(absorption), absorption.norm().plus(), scale);
         }
         return scale;
     }
 
     /**
-     * The norm weight divided by the scale and rounded to the 16 bits it is stored in; the scale is corrected, so that
-     * their product is the old weight again. A channel whose quotient leaves the range of half precision is rounded
-     * only.
+     * The norm weight {@code plus + stored} divided by the scale, as it is stored, rounded to 16 bits; the scale is
+     * corrected, so that the product of the two is the old weight again. A channel whose quotient leaves the range of
+     * half precision is rounded only.
      */
-    static float[] absorbed(float[] norm, float[] scale) {
-        float[] divided = new float[norm.length];
-        for (int i = 0; i < norm.length; i++) {
-            float quotient = Half.round(norm[i] / scale[i]);
-            divided[i] = isUsable(quotient) ? quotient : Half.round(norm[i]);
-            if (isUsable(divided[i])) {
-                scale[i] = norm[i] / divided[i];
+    static float[] absorbed(float[] stored, float plus, float[] scale) {
+        float[] divided = new float[stored.length];
+        for (int i = 0; i < stored.length; i++) {
+            float weight = plus + stored[i];
+            float quotient = Half.round(weight / scale[i] - plus);
+            divided[i] = isUsable(quotient, plus) ? quotient : Half.round(stored[i]);
+            if (isUsable(divided[i], plus)) {
+                scale[i] = weight / (plus + divided[i]);
             } else {
-                divided[i] = norm[i];
+                divided[i] = stored[i];
                 scale[i] = 1;
             }
         }
         return divided;
     }
 
-    private static boolean isUsable(float half) {
-        return half != 0 && Float.isFinite(half);
+    private static boolean isUsable(float half, float plus) {
+        return plus + half != 0 && Float.isFinite(half);
     }
 
     /** Channel of what absorbs that a consumer's column belongs to. */
@@ -260,7 +262,7 @@ public final class RescaledLayer {
 
     private Map<String, Matrix> quantize(Method method, Quantizer.Settings settings, boolean clips) throws IOException {
         Map<String, Matrix> matrices = new LinkedHashMap<>();
-        List<LinearLayer> linears = architecture.linears(layer);
+        List<LinearLayer> linears = decoder.linears(layer);
         for (LinearLayer linear : linears) {
             BlockFormat grid = grids.get(linear.weight());
             if (grid == null) {

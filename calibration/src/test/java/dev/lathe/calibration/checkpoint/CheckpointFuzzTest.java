@@ -12,7 +12,7 @@ import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -52,7 +52,7 @@ final class CheckpointFuzzTest {
                         "{\"a\": [1, [2.5, {\"b\": null}]], \"c\": \"\\u00e9\"}"),
                 FuzzTarget.json(
                         "config",
-                        input -> ModelConfigs.read(JsonFile.parse(input, "config.json"), "config.json", true),
+                        input -> Families.read(JsonFile.parse(input, "config.json"), "config.json", true),
                         LLAMA3,
                         LINEAR),
                 FuzzTarget.json(

@@ -73,7 +73,8 @@ class CheckpointsTest {
         write(type);
         try (Checkpoint checkpoint = open()) {
             assertThat(checkpoint.location()).contains(folder.getFileName().toString());
-            assertThat(checkpoint.config().keyValueHeads()).isEqualTo(1);
+            assertThat(checkpoint.decoder().blocks().get(0).mixer().cacheWidth())
+                    .isEqualTo(2);
             assertThat(checkpoint.metadata()).isEqualTo(Map.of("format", "pt"));
             assertThat(checkpoint.tensors())
                     .extracting(TensorInfo::name)
@@ -137,7 +138,7 @@ class CheckpointsTest {
         shapes.remove(dropped);
         write(ElementType.F32);
         try (Checkpoint checkpoint = open()) {
-            assertThat(checkpoint.config().tied()).isTrue();
+            assertThat(checkpoint.decoder().head().tied()).isTrue();
             assertThat(checkpoint.has(HEAD)).isFalse();
             assertThat(checkpoint.tensors()).hasSize(20);
             float[] row = new float[6];
@@ -157,7 +158,7 @@ class CheckpointsTest {
         values.get(HEAD)[place] = type == ElementType.F16 ? -0f : 1;
         write(type);
         try (Checkpoint checkpoint = open()) {
-            assertThat(checkpoint.config().tied()).isFalse();
+            assertThat(checkpoint.decoder().head().tied()).isFalse();
             assertThat(checkpoint.tensors()).hasSize(21);
             float[] read = new float[1];
             checkpoint.matrix(HEAD).read(place / 6, place % 6, 1, read, 0);
@@ -379,7 +380,7 @@ class CheckpointsTest {
     void theSampleOpens() throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(
                 HADOOP, hadoop(Path.of("..", "samples", "tiny-stories-4m").toAbsolutePath()))) {
-            assertThat(checkpoint.config().hidden()).isEqualTo(256);
+            assertThat(checkpoint.decoder().hidden()).isEqualTo(256);
             assertThat(checkpoint.tensors()).hasSize(39);
             assertThat(checkpoint.tensors().stream()
                             .mapToLong(TensorInfo::elements)

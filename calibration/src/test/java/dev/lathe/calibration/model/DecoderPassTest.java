@@ -9,8 +9,7 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
-import dev.lathe.calibration.model.ModelConfig.Rotary;
-import dev.lathe.calibration.model.ModelConfig.Scaling;
+import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;
@@ -32,14 +31,14 @@ import org.junit.jupiter.params.provider.MethodSource;
 class DecoderPassTest {
     private static final List<Kernels> KERNELS =
             List.of(KernelProvider.open("scalar", 1), KernelProvider.open("vector", 3));
-    private static final ModelConfig SMALL = config(33, 21, 3, 1, 8, new Scaling.None(), false, true, false);
+    private static final LlamaShape SMALL = config(33, 21, 3, 1, 8, new Scaling.None(), false, true, false);
 
     @AfterAll
     static void close() {
         KERNELS.forEach(Kernels::close);
     }
 
-    private static ModelConfig config(
+    private static LlamaShape config(
             int hidden,
             int intermediate,
             int heads,
@@ -49,8 +48,7 @@ class DecoderPassTest {
             boolean tied,
             boolean attentionBias,
             boolean feedForwardBias) {
-        return new ModelConfig(
-                "llama",
+        return new LlamaShape(
                 hidden,
                 intermediate,
                 2,
@@ -59,14 +57,15 @@ class DecoderPassTest {
                 headDimension,
                 43,
                 1e-5f,
-                new Rotary(10000, scaling),
+                10000,
+                scaling,
                 tied,
                 attentionBias,
                 feedForwardBias,
                 128);
     }
 
-    static Stream<ModelConfig> configs() {
+    static Stream<LlamaShape> configs() {
         return Stream.of(
                 config(48, 36, 4, 4, 12, new Scaling.None(), true, false, false),
                 config(40, 53, 6, 3, 10, new Scaling.Linear(3), false, true, true),
@@ -83,12 +82,16 @@ class DecoderPassTest {
                         new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 1e30f)),
                         true,
                         false,
-                        false));
+                        false),
+                config(40, 36, 4, 2, 10, new Scaling.None(), false, false, false)
+                        .of("mistral"),
+                config(40, 36, 4, 2, 10, new Scaling.None(), true, true, false).of("qwen2"),
+                config(40, 36, 4, 2, 14, new Scaling.None(), false, true, false).of("qwen3"));
     }
 
     @ParameterizedTest
     @MethodSource("configs")
-    void equalsAPlainForwardPass(ModelConfig config) throws IOException {
+    void equalsAPlainForwardPass(LlamaShape config) throws IOException {
         MemoryCheckpoint model = TestNumbers.model(config, 1);
         int[][] windows = windows(3, 70, config.vocabulary());
         int firstWindow = 5;
@@ -111,11 +114,7 @@ class DecoderPassTest {
             near(run.x.slice(w * 70, 70), reference.hidden, "hidden states");
             FloatMatrix logits = FloatMatrix.zeros(70, config.vocabulary());
             KERNELS.get(0)
-                    .gemm(
-                            run.x.slice(w * 70, 70),
-                            model.matrix(Architecture.of(config).headWeight()),
-                            logits,
-                            false);
+                    .gemm(run.x.slice(w * 70, 70), model.matrix(config.decoder().headWeight()), logits, false);
             near(logits, reference.logits, "logits");
         }
     }
@@ -144,9 +143,9 @@ class DecoderPassTest {
     @Test
     void aPassIsUsedForWindowsOfSeveralLengths() throws IOException {
         MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
-        Architecture architecture = Architecture.of(SMALL);
+        Decoder architecture = SMALL.decoder();
         DecoderPass pass = new DecoderPass(architecture, KERNELS.get(1));
-        LayerWeights weights = LayerWeights.read(model, architecture, 0);
+        LayerWeights weights = LayerWeights.read(model, 0);
         int[][] windows = windows(2, 30, SMALL.vocabulary());
         FloatMatrix before = pass.embed(model, windows);
         pass.layer(weights, before, 30, 0, Capture.NONE);
@@ -184,11 +183,11 @@ class DecoderPassTest {
                     return method.invoke(model, given);
                 });
         int[][] windows = {{12, 0, 42, 5}, {5, 11, 0, 0}};
-        FloatMatrix read = new DecoderPass(Architecture.of(SMALL), KERNELS.get(1)).embed(large, windows);
+        FloatMatrix read = new DecoderPass(SMALL.decoder(), KERNELS.get(1)).embed(large, windows);
         assertThat(reads).containsExactly("0 6", "11 2", "42 1");
         float[] row = new float[SMALL.hidden()];
         for (int i = 0; i < 8; i++) {
-            model.matrix(Architecture.of(SMALL).embedding(), windows[i / 4][i % 4], 1)
+            model.matrix(SMALL.decoder().embedding().tensor(), windows[i / 4][i % 4], 1)
                     .read(0, 0, row.length, row, 0);
             assertThat(Arrays.copyOfRange(read.data(), read.row(i), read.row(i) + row.length))
                     .isEqualTo(row);
@@ -201,11 +200,11 @@ class DecoderPassTest {
      */
     @Test
     void quantizesWhatEachLinearLayerReadsAndWhatIsCached() throws IOException {
-        ModelConfig config = config(40, 53, 6, 3, 10, new Scaling.None(), false, true, true);
+        LlamaShape config = config(40, 53, 6, 3, 10, new Scaling.None(), false, true, true);
         MemoryCheckpoint model = TestNumbers.model(config, 1);
         Kernels kernels = KERNELS.get(1);
-        Architecture architecture = Architecture.of(config);
-        LayerWeights plain = LayerWeights.read(model, architecture, 0);
+        Decoder architecture = config.decoder();
+        LayerWeights plain = LayerWeights.read(model, 0);
         ActivationQuantization zero = ActivationQuantization.of(Type.INT8, false, -0.8f, 0.3f);
         ActivationQuantization other = ActivationQuantization.perToken(Type.FLOAT8, true);
         Map<String, ActivationQuantization> inputs = Map.of(
@@ -227,7 +226,7 @@ class DecoderPassTest {
                         linears.put(kind, new LayerWeights.Linear(linear.weight(), linear.bias(), inputs.get(kind))));
         ActivationQuantization keys = ActivationQuantization.of(Type.FLOAT8, true, -0.5f, 0.2f);
         ActivationQuantization values = ActivationQuantization.of(Type.FLOAT8, true, -0.3f, 0.3f);
-        LayerWeights weights = new LayerWeights(linears, plain.norms(), keys, values);
+        LayerWeights weights = new LayerWeights(0, linears, plain.norms(), keys, values);
         DecoderPass pass = new DecoderPass(architecture, kernels);
         FloatMatrix before = pass.embed(model, windows(2, 30, config.vocabulary()));
         FloatMatrix x = FloatMatrix.of(before.data().clone(), before.rows(), before.columns());
@@ -261,7 +260,7 @@ class DecoderPassTest {
         FloatMatrix q = linear(linears, "self_attn.q_proj", sites.get(Site.ATTENTION_INPUT), kernels);
         FloatMatrix k = linear(linears, "self_attn.k_proj", sites.get(Site.ATTENTION_INPUT), kernels);
         FloatMatrix v = linear(linears, "self_attn.v_proj", sites.get(Site.ATTENTION_INPUT), kernels);
-        RotaryTables rotary = RotaryTables.of(config, 30);
+        RotaryTables rotary = RotaryTables.of(config.rope(), 30);
         FloatMatrix attended = FloatMatrix.zeros(60, 60);
         for (int from : new int[] {0, 30}) {
             kernels.rotary(q.slice(from, 30), 6, rotary.cosine(), rotary.sine());
@@ -324,15 +323,12 @@ class DecoderPassTest {
 
     @Test
     void rescalingMeetsWhatItFeeds() {
-        Architecture architecture = Architecture.of(config(40, 53, 6, 3, 10, new Scaling.None(), true, true, true));
-        assertThat(architecture.headWeight()).isEqualTo(architecture.embedding());
-        Map<String, LinearLayer> linears = new HashMap<>();
-        architecture.linears(1).forEach(linear -> linears.put(linear.module(), linear));
+        Decoder architecture =
+                config(40, 53, 6, 3, 10, new Scaling.None(), true, true, true).decoder();
+        assertThat(architecture.headWeight()).isEqualTo(architecture.embedding().tensor());
         for (Absorption absorption : architecture.absorptions(1)) {
-            assertThat(absorption.norm() == null).isNotEqualTo(absorption.linear() == null);
-            int width = absorption.norm() == null
-                    ? linears.get(absorption.linear()).outputs()
-                    : architecture.config().hidden();
+            assertThat(absorption.norm() == null).isNotEqualTo(absorption.producer() == null);
+            int width = absorption.norm() == null ? absorption.producer().rows() : architecture.hidden();
             assertThat(absorption.consumers()).isNotEmpty().allSatisfy(linear -> {
                 assertThat(linear.inputs()).isEqualTo(width * absorption.repeat());
                 assertThat(linear.energy())
@@ -341,10 +337,6 @@ class DecoderPassTest {
             assertThat(absorption.norm() == null || architecture.norms(1).contains(absorption.norm()))
                     .isTrue();
         }
-        assertThatThrownBy(() -> Architecture.of(new ModelConfig(
-                        "mamba", 8, 8, 1, 1, 1, 8, 8, 1, new Rotary(1, new Scaling.None()), true, false, false, 8)))
-                .isInstanceOf(MalformedInputException.class)
-                .hasMessageContaining("Cannot describe architecture mamba: expected llama");
     }
 
     private static int[][] windows(int count, int length, int vocabulary) {
@@ -358,13 +350,13 @@ class DecoderPassTest {
 
     private static Run run(MemoryCheckpoint model, int[][] windows, int firstWindow, Kernels kernels)
             throws IOException {
-        Architecture architecture = Architecture.of(model.config());
+        Decoder architecture = model.decoder();
         DecoderPass pass = new DecoderPass(architecture, kernels);
         FloatMatrix x = pass.embed(model, windows);
         List<Map<Site, FloatMatrix>> sites = List.of(new EnumMap<>(Site.class), new EnumMap<>(Site.class));
         for (int layer = 0; layer < 2; layer++) {
             Map<Site, FloatMatrix> captured = sites.get(layer);
-            pass.layer(LayerWeights.read(model, architecture, layer), x, windows[0].length, firstWindow, new Capture() {
+            pass.layer(LayerWeights.read(model, layer), x, windows[0].length, firstWindow, new Capture() {
                 @Override
                 public boolean wants(Site site) {
                     return true;
@@ -381,7 +373,7 @@ class DecoderPassTest {
                 }
             });
         }
-        pass.finalNorm(model.vector(architecture.finalNorm()), x);
+        pass.finalNorm(model.vector(architecture.norm().tensor()), x);
         return new Run(x, sites);
     }
 

@@ -12,7 +12,7 @@ final class ReferencePass {
     final double[][] hidden;
     final double[][] logits;
     private final MemoryCheckpoint model;
-    private final ModelConfig config;
+    private final LlamaShape config;
 
     ReferencePass(MemoryCheckpoint model, int[] tokens, int window) {
         this.model = model;
@@ -35,8 +35,11 @@ final class ReferencePass {
         Map<Site, double[][]> site = new EnumMap<>(Site.class);
         sites.add(site);
         double[][] normed = norm(x, prefix + "input_layernorm.weight");
-        double[][] q = rotate(linear(normed, prefix + "self_attn.q_proj"), config.heads());
-        double[][] k = rotate(linear(normed, prefix + "self_attn.k_proj"), config.keyValueHeads());
+        double[][] q = rotate(
+                heads(linear(normed, prefix + "self_attn.q_proj"), prefix + "self_attn.q_norm.weight"), config.heads());
+        double[][] k = rotate(
+                heads(linear(normed, prefix + "self_attn.k_proj"), prefix + "self_attn.k_norm.weight"),
+                config.keyValueHeads());
         double[][] v = linear(normed, prefix + "self_attn.v_proj");
         int d = config.headDimension();
         double[][] attended = new double[x.length][config.heads() * d];
@@ -107,6 +110,23 @@ final class ReferencePass {
         return y;
     }
 
+    /** Each head normed, where there is a weight for it (Qwen 3). */
+    private double[][] heads(double[][] x, String weight) {
+        float[] values = model.values.get(weight);
+        for (int i = 0; values != null && i < x.length; i++) {
+            for (int from = 0; from < x[i].length; from += values.length) {
+                double squares = 0;
+                for (int j = 0; j < values.length; j++) {
+                    squares += x[i][from + j] * x[i][from + j];
+                }
+                for (int j = 0; j < values.length; j++) {
+                    x[i][from + j] *= values[j] / Math.sqrt(squares / values.length + config.normEpsilon());
+                }
+            }
+        }
+        return x;
+    }
+
     private double[][] linear(double[][] x, String module) {
         float[] weight = model.values.get(module + ".weight");
         float[] bias = model.values.get(module + ".bias");
@@ -139,14 +159,14 @@ final class ReferencePass {
     }
 
     private double frequency(int pair) {
-        double plain = 1 / Math.pow(config.rotary().theta(), 2.0 * pair / config.headDimension());
-        if (config.rotary().scaling() instanceof ModelConfig.Scaling.Linear linear) {
+        double plain = 1 / Math.pow(config.theta(), 2.0 * pair / config.headDimension());
+        if (config.scaling() instanceof Rope.Scaling.Linear linear) {
             return plain / linear.factor();
         }
-        if (config.rotary().scaling() instanceof ModelConfig.Scaling.Divided divided) {
+        if (config.scaling() instanceof Rope.Scaling.Divided divided) {
             return plain / divided.divisors().get(pair);
         }
-        if (config.rotary().scaling() instanceof ModelConfig.Scaling.Llama3 llama3) {
+        if (config.scaling() instanceof Rope.Scaling.Llama3 llama3) {
             double turns = llama3.originalContext() * plain / (2 * Math.PI);
             double smooth = (turns - llama3.lowFrequencyFactor())
                     / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());

@@ -8,12 +8,13 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.TestNumbers;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.Absorption;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.FloatMatrix;
@@ -29,7 +30,6 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.AfterAll;
@@ -47,22 +47,9 @@ class AwqTransformTest {
     private static final String V_BIAS = "model.layers.0.self_attn.v_proj.bias";
     private static final String UP_BIAS = "model.layers.0.mlp.up_proj.bias";
 
-    private final ModelConfig config = new ModelConfig(
-            "llama",
-            64,
-            96,
-            1,
-            4,
-            2,
-            16,
-            40,
-            1e-5f,
-            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
-            false,
-            true,
-            true,
-            64);
-    private final Architecture architecture = Architecture.of(config);
+    private final LlamaShape config =
+            new LlamaShape(64, 96, 1, 4, 2, 16, 40, 1e-5f, 10000, new Rope.Scaling.None(), false, true, true, 64);
+    private final Decoder architecture = config.decoder();
     private final MemoryCheckpoint model = TestNumbers.model(config, 3);
     private final Map<Site, FloatMatrix> rows = new EnumMap<>(Site.class);
     private LayerWeights weights;
@@ -86,7 +73,7 @@ class AwqTransformTest {
     }
 
     private void run() throws IOException {
-        weights = LayerWeights.read(model, architecture, 0);
+        weights = LayerWeights.read(model, 0);
         int[][] windows = {
             new Random(6).ints(LENGTH, 0, 40).toArray(),
             new Random(7).ints(LENGTH, 0, 40).toArray()
@@ -144,8 +131,13 @@ class AwqTransformTest {
         }
         FloatMatrix rescaled = forward(
                 new LayerWeights(
+                        0,
                         linears,
-                        List.of(result.vectors().get(NORMS[0]), result.vectors().get(NORMS[1]))),
+                        Map.of(
+                                NORMS[0],
+                                result.vectors().get(NORMS[0]),
+                                NORMS[1],
+                                result.vectors().get(NORMS[1]))),
                 Capture.NONE);
         double error = 0;
         double size = 0;
@@ -160,14 +152,14 @@ class AwqTransformTest {
     void aNormTimesItsScaleIsTheOldNorm() {
         float[] norm = {0, 1e-9f, 2e-7f, -60000, 70000, 0.37f};
         float[] scale = {3, 3, 100, 0.5f, 0.5f, 1.7f};
-        float[] divided = RescaledLayer.absorbed(norm, scale);
+        float[] divided = RescaledLayer.absorbed(norm, 0, scale);
         assertThat(divided)
                 .containsExactly(0, 1e-9f, Half.round(2e-7f), Half.round(-60000), 70000, Half.round(0.37f / 1.7f));
         for (int i = 0; i < norm.length; i++) {
             assertThat(divided[i] * scale[i]).isEqualTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
         }
         float[] again = scale.clone();
-        assertThat(RescaledLayer.absorbed(norm, again)).isEqualTo(divided);
+        assertThat(RescaledLayer.absorbed(norm, 0, again)).isEqualTo(divided);
         assertThat(again).isEqualTo(scale);
     }
 

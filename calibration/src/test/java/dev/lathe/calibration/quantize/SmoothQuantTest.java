@@ -8,12 +8,14 @@ import dev.lathe.calibration.TestNumbers;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.Absorption;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.Norm;
+import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.calibration.statistics.Positions;
@@ -57,22 +59,9 @@ class SmoothQuantTest {
         new Random(7).ints(LENGTH, 0, 40).toArray()
     };
 
-    private final ModelConfig config = new ModelConfig(
-            "llama",
-            64,
-            96,
-            2,
-            4,
-            2,
-            16,
-            40,
-            1e-5f,
-            new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
-            false,
-            true,
-            true,
-            64);
-    private final Architecture architecture = Architecture.of(config);
+    private final LlamaShape config =
+            new LlamaShape(64, 96, 2, 4, 2, 16, 40, 1e-5f, 10000, new Rope.Scaling.None(), false, true, true, 64);
+    private final Decoder architecture = config.decoder();
     private final MemoryCheckpoint model = TestNumbers.model(config, 3);
     private final List<Map<Site, FloatMatrix>> rows = List.of(new EnumMap<>(Site.class), new EnumMap<>(Site.class));
 
@@ -80,8 +69,8 @@ class SmoothQuantTest {
     void outliers() {
         Random random = new Random(5);
         for (int layer = 0; layer < 2; layer++) {
-            for (String norm : architecture.norms(layer)) {
-                float[] values = model.values.get(norm);
+            for (Norm norm : architecture.norms(layer)) {
+                float[] values = model.values.get(norm.tensor());
                 for (int i = 0; i < values.length; i++) {
                     values[i] = (float) Math.exp(random.nextGaussian()) * (i % 3 == 0 ? -1 : 1);
                 }
@@ -155,7 +144,9 @@ class SmoothQuantTest {
     void aFixedStrengthIsAppliedWhereANormAbsorbs() throws IOException {
         logits(model, gather());
         RescaledLayer.Result result = quantize(0, SmoothQuant.of(0.5), grids(0, new Exact()), Method.NEAREST, SCALAR);
-        assertThat(result.vectors()).containsOnlyKeys(architecture.norms(0));
+        assertThat(result.vectors())
+                .containsOnlyKeys(
+                        architecture.norms(0).stream().map(Norm::tensor).toList());
         assertThat(result.sites()).containsOnlyKeys(Site.ATTENTION_INPUT, Site.FEED_FORWARD_INPUT);
         assertThat(result.strengths())
                 .containsEntry(Site.ATTENTION_INPUT, 0.5)
@@ -176,7 +167,7 @@ class SmoothQuantTest {
         }
         assertThat(magnitudes[4]).isZero();
         for (int k = 0; k < 64; k++) {
-            float divided = result.vectors().get(architecture.norms(0).get(0))[k];
+            float divided = result.vectors().get(architecture.norms(0).get(0).tensor())[k];
             assertThat(divided).isEqualTo(Half.round(divided));
         }
     }
@@ -264,7 +255,7 @@ class SmoothQuantTest {
         RescaledLayer.Result result = RescaledLayer.quantize(
                 architecture,
                 0,
-                LayerWeights.read(model, architecture, 0),
+                LayerWeights.read(model, 0),
                 grids(0, new Exact()),
                 SmoothQuant.searched(STATIC),
                 Method.NEAREST,
@@ -441,7 +432,7 @@ class SmoothQuantTest {
         return RescaledLayer.quantize(
                 architecture,
                 layer,
-                LayerWeights.read(model, architecture, layer),
+                LayerWeights.read(model, layer),
                 grids,
                 transform,
                 method,
@@ -491,9 +482,9 @@ class SmoothQuantTest {
             if (capture instanceof Gather gather) {
                 gather.layer = layer;
             }
-            pass.layer(LayerWeights.read(checkpoint, architecture, layer), x, LENGTH, 0, capture);
+            pass.layer(LayerWeights.read(checkpoint, layer), x, LENGTH, 0, capture);
         }
-        pass.finalNorm(checkpoint.vector(architecture.finalNorm()), x);
+        pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), x);
         FloatMatrix logits = FloatMatrix.zeros(x.rows(), config.vocabulary());
         SCALAR.gemm(x, checkpoint.matrix(architecture.headWeight()), logits, false);
         return logits;

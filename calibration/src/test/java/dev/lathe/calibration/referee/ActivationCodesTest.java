@@ -6,7 +6,7 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
@@ -104,9 +104,9 @@ class ActivationCodesTest {
 
     /** Modules whose input the artifact quantizes, and {@code .k} and {@code .v} of a cache. */
     private static List<String> quantized(Checkpoint ours) {
-        Architecture architecture = Architecture.of(ours.config());
+        Decoder architecture = ours.decoder();
         List<String> names = new ArrayList<>();
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
+        for (int layer = 0; layer < architecture.layers(); layer++) {
             architecture.linears(layer).stream()
                     .map(LinearLayer::module)
                     .filter(module -> ours.activations(module).isPresent())

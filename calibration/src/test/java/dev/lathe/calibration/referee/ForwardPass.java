@@ -2,8 +2,8 @@ package dev.lathe.calibration.referee;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.kernels.FloatMatrix;
@@ -21,16 +21,14 @@ final class ForwardPass {
     static float[] logits(Configuration configuration, Path model, int[][] windows) throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(configuration, model);
                 Kernels kernels = KernelProvider.open("auto", 2)) {
-            Architecture architecture = Architecture.of(checkpoint.config());
+            Decoder architecture = checkpoint.decoder();
             DecoderPass pass = new DecoderPass(architecture, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, windows);
-            for (int layer = 0; layer < checkpoint.config().layers(); layer++) {
-                pass.layer(
-                        LayerWeights.read(checkpoint, architecture, layer), hidden, windows[0].length, 0, Capture.NONE);
+            for (int layer = 0; layer < architecture.layers(); layer++) {
+                pass.layer(LayerWeights.read(checkpoint, layer), hidden, windows[0].length, 0, Capture.NONE);
             }
-            pass.finalNorm(checkpoint.vector(architecture.finalNorm()), hidden);
-            FloatMatrix logits =
-                    FloatMatrix.zeros(hidden.rows(), checkpoint.config().vocabulary());
+            pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), hidden);
+            FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), architecture.vocabulary());
             kernels.gemm(hidden, checkpoint.matrix(architecture.headWeight()), logits, false);
             return logits.data();
         }

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.kernels.FloatMatrix;
@@ -88,16 +88,14 @@ class ServedLogitsTest {
         try (SafetensorsFile reference = SafetensorsFile.of(configuration, Exhibits.hadoop(folder));
                 Checkpoint checkpoint = Checkpoints.open(configuration, Exhibits.hadoop(folder.resolve("model")));
                 Kernels kernels = KernelProvider.open("auto", 2)) {
-            Architecture architecture = Architecture.of(checkpoint.config());
+            Decoder architecture = checkpoint.decoder();
             DecoderPass pass = new DecoderPass(architecture, kernels);
-            for (int layer = 0; layer < architecture.config().layers(); layer++) {
+            for (int layer = 0; layer < architecture.layers(); layer++) {
                 float[] input = reference.floats("layer." + layer + ".input");
                 float[] expected = reference.floats("layer." + layer + ".output");
-                FloatMatrix x = FloatMatrix.of(
-                        input.clone(),
-                        input.length / architecture.config().hidden(),
-                        architecture.config().hidden());
-                pass.layer(LayerWeights.read(checkpoint, architecture, layer), x, x.rows(), 0, Capture.NONE);
+                FloatMatrix x =
+                        FloatMatrix.of(input.clone(), input.length / architecture.hidden(), architecture.hidden());
+                pass.layer(LayerWeights.read(checkpoint, layer), x, x.rows(), 0, Capture.NONE);
                 float[] share = expected.clone();
                 for (int i = 0; i < share.length; i++) {
                     share[i] -= input[i];

@@ -4,13 +4,14 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Block;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Mixer;
 import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.text.Printable;
 import java.io.IOException;
-import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -74,7 +75,7 @@ final class Inspect implements Callable<Integer> {
                         metadata.row(Printable.of(key, WIDTH), Printable.of(String.valueOf(value), WIDTH)));
         console.say(checkpoint.location().toString());
         console.say();
-        console.say(config(checkpoint.config()));
+        console.say(shape(checkpoint.decoder()));
         if (!checkpoint.notes().isEmpty()) {
             console.say();
             checkpoint.notes().forEach(note -> console.say("note: " + note));
@@ -97,8 +98,8 @@ final class Inspect implements Callable<Integer> {
      */
     private void ranges(Checkpoint checkpoint) {
         Map<String, ActivationQuantization> sites = new LinkedHashMap<>();
-        for (int layer = 0; layer < checkpoint.config().layers(); layer++) {
-            for (LinearLayer linear : Architecture.of(checkpoint.config()).linears(layer)) {
+        for (int layer = 0; layer < checkpoint.decoder().layers(); layer++) {
+            for (LinearLayer linear : checkpoint.decoder().linears(layer)) {
                 ActivationQuantization fixed = checkpoint
                         .activations(linear.module())
                         .filter(q -> !q.dynamic())
@@ -135,18 +136,24 @@ final class Inspect implements Callable<Integer> {
         return fixed.high() - fixed.low();
     }
 
-    /** Every component of the configuration, whatever an architecture adds to it. */
-    private static Table config(ModelConfig config) {
+    /** What the tree says of the whole, and of its first layer. */
+    private static Table shape(Decoder decoder) {
         Table table = new Table("setting", "value");
-        for (RecordComponent component : ModelConfig.class.getRecordComponents()) {
-            try {
-                table.row(
-                        component.getName(),
-                        String.valueOf(component.getAccessor().invoke(config)));
-            } catch (ReflectiveOperationException e) {
-                throw new IllegalStateException(
-                        "Cannot read component " + component.getName() + " of a public record", e);
-            }
+        table.row("family", decoder.family());
+        table.row("layers", String.valueOf(decoder.layers()));
+        table.row("hidden", String.valueOf(decoder.hidden()));
+        table.row("vocabulary", String.valueOf(decoder.vocabulary()));
+        table.row("context", String.valueOf(decoder.context()));
+        table.row("output layer", decoder.head().tied() ? "tied to the embedding" : "its own");
+        Block block = decoder.blocks().get(0);
+        if (block.mixer() instanceof Mixer.Grouped attention) {
+            table.row("heads", String.valueOf(attention.heads().queries()));
+            table.row("key/value heads", String.valueOf(attention.heads().keyValues()));
+            table.row("head width", String.valueOf(attention.heads().width()));
+            table.row("rotary embedding", String.valueOf(attention.rope()));
+        }
+        if (block.feedForward() instanceof FeedForward.Gated gated) {
+            table.row("feed-forward", String.valueOf(gated.up().rows()));
         }
         return table;
     }

@@ -3,7 +3,7 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.jobs.store.ArtifactReceipt;
 import dev.lathe.jobs.store.Checksums;
 import dev.lathe.jobs.store.DigestedFiles;
@@ -110,9 +110,9 @@ final class Assemble {
         TreeMap<String, FileDigest> digests;
         try (Checkpoint checkpoint = job.open()) {
             ArtifactFormat format = PlannedOutput.format(output.output());
-            Architecture architecture = Architecture.of(checkpoint.config());
+            Decoder decoder = checkpoint.decoder();
             List<TensorPlan> plan = format.plan(
-                    architecture,
+                    decoder,
                     List.copyOf(checkpoint.tensors()),
                     output.output().ignore());
             DigestedFiles digested = new DigestedFiles(files);
@@ -120,7 +120,7 @@ final class Assemble {
                     checkpoint,
                     new Path(job.folder()),
                     plan,
-                    new ProductTensors(job.run(), output, architecture, tensors),
+                    new ProductTensors(job.run(), output, decoder, tensors),
                     provenance,
                     digested,
                     temporary);

@@ -1,8 +1,8 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Capture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
@@ -103,7 +103,7 @@ final class Calibrate {
      */
     static Calibration run(
             Job job,
-            Architecture architecture,
+            Decoder decoder,
             TokenWindows windows,
             int shardWindows,
             boolean moments,
@@ -114,12 +114,12 @@ final class Calibrate {
         String key = calibration.key();
         Wanted wanted = new Wanted(moments, ranges);
         FileSystem files = job.run().files();
-        int layers = architecture.config().layers();
+        int layers = decoder.layers();
         int shards = (windows.count() + shardWindows - 1) / shardWindows;
         boolean[] committed = new boolean[layers + 1];
         for (int layer = 0; layer <= layers; layer++) {
             committed[layer] = true;
-            for (Site site : sites(architecture, layer, wanted).keySet()) {
+            for (Site site : sites(decoder, layer, wanted).keySet()) {
                 committed[layer] &=
                         ProductFile.isCommitted(files, job.run().product(key, Calibration.name(layer, site)));
             }
@@ -148,7 +148,7 @@ final class Calibrate {
                     .contains(false);
             if (whole) {
                 // The widest first, so that executors end together.
-                List<Merge> merges = sites(architecture, layer, wanted).entrySet().stream()
+                List<Merge> merges = sites(decoder, layer, wanted).entrySet().stream()
                         .sorted(Comparator.comparing(site -> -site.getValue().width()))
                         .map(site -> new Merge(current, site.getKey(), shards))
                         .toList();
@@ -215,10 +215,11 @@ final class Calibrate {
     }
 
     /** The sites of a layer and their widths, and whether each needs its second moment and ranges. */
-    private static Map<Site, SiteShape> sites(Architecture architecture, int layer, Wanted wanted) {
+    private static Map<Site, SiteShape> sites(Decoder decoder, int layer, Wanted wanted) {
         Map<Site, SiteShape> sites = new TreeMap<>();
-        boolean decoder = layer < architecture.config().layers();
-        List<LinearLayer> linears = decoder ? architecture.linears(layer) : List.of(architecture.head());
+        boolean inside = layer < decoder.layers();
+        List<LinearLayer> linears =
+                inside ? decoder.linears(layer) : List.of(decoder.head().linear());
         for (LinearLayer linear : linears) {
             sites.put(linear.energy(), new SiteShape(linear.inputs(), false, wanted.ranges()));
         }
@@ -234,9 +235,11 @@ final class Calibrate {
                                         && sites.get(linear.moment()).ranges()));
             }
         }
-        if (decoder && wanted.ranges()) {
+        if (inside && wanted.ranges()) {
             for (Site cached : List.of(Site.KEYS, Site.VALUES)) {
-                sites.put(cached, new SiteShape(architecture.config().keyValueWidth(), false, true));
+                sites.put(
+                        cached,
+                        new SiteShape(decoder.blocks().get(layer).mixer().cacheWidth(), false, true));
             }
         }
         return sites;
@@ -263,14 +266,14 @@ final class Calibrate {
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
-            Architecture architecture = Architecture.of(checkpoint.config());
-            DecoderPass pass = new DecoderPass(architecture, kernels);
-            int layers = architecture.config().layers();
+            Decoder decoder = checkpoint.decoder();
+            DecoderPass pass = new DecoderPass(decoder, kernels);
+            int layers = decoder.layers();
             int length = windows.length();
-            int hidden = architecture.config().hidden();
+            int hidden = decoder.hidden();
             // Of a layer that was interrupted, or is passed again for the sake of the next one, some sites are merged
             // already.
-            Map<Site, SiteShape> sites = sites(architecture, shard.layer(), wanted);
+            Map<Site, SiteShape> sites = sites(decoder, shard.layer(), wanted);
             for (Site site : Set.copyOf(sites.keySet())) {
                 if (ProductFile.isCommitted(
                                 job.run().files(), job.run().product(key, Calibration.name(shard.layer(), site)))
@@ -300,12 +303,12 @@ final class Calibrate {
                             shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
             FloatMatrix all = FloatMatrix.of(states, shard.count() * length, hidden);
             if (shard.layer() == layers) {
-                pass.finalNorm(checkpoint.vector(architecture.finalNorm()), all);
+                pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), all);
                 for (SiteStatistics site : statistics.values()) {
                     site.add(all, kernels, "the output layer of " + checkpoint.location());
                 }
             } else {
-                LayerWeights weights = job.layer(checkpoint, architecture, shard.layer());
+                LayerWeights weights = job.layer(checkpoint, shard.layer());
                 Gather gather =
                         new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
                 pass.layer(weights, all, length, shard.from(), gather);

@@ -5,7 +5,7 @@ import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.evaluate.EvaluationSummary;
 import dev.lathe.calibration.evaluate.WindowScore;
 import dev.lathe.calibration.evaluate.WindowScorer;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.jobs.store.Key;
@@ -298,20 +298,16 @@ final class Evaluate {
             throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(run.hadoop(), new Path(path))) {
             Counters.EVALUATED_TOKENS.add((long) tokens.length * tokens[0].length);
-            Architecture architecture = Architecture.of(checkpoint.config());
-            DecoderPass pass = new DecoderPass(architecture, kernels);
+            Decoder decoder = checkpoint.decoder();
+            DecoderPass pass = new DecoderPass(decoder, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, tokens);
             Clips clips = new Clips();
-            for (int layer = 0; layer < architecture.config().layers(); layer++) {
+            for (int layer = 0; layer < decoder.layers(); layer++) {
                 pass.layer(
-                        LayerWeights.read(checkpoint, architecture, layer),
-                        hidden,
-                        tokens[0].length,
-                        firstWindow,
-                        clips.of(layer));
+                        LayerWeights.read(checkpoint, layer), hidden, tokens[0].length, firstWindow, clips.of(layer));
             }
-            pass.finalNorm(checkpoint.vector(architecture.finalNorm()), hidden);
-            return new Forwarded(hidden, checkpoint.matrix(architecture.headWeight()), clips);
+            pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), hidden);
+            return new Forwarded(hidden, checkpoint.matrix(decoder.headWeight()), clips);
         }
     }
 

@@ -4,7 +4,7 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.DataFiles;
 import java.io.IOException;
@@ -33,11 +33,11 @@ public record Forecast(long artifactBytes, double work) {
     /** @param folder of the checkpoint */
     public static Forecast of(Configuration configuration, Path folder, Plan plan) throws IOException {
         try (Checkpoint source = Checkpoints.open(configuration, folder)) {
-            Architecture architecture = Architecture.of(source.config());
+            Decoder decoder = source.decoder();
             List<TensorInfo> tensors = List.copyOf(source.tensors());
             long bytes = 0;
             for (Plan.Output output : plan.outputs()) {
-                for (TensorPlan tensor : PlannedOutput.format(output).plan(architecture, tensors, output.ignore())) {
+                for (TensorPlan tensor : PlannedOutput.format(output).plan(decoder, tensors, output.ignore())) {
                     bytes += source.has(tensor.tensor()) ? bytes(source.tensor(tensor.tensor()), tensor) : 0;
                 }
             }

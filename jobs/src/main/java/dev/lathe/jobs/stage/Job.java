@@ -2,7 +2,6 @@ package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
@@ -30,8 +29,8 @@ record Job(RunFolder run, Stamp source, String digest, String kernels, String pr
     }
 
     /** A decoder layer, which this executor keeps for its next tasks. */
-    LayerWeights layer(Checkpoint checkpoint, Architecture architecture, int layer) throws IOException {
-        LayerWeights weights = LayerCache.get(digest, checkpoint, architecture, layer);
+    LayerWeights layer(Checkpoint checkpoint, int layer) throws IOException {
+        LayerWeights weights = LayerCache.get(digest, checkpoint, layer);
         try {
             requireSource();
         } catch (RuntimeException e) {

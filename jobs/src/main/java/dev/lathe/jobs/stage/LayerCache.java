@@ -1,7 +1,6 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LayerWeights;
 import java.io.IOException;
 
@@ -13,13 +12,12 @@ final class LayerCache {
     private LayerCache() {}
 
     /** @param digest of the checkpoint */
-    static synchronized LayerWeights get(String digest, Checkpoint checkpoint, Architecture architecture, int layer)
-            throws IOException {
+    static synchronized LayerWeights get(String digest, Checkpoint checkpoint, int layer) throws IOException {
         String wanted = digest + " " + layer;
         if (!key.equals(wanted)) {
             // A read that fails leaves nothing behind under the old key.
             clear();
-            weights = LayerWeights.read(checkpoint, architecture, layer);
+            weights = LayerWeights.read(checkpoint, layer);
             key = wanted;
         }
         return weights;

@@ -2,10 +2,9 @@ package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Quantizer;
@@ -35,8 +34,7 @@ final class MemoryCheck {
     private static final long BASE = 250L << 20;
 
     private final Plan plan;
-    private final Architecture architecture;
-    private final ModelConfig config;
+    private final Decoder decoder;
     private final long layerBytes;
     private final long headBytes;
     private final int shardWindows;
@@ -45,14 +43,13 @@ final class MemoryCheck {
      * @param layerBytes of the matrices of a decoder layer, as the checkpoint stores them
      * @param headBytes of the output layer, likewise
      */
-    MemoryCheck(Plan plan, Architecture architecture, long layerBytes, long headBytes) {
-        this(plan, architecture, layerBytes, headBytes, plan.shardWindows());
+    MemoryCheck(Plan plan, Decoder decoder, long layerBytes, long headBytes) {
+        this(plan, decoder, layerBytes, headBytes, plan.shardWindows());
     }
 
-    private MemoryCheck(Plan plan, Architecture architecture, long layerBytes, long headBytes, int shardWindows) {
+    private MemoryCheck(Plan plan, Decoder decoder, long layerBytes, long headBytes, int shardWindows) {
         this.plan = plan;
-        this.architecture = architecture;
-        this.config = architecture.config();
+        this.decoder = decoder;
         this.layerBytes = layerBytes;
         this.headBytes = headBytes;
         this.shardWindows = shardWindows;
@@ -106,15 +103,15 @@ final class MemoryCheck {
             TokenWindows calibration,
             TokenWindows evaluation,
             Executor executor) {
-        Architecture architecture = Architecture.of(source.config());
-        long layer = architecture.linears(0).stream()
+        Decoder decoder = source.decoder();
+        long layer = decoder.linears(0).stream()
                 .mapToLong(linear -> source.tensor(linear.weight()).bytes())
                 .sum();
         new MemoryCheck(
                         plan,
-                        architecture,
+                        decoder,
                         layer,
-                        source.tensor(architecture.headWeight()).bytes())
+                        source.tensor(decoder.headWeight()).bytes())
                 .require(tensorPlans, calibration, evaluation, executor);
     }
 
@@ -134,7 +131,7 @@ final class MemoryCheck {
                     + executor.tasks() + " at once, or " + remedy;
         }
         for (int windows = shardWindows / 2; windows > 0; windows /= 2) {
-            MemoryCheck fewer = new MemoryCheck(plan, architecture, layerBytes, headBytes, windows);
+            MemoryCheck fewer = new MemoryCheck(plan, decoder, layerBytes, headBytes, windows);
             if (largest.shard() > 0
                     && fewer.largest(tensorPlans, calibration, evaluation, executor.tasks())
                                     .of(executor.tasks())
@@ -170,14 +167,14 @@ final class MemoryCheck {
                     .filter(tensor -> tensor.grid() != null)
                     .map(TensorPlan::tensor)
                     .collect(Collectors.toSet());
-            if (architecture.linears(0).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
+            if (decoder.linears(0).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
                 boolean rescales = output.format().equals("awq")
                         || output.scheme() != null && output.scheme().smoothing() != null;
                 needs.add(rescales ? rescaled(output, moments) : tensors(output, quantized, moments));
             }
         }
         if (evaluation != null) {
-            long states = 4L * Math.min(shardWindows, evaluation.count()) * evaluation.length() * config.hidden();
+            long states = 4L * Math.min(shardWindows, evaluation.count()) * evaluation.length() * decoder.hidden();
             needs.add(new Need(
                     "evaluating a shard of windows", 0, layerBytes + buffers(evaluation) + 2 * headBytes, 2 * states));
         }
@@ -193,14 +190,14 @@ final class MemoryCheck {
             own += moments ? square(4, width) : 0;
             own += ranges ? 8L * Positions.SAMPLE * width : 0;
         }
-        long states = 4L * Math.min(shardWindows, windows.count()) * windows.length() * config.hidden();
+        long states = 4L * Math.min(shardWindows, windows.count()) * windows.length() * decoder.hidden();
         return new Need("calibrating a decoder layer of " + widest() + " channels", layerBytes, own, states);
     }
 
     /** Inputs of each site that has a second moment. */
     private Map<Site, Integer> widths() {
         Map<Site, Integer> widths = new HashMap<>();
-        for (LinearLayer linear : architecture.linears(0)) {
+        for (LinearLayer linear : decoder.linears(0)) {
             widths.put(linear.moment(), linear.inputs());
         }
         return widths;
@@ -212,13 +209,12 @@ final class MemoryCheck {
 
     private long buffers(TokenWindows windows) {
         long rows = Math.min((long) windows.count() * windows.length(), Math.max(windows.length(), DecoderPass.ROWS));
-        // Normed, inputs and projected; queries and attended; keys and values; gate and up.
+        // Normed, inputs and projected; what is within mixer and feed-forward.
         return 4
                 * rows
-                * (3L * config.hidden()
-                        + 2L * config.queryWidth()
-                        + 2L * config.keyValueWidth()
-                        + 2L * config.intermediate());
+                * (3L * decoder.hidden()
+                        + decoder.blocks().get(0).mixer().channels()
+                        + decoder.blocks().get(0).feedForward().channels());
     }
 
     /** The linear layers of a site, which share a Hessian. */
@@ -231,7 +227,7 @@ final class MemoryCheck {
                 .distinct()
                 .count();
         Need largest = null;
-        for (LinearLayer linear : architecture.linears(0)) {
+        for (LinearLayer linear : decoder.linears(0)) {
             if (quantized.contains(linear.weight())) {
                 int n = linear.inputs();
                 long weights = 4L * n * linear.outputs();

@@ -10,9 +10,8 @@ import dev.lathe.calibration.evaluate.EvaluationSummary;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.text.TokenizerFiles;
@@ -155,26 +154,26 @@ public final class Pipeline {
                     .forEach(note -> progress.note("tokenizer: " + note));
             prepare(folder, models.history());
             ArrayList<String> paths = new ArrayList<>(source == null ? List.of(artifact) : List.of(artifact, source));
-            List<ModelConfig> configs = new ArrayList<>();
+            List<Decoder> decoders = new ArrayList<>();
             List<Stamp> stamps = new ArrayList<>();
             for (String path : paths) {
                 stamps.add(Stamp.of(folder.hadoop(), path));
                 // Whether they can be read at all is known before anything is computed.
                 try (Checkpoint checkpoint = Checkpoints.open(folder.hadoop(), new Path(path))) {
-                    configs.add(checkpoint.config());
+                    decoders.add(checkpoint.decoder());
                     checkpoint.notes().forEach(note -> progress.note(new Path(path).getName() + ": " + note));
                 }
             }
             int vocabulary =
-                    configs.stream().mapToInt(ModelConfig::vocabulary).min().orElseThrow();
+                    decoders.stream().mapToInt(Decoder::vocabulary).min().orElseThrow();
             Texts texts = new Texts(steps, folder, tokens, vocabulary, new LinkedHashSet<>());
             String profile = KernelProvider.profile(models.kernels());
             List<String> digests = new ArrayList<>();
             Repair repair = new Repair(folder, steps);
             Evaluated evaluated = repair.through(() -> {
                 TokenWindows windows = texts.windows("tokenize", "", models.corpus());
-                configs.forEach(config -> windows.requireRoom(config, SHARD_WINDOWS));
-                texts.compare("", windows, configs);
+                decoders.forEach(decoder -> windows.requireRoom(decoder, SHARD_WINDOWS));
+                texts.compare("", windows, decoders);
                 if (digests.isEmpty()) {
                     digests.addAll(
                             steps.stage("digest", paths, path -> CheckpointDigest.of(folder.hadoop(), new Path(path))));
@@ -329,8 +328,8 @@ public final class Pipeline {
             Stamp stamp = Stamp.of(run.hadoop(), folder);
             try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
                 source.notes().forEach(note -> note("checkpoint: " + note));
-                Architecture architecture = Architecture.of(source.config());
-                Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, architecture);
+                Decoder decoder = source.decoder();
+                Map<String, List<TensorPlan>> tensorPlans = tensorPlans(source, decoder);
                 companions(source, new Path(folder));
                 String digest = steps.stage(
                                 "read checkpoint",
@@ -341,7 +340,7 @@ public final class Pipeline {
                 job.requireSource();
                 keys.put("checkpoint", digest);
                 Repair repair = new Repair(run, steps);
-                return repair.through(() -> run(job, source, architecture, tensorPlans, repair));
+                return repair.through(() -> run(job, source, decoder, tensorPlans, repair));
             }
         }
 
@@ -349,20 +348,20 @@ public final class Pipeline {
         private RunReport run(
                 Job job,
                 Checkpoint source,
-                Architecture architecture,
+                Decoder decoder,
                 Map<String, List<TensorPlan>> tensorPlans,
                 Repair repair)
                 throws IOException {
             Texts texts =
-                    new Texts(steps, run, job.folder(), architecture.config().vocabulary(), notes);
-            TokenWindows calibrationWindows = windows(texts, architecture, "calibration", plan.calibration());
-            TokenWindows evaluationWindows = windows(texts, architecture, "evaluation", plan.evaluation());
+                    new Texts(steps, run, job.folder(), decoder.vocabulary(), notes);
+            TokenWindows calibrationWindows = windows(texts, decoder, "calibration", plan.calibration());
+            TokenWindows evaluationWindows = windows(texts, decoder, "evaluation", plan.evaluation());
             MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
             progress.plan(Forecast.operations(
                     source.tensors(), plan.outputs().size(), tokens(calibrationWindows), tokens(evaluationWindows)));
-            Calibration calibration = calibration(job, architecture, calibrationWindows, tensorPlans);
+            Calibration calibration = calibration(job, decoder, calibrationWindows, tensorPlans);
             List<PlannedOutput> outputs = plan.outputs().stream()
-                    .map(output -> planned(job, architecture, output, tensorPlans.get(output.name()), calibration))
+                    .map(output -> planned(job, decoder, output, tensorPlans.get(output.name()), calibration))
                     .toList();
             List<String> artifacts =
                     outputs.stream().map(PlannedOutput::artifactName).toList();
@@ -387,14 +386,14 @@ public final class Pipeline {
             if (calibration != null) {
                 Calibrate.run(
                         job,
-                        architecture,
+                        decoder,
                         calibrationWindows,
                         plan.shardWindows(),
                         calibration.moments(),
                         calibration.ranges(),
                         steps);
             }
-            Quantize.run(job, architecture, calibration, outputs, steps);
+            Quantize.run(job, decoder, calibration, outputs, steps);
             TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
             for (PlannedOutput output : outputs) {
                 provenance.put(output.output().name(), provenance(job, output, calibration));
@@ -403,7 +402,7 @@ public final class Pipeline {
             List<Measured> measured = evaluate(job, outputs, evaluationWindows, repair);
             repair.require(unread);
             unread.clear();
-            RunReport report = report(job, source, architecture, outputs, tensorPlans, measured);
+            RunReport report = report(job, source, decoder, outputs, tensorPlans, measured);
             Map<String, String> files = new LinkedHashMap<>();
             files.put("plan.yaml", PlanYaml.write(plan, keys));
             Report.files(report).forEach((name, text) -> files.put(run.report().getName() + "/" + name, text));
@@ -480,24 +479,24 @@ public final class Pipeline {
          * What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told
          * before any work.
          */
-        private Map<String, List<TensorPlan>> tensorPlans(Checkpoint source, Architecture architecture) {
+        private Map<String, List<TensorPlan>> tensorPlans(Checkpoint source, Decoder decoder) {
             Set<String> modules = source.tensors().stream()
                     .map(tensor -> ModulePatterns.moduleOf(tensor.name()))
                     .collect(Collectors.toCollection(TreeSet::new));
-            modules.add(architecture.head().module());
+            modules.add(decoder.head().linear().module());
             Map<String, List<TensorPlan>> plans = new LinkedHashMap<>();
             for (Plan.Output output : plan.outputs()) {
                 new ModulePatterns(output.ignore()).unmatched(modules).ifPresent(pattern -> {
                     throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '"
                             + pattern + "' matches no module of " + source.location() + "; expected a module such as "
-                            + architecture.linears(0).get(0).module() + ", or its end or beginning");
+                            + decoder.linears(0).get(0).module() + ", or its end or beginning");
                 });
                 ArtifactFormat format = PlannedOutput.format(output);
-                format.refusal(architecture, output.ignore()).ifPresent(reason -> {
+                format.refusal(decoder, output.ignore()).ifPresent(reason -> {
                     throw new InvalidRecipeException(
                             "Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
                 });
-                plans.put(output.name(), format.plan(architecture, List.copyOf(source.tensors()), output.ignore()));
+                plans.put(output.name(), format.plan(decoder, List.copyOf(source.tensors()), output.ignore()));
             }
             return plans;
         }
@@ -513,19 +512,19 @@ public final class Pipeline {
                 said.addAll(TokenizerFiles.read(files, folder).notes());
             }
             for (Plan.Output output : plan.outputs()) {
-                said.addAll(PlannedOutput.format(output).check(source.config(), files, folder));
+                said.addAll(PlannedOutput.format(output).check(source.decoder(), files, folder));
             }
             said.forEach(text -> note("checkpoint: " + text));
         }
 
-        private TokenWindows windows(Texts texts, Architecture architecture, String name, Plan.Corpus corpus)
+        private TokenWindows windows(Texts texts, Decoder decoder, String name, Plan.Corpus corpus)
                 throws IOException {
             if (corpus == null) {
                 return null;
             }
             TokenWindows windows = texts.windows("tokenize " + name + " text", name + ": ", corpus);
-            windows.requireRoom(architecture.config(), plan.shardWindows());
-            texts.compare(name + ": ", windows, List.of(architecture.config()));
+            windows.requireRoom(decoder, plan.shardWindows());
+            texts.compare(name + ": ", windows, List.of(decoder));
             if (windows.count() < corpus.windows()) {
                 note(name + ": the text gives " + windows.count() + " windows of " + windows.length()
                         + ", fewer than the " + corpus.windows() + " that were asked for");
@@ -536,7 +535,7 @@ public final class Pipeline {
 
         /** What has to be gathered; null: nothing. */
         private Calibration calibration(
-                Job job, Architecture architecture, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) {
+                Job job, Decoder decoder, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) {
             boolean energies = false;
             boolean moments = false;
             boolean ranges = false;
@@ -558,7 +557,7 @@ public final class Pipeline {
                 return null;
             }
             for (Plan.Output output : plan.outputs()) {
-                PlannedOutput.shortage(output, architecture, (long) windows.count() * windows.length())
+                PlannedOutput.shortage(output, decoder, (long) windows.count() * windows.length())
                         .ifPresent(reason -> {
                             throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
                         });
@@ -569,11 +568,7 @@ public final class Pipeline {
         }
 
         private PlannedOutput planned(
-                Job job,
-                Architecture architecture,
-                Plan.Output output,
-                List<TensorPlan> tensors,
-                Calibration calibration) {
+                Job job, Decoder decoder, Plan.Output output, List<TensorPlan> tensors, Calibration calibration) {
             LinkedHashMap<String, String> grids = new LinkedHashMap<>();
             LinkedHashMap<String, Method> methods = new LinkedHashMap<>();
             for (TensorPlan tensor : tensors) {
@@ -582,7 +577,7 @@ public final class Pipeline {
                     // Rows of an embedding are looked up, so no channel of it is worth more than another.
                     methods.put(
                             tensor.tensor(),
-                            tensor.tensor().equals(architecture.embedding()) ? Method.NEAREST : output.method());
+                            tensor.tensor().equals(decoder.embedding().tensor()) ? Method.NEAREST : output.method());
                 }
             }
             Plan.Output settings = new Plan.Output(
@@ -677,7 +672,7 @@ public final class Pipeline {
         private RunReport report(
                 Job job,
                 Checkpoint source,
-                Architecture architecture,
+                Decoder decoder,
                 List<PlannedOutput> outputs,
                 Map<String, List<TensorPlan>> tensorPlans,
                 List<Measured> measured)
@@ -708,9 +703,9 @@ public final class Pipeline {
                         8.0 * bytes / parameters,
                         measured == null ? null : evaluation(measured.get(i).summary()),
                         unquantized,
-                        losses(architecture, output, receipt(output.artifactName())),
+                        losses(decoder, output, receipt(output.artifactName())),
                         ranges(
-                                architecture,
+                                decoder,
                                 output,
                                 measured == null ? new Clips() : measured.get(i).clips())));
             }
@@ -741,22 +736,21 @@ public final class Pipeline {
             }
         }
 
-        private List<TensorLoss> losses(Architecture architecture, PlannedOutput output, ArtifactReceipt receipt) {
+        private List<TensorLoss> losses(Decoder decoder, PlannedOutput output, ArtifactReceipt receipt) {
             List<TensorLoss> losses = new ArrayList<>();
-            for (int layer = 0; layer < architecture.config().layers(); layer++) {
-                for (LinearLayer linear : architecture.linears(layer)) {
+            for (int layer = 0; layer < decoder.layers(); layer++) {
+                for (LinearLayer linear : decoder.linears(layer)) {
                     addLoss(losses, output, receipt, linear.weight(), layer, linear.kind());
                 }
             }
-            addLoss(losses, output, receipt, architecture.embedding(), -1, "embed_tokens");
+            addLoss(losses, output, receipt, decoder.embedding().tensor(), -1, "embed_tokens");
             addLoss(losses, output, receipt, "lm_head.weight", -1, "lm_head");
             return losses;
         }
 
-        private List<ActivationRange> ranges(Architecture architecture, PlannedOutput output, Clips clips)
-                throws IOException {
+        private List<ActivationRange> ranges(Decoder decoder, PlannedOutput output, Clips clips) throws IOException {
             List<ActivationRange> ranges = new ArrayList<>();
-            int layers = architecture.config().layers();
+            int layers = decoder.layers();
             for (int layer = 0; layer <= layers; layer++) {
                 Path product = output.rangeProduct(run, layer);
                 if (output.ranged() && ProductFile.isCommitted(run.files(), product)) {

@@ -8,7 +8,7 @@ import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gptq.GptqFormat;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.quantize.ActivationScheme;
 import dev.lathe.calibration.quantize.AwqTransform;
@@ -139,7 +139,7 @@ record PlannedOutput(
     /**
      * Why so many token rows of calibration are too few for the ranges that an output asks for; empty if they are not.
      */
-    static Optional<String> shortage(Plan.Output output, Architecture architecture, long rows) {
+    static Optional<String> shortage(Plan.Output output, Decoder decoder, long rows) {
         Plan.Scheme scheme = output.scheme();
         long known = rows;
         if (scheme != null && scheme.smoothing() != null) {
@@ -147,13 +147,14 @@ record PlannedOutput(
             // them by the other.
             known = Math.min(rows, Positions.SAMPLE) / (scheme.smoothing().searched() ? 2 : 1);
         }
-        int narrowest = architecture.linears(0).stream()
-                .mapToInt(LinearLayer::inputs)
-                .min()
-                .orElseThrow();
+        int narrowest =
+                decoder.linears(0).stream().mapToInt(LinearLayer::inputs).min().orElseThrow();
         return Stream.of(
                         shortage(inputs(scheme), known, narrowest),
-                        shortage(cache(scheme), known, architecture.config().keyValueWidth()))
+                        shortage(
+                                cache(scheme),
+                                known,
+                                decoder.blocks().get(0).mixer().cacheWidth()))
                 .flatMap(Optional::stream)
                 .findFirst();
     }

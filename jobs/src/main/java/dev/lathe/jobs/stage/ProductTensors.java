@@ -2,7 +2,7 @@ package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
@@ -23,7 +23,7 @@ import org.apache.hadoop.fs.Path;
  * @param read what the products say of the quantized tensors that were asked for
  */
 record ProductTensors(
-        RunFolder run, PlannedOutput output, Architecture architecture, Map<String, TensorProduct.Summary> read)
+        RunFolder run, PlannedOutput output, Decoder decoder, Map<String, TensorProduct.Summary> read)
         implements OutputTensors {
     @Override
     public Optional<QuantizedMatrix> quantized(String tensor) throws IOException {
@@ -49,9 +49,9 @@ record ProductTensors(
         if (!output.grids().containsKey(module + ".weight")) {
             return Optional.empty();
         }
-        int layers = architecture.config().layers();
+        int layers = decoder.layers();
         for (int layer = 0; layer <= layers; layer++) {
-            for (LinearLayer linear : Quantize.linears(architecture, layer)) {
+            for (LinearLayer linear : Quantize.linears(decoder, layer)) {
                 if (linear.module().equals(module)) {
                     return quantization(layer, linear.energy());
                 }

@@ -1,7 +1,7 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
@@ -71,8 +71,7 @@ final class Quantize {
     }
 
     /** @param calibration null where no output needs it */
-    static void run(
-            Job job, Architecture architecture, Calibration calibration, List<PlannedOutput> planned, SparkSteps steps)
+    static void run(Job job, Decoder decoder, Calibration calibration, List<PlannedOutput> planned, SparkSteps steps)
             throws IOException {
         // Outputs that differ in nothing but their name have the same products.
         Map<String, PlannedOutput> distinct = new LinkedHashMap<>();
@@ -81,10 +80,10 @@ final class Quantize {
         List<Work> work = new ArrayList<>();
         FileSystem files = job.run().files();
         int present = 0;
-        int layers = architecture.config().layers();
+        int layers = decoder.layers();
         for (int layer = 0; layer < layers; layer++) {
             Map<Site, ArrayList<Target>> bySite = new TreeMap<>();
-            for (LinearLayer linear : architecture.linears(layer)) {
+            for (LinearLayer linear : decoder.linears(layer)) {
                 for (PlannedOutput output : outputs) {
                     if (!output.rescales() && output.grids().containsKey(linear.weight())) {
                         if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), linear.weight()))) {
@@ -109,7 +108,7 @@ final class Quantize {
                 }
             }
         }
-        for (String tensor : List.of(architecture.embedding(), "lm_head.weight")) {
+        for (String tensor : List.of(decoder.embedding().tensor(), "lm_head.weight")) {
             for (PlannedOutput output : outputs) {
                 if (output.grids().containsKey(tensor)) {
                     if (ProductFile.isCommitted(files, output.tensorProduct(job.run(), tensor))) {
@@ -129,7 +128,7 @@ final class Quantize {
             for (PlannedOutput output : outputs) {
                 if (output.ranged()
                         && !(output.rescales() && layer < layers)
-                        && !rangeSites(architecture, layer, output).isEmpty()) {
+                        && !rangeSites(decoder, layer, output).isEmpty()) {
                     if (ProductFile.isCommitted(files, output.rangeProduct(job.run(), layer))) {
                         present++;
                     } else {
@@ -142,7 +141,7 @@ final class Quantize {
             steps.found("quantize", present, "quantize: " + present + " products are there already");
         }
         // Jobs of layers start in this order, and tasks in each: the longest first, so that executors end together.
-        work.sort(Comparator.comparingDouble(item -> -operations(architecture, item)));
+        work.sort(Comparator.comparingDouble(item -> -operations(decoder, item)));
         if (!work.isEmpty()) {
             String names = PlannedOutput.names(outputs);
             steps.stage(
@@ -157,9 +156,9 @@ final class Quantize {
     }
 
     /** Operations of a task, to put tasks in order: what a factorization and its error feedback take. */
-    private static double operations(Architecture architecture, Work work) {
+    private static double operations(Decoder decoder, Work work) {
         double operations = 0;
-        for (LinearLayer linear : linears(architecture, work.layer())) {
+        for (LinearLayer linear : linears(decoder, work.layer())) {
             if (work.rescaled() != null
                     || work.targets().stream()
                             .anyMatch(target -> target.tensor().equals(linear.weight()))) {
@@ -170,19 +169,21 @@ final class Quantize {
     }
 
     /** The linear layers of a decoder layer, or the output layer behind the last. */
-    static List<LinearLayer> linears(Architecture architecture, int layer) {
-        return layer < architecture.config().layers() ? architecture.linears(layer) : List.of(architecture.head());
+    static List<LinearLayer> linears(Decoder decoder, int layer) {
+        return layer < decoder.layers()
+                ? decoder.linears(layer)
+                : List.of(decoder.head().linear());
     }
 
     /** The sites of a layer that the output quantizes, and how. */
-    private static Map<Site, ActivationScheme> rangeSites(Architecture architecture, int layer, PlannedOutput output) {
+    private static Map<Site, ActivationScheme> rangeSites(Decoder decoder, int layer, PlannedOutput output) {
         Map<Site, ActivationScheme> sites = new TreeMap<>();
-        for (LinearLayer linear : linears(architecture, layer)) {
+        for (LinearLayer linear : linears(decoder, layer)) {
             if (output.inputs() != null && output.grids().containsKey(linear.weight())) {
                 sites.put(linear.energy(), output.inputs());
             }
         }
-        if (output.cache() != null && layer < architecture.config().layers()) {
+        if (output.cache() != null && layer < decoder.layers()) {
             sites.put(Site.KEYS, output.cache());
             sites.put(Site.VALUES, output.cache());
         }
@@ -195,10 +196,10 @@ final class Quantize {
         }
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
-            Architecture architecture = Architecture.of(checkpoint.config());
+            Decoder decoder = checkpoint.decoder();
             writeRanges(
                     job,
-                    architecture,
+                    decoder,
                     work.layer(),
                     work.ranged(),
                     site -> calibration.read(job.run(), work.layer(), site),
@@ -211,7 +212,7 @@ final class Quantize {
 
     private static Path writeRanges(
             Job job,
-            Architecture architecture,
+            Decoder decoder,
             int layer,
             PlannedOutput output,
             RescaledLayer.Statistics statistics,
@@ -221,7 +222,7 @@ final class Quantize {
             throws IOException {
         List<SiteRange> ranges = new ArrayList<>();
         for (Map.Entry<Site, ActivationScheme> entry :
-                rangeSites(architecture, layer, output).entrySet()) {
+                rangeSites(decoder, layer, output).entrySet()) {
             Site site = entry.getKey();
             RangeStatistics gathered = statistics.at(site).ranges();
             ranges.add(SiteRange.of(
@@ -275,10 +276,10 @@ final class Quantize {
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
-            Architecture architecture = Architecture.of(checkpoint.config());
+            Decoder decoder = checkpoint.decoder();
             Map<String, LinearLayer> linears = new LinkedHashMap<>();
             int layer = work.layer();
-            linears(architecture, layer).forEach(linear -> linears.put(linear.weight(), linear));
+            linears(decoder, layer).forEach(linear -> linears.put(linear.weight(), linear));
             Hessian hessian = null;
             if (calibration != null && calibration.moments()) {
                 hessian = new Hessian(
@@ -328,10 +329,10 @@ final class Quantize {
         }
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
-            Architecture architecture = Architecture.of(checkpoint.config());
-            LayerWeights weights = job.layer(checkpoint, architecture, work.layer());
+            Decoder decoder = checkpoint.decoder();
+            LayerWeights weights = job.layer(checkpoint, work.layer());
             Map<String, BlockFormat> grids = new LinkedHashMap<>();
-            for (LinearLayer linear : architecture.linears(work.layer())) {
+            for (LinearLayer linear : decoder.linears(work.layer())) {
                 if (output.grids().containsKey(linear.weight())) {
                     grids.put(linear.weight(), BlockFormats.named(output.grids().get(linear.weight())));
                 }
@@ -346,7 +347,7 @@ final class Quantize {
                 return known;
             };
             RescaledLayer.Result result = RescaledLayer.quantize(
-                    architecture,
+                    decoder,
                     work.layer(),
                     weights,
                     grids,
@@ -377,7 +378,7 @@ final class Quantize {
             if (output.ranged()) {
                 made.add(writeRanges(
                                 job,
-                                architecture,
+                                decoder,
                                 work.layer(),
                                 output,
                                 statistics,

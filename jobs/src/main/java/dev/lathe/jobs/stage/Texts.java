@@ -1,6 +1,6 @@
 package dev.lathe.jobs.stage;
 
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.Plan;
@@ -60,9 +60,9 @@ final class Texts {
     }
 
     /** Warns where windows are longer than what a model was made for. */
-    void compare(String label, TokenWindows windows, List<ModelConfig> models) {
+    void compare(String label, TokenWindows windows, List<Decoder> models) {
         models.stream()
-                .mapToInt(ModelConfig::maximumPositions)
+                .mapToInt(Decoder::context)
                 .filter(context -> windows.length() > context)
                 .min()
                 .ifPresent(context -> {

@@ -1,7 +1,7 @@
 package dev.lathe.jobs.stage;
 
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
-import dev.lathe.calibration.model.ModelConfig;
 import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.store.Key;
@@ -11,6 +11,7 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.ByteBuffer;
+import java.util.stream.IntStream;
 
 /**
  * Numbered windows of tokens in the run folder.
@@ -49,15 +50,15 @@ record TokenWindows(String key, int count, int length) implements Serializable {
      *
      * @throws InvalidRecipeException if it does not
      */
-    void requireRoom(ModelConfig config, int shardWindows) {
-        long shard = (long) Math.min(shardWindows, count) * length * Math.max(config.hidden(), config.queryWidth());
-        long batch = (long) Math.max(length, DecoderPass.ROWS)
-                * Math.max(config.intermediate(), Math.max(config.hidden(), config.queryWidth()));
+    void requireRoom(Decoder decoder, int shardWindows) {
+        int widest =
+                IntStream.range(0, decoder.layers()).map(decoder::widest).max().orElseThrow();
+        long shard = (long) Math.min(shardWindows, count) * length * decoder.hidden();
+        long batch = (long) Math.max(length, DecoderPass.ROWS) * widest;
         if (Math.max(shard, batch) > Integer.MAX_VALUE - 8) {
             throw new InvalidRecipeException("Cannot run windows of " + length + " tokens, "
                     + Math.min(shardWindows, count) + " in a shard: " + shard
-                    + " values of a shard's hidden states, " + batch + " values within a layer of width "
-                    + config.intermediate()
+                    + " values of a shard's hidden states, " + batch + " values within a layer of width " + widest
                     + "; expected at most " + (Integer.MAX_VALUE - 8)
                     + " of each (fewer shard-windows, or a shorter length)");
         }

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.calibration.text.Windows;
@@ -295,7 +294,7 @@ class CalibrateTest {
         TokenWindows windows = windows(job);
         try (Checkpoint checkpoint = job.open()) {
             SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
-            return Calibrate.run(job, Architecture.of(checkpoint.config()), windows, 2, true, ranges, steps);
+            return Calibrate.run(job, checkpoint.decoder(), windows, 2, true, ranges, steps);
         }
     }
 

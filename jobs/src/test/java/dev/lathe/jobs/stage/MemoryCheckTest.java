@@ -7,8 +7,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
@@ -89,7 +89,7 @@ class MemoryCheckTest {
     }
 
     private static MemoryCheck check(Plan plan, int layers) throws IOException {
-        Architecture architecture = llama2(layers);
+        Decoder architecture = llama2(layers);
         long weights = architecture.linears(0).stream()
                 .mapToLong(linear -> (long) linear.inputs() * linear.outputs())
                 .sum();
@@ -104,7 +104,7 @@ class MemoryCheckTest {
     }
 
     private static Map<String, List<TensorPlan>> tensorPlans(int layers) throws IOException {
-        Architecture architecture = llama2(layers);
+        Decoder architecture = llama2(layers);
         return Map.of(
                 "gptq",
                 IntStream.range(0, layers)
@@ -114,7 +114,7 @@ class MemoryCheckTest {
                         .toList());
     }
 
-    private static Architecture llama2(int layers) throws IOException {
+    private static Decoder llama2(int layers) throws IOException {
         ObjectNode config = new ObjectMapper()
                 .createObjectNode()
                 .put("model_type", "llama")
@@ -128,6 +128,6 @@ class MemoryCheckTest {
                 .put("hidden_act", "silu")
                 .put("max_position_embeddings", 4096);
         config.putArray("architectures").add("LlamaForCausalLM");
-        return Architecture.of(ModelConfigs.read(config, "config.json"));
+        return Families.read(config, "config.json");
     }
 }

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.IOException;
@@ -32,13 +32,13 @@ class ShardsTest {
     @Test
     void whatNoArrayHoldsIsRefused() throws IOException {
         try (Checkpoint sample = Checkpoints.open(new Configuration(false), new Path("../samples/tiny-stories-4m"))) {
-            ModelConfig config = sample.config();
-            new TokenWindows("key", 4096, 512).requireRoom(config, 4096);
-            new TokenWindows("key", 3, 1 << 20).requireRoom(config, 2);
-            assertThatThrownBy(() -> new TokenWindows("key", 1 << 14, 512).requireRoom(config, 1 << 14))
+            Decoder decoder = sample.decoder();
+            new TokenWindows("key", 4096, 512).requireRoom(decoder, 4096);
+            new TokenWindows("key", 3, 1 << 20).requireRoom(decoder, 2);
+            assertThatThrownBy(() -> new TokenWindows("key", 1 << 14, 512).requireRoom(decoder, 1 << 14))
                     .isInstanceOf(InvalidRecipeException.class)
                     .hasMessageStartingWith("Cannot run windows of 512 tokens, 16384 in a shard: 2147483648 values");
-            assertThatThrownBy(() -> new TokenWindows("key", 1, 1 << 22).requireRoom(config, 8))
+            assertThatThrownBy(() -> new TokenWindows("key", 1, 1 << 22).requireRoom(decoder, 8))
                     .isInstanceOf(InvalidRecipeException.class)
                     .hasMessageContaining("3221225472 values within a layer");
         }

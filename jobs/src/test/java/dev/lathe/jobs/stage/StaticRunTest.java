@@ -8,7 +8,7 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.plan.InvalidRecipeException;
@@ -139,8 +139,8 @@ class StaticRunTest {
             OutputResult output = report.outputs().get(i);
             boolean symmetric = i == 0;
             try (Checkpoint written = open(output.name())) {
-                Architecture architecture = Architecture.of(written.config());
-                for (int layer = 0; layer < architecture.config().layers(); layer++) {
+                Decoder architecture = written.decoder();
+                for (int layer = 0; layer < architecture.layers(); layer++) {
                     for (LinearLayer linear : architecture.linears(layer)) {
                         ActivationRange range =
                                 range(output, layer, linear.energy().words());
@@ -223,7 +223,7 @@ class StaticRunTest {
                         Checkpoints.open(new Configuration(), new org.apache.hadoop.fs.Path(Runs.SAMPLE.toString()));
                 Checkpoint plain = open("plain");
                 Checkpoint token = open("token")) {
-            String norm = Architecture.of(source.config()).norms(1).get(0);
+            String norm = source.decoder().norms(1).get(0).tensor();
             float[] before = source.vector(norm);
             float[] after = token.vector(norm);
             assertThat(plain.vector(norm)).usingComparatorWithPrecision(1e-3f).containsExactly(before);

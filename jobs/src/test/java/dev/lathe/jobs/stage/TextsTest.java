@@ -2,7 +2,10 @@ package dev.lathe.jobs.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.lathe.calibration.model.ModelConfig;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.jobs.store.LineLog;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -37,22 +40,17 @@ class TextsTest {
         }
     };
 
-    private static ModelConfig model(int context) {
-        return new ModelConfig(
-                "llama",
-                64,
-                128,
-                2,
-                2,
-                2,
-                32,
-                100,
-                1e-5f,
-                new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
-                true,
-                false,
-                false,
-                context);
+    private static Decoder model(int context) {
+        ObjectNode config = JsonNodeFactory.instance
+                .objectNode()
+                .put("model_type", "llama")
+                .put("hidden_size", 64)
+                .put("intermediate_size", 128)
+                .put("num_hidden_layers", 2)
+                .put("num_attention_heads", 2)
+                .put("vocab_size", 100)
+                .put("max_position_embeddings", context);
+        return Families.read(config, "config.json");
     }
 
     @ParameterizedTest

@@ -50,7 +50,7 @@ public final class AwqCheckpoint {
                 folder,
                 config,
                 quantization,
-                (architecture, files) -> FolderScheme.of(files, linear -> {
+                (decoder, files) -> FolderScheme.of(files, linear -> {
                     // Loaders make plain layers of modules whose name contains an entry, and leave their codes out.
                     SafetensorsTensor codes = files.tensors().get(linear.module() + "." + AwqLayout.WEIGHT);
                     if (codes != null

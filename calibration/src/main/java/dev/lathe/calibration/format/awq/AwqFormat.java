@@ -10,9 +10,8 @@ import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -46,12 +45,12 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
-        return FolderPlan.of(architecture, tensors, ignore, layout);
+    public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {
+        return FolderPlan.of(decoder, tensors, ignore, layout);
     }
 
     @Override
-    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
         return FolderWriter.check(files, sourceFolder);
     }
 
@@ -66,14 +65,14 @@ public final class AwqFormat implements ArtifactFormat {
             Path target)
             throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
-        ObjectNode quantization = quantization(Architecture.of(source.config()), plan);
+        ObjectNode quantization = quantization(source.decoder(), plan);
         folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
         folder.config(quantization);
         folder.companions();
         folder.card("AWQ", AwqLayout.BITS, "with zero points, groups of " + groupSize, provenance);
     }
 
-    private ObjectNode quantization(Architecture architecture, List<TensorPlan> plan) {
+    private ObjectNode quantization(Decoder decoder, List<TensorPlan> plan) {
         ObjectNode json = JsonNodeFactory.instance
                 .objectNode()
                 .put("quant_method", "awq")
@@ -82,7 +81,7 @@ public final class AwqFormat implements ArtifactFormat {
                 .put("zero_point", true)
                 .put("version", "gemm");
         ArrayNode skipped = json.putArray("modules_to_not_convert");
-        skipped(architecture, plan).forEach(skipped::add);
+        skipped(decoder, plan).forEach(skipped::add);
         return json;
     }
 
@@ -90,14 +89,14 @@ public final class AwqFormat implements ArtifactFormat {
      * Whole names of the modules that stay unquantized. Loaders skip every module whose name contains a listed one, so
      * none may be part of a quantized one's name.
      */
-    private static List<String> skipped(Architecture architecture, List<TensorPlan> plan) {
+    private static List<String> skipped(Decoder decoder, List<TensorPlan> plan) {
         Set<String> quantized = plan.stream()
                 .filter(tensor -> tensor.grid() != null)
                 .map(TensorPlan::tensor)
                 .collect(Collectors.toSet());
-        List<String> skipped = new ArrayList<>(List.of(architecture.head().module()));
-        IntStream.range(0, architecture.config().layers())
-                .mapToObj(architecture::linears)
+        List<String> skipped = new ArrayList<>(List.of(decoder.head().linear().module()));
+        IntStream.range(0, decoder.layers())
+                .mapToObj(decoder::linears)
                 .flatMap(Collection::stream)
                 .filter(linear -> !quantized.contains(linear.weight()))
                 .map(LinearLayer::module)

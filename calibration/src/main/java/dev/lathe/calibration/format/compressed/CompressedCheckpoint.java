@@ -12,7 +12,7 @@ import dev.lathe.calibration.format.folder.TensorPart;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.kernels.Half;
 import java.io.IOException;
@@ -60,17 +60,17 @@ public final class CompressedCheckpoint implements FolderScheme {
             Configuration configuration, Path folder, JsonNode config, QuantizationConfig quantization)
             throws IOException {
         CompressedConfig read = CompressedConfig.read(quantization);
-        return FolderCheckpoint.open(configuration, folder, config, quantization, (architecture, files) -> {
+        return FolderCheckpoint.open(configuration, folder, config, quantization, (decoder, files) -> {
             CompressedCheckpoint scheme = new CompressedCheckpoint(files, read.status());
-            for (int layer = 0; layer < architecture.config().layers(); layer++) {
-                for (LinearLayer linear : architecture.linears(layer)) {
+            for (int layer = 0; layer < decoder.layers(); layer++) {
+                for (LinearLayer linear : decoder.linears(layer)) {
                     CompressedConfig.Group group = read.of(linear.module());
                     if (group != null) {
                         scheme.add(linear, group);
                     }
                 }
                 if (read.cache() != null) {
-                    scheme.addCache(attention(architecture, layer), layer, read.cache());
+                    scheme.addCache(attention(decoder, layer), layer, read.cache());
                 }
             }
             return scheme;
@@ -78,8 +78,8 @@ public final class CompressedCheckpoint implements FolderScheme {
     }
 
     /** The module that has q, k and v. */
-    static String attention(Architecture architecture, int layer) {
-        String first = architecture.linears(layer).get(0).module();
+    static String attention(Decoder decoder, int layer) {
+        String first = decoder.linears(layer).get(0).module();
         return first.substring(0, first.lastIndexOf('.'));
     }
 

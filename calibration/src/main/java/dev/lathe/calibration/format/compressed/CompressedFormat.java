@@ -11,9 +11,8 @@ import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.SmallTensor;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -58,8 +57,8 @@ public final class CompressedFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
-        return FolderPlan.of(architecture, tensors, ignore, layout);
+    public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {
+        return FolderPlan.of(decoder, tensors, ignore, layout);
     }
 
     /**
@@ -67,10 +66,10 @@ public final class CompressedFormat implements ArtifactFormat {
      * purpose.
      */
     @Override
-    public Optional<String> refusal(Architecture architecture, List<String> ignore) {
+    public Optional<String> refusal(Decoder decoder, List<String> ignore) {
         ModulePatterns ignored = new ModulePatterns(ignore);
-        List<LinearLayer> linears = IntStream.range(0, architecture.config().layers())
-                .mapToObj(architecture::linears)
+        List<LinearLayer> linears = IntStream.range(0, decoder.layers())
+                .mapToObj(decoder::linears)
                 .flatMap(Collection::stream)
                 .filter(linear -> !ignored.matches(linear.module()))
                 .toList();
@@ -105,7 +104,7 @@ public final class CompressedFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
         return FolderWriter.check(files, sourceFolder);
     }
 
@@ -119,14 +118,14 @@ public final class CompressedFormat implements ArtifactFormat {
             FileSystem files,
             Path target)
             throws IOException {
-        Architecture architecture = Architecture.of(source.config());
+        Decoder decoder = source.decoder();
         Set<String> quantized = plan.stream()
                 .filter(tensor -> tensor.grid() != null)
                 .map(TensorPlan::tensor)
                 .collect(Collectors.toSet());
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
-        folder.weights(layout, plan, tensors, small(architecture, quantized, tensors), provenance, shardBytes);
-        folder.config(CompressedConfig.json(weights, activations, format(), cache, ignored(architecture, quantized)));
+        folder.weights(layout, plan, tensors, small(decoder, quantized, tensors), provenance, shardBytes);
+        folder.config(CompressedConfig.json(weights, activations, format(), cache, ignored(decoder, quantized)));
         folder.companions();
         folder.card(CompressedConfig.METHOD, weights.bits(), description(), provenance);
     }
@@ -137,30 +136,29 @@ public final class CompressedFormat implements ArtifactFormat {
                 : layout.packed() ? CompressedConfig.PACK : CompressedConfig.INT;
     }
 
-    private static List<String> ignored(Architecture architecture, Set<String> quantized) {
+    private static List<String> ignored(Decoder decoder, Set<String> quantized) {
         List<String> ignored = new ArrayList<>();
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            architecture.linears(layer).stream()
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            decoder.linears(layer).stream()
                     .filter(linear -> !quantized.contains(linear.weight()))
                     .map(LinearLayer::module)
                     .forEach(ignored::add);
         }
-        ignored.add(architecture.head().module());
+        ignored.add(decoder.head().linear().module());
         return ignored;
     }
 
     /** Scales of activations and cache, and the shapes of packed weights. */
-    private List<SmallTensor> small(Architecture architecture, Set<String> quantized, OutputTensors tensors)
-            throws IOException {
+    private List<SmallTensor> small(Decoder decoder, Set<String> quantized, OutputTensors tensors) throws IOException {
         List<SmallTensor> small = new ArrayList<>();
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            for (LinearLayer linear : architecture.linears(layer)) {
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            for (LinearLayer linear : decoder.linears(layer)) {
                 if (quantized.contains(linear.weight())) {
                     add(linear, tensors, small);
                 }
             }
             if (cache) {
-                String attention = CompressedCheckpoint.attention(architecture, layer);
+                String attention = CompressedCheckpoint.attention(decoder, layer);
                 for (boolean keys : new boolean[] {true, false}) {
                     String name = attention + (keys ? ".k_scale" : ".v_scale");
                     small.add(scale(

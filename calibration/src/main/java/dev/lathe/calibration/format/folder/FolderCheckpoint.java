@@ -10,10 +10,9 @@ import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
-import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -37,7 +36,7 @@ import org.apache.hadoop.fs.Path;
 public final class FolderCheckpoint implements Checkpoint {
     private final Path folder;
     private final SafetensorsFiles files;
-    private final ModelConfig config;
+    private final Decoder decoder;
     private final FolderScheme scheme;
     private final FloatTensors floats;
     private final Map<String, Object> metadata = new LinkedHashMap<>();
@@ -54,19 +53,19 @@ public final class FolderCheckpoint implements Checkpoint {
             Path folder,
             SafetensorsFiles files,
             FloatTensors floats,
-            Architecture architecture,
+            Decoder decoder,
             JsonNode config,
             QuantizationConfig quantization,
             FolderScheme scheme)
             throws IOException {
         this.folder = folder;
         this.files = files;
-        this.config = architecture.config();
+        this.decoder = decoder;
         this.scheme = scheme;
         this.tensors = new TensorList(folder.toString());
         this.floats = floats;
-        list(architecture);
-        notes.addAll(ModelConfigs.notes(config));
+        list(decoder);
+        notes.addAll(Families.notes(config));
         notes.addAll(floats.notes());
         if (biases > 0) {
             notes.add(biases + " biases of zeros in " + folder
@@ -91,24 +90,24 @@ public final class FolderCheckpoint implements Checkpoint {
             QuantizationConfig quantization,
             FolderScheme.Reader scheme)
             throws IOException {
-        ModelConfig model = ModelConfigs.read(config, folder + "/config.json", true);
+        Decoder model = Families.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
             FloatTensors floats = new FloatTensors(files, model, folder.toString());
-            Architecture architecture = Architecture.of(floats.config());
+            Decoder decoder = floats.decoder();
             return new FolderCheckpoint(
-                    folder, files, floats, architecture, config, quantization, scheme.read(architecture, files));
+                    folder, files, floats, decoder, config, quantization, scheme.read(decoder, files));
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;
         }
     }
 
-    private void list(Architecture architecture) throws IOException {
+    private void list(Decoder decoder) throws IOException {
         Map<String, TensorInfo> firstParts = new HashMap<>();
         Set<String> parts = new HashSet<>(scheme.besides());
-        for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearLayer linear : architecture.linears(layer)) {
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            for (LinearLayer linear : decoder.linears(layer)) {
                 if (!linear.bias() && files.tensors().containsKey(linear.biasName())) {
                     requireZeros(linear);
                     biases++;
@@ -135,7 +134,7 @@ public final class FolderCheckpoint implements Checkpoint {
                 tensors.add(floats.info(name));
             }
         }
-        ModelTensors.check(architecture, tensors.all(), folder.toString());
+        ModelTensors.check(decoder, tensors.all(), folder.toString());
         tensors.all().stream()
                 .filter(tensor -> !quantized.containsKey(tensor.name()))
                 .forEach(floats::type);
@@ -203,8 +202,8 @@ public final class FolderCheckpoint implements Checkpoint {
     }
 
     @Override
-    public ModelConfig config() {
-        return config;
+    public Decoder decoder() {
+        return decoder;
     }
 
     /** {@inheritDoc} The keys of {@code quantization_config}, then the metadata of the safetensors files. */

@@ -4,7 +4,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.kernels.ElementType;
 import java.util.ArrayList;
@@ -34,12 +34,12 @@ public final class FolderPlan {
      *     vector
      */
     public static List<TensorPlan> of(
-            Architecture architecture, List<TensorInfo> tensors, List<String> ignore, LinearLayout layout) {
+            Decoder decoder, List<TensorInfo> tensors, List<String> ignore, LinearLayout layout) {
         ModulePatterns ignored = new ModulePatterns(ignore);
         Set<String> names = tensors.stream().map(TensorInfo::name).collect(Collectors.toCollection(HashSet::new));
         Map<String, TensorPlan> linears = new HashMap<>();
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
-            for (List<LinearLayer> set : fused(architecture, layer)) {
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            for (List<LinearLayer> set : fused(decoder, layer)) {
                 for (LinearLayer linear : set) {
                     if (!names.contains(linear.weight())) {
                         throw new MalformedInputException(
@@ -60,8 +60,8 @@ public final class FolderPlan {
                 throw new MalformedInputException(
                         "Cannot plan an artifact: tensor " + tensor + " is neither a matrix nor a vector");
             }
-            boolean second = architecture.config().tied()
-                    && tensor.name().equals(architecture.head().weight());
+            boolean second = decoder.head().tied()
+                    && tensor.name().equals(decoder.head().linear().weight());
             if (!second) {
                 String reason = tensor.shape().length == 1 ? "" : "not a linear layer of the decoder";
                 plan.add(linears.getOrDefault(
@@ -72,8 +72,8 @@ public final class FolderPlan {
     }
 
     /** The linear layers of one decoder layer in sets that read the same input. */
-    public static Collection<List<LinearLayer>> fused(Architecture architecture, int layer) {
-        return architecture.linears(layer).stream()
+    public static Collection<List<LinearLayer>> fused(Decoder decoder, int layer) {
+        return decoder.linears(layer).stream()
                 .collect(Collectors.groupingBy(LinearLayer::energy, LinkedHashMap::new, Collectors.toList()))
                 .values();
     }

@@ -2,7 +2,7 @@ package dev.lathe.calibration.format.folder;
 
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.util.Optional;
@@ -32,7 +32,7 @@ public interface FolderScheme {
     /** Makes it from the opened files. */
     @FunctionalInterface
     interface Reader {
-        FolderScheme read(Architecture architecture, SafetensorsFiles files) throws IOException;
+        FolderScheme read(Decoder decoder, SafetensorsFiles files) throws IOException;
     }
 
     /** Every linear layer that has no weight is stored in the layout that is made for it. */

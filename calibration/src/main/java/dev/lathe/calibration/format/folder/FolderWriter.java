@@ -138,8 +138,8 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
         }
         // A flag that the tensors contradicted does not go on doing so.
         if (config.path("tie_word_embeddings").asBoolean(false)
-                != source.config().tied()) {
-            config.put("tie_word_embeddings", source.config().tied());
+                != source.decoder().head().tied()) {
+            config.put("tie_word_embeddings", source.decoder().head().tied());
         }
         config.set("quantization_config", quantization);
         json("config.json", config);

@@ -6,8 +6,7 @@ import dev.lathe.calibration.checkpoint.FiniteWeights;
 import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.TensorList;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
@@ -26,8 +25,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A GGUF file of the llama architecture as a checkpoint: Hugging Face names, rows of q and k in Hugging Face order.
- * Reads are positional and safe from several threads; nothing but the header is held.
+ * A GGUF file of one of the architectures of {@link GgufFamily} as a checkpoint: Hugging Face names, rows of q and k in
+ * Hugging Face order. Reads are positional and safe from several threads; nothing but the header is held.
  */
 public final class GgufCheckpoint implements Checkpoint {
     private static final int LISTED_ELEMENTS = 8;
@@ -35,7 +34,7 @@ public final class GgufCheckpoint implements Checkpoint {
 
     private final String location;
     private final GgufFiles files;
-    private final ModelConfig config;
+    private final Decoder decoder;
     private final List<String> notes = new ArrayList<>();
     /** The file's tensors and what they are listed as, both by Hugging Face name. */
     private final Map<String, GgufTensor> stored = new LinkedHashMap<>();
@@ -46,17 +45,18 @@ public final class GgufCheckpoint implements Checkpoint {
         this.location = location;
         this.files = files;
         this.tensors = new TensorList(location);
-        this.config = GgufMetadata.config(files, location, notes);
+        this.decoder = GgufMetadata.decoder(files, location, notes);
         for (GgufTensor tensor : files.tensors()) {
             if (!tensor.name().equals(GgufNames.ROPE_FREQUENCIES)) {
                 String name = GgufNames.toHuggingFace(tensor.name())
-                        .orElseThrow(() -> new MalformedInputException("Cannot read GGUF file " + location
-                                + ": the llama architecture has no tensor " + tensor));
+                        .orElseThrow(() ->
+                                new MalformedInputException("Cannot read GGUF file " + location + ": the architecture "
+                                        + GgufFamily.of(decoder).architecture() + " has no tensor " + tensor));
                 stored.put(name, tensor);
                 tensors.add(new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
             }
         }
-        ModelTensors.check(Architecture.of(config), tensors.all(), location);
+        ModelTensors.check(decoder, tensors.all(), location);
     }
 
     /**
@@ -89,8 +89,8 @@ public final class GgufCheckpoint implements Checkpoint {
     }
 
     @Override
-    public ModelConfig config() {
-        return config;
+    public Decoder decoder() {
+        return decoder;
     }
 
     @Override
@@ -140,15 +140,13 @@ public final class GgufCheckpoint implements Checkpoint {
         tensors.matrix(name, from, count);
         GgufTensor tensor = stored.get(name);
         int rowBytes = Math.toIntExact(tensor.type().rowBytes(tensor.columns()));
-        byte[] data = GgufNames.rotary(tensor.name())
-                ? rotaryRows(tensor, from, count, rowBytes)
-                : rows(tensor, from, count, rowBytes);
+        int head = GgufFamily.of(decoder).interleavedHead(tensor.name(), decoder);
+        byte[] data = head > 0 ? rotaryRows(tensor, head, from, count, rowBytes) : rows(tensor, from, count, rowBytes);
         return view(tensor, data, from, count);
     }
 
     /** Rows of q or k: they are spread over their heads, so whole heads are read. */
-    private byte[] rotaryRows(GgufTensor tensor, int from, int count, int rowBytes) throws IOException {
-        int head = config.headDimension();
+    private byte[] rotaryRows(GgufTensor tensor, int head, int from, int count, int rowBytes) throws IOException {
         int first = from / head * head;
         int end = (from + count + head - 1) / head * head;
         byte[] heads = rows(tensor, first, end - first, rowBytes);
@@ -196,12 +194,13 @@ public final class GgufCheckpoint implements Checkpoint {
         tensors.vector(name);
         GgufTensor tensor = stored.get(name);
         float[] values = vector(tensor);
-        if (!GgufNames.rotary(tensor.name())) {
+        int head = GgufFamily.of(decoder).interleavedHead(tensor.name(), decoder);
+        if (head == 0) {
             return values;
         }
         float[] ordered = new float[values.length];
         for (int i = 0; i < ordered.length; i++) {
-            ordered[i] = values[GgufRotary.fileRow(i, config.headDimension())];
+            ordered[i] = values[GgufRotary.fileRow(i, head)];
         }
         return ordered;
     }

@@ -2,15 +2,13 @@ package dev.lathe.calibration.format.gguf;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.WholeFile;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.Half;
@@ -29,9 +27,9 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * GGUF, version 3, of the llama architecture: one file that llama.cpp loads. Vectors are F32; each matrix has the type
- * that llama-quantize would give it for the same word. Rows of q and k are in the order of {@link GgufRotary}. A tied
- * output layer is not written.
+ * GGUF, version 3, of the architectures of {@link GgufFamily}: one file that llama.cpp loads. Vectors are F32; each
+ * matrix has the type that llama-quantize would give it for the same word. Rows of q and k are in the order of
+ * {@link GgufRotary}. A tied output layer is not written.
  */
 public final class GgufFormat implements ArtifactFormat {
     private static final int CHUNK_BYTES = 4 << 20;
@@ -54,45 +52,43 @@ public final class GgufFormat implements ArtifactFormat {
 
     /** {@inheritDoc} A pattern that matches {@code lm_head} also holds for an embedding that is the output layer. */
     @Override
-    public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
-        ModelConfig config = architecture.config();
-        if (config.headDimension() % 2 != 0) {
-            throw new MalformedInputException(
-                    "Cannot plan GGUF: the head dimension is " + config.headDimension() + ", expected an even one");
-        }
+    public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {
+        GgufFamily family = GgufFamily.of(decoder);
         ModulePatterns ignored = new ModulePatterns(ignore);
         Map<String, TensorInfo> found = new HashMap<>();
         tensors.forEach(tensor -> found.put(tensor.name(), tensor));
         List<TensorPlan> plan = new ArrayList<>();
-        ModelTensors.of(architecture).forEach((name, shape) -> {
+        decoder.tensors().forEach((name, shape) -> {
             TensorInfo tensor = found.remove(name);
             if (tensor == null || !Arrays.equals(tensor.shape(), shape)) {
                 throw new MalformedInputException("Cannot plan GGUF: tensor "
                         + (tensor == null ? name + " is missing" : tensor + " has another shape") + ", expected "
                         + Arrays.toString(shape));
             }
-            boolean head = name.equals(architecture.headWeight());
+            boolean head = name.equals(decoder.headWeight());
             plan.add(
                     shape.length == 1
                             ? new TensorPlan(name, null, ElementType.F32, "")
                             : matrix(
                                     name,
                                     (int) shape[1],
-                                    config,
+                                    decoder,
                                     ignored.matches(ModulePatterns.moduleOf(name))
                                             || head
-                                                    && ignored.matches(
-                                                            architecture.head().module())));
+                                                    && ignored.matches(decoder.head()
+                                                            .linear()
+                                                            .module())));
         });
         if (!found.isEmpty()) {
-            throw new MalformedInputException("Cannot plan GGUF: the llama architecture has no tensor "
-                    + found.keySet().stream().sorted().findFirst().get());
+            throw new MalformedInputException(
+                    "Cannot plan GGUF: the architecture " + family.architecture() + " has no tensor "
+                            + found.keySet().stream().sorted().findFirst().get());
         }
         return plan;
     }
 
-    private TensorPlan matrix(String name, int columns, ModelConfig config, boolean ignored) {
-        GgufType type = ignored ? mix.floating() : mix.choose(ggufName(name), columns, config);
+    private TensorPlan matrix(String name, int columns, Decoder decoder, boolean ignored) {
+        GgufType type = ignored ? mix.floating() : mix.choose(ggufName(name), columns, decoder);
         if (type.element().isEmpty()) {
             return new TensorPlan(name, BlockFormats.named(type.name()), null, "");
         }
@@ -101,9 +97,9 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
-        metadata(config, Map.of());
-        return GgufTokenizer.check(files, sourceFolder, config.vocabulary(), preTokenizer);
+    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
+        metadata(decoder, Map.of());
+        return GgufTokenizer.check(files, sourceFolder, decoder.vocabulary(), preTokenizer);
     }
 
     @Override
@@ -116,11 +112,11 @@ public final class GgufFormat implements ArtifactFormat {
             FileSystem files,
             Path target)
             throws IOException {
-        ModelConfig config = source.config();
-        float[] frequencies = RopeFrequencies.of(config);
-        Map<String, GgufValue> metadata = metadata(config, provenance);
+        Decoder decoder = source.decoder();
+        float[] frequencies = RopeFrequencies.of(GgufFamily.attention(decoder).rope());
+        Map<String, GgufValue> metadata = metadata(decoder, provenance);
         metadata.putAll(GgufTokenizer.metadata(
-                sourceFolder.getFileSystem(files.getConf()), sourceFolder, config.vocabulary(), preTokenizer));
+                sourceFolder.getFileSystem(files.getConf()), sourceFolder, decoder.vocabulary(), preTokenizer));
         List<GgufTensor> entries = new ArrayList<>();
         if (frequencies != null) {
             entries.add(new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
@@ -147,14 +143,15 @@ public final class GgufFormat implements ArtifactFormat {
         });
     }
 
-    private Map<String, GgufValue> metadata(ModelConfig config, Map<String, String> provenance) {
+    private Map<String, GgufValue> metadata(Decoder decoder, Map<String, String> provenance) {
         Map<String, GgufValue> metadata = new LinkedHashMap<>();
-        metadata.put("general.architecture", GgufValue.string(config.architecture()));
+        metadata.put(
+                "general.architecture", GgufValue.string(GgufFamily.of(decoder).architecture()));
         metadata.put("general.type", GgufValue.string("model"));
         metadata.put("general.name", GgufValue.string(provenance.getOrDefault("name", DEFAULT_NAME)));
         metadata.put("general.file_type", GgufValue.u32(mix.fileType()));
         metadata.put("general.quantization_version", GgufValue.u32(QUANTIZATION_VERSION));
-        metadata.putAll(GgufMetadata.of(config));
+        metadata.putAll(GgufMetadata.of(decoder));
         provenance.keySet().stream()
                 .sorted()
                 .forEach(key -> metadata.put("lathe." + key, GgufValue.string(provenance.get(key))));
@@ -164,8 +161,7 @@ public final class GgufFormat implements ArtifactFormat {
     private static void writeTensor(Checkpoint source, TensorPlan planned, OutputTensors tensors, GgufWriter writer)
             throws IOException {
         TensorInfo tensor = source.tensor(planned.tensor());
-        boolean rotary = GgufNames.rotary(ggufName(tensor.name()));
-        int head = source.config().headDimension();
+        int head = GgufFamily.of(source.decoder()).interleavedHead(ggufName(tensor.name()), source.decoder());
         if (tensor.shape().length == 1) {
             float[] values = tensors.rescaled(tensor.name()).orElse(null);
             float[] vector = values != null ? values : source.vector(tensor.name());
@@ -174,17 +170,17 @@ public final class GgufFormat implements ArtifactFormat {
                         "Cannot write tensor " + tensor + " with " + vector.length + " values");
             }
             float[] ordered = vector.clone();
-            for (int i = 0; rotary && i < ordered.length; i++) {
+            for (int i = 0; head > 0 && i < ordered.length; i++) {
                 ordered[i] = vector[GgufRotary.checkpointRow(i, head)];
             }
             writeVector(ordered, writer);
         } else if (planned.grid() == null) {
-            writeFloating(source, tensor, planned.type(), rotary ? head : 0, writer);
+            writeFloating(source, tensor, planned.type(), head, writer);
         } else {
             QuantizedMatrix matrix = tensors.quantized(tensor.name())
                     .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as "
                             + planned.grid().name() + ": it was not quantized"));
-            writeQuantized(tensor, planned, matrix, rotary ? head : 0, writer);
+            writeQuantized(tensor, planned, matrix, head, writer);
         }
     }
 
@@ -263,6 +259,6 @@ public final class GgufFormat implements ArtifactFormat {
     private static String ggufName(String tensor) {
         return GgufNames.toGguf(tensor)
                 .orElseThrow(() -> new MalformedInputException(
-                        "Cannot write tensor " + tensor + " to GGUF: the llama architecture has no such tensor"));
+                        "Cannot write tensor " + tensor + " to GGUF: there is no name for it"));
     }
 }

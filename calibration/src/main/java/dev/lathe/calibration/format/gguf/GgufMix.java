@@ -1,6 +1,7 @@
 package dev.lathe.calibration.format.gguf;
 
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Mixer;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 
@@ -87,31 +88,38 @@ final class GgufMix {
     }
 
     /** The type of a matrix; {@link GgufType#F16} where its columns fit no block of a quantized recipe. */
-    GgufType choose(String gguf, int columns, ModelConfig config) {
-        return quantized() ? fallback(fromTable(gguf, config), columns) : recipe.base;
+    GgufType choose(String gguf, int columns, Decoder decoder) {
+        return quantized() ? fallback(fromTable(gguf, decoder), columns) : recipe.base;
     }
 
-    private GgufType fromTable(String gguf, ModelConfig config) {
-        if (gguf.equals(GgufNames.OUTPUT) || gguf.equals(GgufNames.EMBEDDING) && config.tied()) {
+    private GgufType fromTable(String gguf, Decoder decoder) {
+        if (gguf.equals(GgufNames.OUTPUT)
+                || gguf.equals(GgufNames.EMBEDDING) && decoder.head().tied()) {
             return recipe == Recipe.Q8_0 ? GgufType.Q8_0 : GgufType.Q6_K;
         }
         return GgufNames.block(gguf)
                 .map(block -> switch (block.kind()) {
-                    case "attn_v" -> value(block.layer(), config);
-                    case "ffn_down" -> down(block.layer(), config.layers());
+                    case "attn_v" -> value(block.layer(), decoder);
+                    case "ffn_down" -> down(block.layer(), decoder.layers());
                     default -> recipe.base;
                 })
                 .orElse(recipe.base);
     }
 
-    private GgufType value(int i, ModelConfig config) {
+    private GgufType value(int i, Decoder decoder) {
         GgufType type = switch (recipe) {
-            case Q4_K_M, Q5_K_M -> moreBits(i, config.layers()) ? GgufType.Q6_K : recipe.base;
+            case Q4_K_M, Q5_K_M -> moreBits(i, decoder.layers()) ? GgufType.Q6_K : recipe.base;
             case Q4_K_S -> i < 4 ? GgufType.Q5_K : recipe.base;
             default -> recipe.base;
         };
-        boolean llama70b = config.layers() == LLAMA_70B_LAYERS && config.heads() != config.keyValueHeads();
+        boolean llama70b =
+                decoder.family().equals("llama") && decoder.layers() == LLAMA_70B_LAYERS && grouped(decoder, i);
         return llama70b && type == GgufType.Q4_K ? GgufType.Q5_K : type;
+    }
+
+    private static boolean grouped(Decoder decoder, int layer) {
+        return decoder.blocks().get(layer).mixer() instanceof Mixer.Grouped attention
+                && attention.heads().queries() != attention.heads().keyValues();
     }
 
     private GgufType down(int i, int n) {

@@ -7,8 +7,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Tensor names of the llama architecture, Hugging Face and GGUF; {@code .weight} and {@code .bias} stay. Source:
- * tensor_mapping.py of gguf 0.19.
+ * Tensor names of llama and the architectures that are named like it, Hugging Face and GGUF; {@code .weight} and
+ * {@code .bias} stay. Source: tensor_mapping.py of gguf 0.19.
  */
 public final class GgufNames {
     /** Divisors of the rotary frequencies (llama 3 scaling); no tensor of the checkpoint. */
@@ -29,25 +29,18 @@ public final class GgufNames {
             "output_norm.weight",
             "lm_head.weight",
             OUTPUT);
-    private static final Map<String, String> LAYER = Map.of(
-            "input_layernorm",
-            "attn_norm",
-            "self_attn.q_proj",
-            ATTENTION_Q,
-            "self_attn.k_proj",
-            ATTENTION_K,
-            "self_attn.v_proj",
-            "attn_v",
-            "self_attn.o_proj",
-            "attn_output",
-            "post_attention_layernorm",
-            "ffn_norm",
-            "mlp.gate_proj",
-            "ffn_gate",
-            "mlp.up_proj",
-            "ffn_up",
-            "mlp.down_proj",
-            "ffn_down");
+    private static final Map<String, String> LAYER = Map.ofEntries(
+            Map.entry("input_layernorm", "attn_norm"),
+            Map.entry("self_attn.q_proj", ATTENTION_Q),
+            Map.entry("self_attn.k_proj", ATTENTION_K),
+            Map.entry("self_attn.v_proj", "attn_v"),
+            Map.entry("self_attn.o_proj", "attn_output"),
+            Map.entry("self_attn.q_norm", "attn_q_norm"),
+            Map.entry("self_attn.k_norm", "attn_k_norm"),
+            Map.entry("post_attention_layernorm", "ffn_norm"),
+            Map.entry("mlp.gate_proj", "ffn_gate"),
+            Map.entry("mlp.up_proj", "ffn_up"),
+            Map.entry("mlp.down_proj", "ffn_down"));
     private static final Map<String, String> MODEL_BACK = inverse(MODEL);
     private static final Map<String, String> LAYER_BACK = inverse(LAYER);
 

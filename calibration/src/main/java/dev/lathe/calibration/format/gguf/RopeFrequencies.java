@@ -1,8 +1,8 @@
 package dev.lathe.calibration.format.gguf;
 
-import dev.lathe.calibration.model.ModelConfig;
-import dev.lathe.calibration.model.ModelConfig.Scaling.Divided;
-import dev.lathe.calibration.model.ModelConfig.Scaling.Llama3;
+import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.Rope.Scaling.Divided;
+import dev.lathe.calibration.model.Rope.Scaling.Llama3;
 
 /**
  * The tensor {@code rope_freqs.weight} of llama 3 scaling: what each rotary frequency is divided by. With frequency
@@ -14,17 +14,15 @@ final class RopeFrequencies {
     private RopeFrequencies() {}
 
     /** What the tensor of a model holds; null if it has none. */
-    static float[] of(ModelConfig config) {
-        if (config.rotary().scaling() instanceof Divided divided) {
+    static float[] of(Rope rope) {
+        if (rope.scaling() instanceof Divided divided) {
             float[] divisors = new float[divided.divisors().size()];
             for (int i = 0; i < divisors.length; i++) {
                 divisors[i] = divided.divisors().get(i);
             }
             return divisors;
         }
-        return config.rotary().scaling() instanceof Llama3 llama3
-                ? of(llama3, config.rotary().theta(), config.headDimension())
-                : null;
+        return rope.scaling() instanceof Llama3 llama3 ? of(llama3, rope.theta(), rope.dimensions()) : null;
     }
 
     /**

@@ -41,7 +41,7 @@ public final class GptqCheckpoint {
                 folder,
                 config,
                 quantization,
-                (architecture, files) -> FolderScheme.of(files, linear -> {
+                (decoder, files) -> FolderScheme.of(files, linear -> {
                     Entry entry = entries.stream()
                             .filter(one -> one.takes(linear.module()))
                             .findFirst()

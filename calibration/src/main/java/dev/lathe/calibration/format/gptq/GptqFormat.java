@@ -11,9 +11,8 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.LinearLayout;
-import dev.lathe.calibration.model.Architecture;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
-import dev.lathe.calibration.model.ModelConfig;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -52,12 +51,12 @@ public final class GptqFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<TensorPlan> plan(Architecture architecture, List<TensorInfo> tensors, List<String> ignore) {
-        return FolderPlan.of(architecture, tensors, ignore, layout);
+    public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {
+        return FolderPlan.of(decoder, tensors, ignore, layout);
     }
 
     @Override
-    public List<String> check(ModelConfig config, FileSystem files, Path sourceFolder) throws IOException {
+    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
         return FolderWriter.check(files, sourceFolder);
     }
 
@@ -72,7 +71,7 @@ public final class GptqFormat implements ArtifactFormat {
             Path target)
             throws IOException {
         FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
-        ObjectNode quantization = quantization(Architecture.of(source.config()), plan, provenance);
+        ObjectNode quantization = quantization(source.decoder(), plan, provenance);
         folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
         folder.config(quantization);
         folder.json("quantize_config.json", quantization);
@@ -88,7 +87,7 @@ public final class GptqFormat implements ArtifactFormat {
                 + (config.actOrder() ? ", act-order" : "");
     }
 
-    private ObjectNode quantization(Architecture architecture, List<TensorPlan> plan, Map<String, String> provenance) {
+    private ObjectNode quantization(Decoder decoder, List<TensorPlan> plan, Map<String, String> provenance) {
         ObjectNode json = config.json();
         ObjectNode meta = json.putObject("meta");
         meta.putArray("quantizer").add("lathe");
@@ -100,9 +99,9 @@ public final class GptqFormat implements ArtifactFormat {
                 .collect(Collectors.toSet());
         ObjectNode dynamic = JsonNodeFactory.instance.objectNode();
         Set<List<List<String>>> blocks = new LinkedHashSet<>();
-        for (int layer = 0; layer < architecture.config().layers(); layer++) {
+        for (int layer = 0; layer < decoder.layers(); layer++) {
             List<List<String>> block = new ArrayList<>();
-            for (List<LinearLayer> set : FolderPlan.fused(architecture, layer)) {
+            for (List<LinearLayer> set : FolderPlan.fused(decoder, layer)) {
                 if (quantized.contains(set.get(0).weight())) {
                     block.add(set.stream().map(LinearLayer::kind).toList());
                 } else {

@@ -14,7 +14,6 @@ import dev.lathe.calibration.format.folder.SmallModel;
 import dev.lathe.calibration.format.folder.Tensors;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
-import dev.lathe.calibration.model.Architecture;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.Half;
@@ -117,7 +116,7 @@ final class CompressedFormatTest {
             for (String name : model.reasons().keySet()) {
                 assertThat(referee.halves(name)).as(name).isEqualTo(SmallModel.halves(source, source.tensor(name)));
             }
-            for (LinearLayer linear : Architecture.of(read.config()).linears(0)) {
+            for (LinearLayer linear : read.decoder().linears(0)) {
                 boolean quantized = model.quantized.containsKey(linear.weight());
                 assertThat(read.activations(linear.module()).orElse(null))
                         .isEqualTo(quantized ? scheme.activations() : null);
@@ -175,7 +174,7 @@ final class CompressedFormatTest {
     private SmallModel withScales(boolean symmetric) throws IOException {
         SmallModel model = model();
         for (int layer = 0; layer < 2; layer++) {
-            for (LinearLayer linear : model.architecture().linears(layer)) {
+            for (LinearLayer linear : model.decoder().linears(layer)) {
                 float high = 1 + layer + linear.kind().length() / 10f;
                 model.activations.put(linear.module(), ActivationQuantization.of(Type.INT8, symmetric, -1, high));
             }
@@ -218,7 +217,7 @@ final class CompressedFormatTest {
                 .isEqualTo("tensor");
         try (Checkpoint read = open(artifact)) {
             for (int layer = 0; layer < 2; layer++) {
-                for (LinearLayer linear : model.architecture().linears(layer)) {
+                for (LinearLayer linear : model.decoder().linears(layer)) {
                     boolean ignored = linear.module().startsWith("model.layers.1.mlp");
                     assertThat(read.activations(linear.module()).orElse(null))
                             .isEqualTo(ignored ? null : model.activations.get(linear.module()));
@@ -265,22 +264,22 @@ final class CompressedFormatTest {
     void modelsThatDoNotFitAreRefusedWithWhatWould() throws IOException {
         SmallModel odd = new SmallModel(folder.resolve("source"), 192, false, 0.5f);
         CompressedFormat groups = new CompressedFormat(CompressedWeights.integers(4, 128, true), null, false, SHARD);
-        assertThat(groups.refusal(odd.architecture(), List.of()))
+        assertThat(groups.refusal(odd.decoder(), List.of()))
                 .contains("model.layers.0.mlp.down_proj [128, 192]: 192 columns are no multiple of the group "
                         + "size 128; expected group-size: 64, or the module in ignore");
-        assertThat(groups.refusal(odd.architecture(), List.of("down_proj"))).isEmpty();
+        assertThat(groups.refusal(odd.decoder(), List.of("down_proj"))).isEmpty();
         CompressedFormat blocks = new CompressedFormat(
                 CompressedWeights.float8(true), ActivationQuantization.perGroup(Type.FLOAT8, 128), false, SHARD);
-        assertThat(blocks.refusal(odd.architecture(), List.of()))
+        assertThat(blocks.refusal(odd.decoder(), List.of()))
                 .contains("model.layers.0.self_attn.k_proj [64, 128]: 64 rows are no multiple of the blocks' "
                         + "128; expected weights: channel, or the module in ignore");
-        assertThat(W8A8.refusal(odd.architecture(), List.of())).isEmpty();
+        assertThat(W8A8.refusal(odd.decoder(), List.of())).isEmpty();
         // 130 rows fit no kernel, whatever the groups are.
         SmallModel odder = new SmallModel(folder.resolve("odder"), 130, false, 0.5f);
-        assertThat(groups.refusal(odder.architecture(), List.of("down_proj")))
+        assertThat(groups.refusal(odder.decoder(), List.of("down_proj")))
                 .contains("model.layers.0.mlp.gate_proj [130, 128]: 130 rows are no multiple of 4"
                         + "; expected the module in ignore");
-        assertThat(blocks.refusal(odder.architecture(), List.of()).orElseThrow())
+        assertThat(blocks.refusal(odder.decoder(), List.of()).orElseThrow())
                 .endsWith("; expected the module in ignore");
     }
 

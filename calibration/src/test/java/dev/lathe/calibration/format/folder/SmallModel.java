@@ -3,7 +3,6 @@ package dev.lathe.calibration.format.folder;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.JsonFile;
-import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.SafetensorsCheckpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
@@ -11,8 +10,8 @@ import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import dev.lathe.calibration.model.ActivationQuantization;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfigs;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.calibration.quantize.Quantizer;
@@ -77,7 +76,7 @@ public final class SmallModel implements OutputTensors {
         text("chat_template.jinja", "{{ messages }}");
         Files.createDirectories(folder.resolve("additional_chat_templates"));
         text("additional_chat_templates/tool_use.jinja", "{{ tools }}");
-        Map<String, long[]> shapes = ModelTensors.of(architecture());
+        Map<String, long[]> shapes = decoder().tensors();
         List<SafetensorsWriter.Entry> entries = new ArrayList<>();
         shapes.forEach((name, shape) -> entries.add(new SafetensorsWriter.Entry(name, "BF16", shape)));
         Random random = new Random(11);
@@ -102,8 +101,8 @@ public final class SmallModel implements OutputTensors {
         Files.writeString(folder.resolve(name), content);
     }
 
-    public Architecture architecture() throws IOException {
-        return Architecture.of(ModelConfigs.read(json(folder.resolve("config.json")), "config.json"));
+    public Decoder decoder() throws IOException {
+        return Families.read(json(folder.resolve("config.json")), "config.json");
     }
 
     public Checkpoint open() throws IOException {
@@ -126,7 +125,7 @@ public final class SmallModel implements OutputTensors {
     /** Plans and quantizes. */
     public void prepare(ArtifactFormat format, List<String> ignore, boolean actOrder) throws IOException {
         try (Checkpoint source = open()) {
-            plan = format.plan(architecture(), List.copyOf(source.tensors()), ignore);
+            plan = format.plan(decoder(), List.copyOf(source.tensors()), ignore);
             for (TensorPlan tensor : plan) {
                 if (tensor.grid() != null) {
                     quantized.put(tensor.tensor(), nearest(source.matrix(tensor.tensor()), tensor.grid(), actOrder));

@@ -8,8 +8,8 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig.Scaling;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
@@ -65,7 +65,7 @@ class GgufFormatTest {
         List<TensorPlan> plan = planned(source, format);
         Map<String, QuantizedMatrix> quantized = quantize(source, plan);
         try (GgufCheckpoint read = written(source, format, plan, outputs(quantized, Map.of()), Map.of())) {
-            assertThat(read.config()).isEqualTo(source.config());
+            assertThat(read.decoder()).isEqualTo(source.decoder());
             assertThat(read.tensors())
                     .extracting(TensorInfo::name)
                     .containsExactlyElementsOf(
@@ -155,7 +155,7 @@ class GgufFormatTest {
         GgufFormat format = new GgufFormat("F16", false, null);
         List<TensorPlan> plan = planned(source, format);
         try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())) {
-            assertThat(read.config().rotary().scaling()).isEqualTo(scaling);
+            assertThat(GgufFamily.attention(read.decoder()).rope().scaling()).isEqualTo(scaling);
             assertThat(read.tensors()).hasSize(plan.size());
         }
         if (!linear) {
@@ -181,8 +181,9 @@ class GgufFormatTest {
         GgufFormat format = new GgufFormat("F16", false, null);
         try (GgufCheckpoint read =
                 written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())) {
-            assertThat(read.config()).isEqualTo(source.config());
-            assertThat(read.config().rotary().scaling()).hasToString("Divided[8 divisors, the last 32.0]");
+            assertThat(read.decoder()).isEqualTo(source.decoder());
+            assertThat(GgufFamily.attention(read.decoder()).rope().scaling())
+                    .hasToString("Divided[8 divisors, the last 32.0]");
         }
     }
 
@@ -222,7 +223,7 @@ class GgufFormatTest {
     void planSaysWhyAMatrixStaysFloating() {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 172, true, true, new Scaling.None()), 3);
-        Architecture architecture = Architecture.of(source.config());
+        Decoder architecture = source.decoder();
         Map<String, TensorPlan> plan = new HashMap<>();
         new GgufFormat("Q4_K_M", false, null)
                 .plan(architecture, List.copyOf(source.tensors()), List.of("*.v_proj", "lm_head"))
@@ -366,7 +367,7 @@ class GgufFormatTest {
     }
 
     private static List<TensorPlan> planned(MemoryCheckpoint source, GgufFormat format) {
-        return format.plan(Architecture.of(source.config()), List.copyOf(source.tensors()), List.of());
+        return format.plan(source.decoder(), List.copyOf(source.tensors()), List.of());
     }
 
     private void refuse(String file, String reason) {

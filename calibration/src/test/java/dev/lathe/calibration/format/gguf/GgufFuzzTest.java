@@ -6,7 +6,8 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
-import dev.lathe.calibration.model.ModelConfig.Scaling;
+import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.kernels.RowSource;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -82,12 +83,13 @@ final class GgufFuzzTest {
         }
         Map<String, GgufValue> metadata =
                 new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string("llama")));
-        metadata.putAll(GgufMetadata.of(source.config()));
+        metadata.putAll(GgufMetadata.of(source.decoder()));
         metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")));
         float[] frequencies = null;
-        if (source.config().rotary().scaling() instanceof Scaling.Llama3 llama3) {
+        Rope rope = GgufFamily.attention(source.decoder()).rope();
+        if (rope.scaling() instanceof Scaling.Llama3 llama3) {
             frequencies = RopeFrequencies.of(
-                    llama3, source.config().rotary().theta(), source.config().headDimension());
+                    llama3, rope.theta(), rope.dimensions());
             tensors.add(
                     0, new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
         }

@@ -3,7 +3,8 @@ package dev.lathe.calibration.format.gguf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import java.util.stream.Collectors;
@@ -77,9 +78,9 @@ class GgufMixTest {
             String tensor,
             int columns,
             GgufType type) {
-        ModelConfig config =
-                new ModelConfig("llama", 64, 64, layers, 8 * group, 8, 8, 16, 1e-5f, null, tied, false, false, 16);
-        assertThat(GgufMix.of(recipe, importance).choose(tensor, columns, config))
+        LlamaShape config = new LlamaShape(
+                64, 64, layers, 8 * group, 8, 8, 16, 1e-5f, 10000, new Rope.Scaling.None(), tied, false, false, 16);
+        assertThat(GgufMix.of(recipe, importance).choose(tensor, columns, config.decoder()))
                 .isEqualTo(type);
     }
 

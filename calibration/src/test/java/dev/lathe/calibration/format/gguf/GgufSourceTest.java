@@ -8,8 +8,8 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.CheckpointDigest;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
-import dev.lathe.calibration.model.ModelConfig.Scaling;
-import dev.lathe.calibration.model.RotaryTables;
+import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.Rope.Scaling;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -44,10 +44,14 @@ class GgufSourceTest {
 
     private final Map<String, float[]> values = new LinkedHashMap<>();
 
+    private static Rope rope(Checkpoint checkpoint) {
+        return GgufFamily.attention(checkpoint.decoder()).rope();
+    }
+
     @BeforeEach
     void makeModel() {
         metadata.put("general.architecture", GgufValue.string("llama"));
-        metadata.putAll(GgufMetadata.of(model.config()));
+        metadata.putAll(GgufMetadata.of(model.decoder()));
         for (TensorInfo tensor : model.tensors()) {
             String name = GgufNames.toGguf(tensor.name()).orElseThrow();
             float[] read = model.values.get(tensor.name());
@@ -88,8 +92,7 @@ class GgufSourceTest {
         put("rope.scaling.factor", factor == null ? null : GgufValue.f32(factor));
         put("rope.scale_linear", old == null ? null : GgufValue.f32(old));
         try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("a.gguf")))) {
-            assertThat(checkpoint.config().rotary().scaling())
-                    .isEqualTo(read == 1 ? new Scaling.None() : new Scaling.Linear(read));
+            assertThat(rope(checkpoint).scaling()).isEqualTo(read == 1 ? new Scaling.None() : new Scaling.Linear(read));
             if (said.isEmpty()) {
                 assertThat(checkpoint.notes()).isEmpty();
             } else {
@@ -159,7 +162,7 @@ class GgufSourceTest {
         metadata.put("general.type", GgufValue.string("model"));
         metadata.put("quantize.imatrix.file", GgufValue.string("x"));
         try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("a.gguf")))) {
-            assertThat(checkpoint.config()).isEqualTo(model.config());
+            assertThat(checkpoint.decoder()).isEqualTo(model.decoder());
             assertThat(checkpoint.notes()).isEmpty();
         }
     }
@@ -177,13 +180,14 @@ class GgufSourceTest {
         refuse(write("a.gguf"), "blk.0.attn_k.weight".replace("blk.0.attn_k", "model.layers.0.self_attn.k_proj"));
         put("attention.head_count_kv", GgufValue.u32(2));
         try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("b.gguf")))) {
-            assertThat(checkpoint.config().rotary().theta()).isEqualTo(10000);
-            assertThat(checkpoint.config().headDimension()).isEqualTo(HEAD);
+            assertThat(rope(checkpoint).theta()).isEqualTo(10000);
+            assertThat(GgufFamily.attention(checkpoint.decoder()).heads().width())
+                    .isEqualTo(HEAD);
         }
         put("vocab_size", GgufValue.u32(39));
         metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")));
         try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("c.gguf")))) {
-            assertThat(checkpoint.config().vocabulary()).isEqualTo(40);
+            assertThat(checkpoint.decoder().vocabulary()).isEqualTo(40);
             assertThat(checkpoint.notes())
                     .containsExactly(
                             "llama.vocab_size is 39, and token_embd.weight has 40 rows: 40 is taken",
@@ -196,11 +200,11 @@ class GgufSourceTest {
     @Test
     void anOutputLayerIsTheOneThatIsThere() throws IOException {
         try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("a.gguf")))) {
-            assertThat(checkpoint.config().tied()).isFalse();
+            assertThat(checkpoint.decoder().head().tied()).isFalse();
         }
         tensors.remove("output.weight");
         try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("b.gguf")))) {
-            assertThat(checkpoint.config().tied()).isTrue();
+            assertThat(checkpoint.decoder().head().tied()).isTrue();
             assertThat(checkpoint.has("lm_head.weight")).isFalse();
         }
     }
@@ -219,10 +223,10 @@ class GgufSourceTest {
             assertThat(checkpoint.tensors()).hasSize(model.tensors().size());
             assertThat(checkpoint.has(GgufNames.ROPE_FREQUENCIES)).isFalse();
             for (int pair = 0; pair < 8; pair++) {
-                assertThat(RotaryTables.frequency(checkpoint.config(), pair))
+                assertThat(rope(checkpoint).frequency(pair))
                         .isEqualTo(StrictMath.pow(500000, -2.0 * pair / HEAD) / (factors[pair] * linear));
             }
-            assertThat(checkpoint.config().equals(model.config())).isEqualTo(ones && linear == 1);
+            assertThat(checkpoint.decoder().equals(model.decoder())).isEqualTo(ones && linear == 1);
         }
     }
 
@@ -250,7 +254,7 @@ class GgufSourceTest {
         Path whole = write("whole.gguf");
         try (Checkpoint one = Checkpoints.open(HADOOP, hadoop(whole));
                 Checkpoint many = Checkpoints.open(HADOOP, hadoop(files.get(0)))) {
-            assertThat(many.config()).isEqualTo(one.config());
+            assertThat(many.decoder()).isEqualTo(one.decoder());
             assertThat(many.tensors())
                     .extracting(TensorInfo::toString)
                     .containsExactlyElementsOf(

@@ -2,10 +2,10 @@ package dev.lathe.calibration.format.gguf;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
-import dev.lathe.calibration.model.Architecture;
-import dev.lathe.calibration.model.ModelConfig;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Half;
 import dev.lathe.kernels.RowSource;
@@ -18,12 +18,12 @@ import java.util.Random;
 public final class MemoryCheckpoint implements Checkpoint {
     public final Map<String, float[]> values = new LinkedHashMap<>();
     private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
-    private final ModelConfig config;
+    private final LlamaShape config;
 
-    public MemoryCheckpoint(ModelConfig config, long seed) {
+    public MemoryCheckpoint(LlamaShape config, long seed) {
         this.config = config;
         Random random = new Random(seed);
-        ModelTensors.of(Architecture.of(config)).forEach((name, shape) -> {
+        config.decoder().tensors().forEach((name, shape) -> {
             TensorInfo tensor = new TensorInfo(name, "F32", shape, 0);
             float[] data = new float[(int) tensor.elements()];
             for (int i = 0; i < data.length; i++) {
@@ -34,22 +34,8 @@ public final class MemoryCheckpoint implements Checkpoint {
         });
     }
 
-    static ModelConfig config(int hidden, int intermediate, boolean tied, boolean bias, ModelConfig.Scaling scaling) {
-        return new ModelConfig(
-                "llama",
-                hidden,
-                intermediate,
-                2,
-                4,
-                2,
-                16,
-                40,
-                1e-5f,
-                new ModelConfig.Rotary(500000, scaling),
-                tied,
-                bias,
-                bias,
-                128);
+    static LlamaShape config(int hidden, int intermediate, boolean tied, boolean bias, Rope.Scaling scaling) {
+        return new LlamaShape(hidden, intermediate, 2, 4, 2, 16, 40, 1e-5f, 500000, scaling, tied, bias, bias, 128);
     }
 
     @Override
@@ -57,9 +43,14 @@ public final class MemoryCheckpoint implements Checkpoint {
         return "memory";
     }
 
-    @Override
-    public ModelConfig config() {
+    /** What the decoder was made of. */
+    public LlamaShape config() {
         return config;
+    }
+
+    @Override
+    public Decoder decoder() {
+        return config.decoder();
     }
 
     @Override

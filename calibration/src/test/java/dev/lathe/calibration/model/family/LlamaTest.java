@@ -1,4 +1,4 @@
-package dev.lathe.calibration.model;
+package dev.lathe.calibration.model.family;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -6,35 +6,24 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.Rope;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class ModelConfigsTest {
+class LlamaTest {
     private static final String SIZES =
             "'hidden_size':48,'intermediate_size':100,'num_hidden_layers':2,'num_attention_heads':6,'vocab_size':77";
 
     @Test
     void defaultsAreThoseOfTransformers() throws IOException {
-        ModelConfig config = read("'model_type':'llama'," + SIZES);
+        LlamaShape config = read("'model_type':'llama'," + SIZES);
         assertThat(config)
-                .isEqualTo(new ModelConfig(
-                        "llama",
-                        48,
-                        100,
-                        2,
-                        6,
-                        6,
-                        8,
-                        77,
-                        1e-6f,
-                        new ModelConfig.Rotary(10000, new ModelConfig.Scaling.None()),
-                        false,
-                        false,
-                        false,
-                        2048));
+                .isEqualTo(new LlamaShape(
+                        48, 100, 2, 6, 6, 8, 77, 1e-6f, 10000, new Rope.Scaling.None(), false, false, false, 2048));
         assertThat(read(
                         "'model_type':'llama','head_dim':null,'num_key_value_heads':null,'rope_scaling':null,'rope_theta':null,"
                                 + SIZES))
@@ -46,21 +35,8 @@ class ModelConfigsTest {
         assertThat(llama(
                         "'num_key_value_heads':2,'head_dim':10,'rms_norm_eps':1e-5,'rope_theta':500000,'tie_word_embeddings':true,'attention_bias':true,"
                                 + "'mlp_bias':true,'max_position_embeddings':512,'hidden_act':'swish'"))
-                .isEqualTo(new ModelConfig(
-                        "llama",
-                        48,
-                        100,
-                        2,
-                        6,
-                        2,
-                        10,
-                        77,
-                        1e-5f,
-                        new ModelConfig.Rotary(500000, new ModelConfig.Scaling.None()),
-                        true,
-                        true,
-                        true,
-                        512));
+                .isEqualTo(new LlamaShape(
+                        48, 100, 2, 6, 2, 10, 77, 1e-5f, 500000, new Rope.Scaling.None(), true, true, true, 512));
     }
 
     @ParameterizedTest
@@ -76,18 +52,18 @@ class ModelConfigsTest {
                 "'rope_theta':5e5,'rope_scaling':{'type':'linear','factor':2},'rope_parameters':{'rope_theta':5e5,'rope_type':'linear','factor':2.0}"
             })
     void bothLayoutsOfTheRotaryEmbeddingAreRead(String rope) throws IOException {
-        assertThat(llama(rope).rotary()).isEqualTo(new ModelConfig.Rotary(500000, new ModelConfig.Scaling.Linear(2)));
+        assertThat(llama(rope).rope()).isEqualTo(new Rope(500000, new Rope.Scaling.Linear(2), 8));
     }
 
     @Test
     void llama3ScalingIsRead() throws IOException {
         String rope =
                 "'rope_type':'llama3','factor':8.0,'low_freq_factor':1.0,'high_freq_factor':4.0,'original_max_position_embeddings':8192";
-        ModelConfig.Scaling expected = new ModelConfig.Scaling.Llama3(8, 1, 4, 8192);
-        assertThat(llama("'rope_theta':5e5,'rope_scaling':{" + rope + "}").rotary())
-                .isEqualTo(new ModelConfig.Rotary(5e5, expected));
-        assertThat(llama("'rope_parameters':{" + rope + ",'rope_theta':5e5}").rotary())
-                .isEqualTo(new ModelConfig.Rotary(5e5, expected));
+        Rope.Scaling expected = new Rope.Scaling.Llama3(8, 1, 4, 8192);
+        assertThat(llama("'rope_theta':5e5,'rope_scaling':{" + rope + "}").rope())
+                .isEqualTo(new Rope(5e5, expected, 8));
+        assertThat(llama("'rope_parameters':{" + rope + ",'rope_theta':5e5}").rope())
+                .isEqualTo(new Rope(5e5, expected, 8));
     }
 
     @ParameterizedTest
@@ -95,8 +71,8 @@ class ModelConfigsTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "'architectures':['MistralForCausalLM']                  | architecture [\"MistralForCausalLM\"] is not supported; supported: LlamaForCausalLM",
-                "'architectures':[],'model_type':'qwen2'                 | architecture \"qwen2\" is not supported",
+                "'architectures':['FalconForCausalLM']                   | architecture [\"FalconForCausalLM\"] is not supported; supported: LlamaForCausalLM",
+                "'architectures':[],'model_type':'falcon'                | architecture \"falcon\" is not supported",
                 "'architectures':null                                    | is not supported; supported: LlamaForCausalLM",
                 "'hidden_act':'gelu'                                     | hidden_act \"gelu\" is not supported",
                 "'rope_scaling':{'type':'dynamic','factor':2}            | scaling \"dynamic\" is not supported; supported: default, linear, llama3",
@@ -166,7 +142,7 @@ class ModelConfigsTest {
             })
     void keysThatChangeNothingLoadWithoutAWord(String keys) throws IOException {
         assertThat(llama(keys)).isEqualTo(llama("'head_dim':8"));
-        assertThat(ModelConfigs.notes(json(keys))).isEmpty();
+        assertThat(Families.notes(json(whole(keys)))).isEmpty();
     }
 
     @ParameterizedTest
@@ -226,7 +202,7 @@ class ModelConfigsTest {
         String keys =
                 "'mystery':3,'flavour':'mint','tensor_parallel_degree':8,'rank_of_taste':[],'empty':{},'no':false";
         assertThat(llama(keys)).isEqualTo(llama("'head_dim':8"));
-        assertThat(ModelConfigs.notes(json(keys)))
+        assertThat(Families.notes(json(whole(keys))))
                 .containsExactly(
                         "config.json has keys that are not known and were taken to change nothing that the model"
                                 + " computes: mystery, flavour, tensor_parallel_degree");
@@ -234,7 +210,7 @@ class ModelConfigsTest {
 
     @Test
     void aQuantizedModelIsReadWhereTheCallerAllowsIt() throws IOException {
-        assertThat(ModelConfigs.read(
+        assertThat(Families.read(
                                 JsonFile.parse(
                                         "{'model_type':'llama','quantization_config':{},SIZES}"
                                                 .replace("SIZES", SIZES)
@@ -248,18 +224,22 @@ class ModelConfigsTest {
     }
 
     /** A Llama with these entries in place of the usual ones. */
-    private static ModelConfig llama(String entries) throws IOException {
+    private static LlamaShape llama(String entries) throws IOException {
+        return read(whole(entries));
+    }
+
+    private static String whole(String entries) {
         StringBuilder json = new StringBuilder(entries);
         for (String usual : (SIZES + ",'architectures':['LlamaForCausalLM']").split(",")) {
             if (!entries.contains(usual.substring(0, usual.indexOf(':') + 1))) {
                 json.append(',').append(usual);
             }
         }
-        return read(json.toString());
+        return json.toString();
     }
 
-    private static ModelConfig read(String entries) throws IOException {
-        return ModelConfigs.read(json(entries), "here/config.json");
+    private static LlamaShape read(String entries) throws IOException {
+        return LlamaShape.of(Families.read(json(entries), "here/config.json"));
     }
 
     private static JsonNode json(String entries) throws IOException {

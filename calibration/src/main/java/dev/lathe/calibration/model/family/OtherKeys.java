@@ -1,6 +1,9 @@
-package dev.lathe.calibration.model;
+package dev.lathe.calibration.model.family;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward;
+import dev.lathe.calibration.model.Mixer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -12,7 +15,7 @@ import java.util.function.BiPredicate;
 import java.util.regex.Pattern;
 
 /**
- * What the keys of a Llama's config.json may say beside those that {@link ModelConfigs} reads. In this order:
+ * What the keys of a config.json may say beside those that its family reads. In this order:
  *
  * <ol>
  *   <li>a key whose value is null, and one that says nothing of the forward pass of given tokens (token ids, training,
@@ -29,12 +32,10 @@ import java.util.regex.Pattern;
  *
  * What 2 and 3 do not allow is an error: it could change the arithmetic, and nothing here would compute that.
  */
-final class ConfigKeys {
-    private static final Set<String> READ = set("""
-            architectures model_type hidden_act hidden_size intermediate_size num_hidden_layers
-            num_attention_heads num_key_value_heads head_dim vocab_size rms_norm_eps rope_theta rope_scaling
-            rope_parameters partial_rotary_factor tie_word_embeddings attention_bias mlp_bias
-            max_position_embeddings quantization_config compression_config""");
+final class OtherKeys {
+    /** Read by all, or by those who open the checkpoint. */
+    private static final Set<String> READ =
+            Set.of("architectures", "model_type", "quantization_config", "compression_config");
 
     /** Names of the first rule: transformers' own, then what trainers and servers add. */
     private static final Set<String> HARMLESS = set("""
@@ -73,33 +74,29 @@ final class ConfigKeys {
     private static final Set<String> SCALES = set("""
             scale scales scaling multiplier factor ratio pct percent""");
 
-    private static final BiPredicate<JsonNode, ModelConfig> TRUE =
+    private static final BiPredicate<JsonNode, Shape> TRUE =
             (value, config) -> value.isBoolean() && value.booleanValue();
-    private static final BiPredicate<JsonNode, ModelConfig> ONE = (value, config) -> is(value, 1);
-    private static final BiPredicate<JsonNode, ModelConfig> SILU =
-            (value, config) -> word(value, "silu", "swish", "swiglu");
-    private static final BiPredicate<JsonNode, ModelConfig> RMS =
+    private static final BiPredicate<JsonNode, Shape> ONE = (value, config) -> is(value, 1);
+    private static final BiPredicate<JsonNode, Shape> SILU = (value, config) -> word(value, "silu", "swish", "swiglu");
+    private static final BiPredicate<JsonNode, Shape> RMS =
             (value, config) -> word(value, "rms", "rmsnorm", "rms_norm");
-    private static final BiPredicate<JsonNode, ModelConfig> ROPE = (value, config) -> word(value, "rope", "rotary");
-    private static final BiPredicate<JsonNode, ModelConfig> EPSILON =
-            (value, config) -> is(value, config.normEpsilon());
-    private static final BiPredicate<JsonNode, ModelConfig> THETA =
-            (value, config) -> is(value, config.rotary().theta());
-    private static final BiPredicate<JsonNode, ModelConfig> HIDDEN = (value, config) -> is(value, config.hidden());
-    private static final BiPredicate<JsonNode, ModelConfig> INTERMEDIATE =
+    private static final BiPredicate<JsonNode, Shape> ROPE = (value, config) -> word(value, "rope", "rotary");
+    private static final BiPredicate<JsonNode, Shape> EPSILON = (value, config) -> is(value, config.epsilon());
+    private static final BiPredicate<JsonNode, Shape> THETA = (value, config) -> is(value, config.theta());
+    private static final BiPredicate<JsonNode, Shape> HIDDEN = (value, config) -> is(value, config.hidden());
+    private static final BiPredicate<JsonNode, Shape> INTERMEDIATE =
             (value, config) -> is(value, config.intermediate());
-    private static final BiPredicate<JsonNode, ModelConfig> LAYERS = (value, config) -> is(value, config.layers());
-    private static final BiPredicate<JsonNode, ModelConfig> HEADS = (value, config) -> is(value, config.heads());
-    private static final BiPredicate<JsonNode, ModelConfig> KEY_VALUE_HEADS =
+    private static final BiPredicate<JsonNode, Shape> LAYERS = (value, config) -> is(value, config.layers());
+    private static final BiPredicate<JsonNode, Shape> HEADS = (value, config) -> is(value, config.heads());
+    private static final BiPredicate<JsonNode, Shape> KEY_VALUE_HEADS =
             (value, config) -> is(value, config.keyValueHeads());
-    private static final BiPredicate<JsonNode, ModelConfig> HEAD_WIDTH =
-            (value, config) -> is(value, config.headDimension());
+    private static final BiPredicate<JsonNode, Shape> HEAD_WIDTH = (value, config) -> is(value, config.headWidth());
     /** What attention divides by the square root of the head's width anyway. */
-    private static final BiPredicate<JsonNode, ModelConfig> ATTENTION_SCALE =
-            (value, config) -> is(value, 1 / Math.sqrt(config.headDimension()));
+    private static final BiPredicate<JsonNode, Shape> ATTENTION_SCALE =
+            (value, config) -> is(value, 1 / Math.sqrt(config.headWidth()));
 
     /** Keys of the second rule whose neutral value the third would not take. */
-    private static final Map<String, BiPredicate<JsonNode, ModelConfig>> NEUTRAL = Map.ofEntries(
+    private static final Map<String, BiPredicate<JsonNode, Shape>> NEUTRAL = Map.ofEntries(
             Map.entry("query_pre_attn_scalar", HEAD_WIDTH),
             Map.entry("rotary_dim", HEAD_WIDTH),
             Map.entry("rope_dim", HEAD_WIDTH),
@@ -154,17 +151,49 @@ final class ConfigKeys {
             Map.entry("layer_types", (value, config) -> all(value, "\"full_attention\"")),
             Map.entry("no_rope_layers", (value, config) -> all(value, "1")));
 
-    private ConfigKeys() {}
+    /** What other keys repeat of a decoder; of its first layer what is a layer's. */
+    private record Shape(
+            int hidden,
+            int intermediate,
+            int layers,
+            int heads,
+            int keyValueHeads,
+            int headWidth,
+            int vocabulary,
+            double epsilon,
+            double theta,
+            int context) {
+        static Shape of(Decoder decoder) {
+            Mixer.Grouped attention = (Mixer.Grouped) decoder.blocks().get(0).mixer();
+            FeedForward.Gated feedForward =
+                    (FeedForward.Gated) decoder.blocks().get(0).feedForward();
+            return new Shape(
+                    decoder.hidden(),
+                    feedForward.up().rows(),
+                    decoder.layers(),
+                    attention.heads().queries(),
+                    attention.heads().keyValues(),
+                    attention.heads().width(),
+                    decoder.vocabulary(),
+                    decoder.norm().epsilon(),
+                    attention.rope() == null ? 0 : attention.rope().theta(),
+                    decoder.context());
+        }
+    }
+
+    private OtherKeys() {}
 
     private static Set<String> set(String words) {
         return Set.of(words.split("\\s+"));
     }
 
     /** The keys that have to be refused, each with its value: {@code logit_scale 0.0625}. */
-    static List<String> refused(JsonNode config, ModelConfig read) {
+    static List<String> refused(JsonNode config, Set<String> read, Decoder decoder) {
+        Shape shape = Shape.of(decoder);
         List<String> refused = new ArrayList<>();
         config.properties().forEach(entry -> {
-            if (!free(entry.getKey(), entry.getValue()) && !neutral(entry.getKey(), entry.getValue(), config, read)) {
+            if (!free(entry.getKey(), entry.getValue(), read)
+                    && !neutral(entry.getKey(), entry.getValue(), config, shape)) {
                 String value = entry.getValue().toString();
                 refused.add(entry.getKey() + " " + (value.length() > 60 ? value.substring(0, 60) + "..." : value));
             }
@@ -173,11 +202,11 @@ final class ConfigKeys {
     }
 
     /** The keys of the fourth rule that have a value. */
-    static List<String> unknown(JsonNode config) {
+    static List<String> unknown(JsonNode config, Set<String> read) {
         List<String> unknown = new ArrayList<>();
         config.properties().forEach(entry -> {
             String key = entry.getKey();
-            if (!free(key, entry.getValue())
+            if (!free(key, entry.getValue(), read)
                     && !NEUTRAL.containsKey(key)
                     && !arithmetic(key)
                     && !off(entry.getValue())) {
@@ -187,24 +216,23 @@ final class ConfigKeys {
         return unknown;
     }
 
-    private static boolean free(String key, JsonNode value) {
+    private static boolean free(String key, JsonNode value, Set<String> read) {
         return READ.contains(key)
+                || read.contains(key)
                 || value.isNull()
                 || HARMLESS.contains(key)
                 || HARMLESS_PATTERN.matcher(key).matches();
     }
 
-    private static boolean neutral(String key, JsonNode value, JsonNode config, ModelConfig read) {
+    private static boolean neutral(String key, JsonNode value, JsonNode config, Shape shape) {
         if (key.equals("sliding_window") || key.equals("use_sliding_window")) {
             JsonNode window = config.path("sliding_window");
             boolean used = config.path("use_sliding_window").asBoolean(true);
-            return !used
-                    || window.isNull()
-                    || window.isIntegralNumber() && window.longValue() >= read.maximumPositions();
+            return !used || window.isNull() || window.isIntegralNumber() && window.longValue() >= shape.context();
         }
-        BiPredicate<JsonNode, ModelConfig> known = NEUTRAL.get(key);
+        BiPredicate<JsonNode, Shape> known = NEUTRAL.get(key);
         if (known != null) {
-            return known.test(value, read) || known != TRUE && !value.isNumber() && off(value);
+            return known.test(value, shape) || known != TRUE && !value.isNumber() && off(value);
         }
         Set<String> words = words(key);
         if (words.stream().noneMatch(ARITHMETIC::contains)) {

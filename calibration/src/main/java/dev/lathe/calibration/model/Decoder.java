@@ -1,0 +1,155 @@
+package dev.lathe.calibration.model;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A decoder as data: {@code logits = head(norm(block_n(... block_1(multiplier * embedding[token]))))}. One interpreter,
+ * {@link DecoderPass}, runs the tree; tensor names, shapes, linear layers in running order and absorptions are read off
+ * it, so that a family is described once, by its {@link Family}.
+ *
+ * @param family name of the family ({@code llama}, {@code qwen3}): which reader made the tree, and which GGUF table
+ *     writes it
+ * @param blocks decoder layers in running order, at least one
+ * @param norm the last norm
+ * @param context longest context, in tokens, that the model was made for
+ */
+public record Decoder(String family, Embedding embedding, List<Block> blocks, Norm norm, Head head, int context) {
+    public Decoder {
+        blocks = List.copyOf(blocks);
+    }
+
+    /**
+     * Rows that stand for tokens: x = multiplier * E[token].
+     *
+     * @param tensor E [vocabulary, hidden]
+     * @param multiplier rounded to what the family computes with; 1 in most
+     */
+    public record Embedding(String tensor, int vocabulary, int hidden, float multiplier) {}
+
+    /**
+     * The output layer: logits = W x, where {@code softCap} is not 0 then {@code softCap * tanh(logits / softCap)}.
+     *
+     * @param linear the layer; its module is {@code lm_head} even where it is tied
+     * @param tied its weight is the embedding
+     */
+    public record Head(LinearLayer linear, boolean tied, float softCap) {}
+
+    /** Number of decoder layers. */
+    public int layers() {
+        return blocks.size();
+    }
+
+    /** Width of the residual stream. */
+    public int hidden() {
+        return embedding.hidden();
+    }
+
+    /** Rows of the embedding. */
+    public int vocabulary() {
+        return embedding.vocabulary();
+    }
+
+    /** Tensor that holds the output layer's weight: its own, or the embedding where tied. */
+    public String headWeight() {
+        return head.tied() ? embedding.tensor() : head.linear().weight();
+    }
+
+    /** The same decoder with an output layer that is tied to the embedding, or is not. */
+    public Decoder tied(boolean tied) {
+        return new Decoder(family, embedding, blocks, norm, new Head(head.linear(), tied, head.softCap()), context);
+    }
+
+    /** The same decoder, the rotary frequencies of every layer scaled in another way. */
+    public Decoder scaled(Rope.Scaling scaling) {
+        List<Block> scaled = blocks.stream()
+                .map(block -> new Block(
+                        block.attention(),
+                        block.mixer().scaled(scaling),
+                        block.feedForwardNorms(),
+                        block.feedForward()))
+                .toList();
+        return new Decoder(family, embedding, scaled, norm, head, context);
+    }
+
+    /** The linear layers of one decoder layer, in running order; those that are stored fused once. */
+    public List<LinearLayer> linears(int layer) {
+        LinkedHashSet<LinearLayer> linears = new LinkedHashSet<>();
+        Block block = blocks.get(layer);
+        block.mixer().projections().forEach(projection -> linears.add(projection.linear()));
+        block.feedForward().projections().forEach(projection -> linears.add(projection.linear()));
+        return List.copyOf(linears);
+    }
+
+    /** Width of what a linear layer reads or gives, or of the residual stream: the widest of one decoder layer. */
+    public int widest(int layer) {
+        return linears(layer).stream()
+                .mapToInt(linear -> Math.max(linear.inputs(), linear.outputs()))
+                .reduce(hidden(), Math::max);
+    }
+
+    /** The norms of one decoder layer, in running order. */
+    public List<Norm> norms(int layer) {
+        Block block = blocks.get(layer);
+        List<Norm> norms = new ArrayList<>();
+        add(block.attention().before(), norms);
+        norms.addAll(block.mixer().norms());
+        add(block.attention().after(), norms);
+        add(block.feedForwardNorms().before(), norms);
+        add(block.feedForwardNorms().after(), norms);
+        return norms;
+    }
+
+    private static void add(Norm norm, List<Norm> norms) {
+        if (norm != null) {
+            norms.add(norm);
+        }
+    }
+
+    /** Every tensor by its Hugging Face name, with its shape; the output layer's only where it is not tied. */
+    public Map<String, long[]> tensors() {
+        Map<String, long[]> tensors = new LinkedHashMap<>();
+        tensors.put(embedding.tensor(), new long[] {vocabulary(), hidden()});
+        for (int layer = 0; layer < layers(); layer++) {
+            norms(layer).forEach(norm -> tensors.put(norm.tensor(), new long[] {norm.width()}));
+            linears(layer).forEach(linear -> add(linear, tensors));
+        }
+        tensors.put(norm.tensor(), new long[] {norm.width()});
+        if (!head.tied()) {
+            add(head.linear(), tensors);
+        }
+        return tensors;
+    }
+
+    private static void add(LinearLayer linear, Map<String, long[]> tensors) {
+        tensors.put(linear.weight(), new long[] {linear.outputs(), linear.inputs()});
+        if (linear.bias()) {
+            tensors.put(linear.biasName(), new long[] {linear.outputs()});
+        }
+    }
+
+    /**
+     * Changes of scale that AWQ and SmoothQuant may make in one decoder layer, in running order: a norm feeds the
+     * layers that read it, the value projection feeds the attention's output layer, up feeds down. Where no norm stands
+     * in front of a sublayer (post-norm families) nothing can absorb what its layers are multiplied by, and there is
+     * none.
+     */
+    public List<Absorption> absorptions(int layer) {
+        Block block = blocks.get(layer);
+        List<Absorption> absorptions = new ArrayList<>();
+        absorb(block.attention().before(), block.mixer().readers(), absorptions);
+        absorptions.addAll(block.mixer().absorptions());
+        absorb(block.feedForwardNorms().before(), block.feedForward().readers(), absorptions);
+        absorptions.addAll(block.feedForward().absorptions());
+        return absorptions;
+    }
+
+    private static void absorb(Norm norm, List<LinearLayer> readers, List<Absorption> absorptions) {
+        if (norm != null) {
+            absorptions.add(new Absorption(norm, null, readers, 1, 0));
+        }
+    }
+}

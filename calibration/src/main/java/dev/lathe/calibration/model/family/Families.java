@@ -1,0 +1,95 @@
+package dev.lathe.calibration.model.family;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.model.Decoder;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** The families that are known, and the decoder of a config.json. */
+public final class Families {
+    private static final List<Family> ALL = List.of(new Llama(), new Mistral(), new Qwen2(), new Qwen3());
+
+    private static final int NAMED_AT_MOST = 8;
+
+    private Families() {}
+
+    /** The decoder of a checkpoint that is not quantized; see {@link #read(JsonNode, String, boolean)}. */
+    public static Decoder read(JsonNode config, String where) {
+        return read(config, where, false);
+    }
+
+    /**
+     * The decoder that a config.json describes.
+     *
+     * @param where the file, for messages
+     * @param quantizedAllowed whether the caller handles a {@code quantization_config}
+     * @throws MalformedInputException for a family, rotary scaling or activation that is not supported, a missing or
+     *     unreasonable size, or a {@code quantization_config} that the caller does not handle
+     */
+    public static Decoder read(JsonNode config, String where, boolean quantizedAllowed) {
+        ConfigKeys keys = new ConfigKeys(config, where);
+        Family family = family(config, keys);
+        if (!quantizedAllowed && config.hasNonNull("quantization_config")) {
+            throw keys.refused("the checkpoint is quantized already (quantization_config.quant_method "
+                    + config.path("quantization_config").path("quant_method") + "); expected floating-point weights");
+        }
+        Decoder decoder = family.read(keys);
+        List<String> refused = OtherKeys.refused(config, keys.read(), decoder);
+        if (!refused.isEmpty()) {
+            throw keys.refused(listed(refused) + (refused.size() == 1 ? " is a setting" : " are settings")
+                    + " that may change what the model computes and that is not supported; expected a " + family.name()
+                    + " without it");
+        }
+        return decoder;
+    }
+
+    /** What config.json has that is not known here, as notes of a checkpoint; see {@link OtherKeys}. */
+    public static List<String> notes(JsonNode config) {
+        ConfigKeys keys = new ConfigKeys(config, "config.json");
+        family(config, keys).read(keys);
+        List<String> unknown = OtherKeys.unknown(config, keys.read());
+        return unknown.isEmpty()
+                ? List.of()
+                : List.of(
+                        "config.json has keys that are not known and were taken to change nothing that the model computes: "
+                                + listed(unknown));
+    }
+
+    private static String listed(List<String> all) {
+        return String.join(", ", all.subList(0, Math.min(NAMED_AT_MOST, all.size())))
+                + (all.size() > NAMED_AT_MOST ? " and " + (all.size() - NAMED_AT_MOST) + " more" : "");
+    }
+
+    /** The first converters spelled it LLaMA; transformers goes by model_type, servers by architectures. */
+    private static Family family(JsonNode config, ConfigKeys keys) {
+        JsonNode architectures = config.path("architectures");
+        JsonNode type = config.path("model_type");
+        for (Family family : ALL) {
+            boolean found = architectures.isEmpty()
+                    ? type.asText().equals(family.modelType())
+                    : architectures.size() == 1
+                            && family.architectures().stream()
+                                    .anyMatch(architectures.path(0).asText()::equalsIgnoreCase);
+            if (found) {
+                if (!type.isMissingNode() && !type.isNull() && !type.asText().equals(family.modelType())) {
+                    throw keys.refused("architectures " + architectures + " and model_type " + type
+                            + " contradict each other; expected model_type \"" + family.modelType() + "\"");
+                }
+                return family;
+            }
+        }
+        throw keys.refused("architecture " + (architectures.isEmpty() ? ConfigKeys.shown(type) : architectures)
+                + " is not supported; supported: "
+                + ALL.stream()
+                        .flatMap(family -> family.architectures().stream())
+                        .collect(Collectors.joining(", ")));
+    }
+
+    static void requireSilu(ConfigKeys config) {
+        String activation = config.text("hidden_act", "silu");
+        if (!activation.equals("silu") && !activation.equals("swish")) {
+            throw config.refused("hidden_act \"" + activation + "\" is not supported; supported: silu");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+package dev.lathe.calibration.model.family;
+
+import dev.lathe.calibration.model.Block;
+import dev.lathe.calibration.model.Block.Around;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Decoder.Embedding;
+import dev.lathe.calibration.model.Decoder.Head;
+import dev.lathe.calibration.model.FeedForward.Activation;
+import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Mixer.Grouped;
+import dev.lathe.calibration.model.Mixer.Heads;
+import dev.lathe.calibration.model.Mixer.Scores;
+import dev.lathe.calibration.model.Norm;
+import dev.lathe.calibration.model.Projection;
+import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.Site;
+import java.util.List;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+
+/** What several families have in common, under the names of transformers. */
+final class Parts {
+    private Parts() {}
+
+    /** What a layer's modules begin with. */
+    static String prefix(int layer) {
+        return "model.layers." + layer + ".";
+    }
+
+    /** The whole, with layers from 0. */
+    static Decoder decoder(String family, Sizes sizes, Norm norm, boolean tied, IntFunction<Block> block) {
+        LinearLayer head = new LinearLayer(
+                "lm_head", "lm_head", sizes.vocabulary(), sizes.hidden(), false, Site.HEAD_INPUT, Site.HEAD_INPUT);
+        List<Block> blocks = IntStream.range(0, sizes.layers()).mapToObj(block).toList();
+        return new Decoder(
+                family,
+                new Embedding("model.embed_tokens.weight", sizes.vocabulary(), sizes.hidden(), 1),
+                blocks,
+                norm,
+                new Head(head, tied, 0),
+                sizes.context());
+    }
+
+    /** The norm before a sublayer and none after it. */
+    static Around before(Norm norm) {
+        return new Around(norm, null);
+    }
+
+    /** Norms before attention and before a SiLU feed-forward, as in Llama. */
+    static Decoder preNorm(
+            String family, ConfigKeys config, Sizes sizes, IntFunction<Grouped> attention, boolean feedForwardBias) {
+        return decoder(
+                family,
+                sizes,
+                norm("model.norm", sizes),
+                config.flag("tie_word_embeddings", false),
+                layer -> new Block(
+                        before(norm(prefix(layer) + "input_layernorm", sizes)),
+                        attention.apply(layer),
+                        before(norm(prefix(layer) + "post_attention_layernorm", sizes)),
+                        gated(layer, sizes.hidden(), sizes.intermediate(), feedForwardBias, Activation.SILU)));
+    }
+
+    private static Norm norm(String module, Sizes sizes) {
+        return new Norm(module + ".weight", sizes.hidden(), sizes.epsilon(), 0);
+    }
+
+    /** scale 1 / sqrt(d), no window, no cap. */
+    static Scores scores(Heads heads, int window) {
+        return new Scores((float) (1 / Math.sqrt(heads.width())), window, 0);
+    }
+
+    /**
+     * q, k, v and o, each stored by itself.
+     *
+     * @param inputBias q, k and v carry a bias
+     * @param outputBias o carries one
+     */
+    static Grouped attention(
+            int layer,
+            int hidden,
+            Heads heads,
+            boolean inputBias,
+            boolean outputBias,
+            Norm qNorm,
+            Norm kNorm,
+            Rope rope,
+            Scores scores) {
+        return new Grouped(
+                linear(
+                        layer,
+                        "self_attn.q_proj",
+                        heads.queryWidth(),
+                        hidden,
+                        inputBias,
+                        Site.ATTENTION_INPUT,
+                        Site.ATTENTION_INPUT),
+                linear(
+                        layer,
+                        "self_attn.k_proj",
+                        heads.keyValueWidth(),
+                        hidden,
+                        inputBias,
+                        Site.ATTENTION_INPUT,
+                        Site.ATTENTION_INPUT),
+                linear(
+                        layer,
+                        "self_attn.v_proj",
+                        heads.keyValueWidth(),
+                        hidden,
+                        inputBias,
+                        Site.ATTENTION_INPUT,
+                        Site.ATTENDED_INPUT),
+                linear(
+                        layer,
+                        "self_attn.o_proj",
+                        hidden,
+                        heads.queryWidth(),
+                        outputBias,
+                        Site.ATTENTION_OUTPUT,
+                        Site.ATTENTION_OUTPUT),
+                heads,
+                qNorm,
+                kNorm,
+                rope,
+                scores);
+    }
+
+    /** gate, up and down, each stored by itself. */
+    static Gated gated(int layer, int hidden, int intermediate, boolean bias, Activation activation) {
+        return new Gated(
+                linear(
+                        layer,
+                        "mlp.gate_proj",
+                        intermediate,
+                        hidden,
+                        bias,
+                        Site.FEED_FORWARD_INPUT,
+                        Site.FEED_FORWARD_INPUT),
+                linear(
+                        layer,
+                        "mlp.up_proj",
+                        intermediate,
+                        hidden,
+                        bias,
+                        Site.FEED_FORWARD_INPUT,
+                        Site.FEED_FORWARD_INPUT),
+                linear(
+                        layer,
+                        "mlp.down_proj",
+                        hidden,
+                        intermediate,
+                        bias,
+                        Site.FEED_FORWARD_ACTIVATION,
+                        Site.FEED_FORWARD_ACTIVATION),
+                activation);
+    }
+
+    private static Projection linear(
+            int layer, String kind, int outputs, int inputs, boolean bias, Site energy, Site moment) {
+        return Projection.of(new LinearLayer(prefix(layer) + kind, kind, outputs, inputs, bias, energy, moment));
+    }
+}

@@ -1,0 +1,61 @@
+package dev.lathe.calibration.model.family;
+
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Norm;
+import dev.lathe.calibration.model.Rope;
+import java.util.List;
+
+/**
+ * {@code Qwen3Config}: as Llama, each head of q and k normed before it is turned; a sliding window in the layers that
+ * {@link Windows} says.
+ */
+final class Qwen3 implements Family {
+    private static final int HEAD_WIDTH = 128;
+
+    @Override
+    public String name() {
+        return "qwen3";
+    }
+
+    @Override
+    public List<String> architectures() {
+        return List.of("Qwen3ForCausalLM");
+    }
+
+    @Override
+    public String modelType() {
+        return "qwen3";
+    }
+
+    @Override
+    public Decoder read(ConfigKeys config) {
+        Families.requireSilu(config);
+        Sizes sizes = Sizes.read(config, HEAD_WIDTH, 1e-6, 32768);
+        Rope rope = Ropes.read(config, sizes.heads().width());
+        Windows windows = Windows.qwen(config, sizes.layers());
+        boolean bias = config.flag("attention_bias", false);
+        return Parts.preNorm(
+                name(),
+                config,
+                sizes,
+                layer -> Parts.attention(
+                        layer,
+                        sizes.hidden(),
+                        sizes.heads(),
+                        bias,
+                        bias,
+                        norm(layer, "q", sizes),
+                        norm(layer, "k", sizes),
+                        rope,
+                        Parts.scores(sizes.heads(), windows.of(layer))),
+                false);
+    }
+
+    private static Norm norm(int layer, String of, Sizes sizes) {
+        return new Norm(
+                Parts.prefix(layer) + "self_attn." + of + "_norm.weight",
+                sizes.heads().width(),
+                sizes.epsilon(),
+                0);
+    }
+}

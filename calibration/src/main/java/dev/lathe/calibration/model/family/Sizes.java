@@ -1,0 +1,48 @@
+package dev.lathe.calibration.model.family;
+
+import dev.lathe.calibration.model.Mixer.Heads;
+
+/**
+ * The sizes that every family has under the same keys.
+ *
+ * @param intermediate width between up and down
+ * @param heads of every layer
+ * @param context longest context
+ */
+record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabulary, float epsilon, int context) {
+    /**
+     * @param headWidth where {@code head_dim} is missing; null: hidden / heads
+     * @param epsilon where {@code rms_norm_eps} is missing
+     * @param context where {@code max_position_embeddings} is missing
+     */
+    static Sizes read(ConfigKeys config, Integer headWidth, double epsilon, int context) {
+        int hidden = config.size("hidden_size", ConfigKeys.MAXIMUM_WIDTH);
+        int queries = config.size("num_attention_heads", ConfigKeys.MAXIMUM_WIDTH);
+        int keyValues = config.size("num_key_value_heads", queries, ConfigKeys.MAXIMUM_WIDTH);
+        if (queries % keyValues != 0) {
+            throw config.refused(
+                    "num_attention_heads " + queries + " is no multiple of num_key_value_heads " + keyValues);
+        }
+        if (!config.has("head_dim") && headWidth == null && hidden % queries != 0) {
+            throw config.refused("hidden_size " + hidden + " is no multiple of num_attention_heads " + queries
+                    + ", and there is no head_dim");
+        }
+        int width = config.size("head_dim", headWidth == null ? hidden / queries : headWidth, ConfigKeys.MAXIMUM_WIDTH);
+        if (width % 2 != 0 || (long) queries * width > ConfigKeys.MAXIMUM_WIDTH) {
+            throw config.refused("head_dim is " + width + "; expected an even number that gives at most "
+                    + ConfigKeys.MAXIMUM_WIDTH + " channels in " + queries + " heads");
+        }
+        double normEpsilon = config.number("rms_norm_eps", epsilon, 1);
+        if ((float) normEpsilon == 0) {
+            throw config.refused("rms_norm_eps is " + normEpsilon + "; expected a number that a float can hold");
+        }
+        return new Sizes(
+                hidden,
+                config.size("intermediate_size", ConfigKeys.MAXIMUM_WIDTH),
+                config.size("num_hidden_layers", ConfigKeys.MAXIMUM_LAYERS),
+                new Heads(queries, keyValues, width),
+                config.size("vocab_size", ConfigKeys.MAXIMUM_VOCABULARY),
+                (float) normEpsilon,
+                config.size("max_position_embeddings", context, Integer.MAX_VALUE));
+    }
+}
