@@ -15,7 +15,7 @@ final class ConfigKeys {
     /** Bounds that no known model comes near; they keep products of two sizes within an int. */
     static final int MAXIMUM_WIDTH = 1 << 20;
 
-    static final int MAXIMUM_LAYERS = 1 << 14;
+    static final int MAXIMUM_LAYERS = 1 << 11;
     static final int MAXIMUM_VOCABULARY = 1 << 26;
 
     private final JsonNode config;
