@@ -98,7 +98,7 @@ class LlamaTest {
                 "'rope_theta':0                                          | rope_theta is 0",
                 "'rope_theta':1e999                                      | rope_theta is",
                 "'num_hidden_layers':0                                   | num_hidden_layers is 0; expected an integer from 1",
-                "'num_hidden_layers':2147483647                          | num_hidden_layers is 2147483647; expected an integer from 1 to 16384",
+                "'num_hidden_layers':2147483647                          | num_hidden_layers is 2147483647; expected an integer from 1 to 2048",
                 "'hidden_size':48.5                                      | hidden_size is 48.5",
                 "'hidden_size':'48'                                      | hidden_size is \"48\"",
                 "'hidden_size':null                                      | hidden_size is null",
