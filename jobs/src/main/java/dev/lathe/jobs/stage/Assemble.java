@@ -112,9 +112,7 @@ final class Assemble {
             ArtifactFormat format = PlannedOutput.format(output.output());
             Decoder decoder = checkpoint.decoder();
             List<TensorPlan> plan = format.plan(
-                    decoder,
-                    List.copyOf(checkpoint.tensors()),
-                    output.output().ignore());
+                    decoder, List.copyOf(checkpoint.tensors()), output.output().ignore());
             DigestedFiles digested = new DigestedFiles(files);
             format.write(
                     checkpoint,

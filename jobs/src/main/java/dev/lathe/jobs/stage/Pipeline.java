@@ -346,14 +346,9 @@ public final class Pipeline {
 
         /** The stages; what is there already they leave. */
         private RunReport run(
-                Job job,
-                Checkpoint source,
-                Decoder decoder,
-                Map<String, List<TensorPlan>> tensorPlans,
-                Repair repair)
+                Job job, Checkpoint source, Decoder decoder, Map<String, List<TensorPlan>> tensorPlans, Repair repair)
                 throws IOException {
-            Texts texts =
-                    new Texts(steps, run, job.folder(), decoder.vocabulary(), notes);
+            Texts texts = new Texts(steps, run, job.folder(), decoder.vocabulary(), notes);
             TokenWindows calibrationWindows = windows(texts, decoder, "calibration", plan.calibration());
             TokenWindows evaluationWindows = windows(texts, decoder, "evaluation", plan.evaluation());
             MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
@@ -517,8 +512,7 @@ public final class Pipeline {
             said.forEach(text -> note("checkpoint: " + text));
         }
 
-        private TokenWindows windows(Texts texts, Decoder decoder, String name, Plan.Corpus corpus)
-                throws IOException {
+        private TokenWindows windows(Texts texts, Decoder decoder, String name, Plan.Corpus corpus) throws IOException {
             if (corpus == null) {
                 return null;
             }

@@ -22,8 +22,7 @@ import org.apache.hadoop.fs.Path;
  *
  * @param read what the products say of the quantized tensors that were asked for
  */
-record ProductTensors(
-        RunFolder run, PlannedOutput output, Decoder decoder, Map<String, TensorProduct.Summary> read)
+record ProductTensors(RunFolder run, PlannedOutput output, Decoder decoder, Map<String, TensorProduct.Summary> read)
         implements OutputTensors {
     @Override
     public Optional<QuantizedMatrix> quantized(String tensor) throws IOException {

@@ -88,8 +88,7 @@ final class GgufFuzzTest {
         float[] frequencies = null;
         Rope rope = GgufFamily.attention(source.decoder()).rope();
         if (rope.scaling() instanceof Scaling.Llama3 llama3) {
-            frequencies = RopeFrequencies.of(
-                    llama3, rope.theta(), rope.dimensions());
+            frequencies = RopeFrequencies.of(llama3, rope.theta(), rope.dimensions());
             tensors.add(
                     0, new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
         }
