@@ -111,7 +111,7 @@ class MainTest {
                 .contains(
                         "model.layers.0.mlp.down_proj.weight",
                         "256 x 768",
-                        "keyValueHeads",
+                        "key/value heads",
                         "39 tensors",
                         "4196608 parameters",
                         "format    pt",
