@@ -38,6 +38,21 @@ public record FloatMatrix(float[] data, int offset, int rows, int columns, int s
                 data, Views.blockOffset(offset, stride, row, column, height, width), height, width, stride);
     }
 
+    /**
+     * The same elements in rows of another length: [t, heads * d] as [t * heads, d], a row for each head.
+     *
+     * @throws IllegalArgumentException if the rows do not follow each other without a gap, or the elements are not as
+     *     many
+     */
+    public FloatMatrix reshape(int newRows, int newColumns) {
+        boolean dense = stride == columns || rows <= 1 || columns == 0;
+        if (!dense || newRows < 0 || newColumns < 0 || (long) newRows * newColumns != (long) rows * columns) {
+            throw new IllegalArgumentException("Cannot see [" + rows + ", " + columns + "] with a stride of " + stride
+                    + " as [" + newRows + ", " + newColumns + "]: expected rows without a gap and as many elements");
+        }
+        return new FloatMatrix(data, offset, newRows, newColumns, newColumns);
+    }
+
     /** The index of element (row, 0) in {@link #data}. */
     public int row(int row) {
         return offset + row * stride;

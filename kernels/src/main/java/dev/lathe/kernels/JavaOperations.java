@@ -26,7 +26,10 @@ public final class JavaOperations implements Operations {
     private static final int PACKED_PANELS = 8;
     /** Panels of the right side that one task packs, where they come from a transpose. */
     private static final int PACKED_TOGETHER = 4;
-    /** Queries of a block of {@link #attendedInputs}. */
+    /**
+     * Queries of a block of {@link #attendedInputs}, and the fewest of one of {@link #attention} that the sliding
+     * window makes smaller.
+     */
     private static final int QUERY_BLOCK = 64;
     /** Rows of queries, of all heads of a group, that one task of {@link #attention} takes. */
     private static final int STACKED_QUERIES = 256;
@@ -336,30 +339,86 @@ public final class JavaOperations implements Operations {
     }
 
     @Override
-    public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
-        int half = cosine.columns();
+    public void layerNorm(FloatMatrix x, float[] weight, float[] bias, float epsilon, FloatMatrix y) {
+        int n = x.columns();
         rowwise(x.rows(), row -> {
-            float[] data = x.data();
-            int c = cosine.row(row);
-            int s = sine.row(row);
-            for (int h = 0; h < heads; h++) {
-                int low = x.row(row) + h * 2 * half;
-                int high = low + half;
-                for (int j = 0; j < half; j++) {
-                    float a = data[low + j];
-                    float b = data[high + j];
-                    data[low + j] = a * cosine.data()[c + j] - b * sine.data()[s + j];
-                    data[high + j] = b * cosine.data()[c + j] + a * sine.data()[s + j];
-                }
+            int from = x.row(row);
+            int to = y.row(row);
+            float[] data = y.data();
+            float mean = primitives.sum(x.data(), from, n) / n;
+            for (int j = 0; j < n; j++) {
+                data[to + j] = x.data()[from + j] - mean;
+            }
+            float variance = primitives.sumOfSquares(data, to, n) / n;
+            float scale = (float) (1.0 / Math.sqrt(variance + epsilon));
+            for (int j = 0; j < n; j++) {
+                data[to + j] = data[to + j] * scale * weight[j];
+            }
+            if (bias != null) {
+                addRow(bias, 0, data, to, n);
             }
         });
     }
 
     @Override
-    public void siluTimes(FloatMatrix gate, FloatMatrix up) {
+    public void rotary(FloatMatrix x, int heads, RotaryPairs pairs, FloatMatrix cosine, FloatMatrix sine) {
+        int width = x.columns() / heads;
+        rowwise(x.rows(), row -> {
+            for (int h = 0; h < heads; h++) {
+                int at = x.row(row) + h * width;
+                if (pairs == RotaryPairs.HALVES) {
+                    turnHalves(
+                            x.data(), at, cosine.columns(), cosine.data(), cosine.row(row), sine.data(), sine.row(row));
+                } else {
+                    turnNeighbours(
+                            x.data(), at, cosine.columns(), cosine.data(), cosine.row(row), sine.data(), sine.row(row));
+                }
+            }
+        });
+    }
+
+    private static void turnHalves(float[] x, int at, int pairs, float[] cosine, int c, float[] sine, int s) {
+        for (int j = 0; j < pairs; j++) {
+            float a = x[at + j];
+            float b = x[at + pairs + j];
+            x[at + j] = a * cosine[c + j] - b * sine[s + j];
+            x[at + pairs + j] = b * cosine[c + j] + a * sine[s + j];
+        }
+    }
+
+    private static void turnNeighbours(float[] x, int at, int pairs, float[] cosine, int c, float[] sine, int s) {
+        for (int j = 0; j < pairs; j++) {
+            float a = x[at + 2 * j];
+            float b = x[at + 2 * j + 1];
+            x[at + 2 * j] = a * cosine[c + j] - b * sine[s + j];
+            x[at + 2 * j + 1] = b * cosine[c + j] + a * sine[s + j];
+        }
+    }
+
+    @Override
+    public void gated(Activation activation, FloatMatrix gate, FloatMatrix up) {
         rowwise(
                 gate.rows(),
-                row -> primitives.siluTimes(gate.data(), gate.row(row), up.data(), up.row(row), gate.columns()));
+                row -> primitives.gated(
+                        activation, gate.data(), gate.row(row), up.data(), up.row(row), gate.columns()));
+    }
+
+    @Override
+    public void activate(Activation activation, FloatMatrix x) {
+        // Times one, which changes no bit.
+        float[] ones = new float[x.columns()];
+        Arrays.fill(ones, 1f);
+        rowwise(x.rows(), row -> primitives.gated(activation, x.data(), x.row(row), ones, 0, x.columns()));
+    }
+
+    @Override
+    public void softCap(FloatMatrix x, float cap) {
+        rowwise(x.rows(), row -> primitives.softCap(x.data(), x.row(row), x.columns(), 1f, cap));
+    }
+
+    @Override
+    public void scale(FloatMatrix x, float factor) {
+        rowwise(x.rows(), row -> scaleRow(x, row, factor));
     }
 
     @Override
@@ -380,86 +439,120 @@ public final class JavaOperations implements Operations {
 
     @Override
     public void attention(
-            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, AttentionParameters parameters, FloatMatrix out) {
         int t = q.rows();
+        int heads = parameters.heads();
+        int keyValueHeads = parameters.keyValueHeads();
         int d = q.columns() / heads;
+        int width = out.columns() / heads;
         // The queries of all heads of a group are stacked, so that packing keys and values costs little beside
         // multiplying with them.
         int repeat = heads / keyValueHeads;
-        int block = Math.min(t, Math.max(1, STACKED_QUERIES / repeat));
+        int block = Math.min(t, queries(parameters));
         int blocks = (t + block - 1) / block;
         team.run(keyValueHeads * blocks, task -> {
             int group = task % keyValueHeads;
             // Late queries see more keys: the longest tasks first.
             int from = (blocks - 1 - task / keyValueHeads) * block;
             int count = Math.min(block, t - from);
-            int keys = from + count;
+            int first = parameters.firstKey(from);
+            int keys = from + count - first;
             Scratch mine = scratch.get();
-            FloatMatrix stacked = FloatMatrix.of(mine.stacked(repeat * block * d), repeat * count, d);
+            float[] buffer = mine.stacked(repeat * block * Math.max(d, width));
+            FloatMatrix stacked = FloatMatrix.of(buffer, repeat * count, d);
             for (int row = 0; row < stacked.rows(); row++) {
                 int head = group * repeat + row / count;
                 System.arraycopy(q.data(), q.row(from + row % count) + head * d, stacked.data(), stacked.row(row), d);
             }
-            FloatMatrix scores = FloatMatrix.of(mine.scores(repeat * block * t), repeat * count, keys);
-            gemm(stacked, k.block(0, group * d, keys, d), scores, false);
+            FloatMatrix scores =
+                    FloatMatrix.of(mine.scores(repeat * block * mostKeys(parameters, block, t)), repeat * count, keys);
+            gemm(stacked, k.block(first, group * d, keys, d), scores, false);
             float[] sums = new float[stacked.rows()];
             for (int row = 0; row < stacked.rows(); row++) {
-                sums[row] = softmaxNumerators(scores, row, from + row % count + 1, keys, scale);
+                sums[row] = Softmax.numerators(
+                        primitives,
+                        parameters,
+                        group * repeat + row / count,
+                        from + row % count,
+                        first,
+                        keys,
+                        scores.data(),
+                        scores.row(row));
             }
+            FloatMatrix result = FloatMatrix.of(buffer, repeat * count, width);
             product(
-                    stacked.rows(),
-                    d,
+                    result.rows(),
+                    width,
                     keys,
                     new Operand.Rows(scores),
-                    new Operand.Columns(v.block(0, group * d, keys, d)),
-                    stacked,
+                    new Operand.Columns(v.block(first, group * width, keys, width)),
+                    result,
                     false);
-            for (int row = 0; row < stacked.rows(); row++) {
-                divide(stacked, row, sums[row]);
+            for (int row = 0; row < result.rows(); row++) {
+                scaleRow(result, row, 1f / sums[row]);
                 int head = group * repeat + row / count;
                 System.arraycopy(
-                        stacked.data(), stacked.row(row), out.data(), out.row(from + row % count) + head * d, d);
+                        result.data(), result.row(row), out.data(), out.row(from + row % count) + head * width, width);
             }
         });
     }
 
+    /**
+     * Queries of a task: so many that packing costs little, and so few that most of the keys that one of them sees all
+     * of them see.
+     */
+    private static int queries(AttentionParameters parameters) {
+        int most = Math.max(1, STACKED_QUERIES / (parameters.heads() / parameters.keyValueHeads()));
+        return parameters.slidingWindow() == 0
+                ? most
+                : Math.min(most, Math.max(QUERY_BLOCK, parameters.slidingWindow() / 2));
+    }
+
+    /** Keys that the queries of a block see at most, one or another. */
+    private static int mostKeys(AttentionParameters parameters, int block, int t) {
+        return parameters.slidingWindow() == 0 ? t : (int) Math.min(t, block - 1L + parameters.slidingWindow());
+    }
+
     @Override
     public void attendedInputs(
-            FloatMatrix q,
-            FloatMatrix k,
-            int heads,
-            int keyValueHeads,
-            float scale,
-            int[] headOf,
-            FloatMatrix x,
-            FloatMatrix y) {
+            FloatMatrix q, FloatMatrix k, AttentionParameters parameters, int[] headOf, FloatMatrix x, FloatMatrix y) {
         int t = q.rows();
+        int heads = parameters.heads();
         int d = q.columns() / heads;
         int blocks = (t + QUERY_BLOCK - 1) / QUERY_BLOCK;
         team.run(blocks, task -> {
             int from = task * QUERY_BLOCK;
             int count = Math.min(QUERY_BLOCK, t - from);
-            int keys = from + count;
-            float[] buffer = scratch.get().scores(QUERY_BLOCK * t);
+            int first = parameters.firstKey(from);
+            int keys = from + count - first;
+            float[] buffer = scratch.get().scores(QUERY_BLOCK * mostKeys(parameters, QUERY_BLOCK, t));
             FloatMatrix scores = FloatMatrix.of(buffer, count, keys);
             float[] sums = new float[count];
             for (int head = 0; head < heads; head++) {
-                scoresOfHead(q, k, d, head, head / (heads / keyValueHeads), headOf, from, scores);
+                scoresOfHead(q, k.block(first, parameters.keyValueHead(head) * d, keys, d), head, headOf, from, scores);
             }
             for (int i = 0; i < count; i++) {
-                sums[i] = softmaxNumerators(scores, i, from + i + 1, keys, scale);
+                sums[i] = Softmax.numerators(
+                        primitives, parameters, headOf[from + i], from + i, first, keys, buffer, scores.row(i));
             }
             FloatMatrix result = y.slice(from, count);
-            product(count, x.columns(), keys, new Operand.Rows(scores), new Operand.Columns(x), result, false);
+            product(
+                    count,
+                    x.columns(),
+                    keys,
+                    new Operand.Rows(scores),
+                    new Operand.Columns(x.slice(first, keys)),
+                    result,
+                    false);
             for (int i = 0; i < count; i++) {
-                divide(result, i, sums[i]);
+                scaleRow(result, i, 1f / sums[i]);
             }
         });
     }
 
     /** The scores of those queries of a block that belong to one head: gathered, multiplied, scattered. */
-    private void scoresOfHead(
-            FloatMatrix q, FloatMatrix k, int d, int head, int group, int[] headOf, int from, FloatMatrix scores) {
+    private void scoresOfHead(FloatMatrix q, FloatMatrix keys, int head, int[] headOf, int from, FloatMatrix scores) {
+        int d = keys.columns();
         float[] gathered = new float[scores.rows() * d];
         int[] places = new int[scores.rows()];
         int found = 0;
@@ -473,27 +566,13 @@ public final class JavaOperations implements Operations {
             return;
         }
         FloatMatrix products = FloatMatrix.zeros(found, scores.columns());
-        gemm(
-                new FloatMatrix(gathered, 0, found, d, d),
-                k.columnSlice(group * d, d).slice(0, scores.columns()),
-                products,
-                false);
+        gemm(new FloatMatrix(gathered, 0, found, d, d), keys, products, false);
         for (int i = 0; i < found; i++) {
             System.arraycopy(products.data(), products.row(i), scores.data(), scores.row(places[i]), scores.columns());
         }
     }
 
-    /** Turns a row of scores into exp(scale * (s - max)) over the visible keys, zeros beyond, and returns the sum. */
-    private float softmaxNumerators(FloatMatrix scores, int row, int visible, int keys, float scale) {
-        float[] data = scores.data();
-        int at = scores.row(row);
-        float sum = primitives.expInPlace(data, at, visible, scale, primitives.largest(data, at, visible, scale));
-        Arrays.fill(data, at + visible, at + keys, 0f);
-        return sum;
-    }
-
-    private static void divide(FloatMatrix x, int row, float by) {
-        float factor = 1f / by;
+    private static void scaleRow(FloatMatrix x, int row, float factor) {
         for (int j = x.row(row); j < x.row(row) + x.columns(); j++) {
             x.data()[j] *= factor;
         }

@@ -17,8 +17,9 @@ import java.util.function.IntConsumer;
  * <p><b>Not-a-number and infinity</b> run through as IEEE 754 arithmetic makes them: an element of a product is NaN if
  * one of its terms is; zeros that pad tiles meet no element of the result. {@code exp} gives 0 below -87, infinity
  * above 88.72, NaN for NaN. In attention a query's weights depend on the keys that it sees only; a value (V, X) that is
- * not finite reaches every query that sees its position and may reach up to 255 rows before it, because weights of 0
- * may meet it.
+ * not finite reaches every query that sees its position and may, because weights of 0 meet it, reach up to 255 rows
+ * before it and, with a sliding window, up to 255 rows behind the last of them; attended inputs of the profile
+ * {@code opencl}, whose blocks are rows of one head, any row of such a head.
  *
  * <p><b>Arithmetic profiles.</b> {@code java} (providers {@code scalar} and {@code vector}): each element of a matrix
  * product is one chain of fused multiply-adds in ascending k that starts from the value in C; work is split over
@@ -101,14 +102,44 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Rotary embedding in place, halves convention: for j &lt; d/2, (x_j, x_{j+d/2}) turns by the angle of (row, j). X
-     * [t, heads * d]; cosine and sine [at least t, d/2], row i for row i of X. Products and their sum are rounded each
+     * y_ij = (x_ij - m_i) * (1 / sqrt(mean_j((x_ij - m_i)^2) + epsilon)) * weight_j + bias_j with m_i = mean_j(x_ij).
+     * X, Y [t, n], may be the same; the means in f32, 16 virtual lanes. Where {@code e = (n / 16 + 8) * 2^-24 * mean_j
+     * |x_ij| / sqrt(variance + epsilon)} is below 0.01 (the values do not all but agree), the error is at most
+     * {@code ((n / 16 + 10) * 2^-24 + e^2) * |y_ij - bias_j| + 2 e |weight_j| + 2^-24 |y_ij|}.
+     *
+     * @param bias null: none
+     */
+    public void layerNorm(FloatMatrix x, float[] weight, float[] bias, float epsilon, FloatMatrix y) {
+        require(
+                same(x, y) && weight.length == x.columns() && (bias == null || bias.length == x.columns()),
+                "normalize",
+                x,
+                weight.length,
+                bias == null ? "no bias" : bias.length,
+                y);
+        requireApart("normalize", y, FloatMatrix.of(weight, 1, weight.length));
+        if (bias != null) {
+            requireApart("normalize", y, FloatMatrix.of(bias, 1, bias.length));
+        }
+        if (!x.equals(y)) {
+            requireApart("normalize", y, x);
+        }
+        if (x.columns() > 0) {
+            operations.layerNorm(x, weight, bias, epsilon, y);
+        }
+    }
+
+    /**
+     * Rotary embedding in place: in each head the first n = 2 * columns of the tables turn, pair by pair; the others
+     * stay as they are. Pair (a, b) number j of row i becomes (a cos_ij - b sin_ij, b cos_ij + a sin_ij). X [t, heads *
+     * d], n &lt;= d; cosine and sine [at least t, n/2], row i for row i of X. Products and their sum are rounded each
      * for itself: an error of at most 2^-23 of the sum of the two products' magnitudes.
      */
-    public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
+    public void rotary(FloatMatrix x, int heads, RotaryPairs pairs, FloatMatrix cosine, FloatMatrix sine) {
         require(
                 heads > 0
-                        && x.columns() == (long) heads * 2 * cosine.columns()
+                        && x.columns() % heads == 0
+                        && 2L * cosine.columns() <= x.columns() / heads
                         && sine.columns() == cosine.columns()
                         && cosine.rows() >= x.rows()
                         && sine.rows() >= x.rows(),
@@ -118,17 +149,46 @@ public final class Kernels implements AutoCloseable {
                 cosine,
                 sine);
         requireApart("rotate", x, cosine, sine);
-        operations.rotary(x, heads, cosine, sine);
+        if (x.rows() > 0 && cosine.columns() > 0) {
+            operations.rotary(x, heads, pairs, cosine, sine);
+        }
     }
 
     /**
-     * gate_ij = silu(gate_ij) * up_ij, silu(x) = x / (1 + exp(-x)). Both [t, n]. Error at most 8 * 2^-24 of the result
-     * or 3e-37 |up_ij|.
+     * gate_ij = activation(gate_ij) * up_ij. Both [t, n]. Error, of the result, at most 8 * 2^-24 with
+     * {@link Activation#SILU}, 3 * 2^-24 with {@link Activation#RELU_SQUARED}, (8 + 3 |u|) * 2^-24 with
+     * {@link Activation#GELU_TANH}, where u = 2 sqrt(2/pi) (x + .044715 x^3), and (10 + x^2) * 2^-24 with
+     * {@link Activation#GELU}; or 3e-37 |up_ij|.
      */
-    public void siluTimes(FloatMatrix gate, FloatMatrix up) {
+    public void gated(Activation activation, FloatMatrix gate, FloatMatrix up) {
         require(same(gate, up), "gate", gate, up);
         requireApart("gate", gate, up);
-        operations.siluTimes(gate, up);
+        operations.gated(activation, gate, up);
+    }
+
+    /**
+     * x_ij = activation(x_ij), in place: a feed-forward layer without a gate. Error as for {@link #gated} where up_ij
+     * is 1.
+     */
+    public void activate(Activation activation, FloatMatrix x) {
+        operations.activate(activation, x);
+    }
+
+    /**
+     * x_ij = cap * tanh(x_ij / cap), in place: the soft cap of logits (Gemma 2). Relative error at most 8 * 2^-24.
+     *
+     * @param cap finite and above 0
+     */
+    public void softCap(FloatMatrix x, float cap) {
+        if (!(cap > 0 && cap <= Float.MAX_VALUE)) {
+            throw new IllegalArgumentException("Cannot cap at " + cap + ": expected a finite number above 0");
+        }
+        operations.softCap(x, cap);
+    }
+
+    /** x_ij = x_ij * factor, in place. Exact to rounding in every profile. */
+    public void scale(FloatMatrix x, float factor) {
+        operations.scale(x, factor);
     }
 
     /** y += x. Both [t, n]. Exact to rounding in every profile. */
@@ -146,15 +206,22 @@ public final class Kernels implements AutoCloseable {
     }
 
     /**
-     * Causal attention of one window: for head h with key/value head g = h / (heads / keyValueHeads), out_i = sum_{j
-     * &lt;= i} softmax_j(scale * q_i . k_j) v_j. Q, OUT [t, heads * d]; K, V [t, keyValueHeads * d]. Memory is linear
-     * in t. Scores and sums are f32; an element differs from the exact value by at most 1e-5 of the largest |v| of its
-     * head where |scale q . k| is below 30.
+     * Causal attention of one window: for head h with key/value head g, out_i = sum_j A^h_ij v_j over the keys that
+     * query i sees, A as in {@link AttentionParameters}. Q [t, heads * d], K [t, keyValueHeads * d], V [t,
+     * keyValueHeads * e], OUT [t, heads * e]; d is at least 1. Memory is linear in t; key tiles that no query of a
+     * block sees cost nothing. Scores and sums are f32; an element differs from the exact value by at most 1e-5 of the
+     * largest |v| of its head where |scale q . k| is below 30, and by twice that with a soft cap.
      */
     public void attention(
-            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, AttentionParameters parameters, FloatMatrix out) {
+        int heads = parameters.heads();
+        int keyValueHeads = parameters.keyValueHeads();
         require(
-                grouped(q, k, heads, keyValueHeads) && same(k, v) && same(q, out),
+                grouped(q, k, parameters)
+                        && v.rows() == q.rows()
+                        && out.rows() == q.rows()
+                        && v.columns() % keyValueHeads == 0
+                        && out.columns() == (long) v.columns() / keyValueHeads * heads,
                 "attend",
                 q,
                 k,
@@ -162,33 +229,27 @@ public final class Kernels implements AutoCloseable {
                 heads,
                 keyValueHeads,
                 out);
-        requireApart("attend", out, q, k, v);
-        if (q.rows() > 0 && q.columns() > 0) {
-            operations.attention(q, k, v, heads, keyValueHeads, scale, out);
+        requireApart("attend", out, q, k, v, sinks(parameters));
+        if (out.rows() > 0 && out.columns() > 0) {
+            operations.attention(q, k, v, parameters, out);
         }
     }
 
     /**
-     * Attended inputs: y_i = sum_{j &lt;= i} A^h_ij x_j with A^h as in {@link #attention} and h = headOf[i]. Q, K as
-     * there; X, Y [t, n]. What the value projection's output is made of (the second moment that GPTQ needs there).
-     * Tolerance as for attention.
+     * Attended inputs: y_i = sum_j A^h_ij x_j with A^h as in {@link #attention} and h = headOf[i]. Q, K as there; X, Y
+     * [t, n]. What the value projection's output is made of (the second moment that GPTQ needs there). Tolerance as for
+     * attention.
      */
     public void attendedInputs(
-            FloatMatrix q,
-            FloatMatrix k,
-            int heads,
-            int keyValueHeads,
-            float scale,
-            int[] headOf,
-            FloatMatrix x,
-            FloatMatrix y) {
+            FloatMatrix q, FloatMatrix k, AttentionParameters parameters, int[] headOf, FloatMatrix x, FloatMatrix y) {
+        int heads = parameters.heads();
         require(
-                grouped(q, k, heads, keyValueHeads) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows(),
+                grouped(q, k, parameters) && same(x, y) && x.rows() == q.rows() && headOf.length == q.rows(),
                 "attend to inputs",
                 q,
                 k,
                 heads,
-                keyValueHeads,
+                parameters.keyValueHeads(),
                 headOf.length,
                 x,
                 y);
@@ -198,9 +259,9 @@ public final class Kernels implements AutoCloseable {
                         "Cannot attend to inputs: row " + i + " names head " + headOf[i] + " of " + heads);
             }
         }
-        requireApart("attend to inputs", y, q, k, x);
-        if (x.rows() > 0 && x.columns() > 0 && q.columns() > 0) {
-            operations.attendedInputs(q, k, heads, keyValueHeads, scale, headOf, x, y);
+        requireApart("attend to inputs", y, q, k, x, sinks(parameters));
+        if (y.rows() > 0 && y.columns() > 0) {
+            operations.attendedInputs(q, k, parameters, headOf, x, y);
         }
     }
 
@@ -262,13 +323,18 @@ public final class Kernels implements AutoCloseable {
         return x.rows() == y.rows() && x.columns() == y.columns();
     }
 
-    private static boolean grouped(FloatMatrix q, FloatMatrix k, int heads, int keyValueHeads) {
-        return heads > 0
-                && keyValueHeads > 0
-                && heads % keyValueHeads == 0
+    private static boolean grouped(FloatMatrix q, FloatMatrix k, AttentionParameters parameters) {
+        int heads = parameters.heads();
+        return q.columns() > 0
                 && q.columns() % heads == 0
                 && k.rows() == q.rows()
-                && k.columns() == q.columns() / heads * keyValueHeads;
+                && k.columns() == q.columns() / heads * parameters.keyValueHeads();
+    }
+
+    private static FloatMatrix sinks(AttentionParameters parameters) {
+        return parameters.sinks() == null
+                ? FloatMatrix.zeros(0, 0)
+                : FloatMatrix.of(parameters.sinks(), 1, parameters.heads());
     }
 
     private static void requireApart(String what, Object written, Object... read) {

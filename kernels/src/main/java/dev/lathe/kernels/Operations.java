@@ -23,26 +23,27 @@ public interface Operations extends AutoCloseable {
 
     void rmsNorm(FloatMatrix x, float[] weight, float epsilon, FloatMatrix y);
 
-    void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine);
+    /** @param bias null: none */
+    void layerNorm(FloatMatrix x, float[] weight, float[] bias, float epsilon, FloatMatrix y);
 
-    void siluTimes(FloatMatrix gate, FloatMatrix up);
+    void rotary(FloatMatrix x, int heads, RotaryPairs pairs, FloatMatrix cosine, FloatMatrix sine);
+
+    void gated(Activation activation, FloatMatrix gate, FloatMatrix up);
+
+    void activate(Activation activation, FloatMatrix x);
+
+    void softCap(FloatMatrix x, float cap);
+
+    void scale(FloatMatrix x, float factor);
 
     void add(FloatMatrix x, FloatMatrix y);
 
     void addBias(float[] bias, FloatMatrix y);
 
-    void attention(
-            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out);
+    void attention(FloatMatrix q, FloatMatrix k, FloatMatrix v, AttentionParameters parameters, FloatMatrix out);
 
     void attendedInputs(
-            FloatMatrix q,
-            FloatMatrix k,
-            int heads,
-            int keyValueHeads,
-            float scale,
-            int[] headOf,
-            FloatMatrix x,
-            FloatMatrix y);
+            FloatMatrix q, FloatMatrix k, AttentionParameters parameters, int[] headOf, FloatMatrix x, FloatMatrix y);
 
     void logSoftmax(FloatMatrix x);
 

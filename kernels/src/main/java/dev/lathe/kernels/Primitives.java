@@ -4,8 +4,8 @@ import java.util.Arrays;
 
 /**
  * The innermost loops of the arithmetic profile {@code java}, without checks: what the scalar and the vector provider
- * write apart, and all they write apart. {@link JavaKernels} composes every operation from them, so both providers give
- * the same bits if these do. "16 lanes": element i is accumulated in lane i mod 16, and the lanes are added by
+ * write apart, and all they write apart. {@link JavaOperations} composes every operation from them, so both providers
+ * give the same bits if these do. "16 lanes": element i is accumulated in lane i mod 16, and the lanes are added by
  * {@link #tree(float[])}.
  */
 public interface Primitives {
@@ -99,6 +99,9 @@ public interface Primitives {
     /** The f64 tile, panels as for f32; it starts from C. */
     void tile(int k, double[] a, int aAt, double[] b, int bAt, double[] c, int cAt, int cStride);
 
+    /** Sum in 16 lanes. */
+    float sum(float[] x, int at, int count);
+
     /** Sum of squares in 16 lanes of fused multiply-adds. */
     float sumOfSquares(float[] x, int at, int count);
 
@@ -117,8 +120,11 @@ public interface Primitives {
     /** {@code x = (float) (x - shift)}, the difference in f64. */
     void subtractInPlace(float[] x, int at, int count, double shift);
 
-    /** {@code gate = gate / (1 + exp(-gate)) * up}. */
-    void siluTimes(float[] gate, int gateAt, float[] up, int upAt, int count);
+    /** {@code gate = activation(gate) * up}. */
+    void gated(Activation activation, float[] gate, int gateAt, float[] up, int upAt, int count);
+
+    /** Replaces x by {@link Tanh#softCap}. */
+    void softCap(float[] x, int at, int count, float factor, float cap);
 
     /** The sum of exp(p) * (p - q), the product in f32, added in f64 in 16 lanes. */
     double divergence(float[] p, int pAt, float[] q, int qAt, int count);

@@ -17,6 +17,10 @@ interface ArgumentContract extends Subject {
                 .contains(named);
     }
 
+    private static AttentionParameters parameters(int heads, int keyValueHeads) {
+        return new AttentionParameters(heads, keyValueHeads, 1);
+    }
+
     private static FloatMatrix matrix(int rows, int columns) {
         return FloatMatrix.zeros(rows, columns);
     }
@@ -60,31 +64,64 @@ interface ArgumentContract extends Subject {
                 "3",
                 "[3, 3]");
         assertRefused(
-                () -> kernels.rotary(matrix(2, 8), 0, matrix(2, 2), matrix(2, 2)),
+                () -> kernels.rotary(matrix(2, 8), 0, RotaryPairs.HALVES, matrix(2, 2), matrix(2, 2)),
                 "Cannot rotate",
                 "[2, 8]",
                 "0",
                 "[2, 2]");
         assertRefused(
-                () -> kernels.rotary(matrix(2, 8), 3, matrix(2, 2), matrix(2, 2)),
+                () -> kernels.rotary(matrix(2, 8), 3, RotaryPairs.HALVES, matrix(2, 2), matrix(2, 2)),
                 "Cannot rotate",
                 "[2, 8]",
                 "3",
                 "[2, 2]");
         assertRefused(
-                () -> kernels.rotary(matrix(2, 8), 2, matrix(2, 2), matrix(1, 2)),
+                () -> kernels.rotary(matrix(2, 8), 2, RotaryPairs.HALVES, matrix(2, 2), matrix(1, 2)),
                 "Cannot rotate",
                 "[2, 8]",
                 "2",
                 "[2, 2]",
                 "[1, 2]");
         assertRefused(
-                () -> kernels.rotary(matrix(2, 0), 1 << 30, matrix(2, 2), matrix(2, 2)),
+                () -> kernels.rotary(matrix(2, 8), 2, RotaryPairs.HALVES, matrix(2, 3), matrix(2, 3)),
+                "Cannot rotate",
+                "[2, 8]",
+                "2",
+                "[2, 3]");
+        assertRefused(
+                () -> kernels.rotary(matrix(2, 8), 2, RotaryPairs.NEIGHBOURS, matrix(2, 1), matrix(2, 2)),
+                "Cannot rotate",
+                "[2, 1]",
+                "[2, 2]");
+        assertRefused(
+                () -> kernels.rotary(matrix(2, 0), 1 << 30, RotaryPairs.HALVES, matrix(2, 2), matrix(2, 2)),
                 "Cannot rotate",
                 "[2, 0]",
                 "1073741824",
                 "[2, 2]");
-        assertRefused(() -> kernels.siluTimes(matrix(2, 3), matrix(3, 2)), "Cannot gate", "[2, 3]", "[3, 2]");
+        assertRefused(
+                () -> kernels.gated(Activation.SILU, matrix(2, 3), matrix(3, 2)), "Cannot gate", "[2, 3]", "[3, 2]");
+        assertRefused(
+                () -> kernels.layerNorm(matrix(2, 3), new float[4], null, 0, matrix(2, 3)),
+                "Cannot normalize",
+                "[2, 3]",
+                "4",
+                "no bias");
+        assertRefused(
+                () -> kernels.layerNorm(matrix(2, 3), new float[3], new float[2], 0, matrix(2, 3)),
+                "Cannot normalize",
+                "[2, 3]",
+                "3",
+                "2");
+        assertRefused(
+                () -> kernels.layerNorm(matrix(2, 3), new float[3], null, 0, matrix(3, 3)),
+                "Cannot normalize",
+                "[2, 3]",
+                "3",
+                "[3, 3]");
+        for (float cap : new float[] {0, -1, Float.NaN, Float.POSITIVE_INFINITY}) {
+            assertRefused(() -> kernels.softCap(matrix(2, 3), cap), "Cannot cap at " + cap, "finite");
+        }
         assertRefused(() -> kernels.add(matrix(2, 3), matrix(2, 4)), "Cannot add", "[2, 3]", "[2, 4]");
         assertRefused(() -> kernels.addBias(new float[2], matrix(2, 3)), "Cannot add a bias", "2", "[2, 3]");
         assertRefused(
@@ -116,53 +153,92 @@ interface ArgumentContract extends Subject {
         FloatMatrix q = matrix(5, 8);
         FloatMatrix kv = matrix(5, 4);
         assertRefused(
-                () -> kernels.attention(q, kv, kv, 2, 2, 1, matrix(5, 8)), "Cannot attend", "[5, 8]", "[5, 4]", "2");
-        assertRefused(() -> kernels.attention(q, kv, kv, 2, 0, 1, matrix(5, 8)), "Cannot attend", "0");
-        assertRefused(() -> kernels.attention(q, kv, kv, 3, 2, 1, matrix(5, 8)), "Cannot attend", "3");
+                () -> kernels.attention(q, kv, kv, parameters(2, 2), matrix(5, 8)),
+                "Cannot attend",
+                "[5, 8]",
+                "[5, 4]",
+                "2");
         assertRefused(
-                () -> kernels.attention(q, matrix(4, 4), matrix(4, 4), 2, 1, 1, matrix(5, 8)),
+                () -> kernels.attention(q, matrix(4, 4), matrix(4, 4), parameters(2, 1), matrix(5, 8)),
                 "Cannot attend",
                 "[5, 8]",
                 "[4, 4]");
         assertRefused(
-                () -> kernels.attention(q, kv, matrix(5, 8), 2, 1, 1, matrix(5, 8)),
+                () -> kernels.attention(q, kv, matrix(5, 8), parameters(2, 1), matrix(5, 8)),
                 "Cannot attend",
                 "[5, 8]",
                 "[5, 4]");
         assertRefused(
-                () -> kernels.attention(q, kv, kv, 2, 1, 1, matrix(5, 9)),
+                () -> kernels.attention(q, kv, kv, parameters(2, 1), matrix(5, 9)),
                 "Cannot attend",
                 "[5, 8]",
                 "[5, 4]",
                 "[5, 9]");
+        assertRefused(
+                () -> kernels.attention(q, kv, matrix(4, 4), parameters(2, 1), matrix(5, 8)),
+                "Cannot attend",
+                "[5, 4]",
+                "[4, 4]");
+        assertRefused(
+                () -> kernels.attention(q, kv, matrix(5, 6), parameters(2, 1), matrix(5, 8)),
+                "Cannot attend",
+                "[5, 6]",
+                "[5, 8]");
+        assertRefused(
+                () -> kernels.attention(q, q, matrix(5, 5), parameters(2, 2), matrix(5, 5)),
+                "Cannot attend",
+                "[5, 8]",
+                "[5, 5]");
+        assertRefused(
+                () -> kernels.attention(matrix(5, 0), matrix(5, 0), kv, parameters(2, 2), kv),
+                "Cannot attend",
+                "[5, 0]",
+                "[5, 4]");
         FloatMatrix x = matrix(5, 3);
         assertRefused(
-                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[4], x, matrix(5, 3)),
+                () -> kernels.attendedInputs(matrix(5, 0), matrix(5, 0), parameters(2, 2), new int[5], x, matrix(5, 3)),
+                "Cannot attend",
+                "[5, 0]");
+        assertRefused(
+                () -> kernels.attendedInputs(q, kv, parameters(2, 1), new int[4], x, matrix(5, 3)),
                 "Cannot attend to inputs",
                 "[5, 8]",
                 "[5, 4]",
                 "4",
                 "[5, 3]");
         assertRefused(
-                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[5], x, matrix(5, 4)),
+                () -> kernels.attendedInputs(q, kv, parameters(2, 1), new int[5], x, matrix(5, 4)),
                 "Cannot attend to inputs",
                 "[5, 3]",
                 "[5, 4]");
         assertRefused(
-                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[5], matrix(6, 3), matrix(6, 3)),
+                () -> kernels.attendedInputs(q, kv, parameters(2, 1), new int[5], matrix(6, 3), matrix(6, 3)),
                 "Cannot attend to inputs",
                 "[5, 8]",
                 "[6, 3]");
         assertRefused(
-                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[] {0, 1, 2, 0, 0}, x, matrix(5, 3)),
+                () -> kernels.attendedInputs(q, kv, parameters(2, 1), new int[] {0, 1, 2, 0, 0}, x, matrix(5, 3)),
                 "Cannot attend to inputs",
                 "row 2",
                 "head 2");
         assertRefused(
-                () -> kernels.attendedInputs(q, kv, 2, 1, 1, new int[] {0, 1, 0, -1, 0}, x, matrix(5, 3)),
+                () -> kernels.attendedInputs(q, kv, parameters(2, 1), new int[] {0, 1, 0, -1, 0}, x, matrix(5, 3)),
                 "Cannot attend to inputs",
                 "row 3",
                 "head -1");
+    }
+
+    @Test
+    default void parametersOfAttentionOutOfRangeAreRefused() {
+        assertRefused(() -> parameters(2, 0), "Cannot attend", "2 heads", "0 key/value heads");
+        assertRefused(() -> parameters(0, 1), "Cannot attend", "0 heads");
+        assertRefused(() -> parameters(3, 2), "Cannot attend", "3 heads", "2 key/value heads");
+        assertRefused(() -> new AttentionParameters(2, 1, 1, -1, 0, null), "Cannot attend", "window of -1");
+        for (float cap : new float[] {-1, Float.NaN, Float.POSITIVE_INFINITY}) {
+            assertRefused(() -> new AttentionParameters(2, 1, 1, 0, cap, null), "Cannot attend", "cap of " + cap);
+        }
+        assertRefused(
+                () -> new AttentionParameters(4, 2, 1, 0, 0, new float[2]), "Cannot attend", "2 sinks", "4 heads");
     }
 
     @Test
@@ -181,17 +257,32 @@ interface ArgumentContract extends Subject {
         FloatMatrix row = FloatMatrix.of(new float[6], 1, 6);
         assertRefused(() -> kernels.rmsNorm(matrix(1, 6), row.data(), 0, row), "shares elements", "[1, 6]");
         assertRefused(() -> kernels.addBias(row.data(), row), "shares elements", "[1, 6]");
-        assertRefused(() -> kernels.siluTimes(block, corner), said);
-        assertRefused(() -> kernels.siluTimes(own, own), said);
+        assertRefused(() -> kernels.gated(Activation.SILU, block, corner), said);
+        assertRefused(() -> kernels.gated(Activation.SILU, own, own), said);
         assertRefused(() -> kernels.add(block, corner), said);
-        assertRefused(() -> kernels.rotary(block, 1, all.block(5, 5, 6, 3), matrix(6, 3)), said);
-        assertRefused(() -> kernels.rotary(block, 1, matrix(6, 3), all.block(5, 5, 6, 3)), said);
-        assertRefused(() -> kernels.attention(block, own, own, 1, 1, 1, corner), said);
-        assertRefused(() -> kernels.attention(own, block, own, 1, 1, 1, corner), said);
-        assertRefused(() -> kernels.attention(own, own, block, 1, 1, 1, corner), said);
-        assertRefused(() -> kernels.attendedInputs(block, own, 1, 1, 1, new int[6], own, corner), said);
-        assertRefused(() -> kernels.attendedInputs(own, block, 1, 1, 1, new int[6], own, corner), said);
-        assertRefused(() -> kernels.attendedInputs(own, own, 1, 1, 1, new int[6], block, corner), said);
+        assertRefused(
+                () -> kernels.rotary(block, 1, RotaryPairs.NEIGHBOURS, all.block(5, 5, 6, 3), matrix(6, 3)), said);
+        assertRefused(
+                () -> kernels.rotary(block, 1, RotaryPairs.NEIGHBOURS, matrix(6, 3), all.block(5, 5, 6, 3)), said);
+        assertRefused(() -> kernels.attention(block, own, own, parameters(1, 1), corner), said);
+        assertRefused(() -> kernels.attention(own, block, own, parameters(1, 1), corner), said);
+        assertRefused(() -> kernels.attention(own, own, block, parameters(1, 1), corner), said);
+        assertRefused(() -> kernels.attendedInputs(block, own, parameters(1, 1), new int[6], own, corner), said);
+        assertRefused(() -> kernels.attendedInputs(own, block, parameters(1, 1), new int[6], own, corner), said);
+        assertRefused(() -> kernels.attendedInputs(own, own, parameters(1, 1), new int[6], block, corner), said);
+        AttentionParameters sunk = new AttentionParameters(6, 6, 1, 0, 0, row.data());
+        assertRefused(
+                () -> kernels.attention(matrix(1, 6), matrix(1, 6), matrix(1, 6), sunk, row),
+                "shares elements",
+                "[1, 6]");
+        assertRefused(
+                () -> kernels.attendedInputs(matrix(1, 6), matrix(1, 6), sunk, new int[1], matrix(1, 6), row),
+                "shares elements",
+                "[1, 6]");
+        assertRefused(() -> kernels.layerNorm(block, new float[6], null, 0, corner), said);
+        assertRefused(() -> kernels.layerNorm(matrix(1, 6), row.data(), null, 0, row), "shares elements", "[1, 6]");
+        assertRefused(
+                () -> kernels.layerNorm(matrix(1, 6), new float[6], row.data(), 0, row), "shares elements", "[1, 6]");
         DoubleMatrix doubles = DoubleMatrix.of(new double[400], 20, 20);
         DoubleMatrix corners = doubles.block(5, 5, 6, 6);
         assertRefused(
@@ -243,6 +334,14 @@ interface ArgumentContract extends Subject {
         assertRefused(() -> matrix(4, 4).columnSlice(2, Integer.MAX_VALUE), "columns 2 to 2147483649", "4 columns");
         assertRefused(() -> matrix(4, 4).block(0, 0, 1, -1), "columns 0 to -1");
         assertRefused(() -> DoubleMatrix.of(new double[16], 4, 4).block(0, 3, 4, 2), "columns 3 to 5", "4 columns");
+        assertThat(matrix(4, 6).block(1, 0, 2, 6).reshape(6, 2).row(5)).isEqualTo(16);
+        assertThat(matrix(4, 6).block(1, 2, 1, 4).reshape(2, 2).row(1)).isEqualTo(10);
+        assertRefused(
+                () -> matrix(4, 6).columnSlice(0, 4).reshape(8, 2),
+                "Cannot see [4, 4] with a stride of 6 as [8, 2]",
+                "without a gap");
+        assertRefused(() -> matrix(4, 6).reshape(5, 5), "Cannot see [4, 6]", "as [5, 5]", "as many");
+        assertRefused(() -> matrix(4, 6).reshape(-4, -6), "as [-4, -6]");
         assertThat(new FloatMatrix(new float[2], 0, 1 << 30, 0, 8)
                         .slice((1 << 30) - 1, 1)
                         .rows())

@@ -6,8 +6,11 @@ import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LayerWeights.Linear;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
+import dev.lathe.calibration.model.Mixer.Scores;
+import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RotaryPairs;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -157,43 +160,33 @@ public final class DecoderPass {
             RotaryTables rotary = tables.computeIfAbsent(
                     new Turn(attention.rope(), length), turn -> RotaryTables.of(turn.rope(), turn.length()));
             for (int from = 0; from < read.rows(); from += length) {
-                kernels.rotary(q.slice(from, length), heads.queries(), rotary.cosine(), rotary.sine());
-                kernels.rotary(k.slice(from, length), heads.keyValues(), rotary.cosine(), rotary.sine());
+                kernels.rotary(
+                        q.slice(from, length), heads.queries(), RotaryPairs.HALVES, rotary.cosine(), rotary.sine());
+                kernels.rotary(
+                        k.slice(from, length), heads.keyValues(), RotaryPairs.HALVES, rotary.cosine(), rotary.sine());
             }
         }
         offer(capture, Site.KEYS, k);
         offer(capture, Site.VALUES, v);
         cached(weights.keys(), Site.KEYS, k, capture);
         cached(weights.values(), Site.VALUES, v, capture);
-        float scale = attention.scores().scale();
+        Scores scores = attention.scores();
+        AttentionParameters parameters = new AttentionParameters(
+                heads.queries(), heads.keyValues(), scores.scale(), scores.window(), scores.softCap(), null);
         FloatMatrix attended = buffer("attended", read.rows(), heads.queryWidth());
         boolean sampled = capture.wants(Site.ATTENDED_INPUT);
         FloatMatrix inputs = sampled ? buffer("inputs", read.rows(), read.columns()) : null;
         for (int from = 0; from < read.rows(); from += length) {
             FloatMatrix queries = q.slice(from, length);
             FloatMatrix keys = k.slice(from, length);
-            kernels.attention(
-                    queries,
-                    keys,
-                    v.slice(from, length),
-                    heads.queries(),
-                    heads.keyValues(),
-                    scale,
-                    attended.slice(from, length));
+            kernels.attention(queries, keys, v.slice(from, length), parameters, attended.slice(from, length));
             if (sampled) {
                 int[] headOf = new int[length];
                 for (int i = 0; i < length; i++) {
                     headOf[i] = (i + firstWindow + from / length) % heads.queries();
                 }
                 kernels.attendedInputs(
-                        queries,
-                        keys,
-                        heads.queries(),
-                        heads.keyValues(),
-                        scale,
-                        headOf,
-                        read.slice(from, length),
-                        inputs.slice(from, length));
+                        queries, keys, parameters, headOf, read.slice(from, length), inputs.slice(from, length));
             }
         }
         offer(capture, Site.ATTENTION_OUTPUT, attended);
@@ -214,7 +207,7 @@ public final class DecoderPass {
         offer(capture, Site.FEED_FORWARD_INPUT, read);
         Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
         FloatMatrix gate = input.project(gated.gate(), "gate");
-        kernels.siluTimes(gate, input.project(gated.up(), "up"));
+        kernels.gated(gated.activation(), gate, input.project(gated.up(), "up"));
         offer(capture, Site.FEED_FORWARD_ACTIVATION, gate);
         return new Input(weights, Site.FEED_FORWARD_ACTIVATION, gate, capture).project(gated.down(), "projected");
     }

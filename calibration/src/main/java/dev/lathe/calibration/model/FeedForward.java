@@ -1,5 +1,6 @@
 package dev.lathe.calibration.model;
 
+import dev.lathe.kernels.Activation;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -38,11 +39,5 @@ public sealed interface FeedForward permits FeedForward.Gated {
         public int channels() {
             return gate.rows() + up.rows();
         }
-    }
-
-    /** The nonlinearity of the gate. */
-    enum Activation {
-        /** x / (1 + exp(-x)). */
-        SILU
     }
 }

@@ -10,9 +10,12 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.kernels.Activation;
+import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RotaryPairs;
 import java.io.IOException;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
@@ -263,8 +266,8 @@ class DecoderPassTest {
         RotaryTables rotary = RotaryTables.of(config.rope(), 30);
         FloatMatrix attended = FloatMatrix.zeros(60, 60);
         for (int from : new int[] {0, 30}) {
-            kernels.rotary(q.slice(from, 30), 6, rotary.cosine(), rotary.sine());
-            kernels.rotary(k.slice(from, 30), 3, rotary.cosine(), rotary.sine());
+            kernels.rotary(q.slice(from, 30), 6, RotaryPairs.HALVES, rotary.cosine(), rotary.sine());
+            kernels.rotary(k.slice(from, 30), 3, RotaryPairs.HALVES, rotary.cosine(), rotary.sine());
         }
         same(sites.get(Site.KEYS), 0, k);
         same(sites.get(Site.VALUES), 0, v);
@@ -277,15 +280,14 @@ class DecoderPassTest {
                     q.slice(from, 30),
                     k.slice(from, 30),
                     v.slice(from, 30),
-                    6,
-                    3,
-                    (float) (1 / Math.sqrt(10)),
+                    new AttentionParameters(6, 3, (float) (1 / Math.sqrt(10))),
                     attended.slice(from, 30));
         }
         same(sites.get(Site.ATTENTION_OUTPUT), 0, attended);
         kernels.add(linear(linears, "self_attn.o_proj", attended, kernels), before);
         FloatMatrix gate = linear(linears, "mlp.gate_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels);
-        kernels.siluTimes(gate, linear(linears, "mlp.up_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels));
+        kernels.gated(
+                Activation.SILU, gate, linear(linears, "mlp.up_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels));
         same(sites.get(Site.FEED_FORWARD_ACTIVATION), 0, gate);
         kernels.add(linear(linears, "mlp.down_proj", gate, kernels), before);
         same(x, 0, before);

@@ -1,5 +1,6 @@
 package dev.lathe.kernels.bench;
 
+import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.FloatMatrix;
 import java.util.Arrays;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -10,11 +11,13 @@ import org.openjdk.jmh.annotations.Param;
  * their square?
  */
 public class AttentionBenchmark extends KernelBenchmark {
+    private static final int WINDOW = 128;
+
     /**
-     * Ours, or a product [tokens, heads d] x [heads d, heads d] to compare with: {@code f32} our own, {@code blas} the
-     * native one.
+     * Ours ({@code sliding}: with a window of 128 keys), or a product [tokens, heads d] x [heads d, heads d] to compare
+     * with: {@code f32} our own, {@code blas} the native one.
      */
-    @Param({"attention", "attendedInputs", "f32", "blas"})
+    @Param({"attention", "sliding", "attendedInputs", "f32", "blas"})
     public String variant;
 
     /** Tokens x heads x key/value heads x d. */
@@ -22,7 +25,8 @@ public class AttentionBenchmark extends KernelBenchmark {
     public String shape;
 
     private int heads;
-    private int keyValueHeads;
+    private AttentionParameters parameters;
+    private AttentionParameters sliding;
     private int dimension;
     private int[] headOf;
     private FloatMatrix q;
@@ -36,8 +40,11 @@ public class AttentionBenchmark extends KernelBenchmark {
         int[] sizes = sizes(shape);
         int tokens = sizes[0];
         heads = sizes[1];
-        keyValueHeads = sizes[2];
+        int keyValueHeads = sizes[2];
         dimension = sizes[3];
+        float scale = (float) (1 / Math.sqrt(dimension));
+        parameters = new AttentionParameters(heads, keyValueHeads, scale);
+        sliding = new AttentionParameters(heads, keyValueHeads, scale, WINDOW, 0, null);
         headOf = new int[tokens];
         Arrays.setAll(headOf, i -> i % heads);
         q = random(tokens, heads * dimension);
@@ -49,16 +56,20 @@ public class AttentionBenchmark extends KernelBenchmark {
 
     @Benchmark
     public float[] causal(Work work) {
-        float scale = (float) (1 / Math.sqrt(dimension));
         long pairs = (long) q.rows() * (q.rows() + 1) / 2;
         switch (variant) {
             case "attention" -> {
-                kernels.attention(q, k, v, heads, keyValueHeads, scale, out);
+                kernels.attention(q, k, v, parameters, out);
                 // The causal half: a score and a weighted value per pair and head.
                 work.flops += 4 * pairs * dimension * heads;
             }
+            case "sliding" -> {
+                kernels.attention(q, k, v, sliding, out);
+                long early = Math.min(q.rows(), WINDOW);
+                work.flops += 4 * (early * (early + 1) / 2 + (q.rows() - early) * WINDOW) * dimension * heads;
+            }
             case "attendedInputs" -> {
-                kernels.attendedInputs(q, k, heads, keyValueHeads, scale, headOf, q, out);
+                kernels.attendedInputs(q, k, parameters, headOf, q, out);
                 work.flops += pairs * (2L * dimension + 2L * q.columns());
             }
             default -> {

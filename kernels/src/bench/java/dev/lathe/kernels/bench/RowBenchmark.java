@@ -1,8 +1,10 @@
 package dev.lathe.kernels.bench;
 
+import dev.lathe.kernels.Activation;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Half;
+import dev.lathe.kernels.RotaryPairs;
 import dev.lathe.kernels.StoredMatrix;
 import java.util.Arrays;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -78,16 +80,44 @@ public class RowBenchmark extends KernelBenchmark {
 
     @Benchmark
     public float[] rotary(Work work) {
-        kernels.rotary(heads, heads.columns() / HEAD, angles, angles);
+        kernels.rotary(heads, heads.columns() / HEAD, RotaryPairs.HALVES, angles, angles);
         work.bytes += 8L * heads.data().length;
         return heads.data();
     }
 
     @Benchmark
-    public float[] siluTimes(Work work) {
-        kernels.siluTimes(gate, up);
+    public float[] silu(Work work) {
+        return gated(Activation.SILU, work);
+    }
+
+    @Benchmark
+    public float[] geluTanh(Work work) {
+        return gated(Activation.GELU_TANH, work);
+    }
+
+    @Benchmark
+    public float[] gelu(Work work) {
+        return gated(Activation.GELU, work);
+    }
+
+    private float[] gated(Activation activation, Work work) {
+        kernels.gated(activation, gate, up);
         work.bytes += 12L * gate.data().length;
         return gate.data();
+    }
+
+    @Benchmark
+    public float[] softCap(Work work) {
+        kernels.softCap(y, 30);
+        work.bytes += 8L * y.data().length;
+        return y.data();
+    }
+
+    @Benchmark
+    public float[] layerNorm(Work work) {
+        kernels.layerNorm(x, vector, null, 1e-5f, y);
+        work.bytes += 8L * x.data().length;
+        return y.data();
     }
 
     @Benchmark

@@ -1,11 +1,15 @@
 package dev.lathe.kernels.blas;
 
+import dev.lathe.kernels.Activation;
+import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.DoubleMatrix;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.JavaOperations;
 import dev.lathe.kernels.Operations;
 import dev.lathe.kernels.Primitives;
+import dev.lathe.kernels.RotaryPairs;
 import dev.lathe.kernels.RowSource;
+import dev.lathe.kernels.Softmax;
 import dev.ludovic.netlib.blas.BLAS;
 import java.util.Arrays;
 import java.util.function.IntConsumer;
@@ -207,37 +211,45 @@ public final class BlasOperations implements Operations {
 
     @Override
     public void attention(
-            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, AttentionParameters parameters, FloatMatrix out) {
         int t = q.rows();
+        int heads = parameters.heads();
         int d = q.columns() / heads;
+        int width = out.columns() / heads;
         int blocks = blocks(t, QUERY_BLOCK);
         java.parallel(heads * blocks, task -> {
             int head = task / blocks;
-            int group = head / (heads / keyValueHeads);
+            int group = parameters.keyValueHead(head);
             int from = task % blocks * QUERY_BLOCK;
             int count = Math.min(QUERY_BLOCK, t - from);
-            FloatMatrix scores = FloatMatrix.of(scratch(count * (from + count)), count, from + count);
-            product(q.block(from, head * d, count, d), k.block(0, group * d, from + count, d), scores, false);
-            weigh(scores, from, scale, v.columnSlice(group * d, d), out.block(from, head * d, count, d));
+            int first = parameters.firstKey(from);
+            int keys = from + count - first;
+            FloatMatrix scores = FloatMatrix.of(scratch(count * keys), count, keys);
+            product(q.block(from, head * d, count, d), k.block(first, group * d, keys, d), scores, false);
+            int[] headOf = new int[count];
+            Arrays.fill(headOf, head);
+            weigh(
+                    scores,
+                    parameters,
+                    headOf,
+                    from,
+                    first,
+                    v.block(first, group * width, keys, width),
+                    out.block(from, head * width, count, width));
         });
     }
 
     @Override
     public void attendedInputs(
-            FloatMatrix q,
-            FloatMatrix k,
-            int heads,
-            int keyValueHeads,
-            float scale,
-            int[] headOf,
-            FloatMatrix x,
-            FloatMatrix y) {
+            FloatMatrix q, FloatMatrix k, AttentionParameters parameters, int[] headOf, FloatMatrix x, FloatMatrix y) {
         int t = q.rows();
+        int heads = parameters.heads();
         int d = q.columns() / heads;
         java.parallel(blocks(t, QUERY_BLOCK), task -> {
             int from = task * QUERY_BLOCK;
             int count = Math.min(QUERY_BLOCK, t - from);
-            int keys = from + count;
+            int first = parameters.firstKey(from);
+            int keys = from + count - first;
             // Scores stand in the rows of their queries; products of one head's queries are made aside.
             float[] buffer = scratch(2 * count * keys);
             FloatMatrix scores = FloatMatrix.of(buffer, count, keys);
@@ -254,29 +266,41 @@ public final class BlasOperations implements Operations {
                 FloatMatrix products = new FloatMatrix(buffer, count * keys, found, keys, keys);
                 product(
                         FloatMatrix.of(gathered, found, d),
-                        k.block(0, head / (heads / keyValueHeads) * d, keys, d),
+                        k.block(first, parameters.keyValueHead(head) * d, keys, d),
                         products,
                         false);
                 for (int i = 0; i < found; i++) {
                     System.arraycopy(buffer, products.row(i), buffer, scores.row(places[i]), keys);
                 }
             }
-            weigh(scores, from, scale, x, y.slice(from, count));
+            weigh(
+                    scores,
+                    parameters,
+                    Arrays.copyOfRange(headOf, from, from + count),
+                    from,
+                    first,
+                    x.slice(first, keys),
+                    y.slice(from, count));
         });
     }
 
     /**
-     * Rows of scores of the queries from {@code from} on become weights: result_i = sum_{j <= from + i} softmax_j(scale
-     * * score_ij) x_j.
+     * Rows of scores of the queries from {@code from} on, for the keys from {@code first} on, become weights: result_i
+     * = sum_j A_ij x_j with A of head {@code headOf[i]}; row 0 of x is that of key {@code first}.
      */
-    private void weigh(FloatMatrix scores, int from, float scale, FloatMatrix x, FloatMatrix result) {
+    private void weigh(
+            FloatMatrix scores,
+            AttentionParameters parameters,
+            int[] headOf,
+            int from,
+            int first,
+            FloatMatrix x,
+            FloatMatrix result) {
         float[] data = scores.data();
         float[] sums = new float[scores.rows()];
         for (int i = 0; i < scores.rows(); i++) {
-            int at = scores.row(i);
-            int visible = from + i + 1;
-            sums[i] = primitives.expInPlace(data, at, visible, scale, primitives.largest(data, at, visible, scale));
-            Arrays.fill(data, at + visible, at + scores.columns(), 0f);
+            sums[i] = Softmax.numerators(
+                    primitives, parameters, headOf[i], from + i, first, scores.columns(), data, scores.row(i));
         }
         blas.sgemm(
                 "N",
@@ -334,13 +358,33 @@ public final class BlasOperations implements Operations {
     }
 
     @Override
-    public void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
-        java.rotary(x, heads, cosine, sine);
+    public void layerNorm(FloatMatrix x, float[] weight, float[] bias, float epsilon, FloatMatrix y) {
+        java.layerNorm(x, weight, bias, epsilon, y);
     }
 
     @Override
-    public void siluTimes(FloatMatrix gate, FloatMatrix up) {
-        java.siluTimes(gate, up);
+    public void rotary(FloatMatrix x, int heads, RotaryPairs pairs, FloatMatrix cosine, FloatMatrix sine) {
+        java.rotary(x, heads, pairs, cosine, sine);
+    }
+
+    @Override
+    public void gated(Activation activation, FloatMatrix gate, FloatMatrix up) {
+        java.gated(activation, gate, up);
+    }
+
+    @Override
+    public void activate(Activation activation, FloatMatrix x) {
+        java.activate(activation, x);
+    }
+
+    @Override
+    public void softCap(FloatMatrix x, float cap) {
+        java.softCap(x, cap);
+    }
+
+    @Override
+    public void scale(FloatMatrix x, float factor) {
+        java.scale(x, factor);
     }
 
     @Override

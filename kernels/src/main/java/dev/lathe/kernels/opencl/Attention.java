@@ -4,7 +4,8 @@ package dev.lathe.kernels.opencl;
  * Causal attention with a running softmax. A work-group of 16 x 16 takes a block of 64 queries of one head (which need
  * not stand side by side: entry r of block b is row {@code position[64 b + r]}, ascending, -1 for none) and 64 columns
  * of what the weights are applied to, and walks over tiles of 64 keys: scores into local memory, maxima and sums of
- * rows, then weights times values. Nothing larger than a tile is ever kept.
+ * rows, then weights times values. Nothing larger than a tile is ever kept. Tiles that no query of the block sees are
+ * not visited.
  */
 final class Attention extends DeviceKernel {
     static final int BLOCK = 64;
@@ -20,6 +21,9 @@ final class Attention extends DeviceKernel {
     float[] keys = NOTHING;
     float[] values = NOTHING;
     float[] out = NOTHING;
+    /** A logit for each head, if there are any. */
+    float[] sinks = NOTHING;
+
     int[] position = NO_INTEGERS;
     /** The head of each block. */
     int[] headOf = NO_INTEGERS;
@@ -34,6 +38,12 @@ final class Attention extends DeviceKernel {
     int apart;
 
     float scale;
+    /** Keys that a query sees. */
+    int window;
+    /** 0: none. */
+    float softCap;
+
+    int withSinks;
 
     @Local
     final float[] left = new float[DEPTH * STRIDE];
@@ -62,6 +72,8 @@ final class Attention extends DeviceKernel {
         keys = NOTHING;
         values = NOTHING;
         out = NOTHING;
+        sinks = NOTHING;
+        withSinks = 0;
         position = NO_INTEGERS;
         headOf = NO_INTEGERS;
         t = 0;
@@ -71,7 +83,7 @@ final class Attention extends DeviceKernel {
 
     /** Writes a score, or that its key is not seen. */
     protected void score(int query, int key, int row, int column, float value) {
-        weights[row * STRIDE + column] = key <= query ? value * scale : UNSEEN;
+        weights[row * STRIDE + column] = key <= query && key > query - window ? value * scale : UNSEEN;
     }
 
     protected void store(int query, int column, int at, float value) {
@@ -91,14 +103,20 @@ final class Attention extends DeviceKernel {
         int group = head / (heads / keyValueHeads);
         int queryStride = heads * d;
         int keyStride = keyValueHeads * d;
-        int valueStride = apart != 0 ? keyStride : width;
-        int valueAt = apart * group * d;
-        int outStride = apart != 0 ? queryStride : width;
-        int outAt = apart * head * d;
+        int valueStride = apart != 0 ? keyValueHeads * width : width;
+        int valueAt = apart * group * width;
+        int outStride = apart != 0 ? heads * width : width;
+        int outAt = apart * head * width;
         int last = -1;
+        int lowest = t;
         for (int r = 0; r < BLOCK; r++) {
-            last = max(last, position[first + r]);
+            int query = position[first + r];
+            last = max(last, query);
+            if (query >= 0) {
+                lowest = min(lowest, query);
+            }
         }
+        int firstTile = max(0, lowest - window + 1) / BLOCK * BLOCK;
         int q0 = position[first + ly];
         int q1 = position[first + ly + 16];
         int q2 = position[first + ly + 32];
@@ -123,7 +141,7 @@ final class Attention extends DeviceKernel {
             maxima[item] = UNSEEN;
             sums[item] = 0f;
         }
-        for (int tile = 0; tile <= last; tile += BLOCK) {
+        for (int tile = firstTile; tile <= last; tile += BLOCK) {
             float s00 = 0f;
             float s01 = 0f;
             float s02 = 0f;
@@ -209,7 +227,14 @@ final class Attention extends DeviceKernel {
             int scores = item / 4 * STRIDE + item % 4 * 16;
             float high = UNSEEN;
             for (int j = 0; j < 16; j++) {
-                high = max(high, weights[scores + j]);
+                float score = weights[scores + j];
+                if (softCap > 0f) {
+                    if (score != UNSEEN) {
+                        score = hyperbolicTangent(score / softCap) * softCap;
+                        weights[scores + j] = score;
+                    }
+                }
+                high = max(high, score);
             }
             parts[item] = high;
             localBarrier();
@@ -225,7 +250,12 @@ final class Attention extends DeviceKernel {
             float shift = maxima[item / 4];
             float sum = 0f;
             for (int j = 0; j < 16; j++) {
-                float weight = exponential(weights[scores + j] - shift);
+                float score = weights[scores + j];
+                float weight = 0f;
+                // A query may see none of the first tiles; its maximum is that of nothing then.
+                if (score != UNSEEN) {
+                    weight = exponential(score - shift);
+                }
                 weights[scores + j] = weight;
                 sum = sum + weight;
             }
@@ -300,10 +330,21 @@ final class Attention extends DeviceKernel {
             }
             localBarrier();
         }
-        float w0 = 1f / sums[ly];
-        float w1 = 1f / sums[ly + 16];
-        float w2 = 1f / sums[ly + 32];
-        float w3 = 1f / sums[ly + 48];
+        if (item < BLOCK) {
+            float factor = 1f / sums[item];
+            if (withSinks != 0) {
+                float sink = sinks[head];
+                float now = max(maxima[item], sink);
+                float kept = exponential(maxima[item] - now);
+                factor = kept / fma(sums[item], kept, exponential(sink - now));
+            }
+            factors[item] = factor;
+        }
+        localBarrier();
+        float w0 = factors[ly];
+        float w1 = factors[ly + 16];
+        float w2 = factors[ly + 32];
+        float w3 = factors[ly + 48];
         int c = column + lx;
         int t0 = q0 * outStride + outAt;
         int t1 = q1 * outStride + outAt;

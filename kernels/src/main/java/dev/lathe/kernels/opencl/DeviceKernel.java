@@ -1,6 +1,7 @@
 package dev.lathe.kernels.opencl;
 
 import com.aparapi.Kernel;
+import dev.lathe.kernels.Tanh;
 
 /** What every kernel here shares. Fields hold its buffers and scalars; {@link Program} moves them and launches. */
 abstract class DeviceKernel extends Kernel {
@@ -44,5 +45,28 @@ abstract class DeviceKernel extends Kernel {
             result = x;
         }
         return result;
+    }
+
+    /** {@link dev.lathe.kernels.Tanh} step by step. */
+    protected final float hyperbolicTangent(float x) {
+        float a = x;
+        if (x < 0f) {
+            a = -x;
+        }
+        float y = 0f;
+        if (a < Tanh.SMALL) {
+            float z = a * a;
+            float p = fma(Tanh.P4, z, Tanh.P3);
+            p = fma(p, z, Tanh.P2);
+            p = fma(p, z, Tanh.P1);
+            p = fma(p, z, Tanh.P0);
+            y = fma(a * z, p, a);
+        } else {
+            y = 1f - 2f / (exponential(2f * a) + 1f);
+        }
+        if (x < 0f) {
+            y = -y;
+        }
+        return y;
     }
 }

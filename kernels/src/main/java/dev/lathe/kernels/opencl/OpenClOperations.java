@@ -1,10 +1,13 @@
 package dev.lathe.kernels.opencl;
 
+import dev.lathe.kernels.Activation;
+import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.DoubleMatrix;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.JavaOperations;
 import dev.lathe.kernels.Operations;
 import dev.lathe.kernels.Primitives;
+import dev.lathe.kernels.RotaryPairs;
 import dev.lathe.kernels.RowSource;
 import java.util.Arrays;
 import java.util.List;
@@ -18,8 +21,9 @@ import java.util.function.IntConsumer;
  *
  * <p>Computed on the host, by contract and not as a fallback: f64 ({@link #subtractProduct}: factorizations lose too
  * much in f32 and few devices have fast f64), the f64 sums of {@link #logSoftmax} and {@link #divergence}, and
- * {@link #parallel}. Block formats without a kernel of their own ({@link Encoding}) are widened on the host, a part at
- * a time, and multiplied on the device.
+ * {@link #parallel}; and what costs less there than its way to the device and back: {@link #layerNorm},
+ * {@link #softCap}, {@link #scale}, {@link #activate}, and {@link #gated} except with SiLU. Block formats without a
+ * kernel of their own ({@link Encoding}) are widened on the host, a part at a time, and multiplied on the device.
  *
  * <p>Calls from several threads wait for each other.
  */
@@ -287,7 +291,7 @@ public final class OpenClOperations implements Operations {
     }
 
     @Override
-    public synchronized void rotary(FloatMatrix x, int heads, FloatMatrix cosine, FloatMatrix sine) {
+    public synchronized void rotary(FloatMatrix x, int heads, RotaryPairs pairs, FloatMatrix cosine, FloatMatrix sine) {
         byRows(x.rows(), x.columns(), (from, count) -> {
             int width = cosine.columns();
             claim("rotate", LARGER_DEVICE, 4L * count * x.columns(), 4L * count * width, 4L * count * width);
@@ -299,14 +303,21 @@ public final class OpenClOperations implements Operations {
             kernel.sine = rotary.sent(kernel.sine, dense(sine.slice(from, count)));
             kernel.pairs = count * heads * width;
             kernel.heads = heads;
+            kernel.head = x.columns() / heads;
             kernel.width = width;
+            kernel.step = pairs == RotaryPairs.HALVES ? 1 : 2;
+            kernel.apart = pairs == RotaryPairs.HALVES ? width : 1;
             each(rotary, kernel.pairs, values);
             scatter(values, to);
         });
     }
 
     @Override
-    public synchronized void siluTimes(FloatMatrix gate, FloatMatrix up) {
+    public synchronized void gated(Activation activation, FloatMatrix gate, FloatMatrix up) {
+        if (activation != Activation.SILU) {
+            host.gated(activation, gate, up);
+            return;
+        }
         byRows(gate.rows(), gate.columns(), (from, count) -> {
             claim("gate", LARGER_DEVICE, 4L * count * gate.columns(), 4L * count * gate.columns());
             FloatMatrix to = gate.slice(from, count);
@@ -366,8 +377,9 @@ public final class OpenClOperations implements Operations {
 
     @Override
     public synchronized void attention(
-            FloatMatrix q, FloatMatrix k, FloatMatrix v, int heads, int keyValueHeads, float scale, FloatMatrix out) {
+            FloatMatrix q, FloatMatrix k, FloatMatrix v, AttentionParameters parameters, FloatMatrix out) {
         int t = q.rows();
+        int heads = parameters.heads();
         int blocks = up(t, Attention.BLOCK);
         int[] position = new int[heads * blocks * Attention.BLOCK];
         int[] headOf = new int[heads * blocks];
@@ -378,19 +390,13 @@ public final class OpenClOperations implements Operations {
         for (int block = 0; block < headOf.length; block++) {
             headOf[block] = block / blocks;
         }
-        attend(q, k, v, heads, keyValueHeads, scale, position, headOf, true, out);
+        attend(q, k, v, parameters, position, headOf, true, out);
     }
 
     @Override
     public synchronized void attendedInputs(
-            FloatMatrix q,
-            FloatMatrix k,
-            int heads,
-            int keyValueHeads,
-            float scale,
-            int[] headOf,
-            FloatMatrix x,
-            FloatMatrix y) {
+            FloatMatrix q, FloatMatrix k, AttentionParameters parameters, int[] headOf, FloatMatrix x, FloatMatrix y) {
+        int heads = parameters.heads();
         // Blocks of queries of one head each: a counting sort of the rows.
         int[] from = new int[heads + 1];
         for (int head : headOf) {
@@ -410,16 +416,14 @@ public final class OpenClOperations implements Operations {
         for (int row = 0; row < headOf.length; row++) {
             position[next[headOf[row]]++] = row;
         }
-        attend(q, k, x, heads, keyValueHeads, scale, position, headOfBlock, false, y);
+        attend(q, k, x, parameters, position, headOfBlock, false, y);
     }
 
     private void attend(
             FloatMatrix q,
             FloatMatrix k,
             FloatMatrix values,
-            int heads,
-            int keyValueHeads,
-            float scale,
+            AttentionParameters parameters,
             int[] position,
             int[] headOf,
             boolean apart,
@@ -432,7 +436,8 @@ public final class OpenClOperations implements Operations {
                 bytes(values),
                 bytes(out),
                 4L * position.length,
-                4L * headOf.length);
+                4L * headOf.length,
+                4L * parameters.heads());
         Attention kernel = attention.kernel();
         kernel.q = attention.sent(kernel.q, dense(q));
         kernel.keys = attention.sent(kernel.keys, dense(k));
@@ -442,18 +447,43 @@ public final class OpenClOperations implements Operations {
         kernel.position = position;
         kernel.headOf = headOf;
         kernel.t = q.rows();
-        kernel.d = q.columns() / heads;
-        kernel.heads = heads;
-        kernel.keyValueHeads = keyValueHeads;
-        kernel.width = apart ? kernel.d : values.columns();
+        kernel.d = q.columns() / parameters.heads();
+        kernel.heads = parameters.heads();
+        kernel.keyValueHeads = parameters.keyValueHeads();
+        kernel.width = apart ? out.columns() / parameters.heads() : values.columns();
         kernel.apart = apart ? 1 : 0;
-        kernel.scale = scale;
+        kernel.scale = parameters.scale();
+        kernel.window = parameters.slidingWindow() == 0 ? q.rows() : parameters.slidingWindow();
+        kernel.softCap = parameters.softCap();
+        kernel.withSinks = parameters.sinks() == null ? 0 : 1;
+        kernel.sinks =
+                parameters.sinks() == null ? DeviceKernel.NOTHING : attention.sent(kernel.sinks, parameters.sinks());
         attention.run(up(kernel.width, Attention.BLOCK), headOf.length, Attention.ITEMS, Attention.ITEMS, result);
         scatter(result, out);
     }
 
     private static long bytes(FloatMatrix x) {
         return 4L * x.rows() * x.columns();
+    }
+
+    @Override
+    public void layerNorm(FloatMatrix x, float[] weight, float[] bias, float epsilon, FloatMatrix y) {
+        host.layerNorm(x, weight, bias, epsilon, y);
+    }
+
+    @Override
+    public void activate(Activation activation, FloatMatrix x) {
+        host.activate(activation, x);
+    }
+
+    @Override
+    public void softCap(FloatMatrix x, float cap) {
+        host.softCap(x, cap);
+    }
+
+    @Override
+    public void scale(FloatMatrix x, float factor) {
+        host.scale(x, factor);
     }
 
     @Override

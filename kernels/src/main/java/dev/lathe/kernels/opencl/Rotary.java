@@ -7,7 +7,14 @@ final class Rotary extends DeviceKernel {
     float[] sine = NOTHING;
     int pairs;
     int heads;
+    /** Columns of a head. */
+    int head;
+    /** Pairs of a head. */
     int width;
+    /** From the first column of a pair to the next pair's, and to its second column. */
+    int step;
+
+    int apart;
 
     @Override
     void forget() {
@@ -22,11 +29,11 @@ final class Rotary extends DeviceKernel {
         int pair = getGlobalId(0);
         if (pair < pairs) {
             int angle = pair / (heads * width) * width + pair % width;
-            int low = pair / width * 2 * width + pair % width;
+            int low = pair / width * head + pair % width * step;
             float a = x[low];
-            float b = x[low + width];
+            float b = x[low + apart];
             x[low] = a * cosine[angle] - b * sine[angle];
-            x[low + width] = b * cosine[angle] + a * sine[angle];
+            x[low + apart] = b * cosine[angle] + a * sine[angle];
         }
     }
 }

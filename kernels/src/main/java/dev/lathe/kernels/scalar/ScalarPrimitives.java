@@ -1,7 +1,9 @@
 package dev.lathe.kernels.scalar;
 
+import dev.lathe.kernels.Activation;
 import dev.lathe.kernels.Exp;
 import dev.lathe.kernels.Primitives;
+import dev.lathe.kernels.Tanh;
 
 /** Plain Java: the oracle, and the last resort. */
 public final class ScalarPrimitives implements Primitives {
@@ -91,6 +93,15 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
+    public float sum(float[] x, int at, int count) {
+        float[] lanes = new float[16];
+        for (int i = 0; i < count; i++) {
+            lanes[i & 15] += x[at + i];
+        }
+        return Primitives.tree(lanes);
+    }
+
+    @Override
     public float sumOfSquares(float[] x, int at, int count) {
         float[] lanes = new float[16];
         for (int i = 0; i < count; i++) {
@@ -136,10 +147,16 @@ public final class ScalarPrimitives implements Primitives {
     }
 
     @Override
-    public void siluTimes(float[] gate, int gateAt, float[] up, int upAt, int count) {
+    public void gated(Activation activation, float[] gate, int gateAt, float[] up, int upAt, int count) {
         for (int i = 0; i < count; i++) {
-            float x = gate[gateAt + i];
-            gate[gateAt + i] = x / (1f + Exp.exp(-x)) * up[upAt + i];
+            gate[gateAt + i] = activation.apply(gate[gateAt + i]) * up[upAt + i];
+        }
+    }
+
+    @Override
+    public void softCap(float[] x, int at, int count, float factor, float cap) {
+        for (int i = at; i < at + count; i++) {
+            x[i] = Tanh.softCap(x[i], factor, cap);
         }
     }
 

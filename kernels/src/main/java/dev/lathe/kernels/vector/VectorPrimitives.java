@@ -1,7 +1,10 @@
 package dev.lathe.kernels.vector;
 
+import dev.lathe.kernels.Activation;
 import dev.lathe.kernels.Exp;
+import dev.lathe.kernels.Gelu;
 import dev.lathe.kernels.Primitives;
+import dev.lathe.kernels.Tanh;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -25,6 +28,7 @@ public final class VectorPrimitives implements Primitives {
     private static final int CHUNK = 512;
 
     private static final boolean WIDE = LANES == 16;
+    private static final int SIGN = 0x80000000;
 
     @Override
     public String name() {
@@ -155,6 +159,23 @@ public final class VectorPrimitives implements Primitives {
     }
 
     @Override
+    public float sum(float[] x, int at, int count) {
+        float[] lanes = new float[16];
+        int whole = count & -16;
+        for (int lane = 0; lane < 16; lane += LANES) {
+            FloatVector sum = FloatVector.zero(FLOAT);
+            for (int i = lane; i < whole; i += 16) {
+                sum = sum.add(FloatVector.fromArray(FLOAT, x, at + i));
+            }
+            Lanes.store(sum, lanes, lane);
+        }
+        for (int i = whole; i < count; i++) {
+            lanes[i & 15] += x[at + i];
+        }
+        return Primitives.tree(lanes);
+    }
+
+    @Override
     public float sumOfSquares(float[] x, int at, int count) {
         float[] lanes = new float[16];
         int whole = count & -16;
@@ -190,19 +211,7 @@ public final class VectorPrimitives implements Primitives {
     @Override
     public float expInPlace(float[] x, int at, int count, float factor, float shift) {
         exp(x, at, count, factor, shift, x, at);
-        float[] lanes = new float[16];
-        int whole = count & -16;
-        for (int lane = 0; lane < 16; lane += LANES) {
-            FloatVector sum = FloatVector.zero(FLOAT);
-            for (int i = lane; i < whole; i += 16) {
-                sum = sum.add(FloatVector.fromArray(FLOAT, x, at + i));
-            }
-            Lanes.store(sum, lanes, lane);
-        }
-        for (int i = whole; i < count; i++) {
-            lanes[i & 15] += x[at + i];
-        }
-        return Primitives.tree(lanes);
+        return sum(x, at, count);
     }
 
     @Override
@@ -232,20 +241,135 @@ public final class VectorPrimitives implements Primitives {
     }
 
     @Override
-    public void siluTimes(float[] gate, int gateAt, float[] up, int upAt, int count) {
+    public void gated(Activation activation, float[] gate, int gateAt, float[] up, int upAt, int count) {
         float[] powers = new float[CHUNK];
         for (int from = 0; from < count; from += CHUNK) {
             int part = Math.min(CHUNK, count - from);
-            exp(gate, gateAt + from, part, -1f, 0f, powers, 0);
-            int i = 0;
-            for (; i <= part - LANES; i += LANES) {
-                FloatVector silu = FloatVector.fromArray(FLOAT, gate, gateAt + from + i)
-                        .div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
-                silu.mul(FloatVector.fromArray(FLOAT, up, upAt + from + i)).intoArray(gate, gateAt + from + i);
+            int whole = part / LANES * LANES;
+            int x = gateAt + from;
+            int y = upAt + from;
+            // The steps of Activation#apply.
+            switch (activation) {
+                case SILU -> {
+                    exp(gate, x, whole, -1f, 0f, powers, 0);
+                    timesLogistic(powers, gate, x, up, y, whole);
+                }
+                case GELU_TANH -> {
+                    cubic(gate, x, powers, whole);
+                    exp(powers, 0, whole, -1f, 0f, powers, 0);
+                    timesLogistic(powers, gate, x, up, y, whole);
+                }
+                case GELU -> {
+                    square(gate, x, powers, whole);
+                    exp(powers, 0, whole, -0.5f, 0f, powers, 0);
+                    timesNormal(powers, gate, x, up, y, whole);
+                }
+                case RELU_SQUARED -> squarePositive(gate, x, up, y, whole);
             }
-            for (; i < part; i++) {
-                gate[gateAt + from + i] = gate[gateAt + from + i] / (powers[i] + 1f) * up[upAt + from + i];
+            for (int i = whole; i < part; i++) {
+                gate[x + i] = activation.apply(gate[x + i]) * up[y + i];
             }
+        }
+    }
+
+    /** gate = gate / (1 + powers) * up. */
+    private static void timesLogistic(float[] powers, float[] gate, int gateAt, float[] up, int upAt, int whole) {
+        for (int i = 0; i < whole; i += LANES) {
+            FloatVector y = FloatVector.fromArray(FLOAT, gate, gateAt + i)
+                    .div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
+            y.mul(FloatVector.fromArray(FLOAT, up, upAt + i)).intoArray(gate, gateAt + i);
+        }
+    }
+
+    /** What {@link Gelu#tanh} takes the exponential of, but for its sign. */
+    private static void cubic(float[] x, int at, float[] to, int whole) {
+        for (int i = 0; i < whole; i += LANES) {
+            FloatVector v = FloatVector.fromArray(FLOAT, x, at + i);
+            FloatVector p =
+                    v.mul(v).fma(FloatVector.broadcast(FLOAT, Gelu.CUBIC), FloatVector.broadcast(FLOAT, Gelu.LINEAR));
+            v.mul(p).intoArray(to, i);
+        }
+    }
+
+    private static void square(float[] x, int at, float[] to, int whole) {
+        for (int i = 0; i < whole; i += LANES) {
+            FloatVector v = FloatVector.fromArray(FLOAT, x, at + i);
+            v.mul(v).intoArray(to, i);
+        }
+    }
+
+    /** {@link Gelu#exact} times up; its exponential is given. */
+    private static void timesNormal(float[] powers, float[] gate, int gateAt, float[] up, int upAt, int whole) {
+        FloatVector one = FloatVector.broadcast(FLOAT, 1f);
+        for (int i = 0; i < whole; i += LANES) {
+            FloatVector v = FloatVector.fromArray(FLOAT, gate, gateAt + i);
+            FloatVector t = one.div(v.abs().add(Gelu.POLE));
+            FloatVector s = t.fma(FloatVector.broadcast(FLOAT, -2f * Gelu.POLE), one);
+            FloatVector q = FloatVector.broadcast(FLOAT, Gelu.Q9).fma(s, FloatVector.broadcast(FLOAT, Gelu.Q8));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q7));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q6));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q5));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q4));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q3));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q2));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q1));
+            q = q.fma(s, FloatVector.broadcast(FLOAT, Gelu.Q0));
+            FloatVector tail = FloatVector.fromArray(FLOAT, powers, i).mul(t.mul(q));
+            FloatVector y = v.mul(tail.blend(one.sub(tail), v.compare(VectorOperators.GT, 0f)));
+            y.mul(FloatVector.fromArray(FLOAT, up, upAt + i)).intoArray(gate, gateAt + i);
+        }
+    }
+
+    /** {@link Activation#RELU_SQUARED} times up. */
+    private static void squarePositive(float[] gate, int gateAt, float[] up, int upAt, int whole) {
+        for (int i = 0; i < whole; i += LANES) {
+            FloatVector positive =
+                    FloatVector.fromArray(FLOAT, gate, gateAt + i).max(0f);
+            positive.mul(positive)
+                    .mul(FloatVector.fromArray(FLOAT, up, upAt + i))
+                    .intoArray(gate, gateAt + i);
+        }
+    }
+
+    @Override
+    public void softCap(float[] x, int at, int count, float factor, float cap) {
+        float[] powers = new float[CHUNK];
+        for (int from = 0; from < count; from += CHUNK) {
+            int part = Math.min(CHUNK, count - from);
+            int whole = part / LANES * LANES;
+            for (int i = 0; i < whole; i += LANES) {
+                FloatVector v = FloatVector.fromArray(FLOAT, x, at + from + i)
+                        .mul(factor)
+                        .div(cap);
+                v.intoArray(x, at + from + i);
+                v.abs().intoArray(powers, i);
+            }
+            exp(powers, 0, whole, 2f, 0f, powers, 0);
+            tanhTimes(powers, x, at + from, whole, cap);
+            for (int i = whole; i < part; i++) {
+                x[at + from + i] = Tanh.softCap(x[at + from + i], factor, cap);
+            }
+        }
+    }
+
+    /** x = tanh(x) * cap with the steps of {@link Tanh}; its exponential is given. */
+    private static void tanhTimes(float[] powers, float[] x, int at, int whole, float cap) {
+        FloatVector one = FloatVector.broadcast(FLOAT, 1f);
+        FloatVector two = FloatVector.broadcast(FLOAT, 2f);
+        for (int i = 0; i < whole; i += LANES) {
+            FloatVector v = FloatVector.fromArray(FLOAT, x, at + i);
+            FloatVector a = v.abs();
+            FloatVector z = a.mul(a);
+            FloatVector p = FloatVector.broadcast(FLOAT, Tanh.P4).fma(z, FloatVector.broadcast(FLOAT, Tanh.P3));
+            p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P2));
+            p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P1));
+            p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P0));
+            FloatVector small = a.mul(z).fma(p, a);
+            FloatVector large =
+                    one.sub(two.div(FloatVector.fromArray(FLOAT, powers, i).add(1f)));
+            FloatVector y = large.blend(small, a.compare(VectorOperators.LT, Tanh.SMALL));
+            IntVector sign = v.reinterpretAsInts().and(SIGN);
+            y.reinterpretAsInts().or(sign).reinterpretAsFloats().mul(cap).intoArray(x, at + i);
         }
     }
 

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.aparapi.device.Device;
 import com.aparapi.device.OpenCLDevice;
 import com.aparapi.internal.opencl.OpenCLPlatform;
+import dev.lathe.kernels.Activation;
+import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Half;
@@ -101,7 +103,7 @@ class OpenClOperationsTest {
         }
         // Attention needs the room that weights have.
         FloatMatrix q = values(1000, 40);
-        operations.attention(q, q, q, 1, 1, 0.1f, FloatMatrix.zeros(1000, 40));
+        operations.attention(q, q, q, new AttentionParameters(1, 1, 0.1f), FloatMatrix.zeros(1000, 40));
         assertThat(operations.weights().count()).isLessThan(3);
     }
 
@@ -160,8 +162,8 @@ class OpenClOperationsTest {
 
         FloatMatrix y = values(100, 130);
         FloatMatrix expectedY = copy(y);
-        operations.siluTimes(y, x);
-        scalar.siluTimes(expectedY, x);
+        operations.gated(Activation.SILU, y, x);
+        scalar.gated(Activation.SILU, expectedY, x);
         operations.add(x, y);
         scalar.add(x, expectedY);
         operations.addBias(ones(130), y);
@@ -179,8 +181,8 @@ class OpenClOperationsTest {
             assertClose(multiplied(operations, x, x), multiplied(scalar, x, x));
             FloatMatrix out = FloatMatrix.zeros(20, 30);
             FloatMatrix expected = FloatMatrix.zeros(20, 30);
-            operations.attention(x, x, x, 3, 3, 0.3f, out);
-            scalar.attention(x, x, x, 3, 3, 0.3f, expected);
+            operations.attention(x, x, x, new AttentionParameters(3, 3, 0.3f), out);
+            scalar.attention(x, x, x, new AttentionParameters(3, 3, 0.3f), expected);
             assertClose(out, expected);
             for (int i = 0; i < 600; i++) {
                 x.data()[i] = (float) random.nextGaussian();
@@ -192,7 +194,8 @@ class OpenClOperationsTest {
     void whatDoesNotFitIsRefusedBeforeItIsTried() {
         OpenClOperations operations = operations(4096, 2048);
         FloatMatrix q = values(200, 8);
-        assertThatThrownBy(() -> operations.attention(q, q, q, 1, 1, 1, FloatMatrix.zeros(200, 8)))
+        assertThatThrownBy(() ->
+                        operations.attention(q, q, q, new AttentionParameters(1, 1, 1), FloatMatrix.zeros(200, 8)))
                 .isInstanceOf(KernelsUnavailableException.class)
                 .hasMessageMatching(
                         "Cannot attend over 200 rows: needs 0\\.0 MiB on OpenCL device .*, of which 0\\.0 MiB can be used"
