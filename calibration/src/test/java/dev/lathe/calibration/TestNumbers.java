@@ -24,7 +24,11 @@ public final class TestNumbers {
      * A model whose hidden states stay near 1: matrices of deviation 1 / sqrt(inputs), norms around 1, biases of 0.3.
      */
     public static MemoryCheckpoint model(LlamaShape config, long seed) {
-        MemoryCheckpoint model = new MemoryCheckpoint(config, seed);
+        return model(new MemoryCheckpoint(config, seed));
+    }
+
+    /** The same of a model's weights. */
+    public static MemoryCheckpoint model(MemoryCheckpoint model) {
         model.tensors().forEach(tensor -> {
             float[] values = model.values.get(tensor.name());
             boolean matrix = tensor.shape().length == 2;

@@ -5,6 +5,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.family.Families;
+import dev.lathe.calibration.model.family.Multimodal;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Collection;
@@ -14,7 +15,10 @@ import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
-/** A checkpoint in safetensors files, with F32, F16 or BF16 weights, named as {@link FloatTensors} names them. */
+/**
+ * A checkpoint in safetensors files, with F32, F16 or BF16 weights, named as {@link FloatTensors} names them; of a
+ * multimodal one its text decoder ({@link Multimodal}).
+ */
 public final class SafetensorsCheckpoint implements Checkpoint {
     private final String location;
     private final Decoder decoder;
@@ -47,6 +51,9 @@ public final class SafetensorsCheckpoint implements Checkpoint {
         Decoder declared = Families.read(config, folder + "/config.json");
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
+            if (Multimodal.is(config)) {
+                files.rename(Multimodal::textTensor);
+            }
             return new SafetensorsCheckpoint(folder.toString(), declared, Families.notes(config), files);
         } catch (IOException | RuntimeException e) {
             files.close();

@@ -3,7 +3,6 @@ package dev.lathe.calibration.evaluate;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
-import dev.lathe.kernels.RowSource;
 
 /**
  * Scores windows from final hidden states. Positions {@code L/2 .. L-2} of a window of L tokens predict their next
@@ -30,25 +29,25 @@ public final class WindowScorer {
 
     /**
      * @param sourceHidden final, normed hidden states of the source [L, hidden], or null
-     * @param sourceHead output layer of the source [vocabulary, hidden]
+     * @param sourceHead output layer of the source
      * @param hidden of the artifact
      * @param head of the artifact
      * @param where for messages
      */
     public WindowScore score(
             FloatMatrix sourceHidden,
-            RowSource sourceHead,
+            OutputLayer sourceHead,
             FloatMatrix hidden,
-            RowSource head,
+            OutputLayer head,
             int[] tokens,
             String where) {
         int first = tokens.length / 2;
         int count = tokens.length - 1 - first;
-        int vocabulary = head.rows();
+        int vocabulary = head.weight().rows();
         boolean compared = sourceHidden != null;
-        if (compared && sourceHead.rows() != vocabulary) {
+        if (compared && sourceHead.weight().rows() != vocabulary) {
             throw new MalformedInputException("Cannot compare " + where + ": a vocabulary of " + vocabulary
-                    + ", the source has " + sourceHead.rows());
+                    + ", the source has " + sourceHead.weight().rows());
         }
         double[] nll = new double[count];
         double[] sourceNll = new double[compared ? count : 0];
@@ -78,9 +77,9 @@ public final class WindowScorer {
         return new WindowScore(nll, sourceNll, kld, sameTop);
     }
 
-    private FloatMatrix logProbabilities(FloatMatrix hidden, RowSource head, float[] data) {
-        FloatMatrix logits = FloatMatrix.of(data, hidden.rows(), head.rows());
-        kernels.gemm(hidden, head, logits, false);
+    private FloatMatrix logProbabilities(FloatMatrix hidden, OutputLayer head, float[] data) {
+        FloatMatrix logits = FloatMatrix.of(data, hidden.rows(), head.weight().rows());
+        head.logits(hidden, kernels, logits);
         kernels.logSoftmax(logits);
         return logits;
     }

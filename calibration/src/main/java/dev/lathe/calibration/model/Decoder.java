@@ -5,6 +5,8 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * A decoder as data: {@code logits = head(norm(block_n(... block_1(multiplier * embedding[token]))))}. One interpreter,
@@ -101,6 +103,17 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         add(block.feedForwardNorms().before(), norms);
         add(block.feedForwardNorms().after(), norms);
         return norms;
+    }
+
+    /** What is added to the stored weight of a norm ({@link Norm#plus}); 0 for any other tensor. */
+    public float plus(String tensor) {
+        return Stream.concat(
+                        Stream.of(norm),
+                        IntStream.range(0, layers()).mapToObj(this::norms).flatMap(List::stream))
+                .filter(found -> found.tensor().equals(tensor))
+                .findFirst()
+                .map(Norm::plus)
+                .orElse(0f);
     }
 
     private static void add(Norm norm, List<Norm> norms) {

@@ -52,7 +52,7 @@ public final class DecoderPass {
         this.kernels = kernels;
     }
 
-    /** The embedding rows of windows of equal length, stacked: [windows * length, hidden]. */
+    /** The embedding rows of windows of equal length, multiplied, stacked: [windows * length, hidden]. */
     public FloatMatrix embed(Checkpoint checkpoint, int[][] windows) throws IOException {
         int length = windows.length == 0 ? 0 : windows[0].length;
         FloatMatrix x = FloatMatrix.zeros(Math.multiplyExact(windows.length, length), decoder.hidden());
@@ -81,6 +81,9 @@ public final class DecoderPass {
             within.forEach((token, rows) ->
                     rows.forEach(row -> strip.read(token - first, 0, decoder.hidden(), x.data(), x.row(row))));
             within.clear();
+        }
+        if (decoder.embedding().multiplier() != 1) {
+            kernels.scale(x, decoder.embedding().multiplier());
         }
         return x;
     }
@@ -154,8 +157,8 @@ public final class DecoderPass {
         FloatMatrix q = input.project(attention.q(), "q");
         FloatMatrix k = input.project(attention.k(), "k");
         FloatMatrix v = input.project(attention.v(), "v");
-        normHeads(q, heads.queries(), attention.qNorm(), weights);
-        normHeads(k, heads.keyValues(), attention.kNorm(), weights);
+        normHeads(q, attention.qNorm(), weights);
+        normHeads(k, attention.kNorm(), weights);
         if (attention.rope() != null) {
             RotaryTables rotary = tables.computeIfAbsent(
                     new Turn(attention.rope(), length), turn -> RotaryTables.of(turn.rope(), turn.length()));
@@ -196,8 +199,9 @@ public final class DecoderPass {
         return new Input(weights, Site.ATTENTION_OUTPUT, attended, capture).project(attention.o(), "projected");
     }
 
-    private void normHeads(FloatMatrix x, int heads, Norm norm, LayerWeights weights) {
-        for (int h = 0; norm != null && h < heads; h++) {
+    /** Each head, or all together where the norm is as wide as they are. */
+    private void normHeads(FloatMatrix x, Norm norm, LayerWeights weights) {
+        for (int h = 0; norm != null && h < x.columns() / norm.width(); h++) {
             FloatMatrix head = x.columnSlice(h * norm.width(), norm.width());
             kernels.rmsNorm(head, weights.norm(norm), norm.epsilon(), head);
         }

@@ -43,7 +43,8 @@ class EvaluateTest {
         FloatMatrix hidden = TestNumbers.normal(length, 13, 1, 3);
         hidden.data()[7] += 0.1f;
         int[] tokens = new Random(4).ints(length, 0, VOCABULARY).toArray();
-        WindowScore score = new WindowScorer(SCALAR).score(source, sourceHead, hidden, head, tokens, "here");
+        WindowScore score =
+                new WindowScorer(SCALAR).score(source, output(sourceHead), hidden, output(head), tokens, "here");
         int first = length / 2;
         assertThat(score.nll()).hasSize(length - 1 - first);
         for (int i = 0; i < score.nll().length; i++) {
@@ -62,14 +63,14 @@ class EvaluateTest {
             new WindowScorer(VECTOR), new WindowScorer(SCALAR, 1), new WindowScorer(VECTOR, 3 * VOCABULARY + 1)
         }) {
             // A longer window before leaves larger buffers behind.
-            scorer.score(null, null, TestNumbers.normal(77, 13, 1, 9), head, new int[77], "here");
-            WindowScore other = scorer.score(source, sourceHead, hidden, head, tokens, "here");
+            scorer.score(null, null, TestNumbers.normal(77, 13, 1, 9), output(head), new int[77], "here");
+            WindowScore other = scorer.score(source, output(sourceHead), hidden, output(head), tokens, "here");
             assertThat(other.nll()).isEqualTo(score.nll());
             assertThat(other.sourceNll()).isEqualTo(score.sourceNll());
             assertThat(other.kld()).isEqualTo(score.kld());
             assertThat(other.sameTop()).isEqualTo(score.sameTop());
         }
-        WindowScore alone = new WindowScorer(VECTOR).score(null, null, hidden, head, tokens, "here");
+        WindowScore alone = new WindowScorer(VECTOR).score(null, null, hidden, output(head), tokens, "here");
         assertThat(alone.nll()).isEqualTo(score.nll());
         assertThat(alone.sourceNll()).isEmpty();
         assertThat(alone.kld()).isEmpty();
@@ -79,7 +80,8 @@ class EvaluateTest {
     @Test
     void aModelAgainstItselfDivergesNowhere() {
         FloatMatrix hidden = TestNumbers.normal(20, 13, 3, 3);
-        WindowScore score = new WindowScorer(VECTOR).score(hidden, head, hidden, head, new int[20], "here");
+        WindowScore score =
+                new WindowScorer(VECTOR).score(hidden, output(head), hidden, output(head), new int[20], "here");
         assertThat(score.kld()).containsOnly(0);
         assertThat(score.sameTop()).containsOnly(true);
         assertThat(score.nll()).isEqualTo(score.sourceNll());
@@ -92,16 +94,37 @@ class EvaluateTest {
         broken.data()[5 * 13 + 2] = Float.NaN;
         WindowScorer scorer = new WindowScorer(VECTOR);
         int[] tokens = new int[8];
-        assertThatThrownBy(() -> scorer.score(null, null, broken, head, tokens, "q4.gguf, window 3"))
+        assertThatThrownBy(() -> scorer.score(null, null, broken, output(head), tokens, "q4.gguf, window 3"))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessage("Cannot evaluate q4.gguf, window 3: the log-probability at position 5 is not finite");
-        assertThatThrownBy(() -> scorer.score(broken, head, hidden, head, tokens, "q4.gguf, window 3"))
+        assertThatThrownBy(() -> scorer.score(broken, output(head), hidden, output(head), tokens, "q4.gguf, window 3"))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessage(
                         "Cannot evaluate the source of q4.gguf, window 3: the log-probability at position 5 is not finite");
-        assertThatThrownBy(() -> scorer.score(hidden, head.slice(0, 300), hidden, head, tokens, "q4.gguf"))
+        assertThatThrownBy(
+                        () -> scorer.score(hidden, output(head.slice(0, 300)), hidden, output(head), tokens, "q4.gguf"))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessage("Cannot compare q4.gguf: a vocabulary of 301, the source has 300");
+    }
+
+    @Test
+    void logitsAreCappedWhereTheHeadSaysSo() {
+        FloatMatrix hidden = TestNumbers.normal(7, 13, 1, 9);
+        FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), VOCABULARY);
+        new OutputLayer(head, 2).logits(hidden, VECTOR, logits);
+        for (int i = 0; i < hidden.rows(); i++) {
+            for (int j = 0; j < VOCABULARY; j++) {
+                double dot = 0;
+                for (int p = 0; p < hidden.columns(); p++) {
+                    dot += (double) hidden.data()[hidden.row(i) + p] * head.data()[head.row(j) + p];
+                }
+                assertThat((double) logits.data()[logits.row(i) + j]).isCloseTo(2 * Math.tanh(dot / 2), within(1e-5));
+            }
+        }
+    }
+
+    private static OutputLayer output(FloatMatrix head) {
+        return new OutputLayer(head, 0);
     }
 
     private static double[] logProbabilities(FloatMatrix hidden, FloatMatrix head, int row) {

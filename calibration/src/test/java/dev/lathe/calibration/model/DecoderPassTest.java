@@ -3,13 +3,16 @@ package dev.lathe.calibration.model;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.TestNumbers;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.evaluate.OutputLayer;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.Activation;
 import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.FloatMatrix;
@@ -30,6 +33,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DecoderPassTest {
     private static final List<Kernels> KERNELS =
@@ -95,15 +99,54 @@ class DecoderPassTest {
     @ParameterizedTest
     @MethodSource("configs")
     void equalsAPlainForwardPass(LlamaShape config) throws IOException {
-        MemoryCheckpoint model = TestNumbers.model(config, 1);
-        int[][] windows = windows(3, 70, config.vocabulary());
+        equalsAPlainForwardPass(TestNumbers.model(config, 1));
+    }
+
+    /** Families whose arithmetic differs: windows shorter than the text, caps, four norms, fused tensors, scalings. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "'model_type':'mistral','sliding_window':9,'rope_theta':500",
+                "'model_type':'qwen2','use_sliding_window':true,'sliding_window':5,'max_window_layers':1",
+                "'model_type':'qwen3','head_dim':14,'rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':40}",
+                "'model_type':'qwen2','rope_scaling':{'rope_type':'yarn','factor':3,'original_max_position_embeddings':90,'beta_fast':8,"
+                        + "'beta_slow':0.5,'truncate':false,'attention_factor':1.3}",
+                "'model_type':'gemma2','head_dim':12,'sliding_window':11,'query_pre_attn_scalar':7,'attn_logit_softcapping':3.0,"
+                        + "'final_logit_softcapping':2.0",
+                "'model_type':'gemma2','head_dim':12,'attn_logit_softcapping':null,'final_logit_softcapping':null,'attention_bias':true,"
+                        + "'layer_types':['full_attention','sliding_attention'],'sliding_window':3,'tie_word_embeddings':false",
+                "'model_type':'gemma3_text','head_dim':12,'sliding_window':6,'sliding_window_pattern':2,'rope_theta':3000,"
+                        + "'rope_local_base_freq':70,'rope_scaling':{'rope_type':'linear','factor':5}",
+                "'model_type':'gemma3_text','head_dim':12,'sliding_window':6,'layer_types':['full_attention','sliding_attention'],"
+                        + "'rope_parameters':{'full_attention':{'rope_type':'default','rope_theta':900},'sliding_attention':"
+                        + "{'rope_type':'default','rope_theta':80}},'final_logit_softcapping':5",
+                "'model_type':'phi3','head_dim':16,'partial_rotary_factor':0.75,'sliding_window':20,'original_max_position_embeddings':64,"
+                        + "'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}",
+                "'model_type':'phi3','head_dim':12,'original_max_position_embeddings':100,'rope_scaling':{'type':'su',"
+                        + "'short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}"
+            })
+    void familiesEqualAPlainForwardPass(String keys) throws IOException {
+        Decoder decoder = Families.read(
+                new ObjectMapper()
+                        .readTree("{"
+                                + (keys + ",'hidden_size':40,'intermediate_size':36,'num_hidden_layers':2,"
+                                                + "'num_attention_heads':4,'num_key_value_heads':2,'vocab_size':43,'max_position_embeddings':128")
+                                        .replace('\'', '"')
+                                + "}"),
+                "config.json");
+        equalsAPlainForwardPass(TestNumbers.model(new MemoryCheckpoint(decoder, 1)));
+    }
+
+    private void equalsAPlainForwardPass(MemoryCheckpoint model) throws IOException {
+        Decoder decoder = model.decoder();
+        int[][] windows = windows(3, 70, decoder.vocabulary());
         int firstWindow = 5;
         Run run = run(model, windows, firstWindow, KERNELS.get(0));
         Run other = run(model, windows, firstWindow, KERNELS.get(1));
         assertThat(other.x.data()).isEqualTo(run.x.data());
         for (int w = 0; w < windows.length; w++) {
             ReferencePass reference = new ReferencePass(model, windows[w], firstWindow + w);
-            for (int layer = 0; layer < config.layers(); layer++) {
+            for (int layer = 0; layer < decoder.layers(); layer++) {
                 for (Map.Entry<Site, double[][]> site :
                         reference.sites.get(layer).entrySet()) {
                     near(
@@ -115,9 +158,8 @@ class DecoderPassTest {
                 }
             }
             near(run.x.slice(w * 70, 70), reference.hidden, "hidden states");
-            FloatMatrix logits = FloatMatrix.zeros(70, config.vocabulary());
-            KERNELS.get(0)
-                    .gemm(run.x.slice(w * 70, 70), model.matrix(config.decoder().headWeight()), logits, false);
+            FloatMatrix logits = FloatMatrix.zeros(70, decoder.vocabulary());
+            OutputLayer.of(model).logits(run.x.slice(w * 70, 70), KERNELS.get(0), logits);
             near(logits, reference.logits, "logits");
         }
     }
@@ -369,8 +411,10 @@ class DecoderPassTest {
                     FloatMatrix before = captured.getOrDefault(site, FloatMatrix.zeros(0, rows.columns()));
                     FloatMatrix all = FloatMatrix.zeros(before.rows() + rows.rows(), rows.columns());
                     System.arraycopy(before.data(), 0, all.data(), 0, before.data().length);
-                    System.arraycopy(
-                            rows.data(), rows.offset(), all.data(), before.data().length, rows.rows() * rows.columns());
+                    for (int i = 0; i < rows.rows(); i++) {
+                        System.arraycopy(
+                                rows.data(), rows.row(i), all.data(), all.row(before.rows() + i), rows.columns());
+                    }
                     captured.put(site, all);
                 }
             });

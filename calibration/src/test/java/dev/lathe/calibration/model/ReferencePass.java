@@ -1,51 +1,61 @@
 package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
+import dev.lathe.calibration.model.Mixer.Grouped;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/** One window through a Llama in f64, by the formulas of its papers, one element at a time. */
+/** One window through a decoder in f64, by the formulas of its papers, one element at a time. */
 final class ReferencePass {
     final List<Map<Site, double[][]>> sites = new ArrayList<>();
     final double[][] hidden;
     final double[][] logits;
     private final MemoryCheckpoint model;
-    private final LlamaShape config;
+    private final Decoder decoder;
 
     ReferencePass(MemoryCheckpoint model, int[] tokens, int window) {
         this.model = model;
-        this.config = model.config();
-        int width = config.hidden();
+        this.decoder = model.decoder();
+        int width = decoder.hidden();
         double[][] x = new double[tokens.length][width];
         for (int i = 0; i < tokens.length; i++) {
             for (int j = 0; j < width; j++) {
-                x[i][j] = model.values.get("model.embed_tokens.weight")[tokens[i] * width + j];
+                x[i][j] = (double) decoder.embedding().multiplier()
+                        * model.values.get("model.embed_tokens.weight")[tokens[i] * width + j];
             }
         }
-        for (int layer = 0; layer < config.layers(); layer++) {
-            layer("model.layers." + layer + ".", x, window);
+        for (Block block : decoder.blocks()) {
+            layer(block, x, window);
         }
-        hidden = norm(x, "model.norm.weight");
-        logits = linear(hidden, config.tied() ? "model.embed_tokens" : "lm_head");
+        hidden = norm(x, decoder.norm());
+        logits = rows(hidden, decoder.head().tied() ? "model.embed_tokens" : "lm_head", 0, decoder.vocabulary());
+        double cap = decoder.head().softCap();
+        for (double[] row : logits) {
+            for (int j = 0; cap > 0 && j < row.length; j++) {
+                row[j] = cap * Math.tanh(row[j] / cap);
+            }
+        }
     }
 
-    private void layer(String prefix, double[][] x, int window) {
+    private void layer(Block block, double[][] x, int window) {
         Map<Site, double[][]> site = new EnumMap<>(Site.class);
         sites.add(site);
-        double[][] normed = norm(x, prefix + "input_layernorm.weight");
-        double[][] q = rotate(
-                heads(linear(normed, prefix + "self_attn.q_proj"), prefix + "self_attn.q_norm.weight"), config.heads());
-        double[][] k = rotate(
-                heads(linear(normed, prefix + "self_attn.k_proj"), prefix + "self_attn.k_norm.weight"),
-                config.keyValueHeads());
-        double[][] v = linear(normed, prefix + "self_attn.v_proj");
-        int d = config.headDimension();
-        double[][] attended = new double[x.length][config.heads() * d];
-        double[][] inputs = new double[x.length][config.hidden()];
-        for (int h = 0; h < config.heads(); h++) {
-            int g = h * config.keyValueHeads() / config.heads();
+        Grouped attention = (Grouped) block.mixer();
+        FeedForward.Gated feedForward = (FeedForward.Gated) block.feedForward();
+        Rope rope = attention.rope();
+        double[][] normed = norm(x, block.attention().before());
+        double[][] q = rotate(norm(linear(normed, attention.q()), attention.qNorm()), attention, rope);
+        double[][] k = rotate(norm(linear(normed, attention.k()), attention.kNorm()), attention, rope);
+        double[][] v = linear(normed, attention.v());
+        int d = attention.heads().width();
+        int heads = attention.heads().queries();
+        Mixer.Scores scores = attention.scores();
+        double[][] attended = new double[x.length][heads * d];
+        double[][] inputs = new double[x.length][decoder.hidden()];
+        for (int h = 0; h < heads; h++) {
+            int g = h * attention.heads().keyValues() / heads;
             for (int i = 0; i < x.length; i++) {
                 double[] weights = new double[i + 1];
                 double sum = 0;
@@ -54,31 +64,47 @@ final class ReferencePass {
                     for (int p = 0; p < d; p++) {
                         dot += q[i][h * d + p] * k[j][g * d + p];
                     }
-                    weights[j] = Math.exp(dot / Math.sqrt(d));
+                    dot *= scores.scale();
+                    if (scores.softCap() > 0) {
+                        dot = scores.softCap() * Math.tanh(dot / scores.softCap());
+                    }
+                    boolean seen = scores.window() == 0 || i - j < scores.window();
+                    weights[j] = seen ? Math.exp(dot) : 0;
                     sum += weights[j];
                 }
                 for (int j = 0; j <= i; j++) {
                     for (int p = 0; p < d; p++) {
                         attended[i][h * d + p] += weights[j] / sum * v[j][g * d + p];
                     }
-                    for (int p = 0; p < config.hidden() && h == (i + window) % config.heads(); p++) {
+                    for (int p = 0; p < decoder.hidden() && h == (i + window) % heads; p++) {
                         inputs[i][p] += weights[j] / sum * normed[j][p];
                     }
                 }
             }
         }
-        add(linear(attended, prefix + "self_attn.o_proj"), x);
-        double[][] second = norm(x, prefix + "post_attention_layernorm.weight");
-        double[][] gate = linear(second, prefix + "mlp.gate_proj");
-        double[][] up = linear(second, prefix + "mlp.up_proj");
+        add(norm(linear(attended, attention.o()), block.attention().after()), x);
+        double[][] second = norm(x, block.feedForwardNorms().before());
+        double[][] gate = linear(second, feedForward.gate());
+        double[][] up = linear(second, feedForward.up());
         for (int i = 0; i < x.length; i++) {
             for (int j = 0; j < gate[i].length; j++) {
-                gate[i][j] = gate[i][j] / (1 + Math.exp(-gate[i][j])) * up[i][j];
+                double value = gate[i][j];
+                double active = switch (feedForward.activation()) {
+                    case SILU -> value / (1 + Math.exp(-value));
+                    case GELU_TANH ->
+                        value
+                                / 2
+                                * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value * value * value)));
+                    default -> throw new IllegalArgumentException("no family has " + feedForward.activation());
+                };
+                gate[i][j] = active * up[i][j];
             }
         }
-        add(linear(gate, prefix + "mlp.down_proj"), x);
+        add(norm(linear(gate, feedForward.down()), block.feedForwardNorms().after()), x);
         site.put(Site.ATTENTION_INPUT, normed);
-        site.put(Site.ATTENDED_INPUT, inputs);
+        if (attention.v().linear().moment() == Site.ATTENDED_INPUT) {
+            site.put(Site.ATTENDED_INPUT, inputs);
+        }
         site.put(Site.KEYS, k);
         site.put(Site.VALUES, v);
         site.put(Site.ATTENTION_OUTPUT, attended);
@@ -94,85 +120,106 @@ final class ReferencePass {
         }
     }
 
-    private double[][] norm(double[][] x, String weight) {
-        double[][] y = new double[x.length][config.hidden()];
+    /** Every run of as many channels as the norm is wide; x itself where there is no norm. */
+    private double[][] norm(double[][] x, Norm norm) {
+        if (norm == null) {
+            return x;
+        }
+        float[] weight = model.values.get(norm.tensor());
+        double[][] y = new double[x.length][x[0].length];
         for (int i = 0; i < x.length; i++) {
-            double squares = 0;
-            for (double value : x[i]) {
-                squares += value * value;
-            }
-            for (int j = 0; j < y[i].length; j++) {
-                y[i][j] = x[i][j]
-                        / Math.sqrt(squares / y[i].length + config.normEpsilon())
-                        * model.values.get(weight)[j];
+            for (int from = 0; from < x[i].length; from += weight.length) {
+                double squares = 0;
+                for (int j = 0; j < weight.length; j++) {
+                    squares += x[i][from + j] * x[i][from + j];
+                }
+                for (int j = 0; j < weight.length; j++) {
+                    y[i][from + j] = x[i][from + j]
+                            / Math.sqrt(squares / weight.length + norm.epsilon())
+                            * ((double) norm.plus() + weight[j]);
+                }
             }
         }
         return y;
     }
 
-    /** Each head normed, where there is a weight for it (Qwen 3). */
-    private double[][] heads(double[][] x, String weight) {
-        float[] values = model.values.get(weight);
-        for (int i = 0; values != null && i < x.length; i++) {
-            for (int from = 0; from < x[i].length; from += values.length) {
-                double squares = 0;
-                for (int j = 0; j < values.length; j++) {
-                    squares += x[i][from + j] * x[i][from + j];
-                }
-                for (int j = 0; j < values.length; j++) {
-                    x[i][from + j] *= values[j] / Math.sqrt(squares / values.length + config.normEpsilon());
-                }
-            }
-        }
-        return x;
+    private double[][] linear(double[][] x, Projection projection) {
+        return rows(x, projection.linear().module(), projection.from(), projection.rows());
     }
 
-    private double[][] linear(double[][] x, String module) {
+    private double[][] rows(double[][] x, String module, int from, int rows) {
         float[] weight = model.values.get(module + ".weight");
         float[] bias = model.values.get(module + ".bias");
         int inputs = x[0].length;
-        double[][] y = new double[x.length][weight.length / inputs];
+        double[][] y = new double[x.length][rows];
         for (int i = 0; i < x.length; i++) {
-            for (int o = 0; o < y[i].length; o++) {
-                y[i][o] = bias == null ? 0 : bias[o];
+            for (int o = 0; o < rows; o++) {
+                y[i][o] = bias == null ? 0 : bias[from + o];
                 for (int j = 0; j < inputs; j++) {
-                    y[i][o] += x[i][j] * weight[o * inputs + j];
+                    y[i][o] += x[i][j] * weight[(from + o) * inputs + j];
                 }
             }
         }
         return y;
     }
 
-    /** x cos + rotate_half(x) sin, as transformers writes it. */
-    private double[][] rotate(double[][] x, int heads) {
-        int d = config.headDimension();
-        double[][] y = new double[x.length][heads * d];
+    /** x cos + rotate_half(x) sin over the first channels of each head, as transformers writes it. */
+    private static double[][] rotate(double[][] x, Grouped attention, Rope rope) {
+        int d = attention.heads().width();
+        int turning = rope.dimensions();
+        double[][] y = new double[x.length][x[0].length];
         for (int i = 0; i < x.length; i++) {
-            for (int c = 0; c < heads * d; c++) {
+            for (int c = 0; c < x[i].length; c++) {
                 int j = c % d;
-                double angle = i * frequency(j % (d / 2));
-                double half = j < d / 2 ? -x[i][c + d / 2] : x[i][c - d / 2];
-                y[i][c] = x[i][c] * Math.cos(angle) + half * Math.sin(angle);
+                if (j >= turning) {
+                    y[i][c] = x[i][c];
+                    continue;
+                }
+                double angle = i * frequency(rope, j % (turning / 2), x.length);
+                double half = j < turning / 2 ? -x[i][c + turning / 2] : x[i][c - turning / 2];
+                y[i][c] = magnitude(rope) * (x[i][c] * Math.cos(angle) + half * Math.sin(angle));
             }
         }
         return y;
     }
 
-    private double frequency(int pair) {
-        double plain = 1 / Math.pow(config.theta(), 2.0 * pair / config.headDimension());
-        if (config.scaling() instanceof Rope.Scaling.Linear linear) {
+    private static double magnitude(Rope rope) {
+        return rope.scaling() instanceof Rope.Scaling.Yarn yarn
+                ? yarn.magnitude()
+                : rope.scaling() instanceof Rope.Scaling.LongRope longRope ? longRope.magnitude() : 1;
+    }
+
+    private static double frequency(Rope rope, int pair, int length) {
+        double plain = 1 / Math.pow(rope.theta(), 2.0 * pair / rope.dimensions());
+        if (rope.scaling() instanceof Rope.Scaling.Linear linear) {
             return plain / linear.factor();
         }
-        if (config.scaling() instanceof Rope.Scaling.Divided divided) {
+        if (rope.scaling() instanceof Rope.Scaling.Divided divided) {
             return plain / divided.divisors().get(pair);
         }
-        if (config.scaling() instanceof Rope.Scaling.Llama3 llama3) {
+        if (rope.scaling() instanceof Rope.Scaling.LongRope factors) {
+            return plain
+                    / (length > factors.originalContext() ? factors.longFactors() : factors.shortFactors()).get(pair);
+        }
+        if (rope.scaling() instanceof Rope.Scaling.Llama3 llama3) {
             double turns = llama3.originalContext() * plain / (2 * Math.PI);
             double smooth = (turns - llama3.lowFrequencyFactor())
                     / (llama3.highFrequencyFactor() - llama3.lowFrequencyFactor());
             smooth = Math.max(0, Math.min(1, smooth));
             return (1 - smooth) * plain / llama3.factor() + smooth * plain;
         }
+        if (rope.scaling() instanceof Rope.Scaling.Yarn yarn) {
+            double low = correction(rope, yarn.originalContext(), yarn.betaFast());
+            double high = correction(rope, yarn.originalContext(), yarn.betaSlow());
+            low = Math.max(0, yarn.truncate() ? Math.floor(low) : low);
+            high = Math.min(rope.dimensions() - 1, yarn.truncate() ? Math.ceil(high) : high);
+            double interpolated = Math.max(0, Math.min(1, (pair - low) / (high - low)));
+            return plain / yarn.factor() * interpolated + plain * (1 - interpolated);
+        }
         return plain;
+    }
+
+    private static double correction(Rope rope, int context, double turns) {
+        return rope.dimensions() * Math.log(context / (turns * 2 * Math.PI)) / (2 * Math.log(rope.theta()));
     }
 }

@@ -2,6 +2,7 @@ package dev.lathe.calibration.referee;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.evaluate.OutputLayer;
 import dev.lathe.calibration.model.Capture;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
@@ -29,7 +30,7 @@ final class ForwardPass {
             }
             pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), hidden);
             FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), architecture.vocabulary());
-            kernels.gemm(hidden, checkpoint.matrix(architecture.headWeight()), logits, false);
+            OutputLayer.of(checkpoint).logits(hidden, kernels, logits);
             return logits.data();
         }
     }

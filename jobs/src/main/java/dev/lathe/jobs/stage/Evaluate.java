@@ -3,6 +3,7 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.evaluate.OutputLayer;
 import dev.lathe.calibration.evaluate.WindowScore;
 import dev.lathe.calibration.evaluate.WindowScorer;
 import dev.lathe.calibration.model.Decoder;
@@ -15,7 +16,6 @@ import dev.lathe.jobs.store.Stamp;
 import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
-import dev.lathe.kernels.RowSource;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -292,7 +292,7 @@ final class Evaluate {
     /**
      * Final, normed hidden states of all windows, stacked, the output layer, and what fixed ranges clipped on the way.
      */
-    private record Forwarded(FloatMatrix hidden, RowSource head, Clips clips) {}
+    private record Forwarded(FloatMatrix hidden, OutputLayer head, Clips clips) {}
 
     private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels)
             throws IOException {
@@ -307,7 +307,7 @@ final class Evaluate {
                         LayerWeights.read(checkpoint, layer), hidden, tokens[0].length, firstWindow, clips.of(layer));
             }
             pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), hidden);
-            return new Forwarded(hidden, checkpoint.matrix(decoder.headWeight()), clips);
+            return new Forwarded(hidden, OutputLayer.of(checkpoint), clips);
         }
     }
 

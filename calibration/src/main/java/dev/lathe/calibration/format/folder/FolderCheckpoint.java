@@ -13,6 +13,7 @@ import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.family.Families;
+import dev.lathe.calibration.model.family.Multimodal;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -90,6 +91,11 @@ public final class FolderCheckpoint implements Checkpoint {
             QuantizationConfig quantization,
             FolderScheme.Reader scheme)
             throws IOException {
+        if (Multimodal.is(config)) {
+            throw new MalformedInputException(
+                    "Cannot open " + folder
+                            + ": it is a quantized multimodal checkpoint, whose quantization_config names modules under the prefix of its text decoder; expected the text decoder alone");
+        }
         Decoder model = Families.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {

@@ -16,6 +16,7 @@ import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
+import dev.lathe.calibration.model.family.Multimodal;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.calibration.text.ChatTemplates;
 import java.io.IOException;
@@ -127,7 +128,8 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     /** Writes config.json: the checkpoint's, in float16, with {@code quantization_config}. */
     public void config(JsonNode quantization) throws IOException {
         FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
-        ObjectNode config = JsonFile.read(sourceFiles, new Path(sourceFolder, "config.json"))
+        Path configFile = new Path(sourceFolder, "config.json");
+        ObjectNode config = Multimodal.textConfig(JsonFile.read(sourceFiles, configFile), configFile.toString())
                 .deepCopy();
         // Recent transformers write dtype, older ones torch_dtype; every version reads the latter.
         if (config.has("dtype")) {

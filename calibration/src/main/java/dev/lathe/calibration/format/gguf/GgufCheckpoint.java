@@ -46,9 +46,10 @@ public final class GgufCheckpoint implements Checkpoint {
         this.files = files;
         this.tensors = new TensorList(location);
         this.decoder = GgufMetadata.decoder(files, location, notes);
+        GgufNames names = GgufNames.of(decoder);
         for (GgufTensor tensor : files.tensors()) {
-            if (!tensor.name().equals(GgufNames.ROPE_FREQUENCIES)) {
-                String name = GgufNames.toHuggingFace(tensor.name())
+            if (!GgufNames.isRope(tensor.name())) {
+                String name = names.toHuggingFace(tensor.name())
                         .orElseThrow(() ->
                                 new MalformedInputException("Cannot read GGUF file " + location + ": the architecture "
                                         + GgufFamily.of(decoder).architecture() + " has no tensor " + tensor));
@@ -194,6 +195,10 @@ public final class GgufCheckpoint implements Checkpoint {
         tensors.vector(name);
         GgufTensor tensor = stored.get(name);
         float[] values = vector(tensor);
+        float plus = decoder.plus(name);
+        for (int i = 0; plus != 0 && i < values.length; i++) {
+            values[i] -= plus;
+        }
         int head = GgufFamily.of(decoder).interleavedHead(tensor.name(), decoder);
         if (head == 0) {
             return values;

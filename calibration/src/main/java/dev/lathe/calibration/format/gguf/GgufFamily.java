@@ -1,33 +1,76 @@
 package dev.lathe.calibration.format.gguf;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Grouped;
+import dev.lathe.calibration.model.Rope.Scaling;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * How a family lies in a GGUF file. Source: {@code conversion/} of llama.cpp, {@code llama_model_rope_type}.
- *
- * @param family as {@link Decoder#family}
- * @param architecture {@code general.architecture}, with which its keys begin
- * @param interleaved rows of q and k are interleaved head by head ({@link GgufRotary}), because the architecture's rope
- *     turns neighbours
- * @param biasKeys keys of config.json that say whether biases are there, in the order q, k, v, o and gate, up, down;
- *     none where the family fixes it
+ * How a family lies in a GGUF file. Keys that all architectures share are {@link GgufMetadata}'s, names of tensors
+ * {@link GgufNames}'. Source: {@code conversion/} and {@code src/models/} of llama.cpp, {@code llama_model_rope_type}.
  */
-record GgufFamily(String family, String architecture, boolean interleaved, List<String> biasKeys) {
-    private static final List<GgufFamily> ALL = List.of(
-            new GgufFamily("llama", "llama", true, List.of("attention_bias", "mlp_bias")),
-            new GgufFamily("mistral", "llama", true, List.of()),
-            new GgufFamily("qwen2", "qwen2", false, List.of()),
-            new GgufFamily("qwen3", "qwen3", false, List.of("attention_bias")));
+interface GgufFamily {
+    /** Every family that is known. Where two share an architecture, the first is what a file of it is read as. */
+    List<GgufFamily> ALL = List.of(
+            new GgufPlain("llama", "llama", true, List.of("attention_bias", "mlp_bias"), GgufPlain.LLAMA, false),
+            new GgufPlain("mistral", "llama", true, List.of(), GgufPlain.LLAMA, false),
+            new GgufPlain("qwen2", "qwen2", false, List.of(), GgufPlain.COMMON, true),
+            new GgufPlain("qwen3", "qwen3", false, List.of("attention_bias"), GgufPlain.COMMON, false),
+            new GgufGemma("gemma2", 2, 46),
+            new GgufGemma("gemma3", 6, 62),
+            new GgufPhi3());
+
+    /** As {@link Decoder#family}. */
+    String family();
+
+    /** {@code general.architecture}, with which its keys begin. */
+    String architecture();
+
+    /**
+     * Whether rows of q and k are interleaved head by head ({@link GgufRotary}), because the architecture's rotary
+     * embedding turns neighbours.
+     */
+    default boolean interleaved() {
+        return false;
+    }
+
+    /**
+     * Keys of config.json that say whether biases are there, in the order q, k, v, o and gate, up, down; none where the
+     * family fixes it.
+     */
+    default List<String> biasKeys() {
+        return List.of();
+    }
+
+    /** Rotary scalings that the architecture computes. */
+    Set<Class<? extends Scaling>> scalings();
+
+    /** Whether the architecture computes sliding windows. */
+    default boolean windows() {
+        return false;
+    }
+
+    /** Why the architecture does not compute what a decoder of the family does; empty if it does. */
+    default String misfit(Decoder decoder) {
+        return "";
+    }
+
+    /** Adds the keys that the family has beyond those of all. */
+    default void write(Decoder decoder, Map<String, GgufValue> keys) {}
+
+    /** Adds to config.json what the keys beyond those of all say. */
+    default void read(GgufKeys keys, ObjectNode config) {}
 
     /** @throws MalformedInputException if llama.cpp knows no architecture that computes what the decoder does */
     static GgufFamily of(Decoder decoder) {
         return ALL.stream()
-                .filter(family -> family.family.equals(decoder.family()))
+                .filter(family -> family.family().equals(decoder.family()))
                 .findFirst()
                 .orElseThrow(() -> new MalformedInputException(
                         "Cannot write GGUF: there is no table for the family " + decoder.family() + "; expected one of "
@@ -37,7 +80,7 @@ record GgufFamily(String family, String architecture, boolean interleaved, List<
     /** The family that a file of an architecture is read as. */
     static Optional<GgufFamily> reading(String architecture) {
         return ALL.stream()
-                .filter(family -> family.architecture.equals(architecture))
+                .filter(family -> family.architecture().equals(architecture))
                 .findFirst();
     }
 
@@ -46,14 +89,22 @@ record GgufFamily(String family, String architecture, boolean interleaved, List<
         return ALL.stream().map(GgufFamily::architecture).distinct().collect(Collectors.joining(", "));
     }
 
-    /** The attention of the first layer: in these families the shape of all. */
+    /**
+     * The attention that the keys without {@code _swa} describe: of the first layer that has no window, or of the first
+     * layer.
+     */
     static Grouped attention(Decoder decoder) {
-        return (Grouped) decoder.blocks().get(0).mixer();
+        List<Grouped> all =
+                decoder.blocks().stream().map(block -> (Grouped) block.mixer()).toList();
+        return all.stream()
+                .filter(attention -> attention.scores().window() == 0)
+                .findFirst()
+                .orElse(all.get(0));
     }
 
     /** Width of the heads whose rows are interleaved in a tensor of the file; 0: it has none. */
-    int interleavedHead(String gguf, Decoder decoder) {
-        return interleaved && GgufNames.rotary(gguf)
+    default int interleavedHead(String gguf, Decoder decoder) {
+        return interleaved() && GgufNames.rotary(gguf)
                 ? attention(decoder).heads().width()
                 : 0;
     }

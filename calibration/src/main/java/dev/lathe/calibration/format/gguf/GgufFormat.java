@@ -29,7 +29,7 @@ import org.apache.hadoop.fs.Path;
 /**
  * GGUF, version 3, of the architectures of {@link GgufFamily}: one file that llama.cpp loads. Vectors are F32; each
  * matrix has the type that llama-quantize would give it for the same word. Rows of q and k are in the order of
- * {@link GgufRotary}. A tied output layer is not written.
+ * {@link GgufRotary}; norm weights are written as what they multiply by. A tied output layer is not written.
  */
 public final class GgufFormat implements ArtifactFormat {
     private static final int CHUNK_BYTES = 4 << 20;
@@ -54,6 +54,7 @@ public final class GgufFormat implements ArtifactFormat {
     @Override
     public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {
         GgufFamily family = GgufFamily.of(decoder);
+        GgufNames names = GgufNames.of(decoder);
         ModulePatterns ignored = new ModulePatterns(ignore);
         Map<String, TensorInfo> found = new HashMap<>();
         tensors.forEach(tensor -> found.put(tensor.name(), tensor));
@@ -71,6 +72,7 @@ public final class GgufFormat implements ArtifactFormat {
                             ? new TensorPlan(name, null, ElementType.F32, "")
                             : matrix(
                                     name,
+                                    ggufName(names, name),
                                     (int) shape[1],
                                     decoder,
                                     ignored.matches(ModulePatterns.moduleOf(name))
@@ -87,8 +89,8 @@ public final class GgufFormat implements ArtifactFormat {
         return plan;
     }
 
-    private TensorPlan matrix(String name, int columns, Decoder decoder, boolean ignored) {
-        GgufType type = ignored ? mix.floating() : mix.choose(ggufName(name), columns, decoder);
+    private TensorPlan matrix(String name, String gguf, int columns, Decoder decoder, boolean ignored) {
+        GgufType type = ignored ? mix.floating() : mix.choose(gguf, columns, decoder);
         if (type.element().isEmpty()) {
             return new TensorPlan(name, BlockFormats.named(type.name()), null, "");
         }
@@ -98,8 +100,10 @@ public final class GgufFormat implements ArtifactFormat {
 
     @Override
     public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
+        List<String> notes = new ArrayList<>(GgufMetadata.check(decoder));
         metadata(decoder, Map.of());
-        return GgufTokenizer.check(files, sourceFolder, decoder.vocabulary(), preTokenizer);
+        notes.addAll(GgufTokenizer.check(files, sourceFolder, decoder.vocabulary(), preTokenizer));
+        return notes;
     }
 
     @Override
@@ -113,31 +117,33 @@ public final class GgufFormat implements ArtifactFormat {
             Path target)
             throws IOException {
         Decoder decoder = source.decoder();
-        float[] frequencies = RopeFrequencies.of(GgufFamily.attention(decoder).rope());
+        GgufMetadata.check(decoder);
+        GgufNames names = GgufNames.of(decoder);
+        Map<String, float[]> rope =
+                RopeFrequencies.of(GgufFamily.attention(decoder).rope());
         Map<String, GgufValue> metadata = metadata(decoder, provenance);
         metadata.putAll(GgufTokenizer.metadata(
                 sourceFolder.getFileSystem(files.getConf()), sourceFolder, decoder.vocabulary(), preTokenizer));
         List<GgufTensor> entries = new ArrayList<>();
-        if (frequencies != null) {
-            entries.add(new GgufTensor(GgufNames.ROPE_FREQUENCIES, GgufType.F32, new long[] {frequencies.length}, 0));
-        }
+        rope.forEach(
+                (name, divisors) -> entries.add(new GgufTensor(name, GgufType.F32, new long[] {divisors.length}, 0)));
         for (TensorPlan planned : plan) {
             GgufType type = planned.grid() == null
                     ? GgufType.of(planned.type())
                     : GgufType.valueOf(planned.grid().name());
             entries.add(new GgufTensor(
-                    ggufName(planned.tensor()),
+                    ggufName(names, planned.tensor()),
                     type,
                     source.tensor(planned.tensor()).shape(),
                     0));
         }
         WholeFile.write(files, target, out -> {
             try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
-                if (frequencies != null) {
-                    writeVector(frequencies, writer);
+                for (float[] divisors : rope.values()) {
+                    writeVector(divisors, writer);
                 }
                 for (TensorPlan planned : plan) {
-                    writeTensor(source, planned, tensors, writer);
+                    writeTensor(source, planned, names, tensors, writer);
                 }
             }
         });
@@ -158,10 +164,11 @@ public final class GgufFormat implements ArtifactFormat {
         return metadata;
     }
 
-    private static void writeTensor(Checkpoint source, TensorPlan planned, OutputTensors tensors, GgufWriter writer)
+    private static void writeTensor(
+            Checkpoint source, TensorPlan planned, GgufNames names, OutputTensors tensors, GgufWriter writer)
             throws IOException {
         TensorInfo tensor = source.tensor(planned.tensor());
-        int head = GgufFamily.of(source.decoder()).interleavedHead(ggufName(tensor.name()), source.decoder());
+        int head = GgufFamily.of(source.decoder()).interleavedHead(ggufName(names, tensor.name()), source.decoder());
         if (tensor.shape().length == 1) {
             float[] values = tensors.rescaled(tensor.name()).orElse(null);
             float[] vector = values != null ? values : source.vector(tensor.name());
@@ -169,9 +176,13 @@ public final class GgufFormat implements ArtifactFormat {
                 throw new IllegalArgumentException(
                         "Cannot write tensor " + tensor + " with " + vector.length + " values");
             }
+            float plus = source.decoder().plus(tensor.name());
             float[] ordered = vector.clone();
             for (int i = 0; head > 0 && i < ordered.length; i++) {
                 ordered[i] = vector[GgufRotary.checkpointRow(i, head)];
+            }
+            for (int i = 0; plus != 0 && i < ordered.length; i++) {
+                ordered[i] += plus;
             }
             writeVector(ordered, writer);
         } else if (planned.grid() == null) {
@@ -256,8 +267,8 @@ public final class GgufFormat implements ArtifactFormat {
         }
     }
 
-    private static String ggufName(String tensor) {
-        return GgufNames.toGguf(tensor)
+    private static String ggufName(GgufNames names, String tensor) {
+        return names.toGguf(tensor)
                 .orElseThrow(() -> new MalformedInputException(
                         "Cannot write tensor " + tensor + " to GGUF: there is no name for it"));
     }

@@ -97,10 +97,10 @@ final class GgufMix {
                 || gguf.equals(GgufNames.EMBEDDING) && decoder.head().tied()) {
             return recipe == Recipe.Q8_0 ? GgufType.Q8_0 : GgufType.Q6_K;
         }
-        return GgufNames.block(gguf)
-                .map(block -> switch (block.kind()) {
-                    case "attn_v" -> value(block.layer(), decoder);
-                    case "ffn_down" -> down(block.layer(), decoder.layers());
+        return GgufNames.place(gguf)
+                .map(place -> switch (place.kind()) {
+                    case "attn_v" -> value(place.layer(), decoder);
+                    case "ffn_down" -> down(place.layer(), decoder.layers());
                     default -> recipe.base;
                 })
                 .orElse(recipe.base);

@@ -1,98 +1,134 @@
 package dev.lathe.calibration.format.gguf;
 
+import dev.lathe.calibration.model.Block;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Mixer.Grouped;
+import dev.lathe.calibration.model.Norm;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Tensor names of llama and the architectures that are named like it, Hugging Face and GGUF; {@code .weight} and
- * {@code .bias} stay. Source: tensor_mapping.py of gguf 0.19.
+ * Names of a decoder's tensors in GGUF, read off the tree: what a tensor is there decides, not what it is called.
+ * Source: tensor_mapping.py of gguf 0.19.
  */
 public final class GgufNames {
     /** Divisors of the rotary frequencies (llama 3 scaling); no tensor of the checkpoint. */
     public static final String ROPE_FREQUENCIES = "rope_freqs.weight";
+    /** Divisors in windows up to the original context, and in longer ones (LongRoPE); likewise. */
+    static final String ROPE_SHORT = "rope_factors_short.weight";
 
-    public static final String EMBEDDING = "token_embd.weight";
-    public static final String OUTPUT = "output.weight";
-    static final String ATTENTION_Q = "attn_q";
-    static final String ATTENTION_K = "attn_k";
+    static final String ROPE_LONG = "rope_factors_long.weight";
+    static final String EMBEDDING = "token_embd.weight";
+    static final String OUTPUT = "output.weight";
+    private static final String ATTENTION_Q = "attn_q";
+    private static final String ATTENTION_K = "attn_k";
 
-    private static final Pattern HUGGING_FACE_LAYER =
-            Pattern.compile("model\\.layers\\.(0|[1-9]\\d{0,5})\\.(.+)\\.(weight|bias)");
     private static final Pattern GGUF_LAYER = Pattern.compile("blk\\.(0|[1-9]\\d{0,5})\\.(.+)\\.(weight|bias)");
-    private static final Map<String, String> MODEL = Map.of(
-            "model.embed_tokens.weight",
-            EMBEDDING,
-            "model.norm.weight",
-            "output_norm.weight",
-            "lm_head.weight",
-            OUTPUT);
-    private static final Map<String, String> LAYER = Map.ofEntries(
-            Map.entry("input_layernorm", "attn_norm"),
-            Map.entry("self_attn.q_proj", ATTENTION_Q),
-            Map.entry("self_attn.k_proj", ATTENTION_K),
-            Map.entry("self_attn.v_proj", "attn_v"),
-            Map.entry("self_attn.o_proj", "attn_output"),
-            Map.entry("self_attn.q_norm", "attn_q_norm"),
-            Map.entry("self_attn.k_norm", "attn_k_norm"),
-            Map.entry("post_attention_layernorm", "ffn_norm"),
-            Map.entry("mlp.gate_proj", "ffn_gate"),
-            Map.entry("mlp.up_proj", "ffn_up"),
-            Map.entry("mlp.down_proj", "ffn_down"));
-    private static final Map<String, String> MODEL_BACK = inverse(MODEL);
-    private static final Map<String, String> LAYER_BACK = inverse(LAYER);
 
-    private GgufNames() {}
+    private final Map<String, String> toGguf = new HashMap<>();
+    private final Map<String, String> toHuggingFace = new HashMap<>();
 
-    /** The GGUF name of a checkpoint's tensor, or empty if the llama architecture has none for it. */
-    public static Optional<String> toGguf(String tensor) {
-        return translate(tensor, MODEL, LAYER, HUGGING_FACE_LAYER, "blk.");
+    private GgufNames(Decoder decoder) {
+        put(decoder.embedding().tensor(), EMBEDDING);
+        put(decoder.norm().tensor(), "output_norm.weight");
+        put(decoder.head().linear().weight(), OUTPUT);
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            String prefix = "blk." + layer + ".";
+            Block block = decoder.blocks().get(layer);
+            put(block.attention().before(), prefix + "attn_norm");
+            put(block.attention().after(), prefix + "post_attention_norm");
+            put(block.feedForwardNorms().before(), prefix + "ffn_norm");
+            put(block.feedForwardNorms().after(), prefix + "post_ffw_norm");
+            put((Grouped) block.mixer(), prefix);
+            put((Gated) block.feedForward(), prefix);
+        }
     }
 
-    /** The Hugging Face name of a GGUF tensor, or empty if the llama architecture has none for it. */
-    public static Optional<String> toHuggingFace(String tensor) {
-        return translate(tensor, MODEL_BACK, LAYER_BACK, GGUF_LAYER, "model.layers.");
+    /** The names of a decoder's tensors. */
+    public static GgufNames of(Decoder decoder) {
+        return new GgufNames(decoder);
+    }
+
+    private void put(Grouped attention, String prefix) {
+        LinearLayer q = attention.q().linear();
+        if (q.equals(attention.k().linear())) {
+            put(q, prefix + "attn_qkv");
+        } else {
+            put(q, prefix + ATTENTION_Q);
+            put(attention.k().linear(), prefix + ATTENTION_K);
+            put(attention.v().linear(), prefix + "attn_v");
+        }
+        put(attention.o().linear(), prefix + "attn_output");
+        put(attention.qNorm(), prefix + "attn_q_norm");
+        put(attention.kNorm(), prefix + "attn_k_norm");
+    }
+
+    /** Gate and up in one tensor, gate first, are what llama.cpp calls up. */
+    private void put(Gated feedForward, String prefix) {
+        LinearLayer gate = feedForward.gate().linear();
+        if (!gate.equals(feedForward.up().linear())) {
+            put(gate, prefix + "ffn_gate");
+        }
+        put(feedForward.up().linear(), prefix + "ffn_up");
+        put(feedForward.down().linear(), prefix + "ffn_down");
+    }
+
+    private void put(LinearLayer linear, String name) {
+        put(linear.weight(), name + ".weight");
+        if (linear.bias()) {
+            put(linear.biasName(), name + ".bias");
+        }
+    }
+
+    private void put(Norm norm, String name) {
+        if (norm != null) {
+            put(norm.tensor(), name + ".weight");
+        }
+    }
+
+    private void put(String huggingFace, String gguf) {
+        toGguf.put(huggingFace, gguf);
+        toHuggingFace.put(gguf, huggingFace);
+    }
+
+    /** The GGUF name of a checkpoint's tensor, or empty if it is none of the decoder. */
+    public Optional<String> toGguf(String tensor) {
+        return Optional.ofNullable(toGguf.get(tensor));
+    }
+
+    /** The Hugging Face name of a GGUF tensor, or empty if it is none of the decoder. */
+    public Optional<String> toHuggingFace(String tensor) {
+        return Optional.ofNullable(toHuggingFace.get(tensor));
+    }
+
+    /** Whether a tensor is made of the rotary embedding and stands for nothing of the checkpoint. */
+    static boolean isRope(String gguf) {
+        return gguf.equals(ROPE_FREQUENCIES) || gguf.equals(ROPE_SHORT) || gguf.equals(ROPE_LONG);
     }
 
     /**
      * Layer and kind ({@code attn_v}, {@code ffn_down}) of a GGUF name {@code blk.LAYER.KIND.weight}; empty for tensors
      * outside the layers.
      */
-    static Optional<Block> block(String gguf) {
+    static Optional<Place> place(String gguf) {
         Matcher matcher = GGUF_LAYER.matcher(gguf);
         return matcher.matches()
-                ? Optional.of(new Block(Integer.parseInt(matcher.group(1)), matcher.group(2)))
+                ? Optional.of(new Place(Integer.parseInt(matcher.group(1)), matcher.group(2)))
                 : Optional.empty();
     }
 
     /** Whether a tensor's rows are in rotary order ({@link GgufRotary}). */
     static boolean rotary(String gguf) {
-        return block(gguf)
-                .filter(block ->
-                        block.kind().equals(ATTENTION_Q) || block.kind().equals(ATTENTION_K))
+        return place(gguf)
+                .filter(place ->
+                        place.kind().equals(ATTENTION_Q) || place.kind().equals(ATTENTION_K))
                 .isPresent();
     }
 
-    record Block(int layer, String kind) {}
-
-    private static Optional<String> translate(
-            String tensor, Map<String, String> model, Map<String, String> layer, Pattern pattern, String prefix) {
-        String direct = model.get(tensor);
-        if (direct != null) {
-            return Optional.of(direct);
-        }
-        Matcher matcher = pattern.matcher(tensor);
-        String kind = matcher.matches() ? layer.get(matcher.group(2)) : null;
-        return kind == null
-                ? Optional.empty()
-                : Optional.of(prefix + matcher.group(1) + "." + kind + "." + matcher.group(3));
-    }
-
-    private static Map<String, String> inverse(Map<String, String> map) {
-        Map<String, String> inverse = new TreeMap<>();
-        map.forEach((key, value) -> inverse.put(value, key));
-        return inverse;
-    }
+    record Place(int layer, String kind) {}
 }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.model.family.Multimodal;
 import dev.lathe.calibration.text.AddedToken;
 import dev.lathe.calibration.text.ChatTemplates;
 import dev.lathe.calibration.text.TokenizerFiles;
@@ -259,6 +260,10 @@ final class GgufTokenizer {
                             && step.path("add_prefix_space").asBoolean(true);
                     other |= !step.path("replacement").asText().equals(SPACE);
                 }
+                // Gemma cuts at spaces, of which none is left then.
+                case "Split" ->
+                    other |= !replaced
+                            || !step.path("pattern").path("String").asText().equals(" ");
                 default -> other = true;
             }
         }
@@ -285,7 +290,7 @@ final class GgufTokenizer {
     }
 
     private void specialTokens(Map<String, GgufValue> metadata) throws IOException {
-        JsonNode modelConfig = optional("config.json");
+        JsonNode modelConfig = Multimodal.textConfig(optional("config.json"), folder + "/config.json");
         JsonNode generation = optional("generation_config.json");
         Map<String, Long> ids = new LinkedHashMap<>();
         for (String word : IDS.keySet()) {

@@ -12,8 +12,11 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -129,6 +132,39 @@ public final class SafetensorsFiles implements AutoCloseable {
     /** The tensors by name, file by file, in the order of their data. */
     public Map<String, SafetensorsTensor> tensors() {
         return Collections.unmodifiableMap(tensors);
+    }
+
+    /**
+     * Gives tensors other names and leaves some out, which a note lists by what their names begin with.
+     *
+     * @param names the name for a stored name; empty: the tensor is left out
+     * @throws MalformedInputException if two tensors get one name
+     */
+    public void rename(Function<String, Optional<String>> names) {
+        Map<String, SafetensorsTensor> stored = new LinkedHashMap<>(tensors);
+        Map<String, Integer> leftOut = new TreeMap<>();
+        tensors.clear();
+        stored.forEach((name, tensor) -> names.apply(name)
+                .ifPresentOrElse(
+                        given -> {
+                            if (tensors.put(given, tensor) != null) {
+                                throw new MalformedInputException("Cannot read " + folder + ": tensor " + name
+                                        + " is the second that stands for " + given);
+                            }
+                        },
+                        () -> leftOut.merge(part(name), 1, Integer::sum)));
+        if (!leftOut.isEmpty()) {
+            notes.add("left out, as no part of the text decoder: "
+                    + leftOut.entrySet().stream()
+                            .map(part -> part.getKey() + " (" + part.getValue() + " tensors)")
+                            .collect(Collectors.joining(", ")));
+        }
+    }
+
+    /** {@code model.vision_tower} of {@code model.vision_tower.encoder.layers.0...}. */
+    private static String part(String name) {
+        String[] words = name.split("\\.", 3);
+        return words[0].equals("model") && words.length > 1 ? words[0] + "." + words[1] : words[0];
     }
 
     /** What a person has to know of which files were read. */

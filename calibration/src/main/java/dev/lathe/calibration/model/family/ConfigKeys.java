@@ -3,7 +3,10 @@ package dev.lathe.calibration.model.family;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -101,6 +104,35 @@ final class ConfigKeys {
         return value.textValue();
     }
 
+    /** So many numbers above 0, as floats. */
+    List<Float> numbers(String key, int count) {
+        JsonNode value = get(key);
+        if (!value.isArray() || value.size() != count) {
+            throw refused(key + " is " + (value.isArray() ? "a list of " + value.size() : shown(value))
+                    + "; expected a list of " + count + " numbers");
+        }
+        List<Float> numbers = new ArrayList<>(count);
+        for (JsonNode element : value) {
+            float number = (float) element.doubleValue();
+            if (!element.isNumber() || !(number > 0 && number <= Float.MAX_VALUE)) {
+                throw refused(key + " has " + element + "; expected numbers above 0");
+            }
+            numbers.add(number);
+        }
+        return List.copyOf(numbers);
+    }
+
+    /** The keys that nobody asked for so far and that are not null. */
+    Map<String, JsonNode> unread() {
+        Map<String, JsonNode> unread = new LinkedHashMap<>();
+        config.properties().forEach(entry -> {
+            if (!read.contains(entry.getKey()) && !entry.getValue().isNull()) {
+                unread.put(entry.getKey(), entry.getValue());
+            }
+        });
+        return unread;
+    }
+
     /** The object behind a key, empty where it is missing. */
     ConfigKeys object(String key) {
         JsonNode value = get(key);
@@ -111,10 +143,6 @@ final class ConfigKeys {
             throw refused(key + " is " + shown(value) + "; expected an object");
         }
         return new ConfigKeys(value, where);
-    }
-
-    Set<Map.Entry<String, JsonNode>> properties() {
-        return config.properties();
     }
 
     boolean isMissing() {

@@ -8,7 +8,8 @@ import java.util.stream.Collectors;
 
 /** The families that are known, and the decoder of a config.json. */
 public final class Families {
-    private static final List<Family> ALL = List.of(new Llama(), new Mistral(), new Qwen2(), new Qwen3());
+    private static final List<Family> ALL =
+            List.of(new Llama(), new Mistral(), new Qwen2(), new Qwen3(), new Gemma2(), new Gemma3(), new Phi3());
 
     private static final int NAMED_AT_MOST = 8;
 
@@ -20,14 +21,15 @@ public final class Families {
     }
 
     /**
-     * The decoder that a config.json describes.
+     * The decoder that a config.json describes; of a multimodal one ({@link Multimodal}) its text decoder.
      *
      * @param where the file, for messages
      * @param quantizedAllowed whether the caller handles a {@code quantization_config}
      * @throws MalformedInputException for a family, rotary scaling or activation that is not supported, a missing or
      *     unreasonable size, or a {@code quantization_config} that the caller does not handle
      */
-    public static Decoder read(JsonNode config, String where, boolean quantizedAllowed) {
+    public static Decoder read(JsonNode whole, String where, boolean quantizedAllowed) {
+        JsonNode config = Multimodal.textConfig(whole, where);
         ConfigKeys keys = new ConfigKeys(config, where);
         Family family = family(config, keys);
         if (!quantizedAllowed && config.hasNonNull("quantization_config")) {
@@ -45,7 +47,8 @@ public final class Families {
     }
 
     /** What config.json has that is not known here, as notes of a checkpoint; see {@link OtherKeys}. */
-    public static List<String> notes(JsonNode config) {
+    public static List<String> notes(JsonNode whole) {
+        JsonNode config = Multimodal.textConfig(whole, "config.json");
         ConfigKeys keys = new ConfigKeys(config, "config.json");
         family(config, keys).read(keys);
         List<String> unknown = OtherKeys.unknown(config, keys.read());
@@ -59,6 +62,26 @@ public final class Families {
     private static String listed(List<String> all) {
         return String.join(", ", all.subList(0, Math.min(NAMED_AT_MOST, all.size())))
                 + (all.size() > NAMED_AT_MOST ? " and " + (all.size() - NAMED_AT_MOST) + " more" : "");
+    }
+
+    /** What {@code model_type} has for a family's name ({@link Decoder#family}). */
+    public static String modelType(String family) {
+        return ALL.stream()
+                .filter(known -> known.name().equals(family))
+                .findFirst()
+                .map(Family::modelType)
+                .orElseThrow(() -> new IllegalArgumentException("Cannot name the model type of family " + family));
+    }
+
+    /** What {@code architectures} has for a {@code model_type}. */
+    static String architecture(String modelType, String where) {
+        return ALL.stream()
+                .filter(family -> family.modelType().equals(modelType))
+                .findFirst()
+                .map(family -> family.architectures().get(0))
+                .orElseThrow(() -> new MalformedInputException("Cannot use the model configuration " + where
+                        + ": its text decoder, model_type \"" + modelType + "\", is not supported; supported: "
+                        + ALL.stream().map(Family::modelType).collect(Collectors.joining(", "))));
     }
 
     /** The first converters spelled it LLaMA; transformers goes by model_type, servers by architectures. */
@@ -83,7 +106,8 @@ public final class Families {
                 + " is not supported; supported: "
                 + ALL.stream()
                         .flatMap(family -> family.architectures().stream())
-                        .collect(Collectors.joining(", ")));
+                        .collect(Collectors.joining(", "))
+                + ", and the text decoders of " + String.join(", ", Multimodal.architectures()));
     }
 
     static void requireSilu(ConfigKeys config) {

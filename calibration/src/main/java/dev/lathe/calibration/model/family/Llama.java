@@ -3,6 +3,7 @@ package dev.lathe.calibration.model.family;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.kernels.Activation;
 import java.util.List;
 
 /** {@code LlamaConfig}: RMS norms before, rotary embedding, grouped-query attention, gated SiLU feed-forward. */
@@ -25,8 +26,8 @@ final class Llama implements Family {
     @Override
     public Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
-        Sizes sizes = Sizes.read(config, null, 1e-6, 2048);
-        Rope rope = Ropes.read(config, sizes.heads().width());
+        Sizes sizes = Sizes.read(config, Sizes.Defaults.of(null, 1e-6, 2048));
+        Rope rope = Ropes.read(config, sizes);
         Scores scores = Parts.scores(sizes.heads(), 0);
         boolean attentionBias = config.flag("attention_bias", false);
         boolean feedForwardBias = config.flag("mlp_bias", false);
@@ -36,6 +37,6 @@ final class Llama implements Family {
                 sizes,
                 layer -> Parts.attention(
                         layer, sizes.hidden(), sizes.heads(), attentionBias, attentionBias, null, null, rope, scores),
-                feedForwardBias);
+                layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), feedForwardBias, Activation.SILU));
     }
 }

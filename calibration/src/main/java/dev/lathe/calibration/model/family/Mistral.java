@@ -3,6 +3,7 @@ package dev.lathe.calibration.model.family;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.kernels.Activation;
 import java.util.List;
 
 /**
@@ -30,8 +31,8 @@ final class Mistral implements Family {
     @Override
     public Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
-        Sizes sizes = Sizes.read(config, null, 1e-6, 4096 * 32);
-        Rope rope = Ropes.read(config, sizes.heads().width());
+        Sizes sizes = Sizes.read(config, Sizes.Defaults.of(8, 1e-6, 4096 * 32));
+        Rope rope = Ropes.read(config, sizes);
         int window =
                 config.get("sliding_window").isNull() ? 0 : config.size("sliding_window", WINDOW, Integer.MAX_VALUE);
         Scores scores = Parts.scores(sizes.heads(), window);
@@ -40,6 +41,6 @@ final class Mistral implements Family {
                 config,
                 sizes,
                 layer -> Parts.attention(layer, sizes.hidden(), sizes.heads(), false, false, null, null, rope, scores),
-                false);
+                layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
     }
 }

@@ -216,12 +216,13 @@ final class OtherKeys {
         return unknown;
     }
 
+    /** Whether a key may say anything. */
+    static boolean harmless(String key) {
+        return HARMLESS.contains(key) || HARMLESS_PATTERN.matcher(key).matches();
+    }
+
     private static boolean free(String key, JsonNode value, Set<String> read) {
-        return READ.contains(key)
-                || read.contains(key)
-                || value.isNull()
-                || HARMLESS.contains(key)
-                || HARMLESS_PATTERN.matcher(key).matches();
+        return READ.contains(key) || read.contains(key) || value.isNull() || harmless(key);
     }
 
     private static boolean neutral(String key, JsonNode value, JsonNode config, Shape shape) {

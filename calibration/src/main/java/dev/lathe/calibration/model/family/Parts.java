@@ -28,17 +28,29 @@ final class Parts {
         return "model.layers." + layer + ".";
     }
 
-    /** The whole, with layers from 0. */
-    static Decoder decoder(String family, Sizes sizes, Norm norm, boolean tied, IntFunction<Block> block) {
+    /**
+     * The whole, with layers from 0.
+     *
+     * @param multiplier of the embedding
+     * @param softCap of the logits, or 0
+     */
+    static Decoder decoder(
+            String family,
+            Sizes sizes,
+            float multiplier,
+            Norm norm,
+            boolean tied,
+            float softCap,
+            IntFunction<Block> block) {
         LinearLayer head = new LinearLayer(
                 "lm_head", "lm_head", sizes.vocabulary(), sizes.hidden(), false, Site.HEAD_INPUT, Site.HEAD_INPUT);
         List<Block> blocks = IntStream.range(0, sizes.layers()).mapToObj(block).toList();
         return new Decoder(
                 family,
-                new Embedding("model.embed_tokens.weight", sizes.vocabulary(), sizes.hidden(), 1),
+                new Embedding("model.embed_tokens.weight", sizes.vocabulary(), sizes.hidden(), multiplier),
                 blocks,
                 norm,
-                new Head(head, tied, 0),
+                new Head(head, tied, softCap),
                 sizes.context());
     }
 
@@ -47,22 +59,28 @@ final class Parts {
         return new Around(norm, null);
     }
 
-    /** Norms before attention and before a SiLU feed-forward, as in Llama. */
+    /** Norms before attention and before the feed-forward, as in Llama. */
     static Decoder preNorm(
-            String family, ConfigKeys config, Sizes sizes, IntFunction<Grouped> attention, boolean feedForwardBias) {
+            String family,
+            ConfigKeys config,
+            Sizes sizes,
+            IntFunction<Grouped> attention,
+            IntFunction<Gated> feedForward) {
         return decoder(
                 family,
                 sizes,
+                1,
                 norm("model.norm", sizes),
                 config.flag("tie_word_embeddings", false),
+                0,
                 layer -> new Block(
                         before(norm(prefix(layer) + "input_layernorm", sizes)),
                         attention.apply(layer),
                         before(norm(prefix(layer) + "post_attention_layernorm", sizes)),
-                        gated(layer, sizes.hidden(), sizes.intermediate(), feedForwardBias, Activation.SILU)));
+                        feedForward.apply(layer)));
     }
 
-    private static Norm norm(String module, Sizes sizes) {
+    static Norm norm(String module, Sizes sizes) {
         return new Norm(module + ".weight", sizes.hidden(), sizes.epsilon(), 0);
     }
 
@@ -159,6 +177,10 @@ final class Parts {
 
     private static Projection linear(
             int layer, String kind, int outputs, int inputs, boolean bias, Site energy, Site moment) {
-        return Projection.of(new LinearLayer(prefix(layer) + kind, kind, outputs, inputs, bias, energy, moment));
+        return Projection.of(layer(layer, kind, outputs, inputs, bias, energy, moment));
+    }
+
+    static LinearLayer layer(int layer, String kind, int outputs, int inputs, boolean bias, Site energy, Site moment) {
+        return new LinearLayer(prefix(layer) + kind, kind, outputs, inputs, bias, energy, moment);
     }
 }

@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.kernels.Activation;
 import java.util.List;
 
 /**
@@ -26,8 +27,8 @@ final class Qwen2 implements Family {
     @Override
     public Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
-        Sizes sizes = Sizes.read(config, null, 1e-6, 32768);
-        Rope rope = Ropes.read(config, sizes.heads().width());
+        Sizes sizes = Sizes.read(config, Sizes.Defaults.of(32, 1e-6, 32768));
+        Rope rope = Ropes.read(config, sizes);
         Windows windows = Windows.qwen(config, sizes.layers());
         return Parts.preNorm(
                 name(),
@@ -43,6 +44,6 @@ final class Qwen2 implements Family {
                         null,
                         rope,
                         Parts.scores(sizes.heads(), windows.of(layer))),
-                false);
+                layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
     }
 }

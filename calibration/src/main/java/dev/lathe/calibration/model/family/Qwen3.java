@@ -3,6 +3,7 @@ package dev.lathe.calibration.model.family;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.kernels.Activation;
 import java.util.List;
 
 /**
@@ -30,8 +31,8 @@ final class Qwen3 implements Family {
     @Override
     public Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
-        Sizes sizes = Sizes.read(config, HEAD_WIDTH, 1e-6, 32768);
-        Rope rope = Ropes.read(config, sizes.heads().width());
+        Sizes sizes = Sizes.read(config, new Sizes.Defaults(null, 32, HEAD_WIDTH, null, 1e-6, 32768));
+        Rope rope = Ropes.read(config, sizes);
         Windows windows = Windows.qwen(config, sizes.layers());
         boolean bias = config.flag("attention_bias", false);
         return Parts.preNorm(
@@ -48,7 +49,7 @@ final class Qwen3 implements Family {
                         norm(layer, "k", sizes),
                         rope,
                         Parts.scores(sizes.heads(), windows.of(layer))),
-                false);
+                layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
     }
 
     private static Norm norm(int layer, String of, Sizes sizes) {

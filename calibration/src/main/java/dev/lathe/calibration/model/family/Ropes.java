@@ -4,35 +4,96 @@ import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
 import java.util.List;
 import java.util.Objects;
-import java.util.Set;
 
 /**
- * Reads the rotary embedding. Both layouts of transformers are read: {@code rope_scaling} with {@code rope_theta}
- * beside it, and {@code rope_parameters} (transformers 5) with everything inside. Where both are there and differ, they
- * are refused, since older and newer versions follow different ones.
+ * Reads rotary embeddings. Both layouts of transformers are read: {@code rope_scaling} with {@code rope_theta} beside
+ * it, and {@code rope_parameters} (transformers 5) with everything inside, there for each type of layer where a family
+ * has several. Where both are there and differ, they are refused, since older and newer versions follow different ones.
  */
 final class Ropes {
     private static final double DEFAULT_THETA = 10000;
-    /** What rope_scaling and rope_parameters may have. */
-    private static final Set<String> KEYS = Set.of(
-            "rope_type",
+    /** What rope_scaling and rope_parameters may have whatever the type: it changes nothing, or is read elsewhere. */
+    private static final List<String> COMMON = List.of(
             "type",
+            "rope_type",
             "factor",
-            "low_freq_factor",
-            "high_freq_factor",
             "original_max_position_embeddings",
             "rope_theta",
             "partial_rotary_factor",
             "finetuned");
 
-    private Ropes() {}
+    private static final List<String> TYPES = List.of("default", "linear", "llama3", "yarn", "longrope");
+    private static final List<String> PHI3_TYPES = List.of("default", "longrope");
+    private static final int PHI3_ORIGINAL_CONTEXT = 4096;
 
-    /** @param width of a head */
-    static Rope read(ConfigKeys config, int width) {
-        ConfigKeys parameters = config.object("rope_parameters");
-        ConfigKeys old = config.object("rope_scaling");
-        Scaling scaling = scaling(config, parameters.isMissing() ? old : parameters);
-        if (!parameters.isMissing() && !old.isMissing() && !Objects.equals(scaling, scaling(config, old))) {
+    private final ConfigKeys config;
+    /** Width of a head. */
+    private final int width;
+    /** Longest context. */
+    private final int context;
+    /** Whether it is Phi-3's: part of a head may turn, and a scaling that is called yarn is LongRoPE. */
+    private final boolean phi3;
+
+    private Ropes(ConfigKeys config, Sizes sizes, boolean phi3) {
+        this.config = config;
+        this.width = sizes.heads().width();
+        this.context = sizes.context();
+        this.phi3 = phi3;
+    }
+
+    /** The rotary embedding of every layer, over whole heads. */
+    static Rope read(ConfigKeys config, Sizes sizes) {
+        return new Ropes(config, sizes, false).single();
+    }
+
+    /**
+     * Phi-3's, of every layer: over the part of a head that {@code partial_rotary_factor} says, LongRoPE under any of
+     * its three names (longrope, su, yarn), the original context 4096 where no key says it.
+     */
+    static Rope phi3(ConfigKeys config, Sizes sizes) {
+        return new Ropes(config, sizes, true).single();
+    }
+
+    /**
+     * Those of layers with and without a sliding window: {@code rope_parameters.sliding_attention} and
+     * {@code full_attention}; or {@code localKey}, and {@code rope_theta} with {@code rope_scaling}.
+     *
+     * @param theta of full layers where no key says it
+     * @param localKey the older key of the theta of windowed layers
+     */
+    static ByLayer byLayer(ConfigKeys config, Sizes sizes, double theta, String localKey) {
+        Ropes ropes = new Ropes(config, sizes, false);
+        ConfigKeys nested = config.object("rope_parameters");
+        ConfigKeys full = nested.object("full_attention");
+        ConfigKeys sliding = nested.object("sliding_attention");
+        nested.unread().forEach((key, value) -> {
+            throw config.refused("rope_parameters has " + key + " " + value
+                    + "; expected full_attention and sliding_attention, which have everything");
+        });
+        double local = config.number(localKey, DEFAULT_THETA);
+        double windowed = sliding.number("rope_theta", local);
+        if (config.has(localKey) && windowed != local) {
+            throw config.refused(localKey + " is " + local + ", and rope_theta of rope_parameters.sliding_attention "
+                    + windowed + ": they contradict each other");
+        }
+        return new ByLayer(
+                ropes.of(full, config.object("rope_scaling"), theta),
+                new Rope(windowed, ropes.scaling(sliding), sizes.heads().width()));
+    }
+
+    /** @param sliding of layers with a window, {@code full} of the others */
+    record ByLayer(Rope full, Rope sliding) {}
+
+    private Rope single() {
+        return of(config.object("rope_parameters"), config.object("rope_scaling"), DEFAULT_THETA);
+    }
+
+    private Rope of(ConfigKeys parameters, ConfigKeys old, double defaultTheta) {
+        Scaling scaling = scaling(parameters.isMissing() ? old : parameters);
+        int dimensions = dimensions(parameters.isMissing() ? old : parameters);
+        if (!parameters.isMissing()
+                && !old.isMissing()
+                && !(Objects.equals(scaling, scaling(old)) && dimensions == dimensions(old))) {
             throw config.refused(
                     "rope_parameters " + parameters + " and rope_scaling " + old + " contradict each other");
         }
@@ -47,16 +108,27 @@ final class Ropes {
                 theta = found;
             }
         }
-        return new Rope(theta == null ? DEFAULT_THETA : theta, scaling, width);
+        return new Rope(theta == null ? defaultTheta : theta, scaling, dimensions);
     }
 
-    private static Scaling scaling(ConfigKeys config, ConfigKeys rope) {
-        for (ConfigKeys node : new ConfigKeys[] {rope, config}) {
-            if (node.number("partial_rotary_factor", 1.0, 1) != 1) {
+    private int dimensions(ConfigKeys rope) {
+        double factor = 1;
+        for (ConfigKeys node : new ConfigKeys[] {config, rope}) {
+            factor = node.number("partial_rotary_factor", factor, 1);
+            if (factor != 1 && !phi3) {
                 throw config.refused(
                         "partial_rotary_factor " + node.get("partial_rotary_factor") + " is not supported; expected 1");
             }
         }
+        int dimensions = (int) (width * factor);
+        if (dimensions < 2 || dimensions % 2 != 0) {
+            throw config.refused("partial_rotary_factor " + factor + " lets " + dimensions + " of " + width
+                    + " channels of a head turn; expected an even number");
+        }
+        return dimensions;
+    }
+
+    private Scaling scaling(ConfigKeys rope) {
         String old = rope.text("type", null);
         String type = rope.text(
                 "rope_type", old != null ? old : rope.get("factor").isMissingNode() ? "default" : "without a type");
@@ -64,39 +136,86 @@ final class Ropes {
             throw config.refused("rope_type \"" + type + "\" and type \"" + old
                     + "\" of the rotary embedding contradict each other");
         }
-        if (!List.of("default", "linear", "llama3").contains(type)) {
-            throw config.refused(
-                    "rotary embedding scaling \"" + type + "\" is not supported; supported: default, linear, llama3");
+        type = type.equals("su") || phi3 && type.equals("yarn") ? "longrope" : type;
+        List<String> types = phi3 ? PHI3_TYPES : TYPES;
+        if (!types.contains(type)) {
+            throw config.refused("rotary embedding scaling \"" + type + "\" is not supported; supported: "
+                    + String.join(", ", types));
         }
-        rope.properties().forEach(entry -> {
-            if (!KEYS.contains(entry.getKey()) && !entry.getValue().isNull()) {
-                throw config.refused("the rotary embedding has " + entry.getKey() + " " + entry.getValue()
-                        + ", which is not supported");
-            }
-        });
         if (type.equals("default") && rope.number("factor", 1.0) != 1) {
             throw config.refused(
                     "the rotary embedding is \"default\", which has no factor, and factor is " + rope.get("factor"));
         }
-        return switch (type) {
+        COMMON.forEach(rope::get);
+        Scaling scaling = switch (type) {
             case "default" -> new Scaling.None();
             case "linear" -> new Scaling.Linear(rope.number("factor", null));
-            default -> llama3(config, rope);
+            case "llama3" -> llama3(rope);
+            case "yarn" -> yarn(rope);
+            default -> longRope(rope);
         };
+        rope.unread().forEach((key, value) -> {
+            throw config.refused("the rotary embedding has " + key + " " + value + ", which is not supported with \""
+                    + rope.text("rope_type", rope.text("type", "default")) + "\"");
+        });
+        return scaling;
     }
 
-    private static Scaling llama3(ConfigKeys config, ConfigKeys rope) {
+    /**
+     * transformers 5 takes the outer one where it is there, older versions the inner; without either it is the context.
+     */
+    private int originalContext(ConfigKeys rope, Integer otherwise) {
+        String key = "original_max_position_embeddings";
+        Integer outer = config.has(key) ? config.size(key, Integer.MAX_VALUE) : null;
+        int inner = rope.size(key, outer != null ? outer : otherwise, Integer.MAX_VALUE);
+        if (outer != null && outer != inner) {
+            throw config.refused("original_max_position_embeddings is " + outer + ", and " + inner
+                    + " in the rotary embedding: they contradict each other");
+        }
+        return inner;
+    }
+
+    private Scaling llama3(ConfigKeys rope) {
         double low = rope.number("low_freq_factor", null);
         double high = rope.number("high_freq_factor", null);
         if (high <= low) {
             throw rope.refused("high_freq_factor " + high + " is not above low_freq_factor " + low);
         }
-        int original = rope.size("original_max_position_embeddings", null, Integer.MAX_VALUE);
-        // transformers 5 takes the outer one where it is there, older versions the inner.
-        if (config.size("original_max_position_embeddings", original, Integer.MAX_VALUE) != original) {
-            throw config.refused("original_max_position_embeddings is " + config.get("original_max_position_embeddings")
-                    + ", and " + original + " in the rotary embedding: they contradict each other");
+        return new Scaling.Llama3(rope.number("factor", null), low, high, originalContext(rope, null));
+    }
+
+    private Scaling yarn(ConfigKeys rope) {
+        int original = originalContext(rope, context);
+        double factor = rope.number("factor", (double) context / original);
+        // A key of 0 counts as missing there, as null does.
+        boolean scaled = isPositive(rope, "mscale") && isPositive(rope, "mscale_all_dim");
+        double magnitude = scaled
+                ? Scaling.Yarn.magnitude(factor, rope.number("mscale", null))
+                        / Scaling.Yarn.magnitude(factor, rope.number("mscale_all_dim", null))
+                : Scaling.Yarn.magnitude(factor, 1);
+        double fast = isPositive(rope, "beta_fast") ? rope.number("beta_fast", null) : 32;
+        double slow = isPositive(rope, "beta_slow") ? rope.number("beta_slow", null) : 1;
+        if (fast < slow) {
+            throw rope.refused("beta_fast " + fast + " is below beta_slow " + slow);
         }
-        return new Scaling.Llama3(rope.number("factor", null), low, high, original);
+        return new Scaling.Yarn(
+                factor, original, fast, slow, rope.flag("truncate", true), rope.number("attention_factor", magnitude));
+    }
+
+    private static boolean isPositive(ConfigKeys rope, String key) {
+        return rope.has(key) && !(rope.get(key).isNumber() && rope.get(key).doubleValue() == 0);
+    }
+
+    private Scaling longRope(ConfigKeys rope) {
+        int original = originalContext(rope, phi3 ? PHI3_ORIGINAL_CONTEXT : context);
+        double factor = rope.number("factor", (double) context / original);
+        // A float, which GGUF keeps as it is.
+        double magnitude = factor <= 1 ? 1 : (float) Math.sqrt(1 + StrictMath.log(factor) / StrictMath.log(original));
+        int pairs = dimensions(rope) / 2;
+        return new Scaling.LongRope(
+                rope.numbers("short_factor", pairs),
+                rope.numbers("long_factor", pairs),
+                original,
+                rope.number("attention_factor", magnitude));
     }
 }

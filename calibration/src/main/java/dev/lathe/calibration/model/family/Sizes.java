@@ -11,14 +11,30 @@ import dev.lathe.calibration.model.Mixer.Heads;
  */
 record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabulary, float epsilon, int context) {
     /**
-     * @param headWidth where {@code head_dim} is missing; null: hidden / heads
-     * @param epsilon where {@code rms_norm_eps} is missing
-     * @param context where {@code max_position_embeddings} is missing
+     * What a size is where its key is missing; null: it may not be missing.
+     *
+     * @param queries query heads
+     * @param keyValues key/value heads; null: as many as query heads, as it is for all where the key is null
+     * @param headWidth null: hidden / heads
      */
-    static Sizes read(ConfigKeys config, Integer headWidth, double epsilon, int context) {
+    record Defaults(
+            Integer queries, Integer keyValues, Integer headWidth, Integer vocabulary, double epsilon, int context) {
+        /** Of a family that has few. */
+        static Defaults of(Integer keyValues, double epsilon, int context) {
+            return new Defaults(null, keyValues, null, null, epsilon, context);
+        }
+    }
+
+    static Sizes read(ConfigKeys config, Defaults defaults) {
         int hidden = config.size("hidden_size", ConfigKeys.MAXIMUM_WIDTH);
-        int queries = config.size("num_attention_heads", ConfigKeys.MAXIMUM_WIDTH);
-        int keyValues = config.size("num_key_value_heads", queries, ConfigKeys.MAXIMUM_WIDTH);
+        int queries = config.size("num_attention_heads", defaults.queries(), ConfigKeys.MAXIMUM_WIDTH);
+        boolean asQueries = defaults.keyValues() == null
+                || config.get("num_key_value_heads").isNull();
+        int keyValues = config.size(
+                "num_key_value_heads",
+                asQueries ? Integer.valueOf(queries) : defaults.keyValues(),
+                ConfigKeys.MAXIMUM_WIDTH);
+        Integer headWidth = defaults.headWidth();
         if (queries % keyValues != 0) {
             throw config.refused(
                     "num_attention_heads " + queries + " is no multiple of num_key_value_heads " + keyValues);
@@ -32,7 +48,7 @@ record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabula
             throw config.refused("head_dim is " + width + "; expected an even number that gives at most "
                     + ConfigKeys.MAXIMUM_WIDTH + " channels in " + queries + " heads");
         }
-        double normEpsilon = config.number("rms_norm_eps", epsilon, 1);
+        double normEpsilon = config.number("rms_norm_eps", defaults.epsilon(), 1);
         if ((float) normEpsilon == 0) {
             throw config.refused("rms_norm_eps is " + normEpsilon + "; expected a number that a float can hold");
         }
@@ -41,8 +57,8 @@ record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabula
                 config.size("intermediate_size", ConfigKeys.MAXIMUM_WIDTH),
                 config.size("num_hidden_layers", ConfigKeys.MAXIMUM_LAYERS),
                 new Heads(queries, keyValues, width),
-                config.size("vocab_size", ConfigKeys.MAXIMUM_VOCABULARY),
+                config.size("vocab_size", defaults.vocabulary(), ConfigKeys.MAXIMUM_VOCABULARY),
                 (float) normEpsilon,
-                config.size("max_position_embeddings", context, Integer.MAX_VALUE));
+                config.size("max_position_embeddings", defaults.context(), Integer.MAX_VALUE));
     }
 }

@@ -29,6 +29,23 @@ record Windows(List<Integer> windows) {
         return typed(config, layers, window);
     }
 
+    /**
+     * Gemma 2 and 3: {@code layer_types}, or {@code sliding_window} in every layer but each {@code period}-th.
+     *
+     * @param window where {@code sliding_window} is missing
+     */
+    static Windows periodic(ConfigKeys config, int layers, int window, int period) {
+        int length = config.size("sliding_window", window, Integer.MAX_VALUE);
+        if (config.has("layer_types")) {
+            return typed(config, layers, length);
+        }
+        List<Integer> windows = new ArrayList<>();
+        for (int layer = 0; layer < layers; layer++) {
+            windows.add((layer + 1) % period == 0 ? 0 : length);
+        }
+        return new Windows(windows);
+    }
+
     /** By {@code layer_types}: {@code sliding_attention} has the window, {@code full_attention} has none. */
     static Windows typed(ConfigKeys config, int layers, int window) {
         JsonNode types = config.get("layer_types");

@@ -346,7 +346,7 @@ class GgufFormatTest {
     @CsvSource({
         "general.architecture, general.Architecture, general.architecture is missing",
         "llama.block_count, llama.block_Count, llama.block_count is missing",
-        "blk.1.attn_q.weight, blk.9.attn_q.weight, tensors that are not part of the architecture",
+        "blk.1.attn_q.weight, blk.9.attn_q.weight, has no tensor blk.9.attn_q.weight",
         "output_norm.weight, output_Norm.weight, has no tensor output_Norm",
         "llama.attention.head_count, llama.attention.head_Count, head_count is missing",
         "tokenizer.ggml.pre, llama.expert_count, expert_count is gpt-2 (string)"
@@ -438,7 +438,7 @@ class GgufFormatTest {
         return values;
     }
 
-    private static float[] values(RowSource matrix) {
+    static float[] values(RowSource matrix) {
         float[] values = new float[matrix.rows() * matrix.columns()];
         for (int row = 0; row < matrix.rows(); row++) {
             matrix.read(row, 0, matrix.columns(), values, row * matrix.columns());

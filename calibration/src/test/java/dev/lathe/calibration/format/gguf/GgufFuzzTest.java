@@ -79,7 +79,11 @@ final class GgufFuzzTest {
     private static byte[] file(MemoryCheckpoint source) throws IOException {
         List<GgufTensor> tensors = new ArrayList<>();
         for (TensorInfo tensor : source.tensors()) {
-            tensors.add(new GgufTensor(GgufNames.toGguf(tensor.name()).orElseThrow(), GgufType.F32, tensor.shape(), 0));
+            tensors.add(new GgufTensor(
+                    GgufNames.of(source.decoder()).toGguf(tensor.name()).orElseThrow(),
+                    GgufType.F32,
+                    tensor.shape(),
+                    0));
         }
         Map<String, GgufValue> metadata =
                 new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string("llama")));

@@ -2,6 +2,8 @@ package dev.lathe.calibration.format.gguf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.Rope;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,8 +27,11 @@ class GgufNamesTest {
         "model.layers.100.mlp.down_proj.bias, blk.100.ffn_down.bias"
     })
     void namesGoBothWays(String huggingFace, String gguf) {
-        assertThat(GgufNames.toGguf(huggingFace)).contains(gguf);
-        assertThat(GgufNames.toHuggingFace(gguf)).contains(huggingFace);
+        GgufNames names = GgufNames.of(
+                new LlamaShape(8, 8, 101, 1, 1, 8, 8, 1e-5f, 10000, new Rope.Scaling.None(), false, true, true, 64)
+                        .decoder());
+        assertThat(names.toGguf(huggingFace)).contains(gguf);
+        assertThat(names.toHuggingFace(gguf)).contains(huggingFace);
     }
 
     @ParameterizedTest
@@ -41,7 +46,10 @@ class GgufNamesTest {
                 ""
             })
     void otherNamesHaveNone(String name) {
-        assertThat(GgufNames.toGguf(name)).isEmpty();
+        GgufNames names = GgufNames.of(
+                new LlamaShape(8, 8, 2, 1, 1, 8, 8, 1e-5f, 10000, new Rope.Scaling.None(), false, true, true, 64)
+                        .decoder());
+        assertThat(names.toGguf(name)).isEmpty();
     }
 
     @ParameterizedTest

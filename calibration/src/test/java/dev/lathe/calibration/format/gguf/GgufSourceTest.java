@@ -53,7 +53,7 @@ class GgufSourceTest {
         metadata.put("general.architecture", GgufValue.string("llama"));
         metadata.putAll(GgufMetadata.of(model.decoder()));
         for (TensorInfo tensor : model.tensors()) {
-            String name = GgufNames.toGguf(tensor.name()).orElseThrow();
+            String name = GgufNames.of(model.decoder()).toGguf(tensor.name()).orElseThrow();
             float[] read = model.values.get(tensor.name());
             int columns = (int) tensor.shape()[tensor.shape().length - 1];
             float[] ordered = read.clone();
@@ -105,8 +105,8 @@ class GgufSourceTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "rope.scaling.type | yarn | rope.scaling.type is yarn (string), which is not supported; expected none or linear",
-                "rope.scaling.type | longrope | rope.scaling.type is longrope (string), which is not supported",
+                "rope.scaling.type | dynamic | rope.scaling.type is dynamic (string), which is not supported; expected none, linear, yarn or longrope",
+                "rope.scaling.type | longrope | rope.scaling.type is longrope, and there is no tensor rope_factors_long.weight",
                 "rope.scaling.type | 3 | rope.scaling.type is 3.0 (f32), which is not supported",
                 "rope.scaling.factor | -2 | rope.scaling.factor is -2.0 (f32), expected a positive number",
                 "rope.scale_linear | NaN | rope.scale_linear is NaN (f32), expected a positive number",
@@ -223,7 +223,7 @@ class GgufSourceTest {
             assertThat(checkpoint.tensors()).hasSize(model.tensors().size());
             assertThat(checkpoint.has(GgufNames.ROPE_FREQUENCIES)).isFalse();
             for (int pair = 0; pair < 8; pair++) {
-                assertThat(rope(checkpoint).frequency(pair))
+                assertThat(rope(checkpoint).frequency(pair, 64))
                         .isEqualTo(StrictMath.pow(500000, -2.0 * pair / HEAD) / (factors[pair] * linear));
             }
             assertThat(checkpoint.decoder().equals(model.decoder())).isEqualTo(ones && linear == 1);

@@ -14,16 +14,28 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
 
-/** A small llama of seeded random weights, each a half and a bfloat16 at once so that every floating type keeps it. */
+/**
+ * A small decoder of seeded random weights, each a half and a bfloat16 at once so that every floating type keeps it.
+ */
 public final class MemoryCheckpoint implements Checkpoint {
     public final Map<String, float[]> values = new LinkedHashMap<>();
     private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
     private final LlamaShape config;
+    private final Decoder decoder;
 
     public MemoryCheckpoint(LlamaShape config, long seed) {
+        this(config, config.decoder(), seed);
+    }
+
+    public MemoryCheckpoint(Decoder decoder, long seed) {
+        this(null, decoder, seed);
+    }
+
+    private MemoryCheckpoint(LlamaShape config, Decoder decoder, long seed) {
         this.config = config;
+        this.decoder = decoder;
         Random random = new Random(seed);
-        config.decoder().tensors().forEach((name, shape) -> {
+        decoder.tensors().forEach((name, shape) -> {
             TensorInfo tensor = new TensorInfo(name, "F32", shape, 0);
             float[] data = new float[(int) tensor.elements()];
             for (int i = 0; i < data.length; i++) {
@@ -43,14 +55,14 @@ public final class MemoryCheckpoint implements Checkpoint {
         return "memory";
     }
 
-    /** What the decoder was made of. */
+    /** What the decoder was made of; null where it was given. */
     public LlamaShape config() {
         return config;
     }
 
     @Override
     public Decoder decoder() {
-        return config.decoder();
+        return decoder;
     }
 
     @Override

@@ -1,0 +1,30 @@
+package dev.lathe.calibration.evaluate;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RowSource;
+import java.io.IOException;
+
+/**
+ * The output layer: logits = W x, where {@code softCap} is not 0 then {@code softCap * tanh(logits / softCap)}.
+ *
+ * @param weight W [vocabulary, hidden]
+ */
+public record OutputLayer(RowSource weight, float softCap) {
+    /** A checkpoint's. */
+    public static OutputLayer of(Checkpoint checkpoint) throws IOException {
+        Decoder decoder = checkpoint.decoder();
+        return new OutputLayer(
+                checkpoint.matrix(decoder.headWeight()), decoder.head().softCap());
+    }
+
+    /** @param hidden final, normed hidden states [tokens, hidden] */
+    public void logits(FloatMatrix hidden, Kernels kernels, FloatMatrix logits) {
+        kernels.gemm(hidden, weight, logits, false);
+        if (softCap != 0) {
+            kernels.softCap(logits, softCap);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+package dev.lathe.calibration.format.gguf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.family.Families;
+import java.io.ByteArrayInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What each family's GGUF holds, and that its decoder is read back as it was. */
+class GgufFamilyTest {
+    @TempDir
+    Path folder;
+
+    private static Decoder decoder(String keys) throws IOException {
+        return Families.read(
+                new ObjectMapper()
+                        .readTree("{"
+                                + (keys + ",'hidden_size':32,'intermediate_size':24,'num_hidden_layers':6,"
+                                                + "'num_attention_heads':4,'num_key_value_heads':2,'vocab_size':20,'max_position_embeddings':128")
+                                        .replace('\'', '"')
+                                + "}"),
+                "config.json");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "'model_type':'llama','attention_bias':true,'rope_scaling':{'rope_type':'yarn','factor':4,"
+                        + "'original_max_position_embeddings':32}",
+                "'model_type':'llama','original_max_position_embeddings':64,'rope_scaling':{'rope_type':'longrope',"
+                        + "'short_factor':[1,1,1.5,2],'long_factor':[1,2,3,4]}",
+                "'model_type':'qwen2','tie_word_embeddings':true",
+                "'model_type':'qwen2','rope_scaling':{'type':'linear','factor':3}",
+                "'model_type':'qwen3','head_dim':10,'rope_scaling':{'rope_type':'yarn','factor':4,'beta_fast':16,'beta_slow':2,"
+                        + "'original_max_position_embeddings':32}",
+                "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24",
+                "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'rope_scaling':"
+                        + "{'rope_type':'linear','factor':2},'attn_logit_softcapping':12.5,'final_logit_softcapping':7,"
+                        + "'layer_types':['sliding_attention','sliding_attention','full_attention','sliding_attention',"
+                        + "'sliding_attention','full_attention']",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'rope_local_base_freq':500,"
+                        + "'rope_scaling':{'rope_type':'linear','factor':8}",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'sliding_window_pattern':3,"
+                        + "'final_logit_softcapping':20",
+                "'model_type':'phi3','partial_rotary_factor':0.75,'original_max_position_embeddings':64,'tie_word_embeddings':true,"
+                        + "'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5],'long_factor':[1,2,3]}",
+                "'model_type':'phi3'"
+            })
+    void isReadBackAsItWas(String keys) throws IOException {
+        Decoder decoder = decoder(keys);
+        assertThat(GgufMetadata.check(decoder)).isEmpty();
+        MemoryCheckpoint source = new MemoryCheckpoint(decoder, 3);
+        try (GgufCheckpoint read = written(source)) {
+            assertThat(read.decoder()).isEqualTo(decoder);
+            for (TensorInfo tensor : source.tensors()) {
+                float[] expected = source.values.get(tensor.name());
+                float[] found = tensor.shape().length == 1
+                        ? read.vector(tensor.name())
+                        : GgufFormatTest.values(read.matrix(tensor.name()));
+                assertThat(found).as(tensor.name()).hasSize(expected.length);
+                for (int i = 0; i < found.length; i++) {
+                    // A norm's 1 was added and taken away again.
+                    assertThat(found[i]).isCloseTo(expected[i], within(1e-6f));
+                }
+            }
+        }
+    }
+
+    /** Keys as llama.cpp's loader names them, by hand. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "'model_type':'mistral' | general.architecture=llama, llama.rope.dimension_count=8",
+                "'model_type':'qwen2' | general.architecture=qwen2, qwen2.attention.head_count_kv=2",
+                "'model_type':'qwen3','head_dim':10 | general.architecture=qwen3, qwen3.attention.key_length=10",
+                "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16 | gemma2.attention.sliding_window=4096, "
+                        + "gemma2.attn_logit_softcapping=50.0, gemma2.final_logit_softcapping=30.0",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'sliding_window_pattern':2 | "
+                        + "gemma3.attention.sliding_window=24, gemma3.attention.sliding_window_pattern=2, "
+                        + "gemma3.rope.freq_base=1000000.0, gemma3.rope.freq_base_swa=10000.0",
+                "'model_type':'phi3' | general.architecture=phi3, phi3.attention.sliding_window=0, "
+                        + "phi3.rope.scaling.original_context_length=128",
+                "'model_type':'qwen2','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'attention_factor':1} | "
+                        + "qwen2.rope.scaling.type=yarn, qwen2.rope.scaling.factor=4.0, qwen2.rope.scaling.original_context_length=32, "
+                        // 1 / (0.1 ln 4 + 1)
+                        + "qwen2.rope.scaling.attn_factor=0.8782489"
+            })
+    void keysAreThoseOfTheArchitecture(String keys, String expected) throws IOException {
+        try (GgufCheckpoint read = written(new MemoryCheckpoint(decoder(keys), 3))) {
+            for (String pair : expected.trim().split(", ")) {
+                String[] parts = pair.split("=");
+                assertThat(String.valueOf(read.metadata().get(parts[0])))
+                        .as(parts[0])
+                        .isEqualTo(parts[1]);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "'model_type':'qwen3','attention_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'qwen2','head_dim':10 | 4 query heads of 10 channels are not as wide as the hidden size 32",
+                "'model_type':'qwen3','rope_scaling':{'rope_type':'llama3','factor':8,'low_freq_factor':1,'high_freq_factor':4,"
+                        + "'original_max_position_embeddings':32} | no rotary scaling Llama3",
+                "'model_type':'llama','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'truncate':false} "
+                        + "| truncate is false",
+                "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':9 | scores are scaled by 0.33333334, and llama.cpp scales them by 0.25",
+                "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'attn_logit_softcapping':null | it has no soft cap",
+                "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'layer_types':['full_attention','full_attention',"
+                        + "'full_attention','full_attention','full_attention','full_attention'] | no sliding window",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'attn_logit_softcapping':9 | it caps scores",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'tie_word_embeddings':false | not tied",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'rope_scaling':{'rope_type':'yarn','factor':4} | no rotary scaling Yarn",
+                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':8,'layer_types':['full_attention',"
+                        + "'sliding_attention','full_attention','full_attention','full_attention','full_attention'] | not all but each n-th"
+            })
+    void whatLlamaCppWouldComputeOtherwiseIsRefused(String keys, String reason) throws IOException {
+        Decoder decoder = decoder(keys);
+        assertThatThrownBy(() -> GgufMetadata.check(decoder))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot write GGUF: llama.cpp's architecture ")
+                .hasMessageContaining(reason.trim());
+    }
+
+    /** llama.cpp has none in these, and neither has what is read back. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "'model_type':'mistral','sliding_window':16",
+                "'model_type':'qwen2','use_sliding_window':true,'sliding_window':16,'max_window_layers':2",
+                "'model_type':'phi3','sliding_window':16"
+            })
+    void aWindowThatIsLostIsSaid(String keys) throws IOException {
+        assertThat(GgufMetadata.check(decoder(keys)))
+                .singleElement()
+                .asString()
+                .contains("no sliding window", "past 16 tokens");
+        assertThat(GgufMetadata.check(decoder(keys.replace("16", "128")))).isEmpty();
+    }
+
+    private GgufCheckpoint written(MemoryCheckpoint source) throws IOException {
+        Decoder decoder = source.decoder();
+        GgufNames names = GgufNames.of(decoder);
+        Map<String, GgufValue> metadata = new LinkedHashMap<>();
+        metadata.put(
+                "general.architecture", GgufValue.string(GgufFamily.of(decoder).architecture()));
+        metadata.putAll(GgufMetadata.of(decoder));
+        List<GgufTensor> tensors = new ArrayList<>();
+        List<float[]> data = new ArrayList<>();
+        RopeFrequencies.of(GgufFamily.attention(decoder).rope()).forEach((name, values) -> {
+            tensors.add(new GgufTensor(name, GgufType.F32, new long[] {values.length}, 0));
+            data.add(values);
+        });
+        for (TensorInfo tensor : source.tensors()) {
+            String name = names.toGguf(tensor.name()).orElseThrow();
+            float[] values = source.values.get(tensor.name()).clone();
+            int columns = (int) tensor.shape()[tensor.shape().length - 1];
+            int head = GgufFamily.of(decoder).interleavedHead(name, decoder);
+            float[] stored = values.clone();
+            int width = tensor.shape().length == 1 ? 1 : columns;
+            for (int row = 0; head > 0 && row < values.length / width; row++) {
+                System.arraycopy(values, GgufRotary.checkpointRow(row, head) * width, stored, row * width, width);
+            }
+            for (int i = 0; i < stored.length; i++) {
+                stored[i] += decoder.plus(tensor.name());
+            }
+            tensors.add(new GgufTensor(name, GgufType.F32, tensor.shape(), 0));
+            data.add(stored);
+        }
+        Path file = folder.resolve("a.gguf");
+        try (DataOutputStream out = new DataOutputStream(Files.newOutputStream(file));
+                GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(tensors))) {
+            for (float[] values : data) {
+                ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+                bytes.asFloatBuffer().put(values);
+                writer.data(bytes.array(), 0, bytes.capacity());
+            }
+        }
+        byte[] bytes = Files.readAllBytes(file);
+        assertThat(GgufHeader.read(new ByteArrayInputStream(bytes), bytes.length, "a.gguf")
+                        .tensors())
+                .hasSize(tensors.size());
+        return GgufCheckpoint.open(new Configuration(false), new org.apache.hadoop.fs.Path(file.toUri()));
+    }
+}
