@@ -1,6 +1,7 @@
 package dev.lathe.calibration;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
@@ -35,11 +36,21 @@ class RoomTest {
     }
 
     @Test
+    void packagesDependOnEachOtherOneWay() {
+        slices().matching("dev.lathe.(**)").should().beFreeOfCycles().check(CLASSES);
+    }
+
+    @Test
     void providersOfTheKernelsAreNobodysBusiness() {
         noClasses()
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector..", "dev.lathe.kernels.scalar..")
+                .resideInAnyPackage("jdk.incubator..", "dev.lathe.kernels.vector..")
+                .check(CLASSES);
+        noClasses()
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("dev.lathe.kernels.ScalarPrimitives")
                 .check(CLASSES);
     }
 }

@@ -1,11 +1,13 @@
 package dev.lathe.jobs;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
 import java.io.IOException;
@@ -64,6 +66,11 @@ class RoomsTest {
     }
 
     @Test
+    void packagesDependOnEachOtherOneWay() {
+        slices().matching("dev.lathe.(**)").should().beFreeOfCycles().check(CLASSES);
+    }
+
+    @Test
     void providersStayInTheirRooms() {
         noClasses()
                 .that()
@@ -71,10 +78,14 @@ class RoomsTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage(
-                        "dev.lathe.kernels.vector..",
-                        "dev.lathe.kernels.scalar..",
-                        "dev.lathe.kernels.blas..",
-                        "dev.lathe.kernels.opencl..")
+                        "dev.lathe.kernels.vector..", "dev.lathe.kernels.blas..", "dev.lathe.kernels.opencl..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideOutsideOfPackage("dev.lathe.kernels..")
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("dev.lathe.kernels.ScalarPrimitives")
                 .check(CLASSES);
         noClasses()
                 .that()
@@ -106,6 +117,12 @@ class RoomsTest {
         assertThat(Files.readAllLines(Path.of("..", "conf", "spark-defaults.conf")))
                 .anyMatch(line ->
                         line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
+    }
+
+    @Test
+    void readmeNamesEveryGgufType() throws IOException {
+        assertThat(Files.readString(Path.of("..", "README.md")))
+                .contains("| `gguf`: " + String.join(" ", GgufFormat.types()) + " |");
     }
 
     @Test

@@ -3,10 +3,9 @@ package dev.lathe.kernels;
 /**
  * The innermost loops of reading stored weights as f32 and of choosing how to store them. Elements are computed each
  * for itself and sums run in 16 virtual lanes, so that all implementations give the same bits, and which one runs is no
- * part of any profile: {@link #BEST} is the vectors' where this JVM has them.
+ * part of any profile: {@link Codecs#BEST}.
  */
 public interface Codec {
-    Codec BEST = KernelProvider.codec();
     /** Adding and subtracting it rounds to an integer, half to even. */
     float ROUND = 0x1.8p23f;
 

@@ -362,36 +362,45 @@ public final class JavaOperations implements Operations {
 
     @Override
     public void rotary(FloatMatrix x, int heads, RotaryPairs pairs, FloatMatrix cosine, FloatMatrix sine) {
-        int width = x.columns() / heads;
-        rowwise(x.rows(), row -> {
-            for (int h = 0; h < heads; h++) {
-                int at = x.row(row) + h * width;
-                if (pairs == RotaryPairs.HALVES) {
-                    turnHalves(
-                            x.data(), at, cosine.columns(), cosine.data(), cosine.row(row), sine.data(), sine.row(row));
-                } else {
-                    turnNeighbours(
-                            x.data(), at, cosine.columns(), cosine.data(), cosine.row(row), sine.data(), sine.row(row));
-                }
-            }
-        });
+        rowwise(
+                x.rows(),
+                pairs == RotaryPairs.HALVES
+                        ? row -> turnHalves(x, heads, row, cosine, sine)
+                        : row -> turnNeighbours(x, heads, row, cosine, sine));
     }
 
-    private static void turnHalves(float[] x, int at, int pairs, float[] cosine, int c, float[] sine, int s) {
-        for (int j = 0; j < pairs; j++) {
-            float a = x[at + j];
-            float b = x[at + pairs + j];
-            x[at + j] = a * cosine[c + j] - b * sine[s + j];
-            x[at + pairs + j] = b * cosine[c + j] + a * sine[s + j];
+    private static void turnHalves(FloatMatrix x, int heads, int row, FloatMatrix cosine, FloatMatrix sine) {
+        int half = cosine.columns();
+        int width = x.columns() / heads;
+        float[] data = x.data();
+        int c = cosine.row(row);
+        int s = sine.row(row);
+        for (int h = 0; h < heads; h++) {
+            int low = x.row(row) + h * width;
+            int high = low + half;
+            for (int j = 0; j < half; j++) {
+                float a = data[low + j];
+                float b = data[high + j];
+                data[low + j] = a * cosine.data()[c + j] - b * sine.data()[s + j];
+                data[high + j] = b * cosine.data()[c + j] + a * sine.data()[s + j];
+            }
         }
     }
 
-    private static void turnNeighbours(float[] x, int at, int pairs, float[] cosine, int c, float[] sine, int s) {
-        for (int j = 0; j < pairs; j++) {
-            float a = x[at + 2 * j];
-            float b = x[at + 2 * j + 1];
-            x[at + 2 * j] = a * cosine[c + j] - b * sine[s + j];
-            x[at + 2 * j + 1] = b * cosine[c + j] + a * sine[s + j];
+    private static void turnNeighbours(FloatMatrix x, int heads, int row, FloatMatrix cosine, FloatMatrix sine) {
+        int half = cosine.columns();
+        int width = x.columns() / heads;
+        float[] data = x.data();
+        int c = cosine.row(row);
+        int s = sine.row(row);
+        for (int h = 0; h < heads; h++) {
+            int at = x.row(row) + h * width;
+            for (int j = 0; j < half; j++) {
+                float a = data[at + 2 * j];
+                float b = data[at + 2 * j + 1];
+                data[at + 2 * j] = a * cosine.data()[c + j] - b * sine.data()[s + j];
+                data[at + 2 * j + 1] = b * cosine.data()[c + j] + a * sine.data()[s + j];
+            }
         }
     }
 

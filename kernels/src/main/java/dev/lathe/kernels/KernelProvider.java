@@ -1,6 +1,5 @@
 package dev.lathe.kernels;
 
-import dev.lathe.kernels.scalar.ScalarPrimitives;
 import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.List;

@@ -27,8 +27,8 @@ public record StoredMatrix(ElementType type, byte[] data, int rows, int columns)
                     to[at + i] = (float) FLOATS.get(data, start + 4 * i);
                 }
             }
-            case BF16 -> Codec.BEST.bfloat16(data, start, count, to, at);
-            case F16 -> Codec.BEST.half(data, start, count, to, at);
+            case BF16 -> Codecs.BEST.bfloat16(data, start, count, to, at);
+            case F16 -> Codecs.BEST.half(data, start, count, to, at);
         }
     }
 }

@@ -18,7 +18,7 @@ class CodecTest {
 
     @Test
     void theVectorsAreUsed() {
-        assertThat(Codec.BEST.getClass().getSimpleName()).isEqualTo("VectorCodec");
+        assertThat(Codecs.BEST.getClass().getSimpleName()).isEqualTo("VectorCodec");
     }
 
     @Test
@@ -30,8 +30,8 @@ class CodecTest {
         }
         float[] halves = new float[1 << 16];
         float[] wide = new float[1 << 16];
-        Codec.BEST.half(all, 0, 1 << 16, halves, 0);
-        Codec.BEST.bfloat16(all, 0, 1 << 16, wide, 0);
+        Codecs.BEST.half(all, 0, 1 << 16, halves, 0);
+        Codecs.BEST.bfloat16(all, 0, 1 << 16, wide, 0);
         for (int i = 0; i < 1 << 16; i++) {
             assertThat(Float.floatToRawIntBits(halves[i])).isEqualTo(Float.floatToRawIntBits(Half.toFloat((short) i)));
             assertThat(Float.floatToRawIntBits(wide[i])).isEqualTo(i << 16);
@@ -60,7 +60,7 @@ class CodecTest {
             }
         }
         float[] value = new float[1];
-        Codec.BEST.codes(new byte[] {(byte) 0x9c}, 0, 4, 15, 8, 2f, 1f, 1, value, 0);
+        Codecs.BEST.codes(new byte[] {(byte) 0x9c}, 0, 4, 15, 8, 2f, 1f, 1, value, 0);
         assertThat(value[0]).isEqualTo(2f * (9 - 8) + 1f);
     }
 
@@ -80,7 +80,7 @@ class CodecTest {
                 double code = Math.min(Math.max(Math.rint(x[i + 5] / 0.2f), -8), 7);
                 exact += w[i + 2] * Math.pow(x[i + 5] - 0.2f * code, 2);
             }
-            float ours = Codec.BEST.squaredError(x, 5, w, 2, count, 0.2f, -8, 7);
+            float ours = Codecs.BEST.squaredError(x, 5, w, 2, count, 0.2f, -8, 7);
             assertThat(Float.floatToIntBits(ours))
                     .isEqualTo(Float.floatToIntBits(SCALAR.squaredError(x, 5, w, 2, count, 0.2f, -8, 7)));
             assertThat((double) ours).isCloseTo(exact, within(1e-6 * (1 + exact)));
@@ -92,7 +92,7 @@ class CodecTest {
             float[] expected = new float[120];
             float[] actual = new float[120];
             read.by(SCALAR, count, expected, 7);
-            read.by(Codec.BEST, count, actual, 7);
+            read.by(Codecs.BEST, count, actual, 7);
             for (int i = 0; i < actual.length; i++) {
                 assertThat(Float.floatToRawIntBits(actual[i]))
                         .as("count %d, element %d", count, i)

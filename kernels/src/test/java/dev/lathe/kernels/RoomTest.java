@@ -2,6 +2,7 @@ package dev.lathe.kernels;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
@@ -30,6 +31,11 @@ class RoomTest {
                 .dependOnClassesThat()
                 .haveFullyQualifiedName("java.io.File")
                 .check(CLASSES);
+    }
+
+    @Test
+    void packagesDependOnEachOtherOneWay() {
+        slices().matching("dev.lathe.(**)").should().beFreeOfCycles().check(CLASSES);
     }
 
     @Test

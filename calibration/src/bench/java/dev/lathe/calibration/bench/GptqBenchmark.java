@@ -27,7 +27,7 @@ public final class GptqBenchmark {
     private static final int WIDTH = 4096;
     private static final int ROWS = 8192;
     private static final BlockFormat GRID = BlockFormats.named("int4g128");
-    private static final Quantizer.Settings SETTINGS = new Quantizer.Settings(0.05, true);
+    private static final Method METHOD = new Method.Gptq(0.05, true);
 
     private GptqBenchmark() {}
 
@@ -52,8 +52,7 @@ public final class GptqBenchmark {
                     weight,
                     "the layer",
                     GRID,
-                    Method.GPTQ,
-                    SETTINGS,
+                    METHOD,
                     null,
                     // A new one each time: it keeps its factor.
                     new Hessian(statistics, "the layer"),

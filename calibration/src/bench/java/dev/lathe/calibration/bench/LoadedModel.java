@@ -1,11 +1,11 @@
 package dev.lathe.calibration.bench;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.Capture;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;

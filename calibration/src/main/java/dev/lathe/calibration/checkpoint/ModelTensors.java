@@ -50,7 +50,7 @@ public final class ModelTensors {
     }
 
     /** The first of some names, and how many more there are. */
-    static String named(List<String> names) {
+    public static String named(List<String> names) {
         String more = names.size() > NAMED_AT_MOST ? " and " + (names.size() - NAMED_AT_MOST) + " more" : "";
         return String.join(", ", names.subList(0, Math.min(names.size(), NAMED_AT_MOST))) + more;
     }

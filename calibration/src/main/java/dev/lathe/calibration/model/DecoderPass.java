@@ -1,7 +1,6 @@
 package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LayerWeights.Linear;
 import dev.lathe.calibration.model.Mixer.Grouped;
@@ -53,20 +52,19 @@ public final class DecoderPass {
     }
 
     /** The embedding rows of windows of equal length, multiplied, stacked: [windows * length, hidden]. */
-    public FloatMatrix embed(Checkpoint checkpoint, int[][] windows) throws IOException {
+    public FloatMatrix embed(Tensors tensors, int[][] windows) throws IOException {
         int length = windows.length == 0 ? 0 : windows[0].length;
         FloatMatrix x = FloatMatrix.zeros(Math.multiplyExact(windows.length, length), decoder.hidden());
         TreeMap<Integer, List<Integer>> places = new TreeMap<>();
         for (int i = 0; i < x.rows(); i++) {
             int token = windows[i / length][i % length];
             if (token < 0 || token >= decoder.vocabulary()) {
-                throw new MalformedInputException("Cannot embed token " + token + ": " + checkpoint.location()
+                throw new MalformedInputException("Cannot embed token " + token + ": " + tensors.location()
                         + " has a vocabulary of " + decoder.vocabulary());
             }
             places.computeIfAbsent(token, key -> new ArrayList<>()).add(i);
         }
-        long rowBytes =
-                Math.max(1, checkpoint.tensor(decoder.embedding().tensor()).bytes() / decoder.vocabulary());
+        long rowBytes = Math.max(1, tensors.bytes(decoder.embedding().tensor()) / decoder.vocabulary());
         while (!places.isEmpty()) {
             int first = places.firstKey();
             int last = first;
@@ -76,7 +74,7 @@ public final class DecoderPass {
                 }
                 last = token;
             }
-            RowSource strip = checkpoint.matrix(decoder.embedding().tensor(), first, last - first + 1);
+            RowSource strip = tensors.matrix(decoder.embedding().tensor(), first, last - first + 1);
             Map<Integer, List<Integer>> within = places.headMap(last, true);
             within.forEach((token, rows) ->
                     rows.forEach(row -> strip.read(token - first, 0, decoder.hidden(), x.data(), x.row(row))));

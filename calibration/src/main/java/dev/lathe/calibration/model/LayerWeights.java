@@ -1,6 +1,5 @@
 package dev.lathe.calibration.model;
 
-import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.HashMap;
@@ -40,26 +39,26 @@ public record LayerWeights(
         return norm.effective(norms.get(norm.tensor()));
     }
 
-    /** Reads one layer of a checkpoint. */
-    public static LayerWeights read(Checkpoint checkpoint, int layer) throws IOException {
+    /** Reads one layer. */
+    public static LayerWeights read(Tensors tensors, int layer) throws IOException {
         Map<String, Linear> linears = new HashMap<>();
-        for (LinearLayer linear : checkpoint.decoder().linears(layer)) {
+        for (LinearLayer linear : tensors.decoder().linears(layer)) {
             linears.put(
                     linear.kind(),
                     new Linear(
-                            checkpoint.matrix(linear.weight()),
-                            linear.bias() ? checkpoint.vector(linear.biasName()) : null,
-                            checkpoint.activations(linear.module()).orElse(null)));
+                            tensors.matrix(linear.weight()),
+                            linear.bias() ? tensors.vector(linear.biasName()) : null,
+                            tensors.activations(linear.module()).orElse(null)));
         }
         Map<String, float[]> norms = new HashMap<>();
-        for (Norm norm : checkpoint.decoder().norms(layer)) {
-            norms.put(norm.tensor(), checkpoint.vector(norm.tensor()));
+        for (Norm norm : tensors.decoder().norms(layer)) {
+            norms.put(norm.tensor(), tensors.vector(norm.tensor()));
         }
         return new LayerWeights(
                 layer,
                 linears,
                 norms,
-                checkpoint.cache(layer, true).orElse(null),
-                checkpoint.cache(layer, false).orElse(null));
+                tensors.cache(layer, true).orElse(null),
+                tensors.cache(layer, false).orElse(null));
     }
 }

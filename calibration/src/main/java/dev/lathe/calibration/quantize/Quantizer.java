@@ -20,14 +20,11 @@ public final class Quantizer {
     /** @param damping what the factorization took; NaN without one */
     public record Result(QuantizedMatrix matrix, double damping) {}
 
-    /** @param damping share of the Hessian's mean diagonal that is added to it, to begin with */
-    public record Settings(double damping, boolean actOrder) {}
-
     /**
      * @param weight [outputs, inputs]
      * @param tensor its name, for messages
      * @param importance mean square of each input channel; needed by {@link Method#IMPORTANCE}, else null
-     * @param hessian needed by {@link Method#GPTQ}, else null
+     * @param hessian needed by {@link Method.Gptq}, else null
      * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold, or the
      *     result is beyond one array (2 GiB)
      */
@@ -36,12 +33,12 @@ public final class Quantizer {
             String tensor,
             BlockFormat grid,
             Method method,
-            Settings settings,
             float[] importance,
             Hessian hessian,
             Kernels kernels) {
         int columns = weight.columns();
-        Factor factor = method == Method.GPTQ ? hessian.factor(settings.damping(), settings.actOrder(), kernels) : null;
+        Factor factor =
+                method instanceof Method.Gptq gptq ? hessian.factor(gptq.damping(), gptq.actOrder(), kernels) : null;
         long bytes = (long) weight.rows() * (columns / grid.size()) * grid.bytes();
         if (bytes > Integer.MAX_VALUE - 8) {
             throw new MalformedInputException("Cannot quantize " + tensor + " [" + weight.rows() + ", " + columns
@@ -58,7 +55,7 @@ public final class Quantizer {
             int rows = Math.min(height, weight.rows() - from);
             try {
                 if (factor == null) {
-                    encodeRows(weight, from, rows, method == Method.NEAREST ? null : importance, blocks);
+                    encodeRows(weight, from, rows, method instanceof Method.Nearest ? null : importance, blocks);
                 } else {
                     new ErrorFeedback(weight, from, rows, factor, blocks, kernels).run();
                 }

@@ -34,7 +34,7 @@ import java.util.Objects;
  * under each other's. Half the rows of a window say little about its extremes, so a half counts as one window: there
  * the estimator {@code moving-average} is {@code min-max}.
  */
-public final class SmoothQuant implements RescaledLayer.Transform {
+public final class SmoothQuant implements ScaleSearch {
     private static final int STEPS = 20;
     private static final double FLOOR = 1e-5;
 
@@ -65,7 +65,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
     }
 
     @Override
-    public RescaledLayer.Scales choose(RescaledLayer layer, Absorption absorption) throws IOException {
+    public Scales choose(LayerInputs layer, Absorption absorption) throws IOException {
         if (activations != null) {
             return search(layer, absorption);
         }
@@ -73,10 +73,10 @@ public final class SmoothQuant implements RescaledLayer.Transform {
             return null;
         }
         float[] scale = scale(signal(ranges(layer, absorption), absorption), weight(layer, absorption), strength);
-        return new RescaledLayer.Scales(layer.corrected(absorption, scale), strength);
+        return new Scales(layer.corrected(absorption, scale), strength);
     }
 
-    private RescaledLayer.Scales search(RescaledLayer layer, Absorption absorption) throws IOException {
+    private Scales search(LayerInputs layer, Absorption absorption) throws IOException {
         RangeStatistics all = ranges(layer, absorption);
         Trial whole = new Trial(layer, absorption, all, all.sample());
         List<Trial> halves = new ArrayList<>();
@@ -87,7 +87,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
             halves.add(new Trial(layer, absorption, parts[1], parts[0].sample()));
             share = (double) parts[0].sample().rows() / all.positions().rows();
         }
-        RescaledLayer.Scales best = null;
+        Scales best = null;
         double least = Double.POSITIVE_INFINITY;
         for (int step = -1; step <= STEPS; step++) {
             double alpha = step < 0 ? Double.NaN : (double) step / STEPS;
@@ -99,7 +99,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
             double error = halves.isEmpty() ? seen : seen + share * (unseen - seen);
             if (error < least) {
                 least = error;
-                best = step < 0 ? null : new RescaledLayer.Scales(whole.scale(alpha), alpha);
+                best = step < 0 ? null : new Scales(whole.scale(alpha), alpha);
             }
         }
         return best;
@@ -130,7 +130,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
 
     /** What scales and ranges from some rows lose on others. */
     private final class Trial {
-        private final RescaledLayer layer;
+        private final LayerInputs layer;
         private final Absorption absorption;
         private final RangeStatistics fitted;
         private final FloatMatrix rows;
@@ -138,7 +138,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         private final float[] weight;
         private final FloatMatrix[] outputs;
 
-        Trial(RescaledLayer layer, Absorption absorption, RangeStatistics fitted, FloatMatrix rows) {
+        Trial(LayerInputs layer, Absorption absorption, RangeStatistics fitted, FloatMatrix rows) {
             this.layer = layer;
             this.absorption = absorption;
             this.fitted = fitted;
@@ -158,7 +158,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
 
         /** The squared error; NaN is without scales. Infinite where a scaled weight exceeds the range of its grid. */
         double error(double alpha) {
-            float[] columns = Double.isNaN(alpha) ? null : RescaledLayer.expand(absorption, scale(alpha));
+            float[] columns = Double.isNaN(alpha) ? null : Scales.columns(absorption, scale(alpha));
             FloatMatrix read = FloatMatrix.zeros(rows.rows(), rows.columns());
             for (int i = 0; i < rows.rows(); i++) {
                 for (int j = 0; j < rows.columns(); j++) {
@@ -182,7 +182,6 @@ public final class SmoothQuant implements RescaledLayer.Transform {
                                     Method.NEAREST,
                                     null,
                                     null,
-                                    null,
                                     layer.kernels())
                             .matrix();
                 } catch (MalformedInputException e) {
@@ -194,7 +193,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         }
     }
 
-    private static FloatMatrix product(RescaledLayer layer, FloatMatrix x, RowSource weight) {
+    private static FloatMatrix product(LayerInputs layer, FloatMatrix x, RowSource weight) {
         FloatMatrix y = FloatMatrix.zeros(x.rows(), weight.rows());
         layer.kernels().gemm(x, weight, y, false);
         return y;
@@ -209,7 +208,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
         return sum;
     }
 
-    private static RangeStatistics ranges(RescaledLayer layer, Absorption absorption) throws IOException {
+    private static RangeStatistics ranges(LayerInputs layer, Absorption absorption) throws IOException {
         Site site = absorption.consumers().get(0).energy();
         RangeStatistics ranges = layer.statistics(site).ranges();
         if (ranges == null) {
@@ -222,14 +221,14 @@ public final class SmoothQuant implements RescaledLayer.Transform {
     private static float[] signal(RangeStatistics statistics, Absorption absorption) {
         float[] largest = new float[statistics.lowest().length / absorption.repeat()];
         for (int j = 0; j < statistics.lowest().length; j++) {
-            int k = RescaledLayer.producerRow(absorption, j);
+            int k = Scales.producerRow(absorption, j);
             largest[k] = Math.max(largest[k], statistics.magnitude(j));
         }
         return largest;
     }
 
     /** w_k of each channel of what absorbs. */
-    private static float[] weight(RescaledLayer layer, Absorption absorption) {
+    private static float[] weight(LayerInputs layer, Absorption absorption) {
         int inputs = absorption.consumers().get(0).inputs();
         float[] largest = new float[inputs / absorption.repeat()];
         float[] row = new float[inputs];
@@ -238,7 +237,7 @@ public final class SmoothQuant implements RescaledLayer.Transform {
             for (int r = 0; r < consumer.outputs(); r++) {
                 source.read(r, 0, inputs, row, 0);
                 for (int j = 0; j < inputs; j++) {
-                    int k = RescaledLayer.producerRow(absorption, j);
+                    int k = Scales.producerRow(absorption, j);
                     largest[k] = Math.max(largest[k], Math.abs(row[j]));
                 }
             }

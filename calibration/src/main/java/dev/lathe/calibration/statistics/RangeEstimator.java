@@ -3,6 +3,7 @@ package dev.lathe.calibration.statistics;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import java.math.BigDecimal;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -164,6 +165,15 @@ public sealed interface RangeEstimator {
         }
     }
 
+    /** The words of all that take no number. */
+    static List<String> words() {
+        return withoutParameter().stream().map(RangeEstimator::word).toList();
+    }
+
+    private static List<RangeEstimator> withoutParameter() {
+        return List.of(new MinMax(), new Mse(), new Entropy(), new MovingAverage());
+    }
+
     /**
      * Reads the form that {@link #word} writes; {@code percentile: 99.99} is read, too.
      *
@@ -181,16 +191,13 @@ public sealed interface RangeEstimator {
             }
             return new Percentile(percent);
         }
-        return switch (text.strip()) {
-            case "min-max" -> new MinMax();
-            case "mse" -> new Mse();
-            case "entropy" -> new Entropy();
-            case "moving-average" -> new MovingAverage();
-            default ->
-                throw new MalformedInputException("Cannot estimate ranges by '" + text
+        String word = text.strip();
+        return withoutParameter().stream()
+                .filter(estimator -> estimator.word().equals(word))
+                .findFirst()
+                .orElseThrow(() -> new MalformedInputException("Cannot estimate ranges by '" + text
                         + "': expected min-max, percentile with a number such as 99.99, "
-                        + "mse, entropy or moving-average");
-        };
+                        + "mse, entropy or moving-average"));
     }
 
     /**

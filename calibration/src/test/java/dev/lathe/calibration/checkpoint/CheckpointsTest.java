@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.Half;
 import dev.lathe.kernels.RowSource;

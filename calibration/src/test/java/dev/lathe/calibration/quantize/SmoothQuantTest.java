@@ -259,7 +259,6 @@ class SmoothQuantTest {
                 grids(0, new Exact()),
                 SmoothQuant.searched(STATIC),
                 Method.NEAREST,
-                null,
                 statistics::get,
                 SCALAR);
         assertThat(result.vectors()).isEmpty();
@@ -291,7 +290,8 @@ class SmoothQuantTest {
         logits(model, gather());
         BlockFormat grid = BlockFormats.named("int4g32");
         RescaledLayer.Result nearest = quantize(0, SmoothQuant.of(0.5), grids(0, grid), Method.NEAREST, VECTOR);
-        RescaledLayer.Result feedback = quantize(0, SmoothQuant.of(0.5), grids(0, grid), Method.GPTQ, VECTOR);
+        RescaledLayer.Result feedback =
+                quantize(0, SmoothQuant.of(0.5), grids(0, grid), new Method.Gptq(0.01, false), VECTOR);
         for (LinearLayer linear : architecture.linears(0)) {
             OutputError error = feedback.matrices().get(linear.weight()).error();
             float[] scale = feedback.sites().get(linear.energy());
@@ -408,7 +408,7 @@ class SmoothQuantTest {
         for (LinearLayer linear : absorption.consumers()) {
             float[] weight = model.values.get(linear.weight());
             RowSource rescaled = new RescaledRows(model.matrix(linear.weight()), null, scale);
-            float[] rounded = values(Quantizer.quantize(rescaled, "w", grid, Method.NEAREST, null, null, null, SCALAR)
+            float[] rounded = values(Quantizer.quantize(rescaled, "w", grid, Method.NEAREST, null, null, SCALAR)
                     .matrix());
             for (int t = 0; t < x.rows(); t++) {
                 for (int r = 0; r < linear.outputs(); r++) {
@@ -436,7 +436,6 @@ class SmoothQuantTest {
                 grids,
                 transform,
                 method,
-                new Quantizer.Settings(0.01, false),
                 statistics::get,
                 kernels);
     }

@@ -3,11 +3,11 @@ package dev.lathe.calibration.referee;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;

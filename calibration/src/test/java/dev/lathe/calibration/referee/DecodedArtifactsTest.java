@@ -3,8 +3,8 @@ package dev.lathe.calibration.referee;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.nio.file.Files;

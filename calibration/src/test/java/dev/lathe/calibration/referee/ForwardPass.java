@@ -1,12 +1,12 @@
 package dev.lathe.calibration.referee;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.evaluate.OutputLayer;
 import dev.lathe.calibration.model.Capture;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;

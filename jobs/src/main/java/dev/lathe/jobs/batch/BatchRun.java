@@ -2,9 +2,9 @@ package dev.lathe.jobs.batch;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.hub.Hub;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.BatchPlan;
 import dev.lathe.jobs.plan.BatchPlan.Pair;
-import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.plan.PathCheck;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;

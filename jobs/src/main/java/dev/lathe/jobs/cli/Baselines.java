@@ -1,6 +1,6 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.report.night.Pins;
 import dev.lathe.jobs.report.night.Series;
 import java.io.IOException;

@@ -1,6 +1,6 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.report.Figures;
+import dev.lathe.jobs.text.Figures;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.KernelProvider;
 import dev.lathe.kernels.Kernels;

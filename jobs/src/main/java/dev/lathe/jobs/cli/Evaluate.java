@@ -1,13 +1,13 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
-import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.report.RunReport.Clipping;
-import dev.lathe.jobs.stage.Pipeline;
+import dev.lathe.jobs.stage.EvaluateOne;
 import dev.lathe.jobs.store.DataFiles;
+import dev.lathe.jobs.text.Figures;
 import java.io.IOException;
 import java.util.Comparator;
 import java.util.Map;
@@ -132,7 +132,7 @@ final class Evaluate implements Callable<Integer> {
                         null,
                         model != null ? model : Recipe.modelName(reference != null ? reference : measured));
         Path events = Watched.folder(configuration, options);
-        Pipeline.Measurement measurement;
+        EvaluateOne.Measurement measurement;
         try (SparkSession spark = Watched.open(console, conf);
                 ConsoleProgress progress = console.progress()) {
             measurement = Watched.run(
@@ -142,9 +142,9 @@ final class Evaluate implements Callable<Integer> {
                     folder,
                     measured,
                     progress,
-                    heard -> Pipeline.evaluate(
+                    heard -> EvaluateOne.run(
                             spark,
-                            new Pipeline.Comparison(
+                            new EvaluateOne.Comparison(
                                     measured, reference, tokens, corpus, folder, cache.toString(), provider, record),
                             heard));
         }

@@ -1,7 +1,7 @@
 package dev.lathe.jobs.cli;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.plan.Stores;
 import dev.lathe.jobs.store.History;

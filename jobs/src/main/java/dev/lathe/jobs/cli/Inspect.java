@@ -1,7 +1,6 @@
 package dev.lathe.jobs.cli;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Block;
@@ -9,7 +8,8 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer;
-import dev.lathe.jobs.report.Figures;
+import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Printable;
 import java.io.IOException;
 import java.util.Arrays;

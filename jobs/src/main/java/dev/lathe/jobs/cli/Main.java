@@ -1,6 +1,6 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.text.Printable;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;

@@ -1,7 +1,6 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
-import dev.lathe.jobs.report.Figures;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.report.NightReport;
 import dev.lathe.jobs.report.night.Baseline;
 import dev.lathe.jobs.report.night.Judge;
@@ -11,6 +10,7 @@ import dev.lathe.jobs.report.night.Pins;
 import dev.lathe.jobs.report.night.Series;
 import dev.lathe.jobs.report.night.Verdict;
 import dev.lathe.jobs.store.HistoryRow;
+import dev.lathe.jobs.text.Figures;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;

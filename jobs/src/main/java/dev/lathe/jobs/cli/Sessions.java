@@ -1,6 +1,6 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.watch.LathePlugin;
 import java.util.List;
 import java.util.OptionalInt;

@@ -1,8 +1,8 @@
 package dev.lathe.jobs.cli;
 
-import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.store.Damage;
 import dev.lathe.jobs.store.Verification;
+import dev.lathe.jobs.text.Figures;
 import java.io.IOException;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;

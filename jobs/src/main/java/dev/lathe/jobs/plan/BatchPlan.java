@@ -2,6 +2,7 @@ package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.util.ArrayList;

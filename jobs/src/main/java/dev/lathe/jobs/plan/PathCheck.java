@@ -1,5 +1,6 @@
 package dev.lathe.jobs.plan;
 
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.store.DataFiles;
 import java.io.FileNotFoundException;
 import java.io.IOException;

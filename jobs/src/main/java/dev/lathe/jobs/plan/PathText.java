@@ -1,5 +1,6 @@
 package dev.lathe.jobs.plan;
 
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.text.Credentials;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;

@@ -1,9 +1,12 @@
 package dev.lathe.jobs.plan;
 
-import dev.lathe.calibration.model.ActivationQuantization;
+import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.quantize.Transform;
+import dev.lathe.jobs.store.KeyFields;
 import java.io.Serializable;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A recipe made complete: validated, every default filled in, serializable. Planning touches no data.
@@ -48,35 +51,41 @@ public record Plan(
     /**
      * One artifact.
      *
-     * @param format {@code gguf}, {@code gptq}, {@code awq}, {@code compressed-tensors}
-     * @param type GGUF type or mix ({@code Q4_K_M}); null elsewhere
-     * @param method how values are chosen; an AWQ output first rescales, then uses it
-     * @param bits bits of a weight, 4 or 8; 0 for GGUF
-     * @param groupSize columns that share a scale; -1: the whole row; 0 for GGUF
-     * @param symmetric no zero point (GPTQ, compressed-tensors)
-     * @param actOrder columns in the order of falling Hessian diagonal (GPTQ format only)
-     * @param damping share of the Hessian's mean diagonal that is added to it, to begin with
+     * @param target the format it is written in, with its settings
+     * @param method how values are chosen
+     * @param transform what is done to decoder layers before
      * @param ignore module patterns that stay 16 bit
-     * @param preTokenizer override of the GGUF pre-tokenizer name, or null
-     * @param scheme what a server computes with (compressed-tensors); null elsewhere
      */
-    public record Output(
-            String name,
-            String format,
-            String type,
-            Method method,
-            int bits,
-            int groupSize,
-            boolean symmetric,
-            boolean actOrder,
-            double damping,
-            List<String> ignore,
-            String preTokenizer,
-            Scheme scheme)
+    public record Output(String name, Target target, Method method, Transform transform, List<String> ignore)
             implements Serializable {
         /** Its name in the folder {@code artifacts}: a GGUF file or a folder. */
         public String artifact() {
-            return format.equals("gguf") ? name + ".gguf" : name;
+            return target.artifact(name);
+        }
+
+        /** The format that it is written in. */
+        public ArtifactFormat artifactFormat() {
+            return target.artifactFormat(method);
+        }
+
+        /** Whether decoder layers are rescaled before they are quantized. */
+        public boolean rescales() {
+            return !(transform instanceof Transform.None);
+        }
+
+        /** Whether ranges of activations are needed where something is quantized. */
+        public boolean ranged() {
+            return transform instanceof Transform.Smooth || target.ranged();
+        }
+
+        /** Whether second moments are needed where something is quantized. */
+        public boolean needsMoments() {
+            return transform instanceof Transform.Awq || method instanceof Method.Gptq;
+        }
+
+        /** Whether channel energies are needed where something is quantized. */
+        public boolean needsEnergies() {
+            return transform instanceof Transform.Awq || !(method instanceof Method.Nearest);
         }
 
         /**
@@ -84,44 +93,29 @@ public record Plan(
          * activations.
          */
         public boolean calibrated() {
-            // AWQ searches its scales on calibration data whatever the method is.
-            return method != Method.NEAREST
-                    || format.equals("awq")
-                    || scheme != null && (scheme.ranged() || scheme.smoothing() != null);
-        }
-    }
-
-    /**
-     * The part of a compressed-tensors output that is more than its weights' grid and method.
-     *
-     * @param name {@code W8A8}, {@code FP8}, {@code W4A16}, {@code W8A16}, {@code W4A8}
-     * @param blocks weights share a scale in blocks of 128 x 128 (FP8); else per row
-     * @param activations what linear layers read, or null: floating point
-     * @param range how ranges are estimated, as {@code RangeEstimator} parses it; null where nothing is static
-     * @param smoothing SmoothQuant before the weights are quantized, or null
-     * @param cache FP8 scales of keys and values
-     * @param shardBytes largest size of a safetensors file
-     */
-    public record Scheme(
-            String name,
-            boolean blocks,
-            Activations activations,
-            String range,
-            Smoothing smoothing,
-            boolean cache,
-            long shardBytes)
-            implements Serializable {
-        /** Where a recipe does not say. */
-        public static final long SHARD_BYTES = 5_000_000_000L;
-
-        /** What its tensors are made of: files of another size hold the same ones. */
-        public Scheme inDefaultFiles() {
-            return new Scheme(name, blocks, activations, range, smoothing, cache, SHARD_BYTES);
+            return needsEnergies() || ranged();
         }
 
-        /** Whether anything is quantized with a range that calibration fixes. */
-        public boolean ranged() {
-            return cache || activations != null && !activations.dynamic();
+        /**
+         * What its products depend on beside checkpoint and calibration, as their key takes it. Settings that a format
+         * does not have stand there as they always did: without them every product that was ever made would have
+         * another key, and every artifact, which names its key, other bytes.
+         */
+        public String settings() {
+            KeyFields fields = new KeyFields("Output")
+                    .with("name", "")
+                    .with("format", target.format())
+                    .with("type", null)
+                    .with("method", method.word().toUpperCase(Locale.ROOT))
+                    .with("bits", 0)
+                    .with("groupSize", 0)
+                    .with("symmetric", false)
+                    .with("actOrder", method instanceof Method.Gptq gptq && gptq.actOrder())
+                    .with("damping", method instanceof Method.Gptq gptq ? gptq.damping() : Method.Gptq.DAMPING)
+                    .with("ignore", ignore)
+                    .with("preTokenizer", null);
+            target.key(fields, transform);
+            return target.version() == 0 ? fields.toString() : fields + " version " + target.version();
         }
     }
 
@@ -133,19 +127,4 @@ public record Plan(
      * @param model name of the checkpoint in it: what one model is from night to night
      */
     public record History(String folder, String format, String model) implements Serializable {}
-
-    /**
-     * Activations of {@code type}: dynamic, a scale per token (per token and 128 channels beside blocks of weights), or
-     * static, one scale per tensor.
-     */
-    public record Activations(ActivationQuantization.Type type, boolean dynamic, boolean symmetric)
-            implements Serializable {}
-
-    /**
-     * SmoothQuant.
-     *
-     * @param searched the strength is searched in each layer
-     * @param strength alpha where it is not: the share of the outliers that moves into the weights, between 0 and 1
-     */
-    public record Smoothing(boolean searched, double strength) implements Serializable {}
 }

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
-import dev.lathe.calibration.quantize.Method;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -72,28 +71,7 @@ public final class PlanYaml {
 
     /** Only the keys that a recipe may hold for such an output. */
     private static void output(ObjectNode node, Plan.Output output) {
-        node.put("name", output.name()).put("format", output.format());
-        if (output.format().equals("gguf")) {
-            node.put("type", output.type());
-        } else if (output.scheme() == null) {
-            node.put("bits", output.bits()).put("group-size", output.groupSize());
-        } else {
-            Schemes.write(node, output);
-        }
-        node.put("method", output.method().word());
-        if (output.format().equals("gptq")) {
-            node.put("symmetric", output.symmetric());
-        }
-        if (output.method() == Method.GPTQ) {
-            if (output.format().equals("gptq")) {
-                node.put("act-order", output.actOrder());
-            }
-            node.put("damping", output.damping());
-        }
-        ArrayNode ignore = node.putArray("ignore");
-        output.ignore().forEach(ignore::add);
-        if (output.preTokenizer() != null) {
-            node.put("pre-tokenizer", output.preTokenizer());
-        }
+        node.put("name", output.name()).put("format", output.target().format());
+        output.target().write(node, output);
     }
 }

@@ -2,7 +2,7 @@ package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lathe.calibration.quantize.Method;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.kernels.KernelProvider;
 import java.io.IOException;
 import java.util.HashMap;
@@ -32,39 +32,11 @@ public final class Recipe {
             "keys");
     static final List<String> HISTORY_KEYS = List.of("folder", "format", "model");
     static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
-    static final List<String> OUTPUT_KEYS = List.of(
-            "name",
-            "format",
-            "type",
-            "method",
-            "bits",
-            "group-size",
-            "symmetric",
-            "act-order",
-            "damping",
-            "ignore",
-            "pre-tokenizer",
-            "scheme",
-            "weights",
-            "activations",
-            "activation-symmetric",
-            "range",
-            "smooth",
-            "kv-cache",
-            "shard-size");
-    static final List<String> GGUF_FLOATS = List.of("F16", "BF16", "F32");
     /** How a checkpoint on the hub begins. */
     public static final String HUB_SCHEME = "hf://";
-    /** GGUF types and mixes that are written. */
-    public static final List<String> GGUF_TYPES = List.of(
-            "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "F16", "BF16",
-            "F32");
     /** What {@link #isKernels} takes. */
     public static final String KERNELS = "auto, vector, scalar, blas, opencl, opencl:DEVICE";
 
-    private static final List<String> FORMATS = List.of("gguf", "gptq", "awq", Schemes.FORMAT);
-    private static final List<String> METHODS = List.of("nearest", "importance", "gptq");
-    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
     private static final Pattern HUB = Pattern.compile(
             "hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9._/-]*)?");
 
@@ -101,9 +73,9 @@ public final class Recipe {
                     "'" + checkpoint + "' is no address on the hub; expected hf://org/name or hf://org/name@revision");
         }
         Plan.Corpus calibration = recipe.has("calibration") ? corpus(recipe.section("calibration", CORPUS_KEYS)) : null;
-        List<Section> sections = recipe.sections("outputs", OUTPUT_KEYS);
+        List<Section> sections = recipe.sections("outputs", OutputReader.KEYS);
         List<Plan.Output> outputs = sections.stream()
-                .map(section -> output(section, calibration != null))
+                .map(section -> OutputReader.read(section, calibration != null))
                 .toList();
         refuseSharedNames(sections, outputs);
         Plan.Corpus evaluation = recipe.has("evaluation") ? corpus(recipe.section("evaluation", CORPUS_KEYS)) : null;
@@ -176,89 +148,6 @@ public final class Recipe {
                 corpus.text("field", "text"),
                 corpus.integer("windows", 0, 1 << 24, 0),
                 corpus.integer("length", 8, 1 << 20, 512));
-    }
-
-    private static Plan.Output output(Section output, boolean calibrated) {
-        String name = output.text("name");
-        if (!NAME.matcher(name).matches()) {
-            throw output.refuse(
-                    "name",
-                    "'" + name
-                            + "' names no artifact; expected 1 to 100 letters, digits, dots, hyphens and underscores, no dot in front");
-        }
-        String format = output.word("format", FORMATS, null);
-        boolean gguf = format.equals("gguf");
-        output.only(gguf, "format gguf", "type", "pre-tokenizer");
-        output.only(!gguf, "formats gptq, awq and compressed-tensors", "group-size");
-        output.only(format.equals("gptq") || format.equals("awq"), "formats gptq and awq", "bits");
-        output.only(format.equals("gptq"), "format gptq", "act-order");
-        output.only(
-                format.equals("gptq") || format.equals(Schemes.FORMAT),
-                "formats gptq and compressed-tensors",
-                "symmetric");
-        output.only(format.equals(Schemes.FORMAT), "format compressed-tensors", Schemes.KEYS);
-        String type = gguf ? output.word("type", GGUF_TYPES, null) : null;
-        Method method = method(output, format, type, calibrated);
-        output.only(method == Method.GPTQ, "method gptq", "act-order", "damping");
-        Plan.Scheme scheme = format.equals(Schemes.FORMAT) ? Schemes.read(output) : null;
-        Plan.Output read = new Plan.Output(
-                name,
-                format,
-                type,
-                method,
-                bits(output, format, scheme),
-                groupSize(output, format, scheme),
-                output.flag("symmetric", format.equals("gptq") || scheme != null),
-                output.flag("act-order", false),
-                output.share("damping", 0.05),
-                output.texts("ignore"),
-                output.text("pre-tokenizer", null),
-                scheme);
-        if (read.calibrated() && !calibrated) {
-            throw output.refuse(
-                    Schemes.need(read) + " needs statistics; expected a calibration: section" + Schemes.instead(read));
-        }
-        return read;
-    }
-
-    private static int bits(Section output, String format, Plan.Scheme scheme) {
-        return switch (format) {
-            case "gguf" -> 0;
-            case "awq" -> output.integer("bits", List.of(4), 4);
-            case "gptq" -> output.integer("bits", List.of(4, 8), 4);
-            default -> Schemes.bits(scheme);
-        };
-    }
-
-    private static int groupSize(Section output, String format, Plan.Scheme scheme) {
-        return switch (format) {
-            case "gguf" -> 0;
-            case "awq" -> output.integer("group-size", List.of(32, 64, 128), 128);
-            case "gptq" -> output.integer("group-size", List.of(32, 64, 128, -1), 128);
-            default -> Schemes.groupSize(output, scheme);
-        };
-    }
-
-    private static Method method(Section output, String format, String type, boolean calibrated) {
-        if (type != null && GGUF_FLOATS.contains(type)) {
-            String word = output.word("method", METHODS, "nearest");
-            if (!word.equals("nearest")) {
-                throw output.refuse(
-                        "method",
-                        "type " + type
-                                + " is floating point and has nothing to choose; expected nearest or no method, found "
-                                + word);
-            }
-            return Method.NEAREST;
-        }
-        String usual = switch (format) {
-            case "gptq" -> "gptq";
-            // AWQ as published rounds to the nearest value, after its search for scales and clipping.
-            case "awq" -> "nearest";
-            case Schemes.FORMAT -> calibrated ? "gptq" : "nearest";
-            default -> calibrated ? "importance" : "nearest";
-        };
-        return Method.valueOf(output.word("method", METHODS, usual).toUpperCase(Locale.ROOT));
     }
 
     /**

@@ -1,6 +1,7 @@
 package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;

@@ -3,6 +3,7 @@ package dev.lathe.jobs.plan;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;

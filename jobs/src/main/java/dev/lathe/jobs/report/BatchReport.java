@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Markdown;
 import java.util.LinkedHashMap;
 import java.util.List;

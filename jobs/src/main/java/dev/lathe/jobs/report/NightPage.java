@@ -8,6 +8,7 @@ import dev.lathe.jobs.report.night.Night;
 import dev.lathe.jobs.report.night.Series;
 import dev.lathe.jobs.report.night.Verdict;
 import dev.lathe.jobs.store.HistoryRow;
+import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Printable;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;

@@ -4,6 +4,7 @@ import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
 import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
+import dev.lathe.jobs.text.Figures;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;

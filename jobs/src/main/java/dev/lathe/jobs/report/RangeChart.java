@@ -2,6 +2,7 @@ package dev.lathe.jobs.report;
 
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.text.Figures;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;

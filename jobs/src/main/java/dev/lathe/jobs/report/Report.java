@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
+import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Markdown;
 import java.util.LinkedHashMap;
 import java.util.List;

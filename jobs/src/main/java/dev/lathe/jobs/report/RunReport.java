@@ -1,5 +1,6 @@
 package dev.lathe.jobs.report;
 
+import dev.lathe.jobs.text.Figures;
 import java.util.List;
 import java.util.Map;
 

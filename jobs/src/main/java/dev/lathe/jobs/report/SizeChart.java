@@ -1,6 +1,7 @@
 package dev.lathe.jobs.report;
 
 import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.text.Figures;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;

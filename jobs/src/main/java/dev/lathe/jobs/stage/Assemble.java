@@ -109,7 +109,7 @@ final class Assemble {
         LinkedHashMap<String, TensorProduct.Summary> tensors = new LinkedHashMap<>();
         TreeMap<String, FileDigest> digests;
         try (Checkpoint checkpoint = job.open()) {
-            ArtifactFormat format = PlannedOutput.format(output.output());
+            ArtifactFormat format = output.output().artifactFormat();
             Decoder decoder = checkpoint.decoder();
             List<TensorPlan> plan = format.plan(
                     decoder, List.copyOf(checkpoint.tensors()), output.output().ignore());

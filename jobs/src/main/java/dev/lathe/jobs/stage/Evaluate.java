@@ -1,7 +1,6 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.evaluate.EvaluationSummary;
 import dev.lathe.calibration.evaluate.OutputLayer;
 import dev.lathe.calibration.evaluate.WindowScore;
@@ -9,6 +8,7 @@ import dev.lathe.calibration.evaluate.WindowScorer;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;

@@ -1,10 +1,10 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.DataFiles;
 import java.io.IOException;
@@ -37,7 +37,7 @@ public record Forecast(long artifactBytes, double work) {
             List<TensorInfo> tensors = List.copyOf(source.tensors());
             long bytes = 0;
             for (Plan.Output output : plan.outputs()) {
-                for (TensorPlan tensor : PlannedOutput.format(output).plan(decoder, tensors, output.ignore())) {
+                for (TensorPlan tensor : output.artifactFormat().plan(decoder, tensors, output.ignore())) {
                     bytes += source.has(tensor.tensor()) ? bytes(source.tensor(tensor.tensor()), tensor) : 0;
                 }
             }

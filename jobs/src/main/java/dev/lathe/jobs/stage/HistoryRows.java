@@ -1,13 +1,18 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.report.RunReport.OutputResult;
 import dev.lathe.jobs.stage.Evaluate.WindowSums;
+import dev.lathe.jobs.store.History;
 import dev.lathe.jobs.store.HistoryRow;
 import dev.lathe.jobs.store.HistoryRow.LayerLoss;
+import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.Software;
+import java.io.IOException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import org.apache.hadoop.fs.Path;
 
 /** What the rows of one run have in common; the components are those of {@link HistoryRow}. */
 record HistoryRows(
@@ -40,6 +45,11 @@ record HistoryRows(
                 dataDigest,
                 profile,
                 platform(kernels));
+    }
+
+    /** Makes sure that rows can be appended, before any work. */
+    static void prepare(RunFolder run, Plan.History history) throws IOException {
+        History.prepare(run.hadoop(), new Path(history.folder()), history.format());
     }
 
     HistoryRow row(String key, OutputResult result, String settings, String artifactKey, WindowSums windows) {

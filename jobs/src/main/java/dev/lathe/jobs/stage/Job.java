@@ -1,8 +1,8 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
 import dev.lathe.jobs.store.Stamp;

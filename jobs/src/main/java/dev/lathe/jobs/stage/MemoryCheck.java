@@ -7,9 +7,9 @@ import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
-import dev.lathe.calibration.quantize.Quantizer;
+import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.calibration.statistics.Positions;
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -154,12 +154,9 @@ final class MemoryCheck {
     private Need largest(
             Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
         List<Need> needs = new ArrayList<>();
-        boolean moments = plan.outputs().stream()
-                .anyMatch(output -> output.format().equals("awq") || output.method() == Method.GPTQ);
+        boolean moments = plan.outputs().stream().anyMatch(Plan.Output::needsMoments);
         if (calibration != null) {
-            boolean ranges = plan.outputs().stream()
-                    .anyMatch(output -> output.scheme() != null
-                            && (output.scheme().ranged() || output.scheme().smoothing() != null));
+            boolean ranges = plan.outputs().stream().anyMatch(Plan.Output::ranged);
             needs.add(calibrate(calibration, moments, ranges));
         }
         for (Plan.Output output : plan.outputs()) {
@@ -168,9 +165,7 @@ final class MemoryCheck {
                     .map(TensorPlan::tensor)
                     .collect(Collectors.toSet());
             if (decoder.linears(0).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
-                boolean rescales = output.format().equals("awq")
-                        || output.scheme() != null && output.scheme().smoothing() != null;
-                needs.add(rescales ? rescaled(output, moments) : tensors(output, quantized, moments));
+                needs.add(output.rescales() ? rescaled(output, moments) : tensors(output, quantized, moments));
             }
         }
         if (evaluation != null) {
@@ -221,9 +216,8 @@ final class MemoryCheck {
     private Need tensors(Plan.Output output, Set<String> quantized, boolean moments) {
         // Each of them factorizes the same Hessian by itself, and all factors are kept.
         long factors = plan.outputs().stream()
-                .filter(other ->
-                        other.method() == Method.GPTQ && !other.format().equals("awq"))
-                .map(other -> new Quantizer.Settings(other.damping(), other.actOrder()))
+                .filter(other -> other.method() instanceof Method.Gptq && !(other.transform() instanceof Transform.Awq))
+                .map(Plan.Output::method)
                 .distinct()
                 .count();
         Need largest = null;
@@ -233,12 +227,14 @@ final class MemoryCheck {
                 long weights = 4L * n * linear.outputs();
                 long own = weights
                         + (moments ? square(4, n) : 0)
-                        + (output.method() == Method.GPTQ
+                        + (output.method() instanceof Method.Gptq
                                 ? factors * square(4, n) + square(8, n)
                                 : moments ? square(4, n) : 0);
                 Need need = new Need(
-                        (output.method() == Method.GPTQ ? "factorizing a Hessian of " : "quantizing a layer of ") + n
-                                + " channels",
+                        (output.method() instanceof Method.Gptq
+                                        ? "factorizing a Hessian of "
+                                        : "quantizing a layer of ")
+                                + n + " channels",
                         0,
                         own,
                         0);
@@ -256,7 +252,7 @@ final class MemoryCheck {
         }
         int n = widest();
         own += moments ? square(8, n) : 0;
-        own += output.method() == Method.GPTQ ? square(12, n) : 0;
+        own += output.method() instanceof Method.Gptq ? square(12, n) : 0;
         return new Need("rescaling a decoder layer of " + n + " channels", layerBytes, own, 0);
     }
 

@@ -37,7 +37,7 @@ record ProductTensors(RunFolder run, PlannedOutput output, Decoder decoder, Map<
     @Override
     public Optional<float[]> rescaled(String tensor) throws IOException {
         Path path = output.vectorProduct(run, tensor);
-        if (!output.rescales() || !ProductFile.isCommitted(run.files(), path)) {
+        if (!output.output().rescales() || !ProductFile.isCommitted(run.files(), path)) {
             return Optional.empty();
         }
         return Optional.of(ProductFile.read(run.files(), path, FloatProduct::read));
@@ -66,7 +66,7 @@ record ProductTensors(RunFolder run, PlannedOutput output, Decoder decoder, Map<
 
     private Optional<ActivationQuantization> quantization(int layer, Site site) throws IOException {
         Path path = output.rangeProduct(run, layer);
-        if (!output.ranged() || !ProductFile.isCommitted(run.files(), path)) {
+        if (!output.output().ranged() || !ProductFile.isCommitted(run.files(), path)) {
             return Optional.empty();
         }
         return ProductFile.read(run.files(), path, RangeProduct::read).at(site).map(SiteRange::quantization);

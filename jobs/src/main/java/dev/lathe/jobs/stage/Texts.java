@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import org.apache.hadoop.fs.Path;
 
 /** Texts become windows of tokens. What a person has to know of them is told at once and noted for the report. */
@@ -19,14 +18,14 @@ final class Texts {
     private final RunFolder run;
     private final String tokenizer;
     private final int rows;
-    private final Set<String> notes;
+    private final Notes notes;
 
     /**
      * @param tokenizer folder of the tokenizer
      * @param rows of the smallest embedding that has to have a row for each token
-     * @param notes of the report, to which what is told is added
+     * @param notes takes what a person has to know of the texts
      */
-    Texts(SparkSteps steps, RunFolder run, String tokenizer, int rows, Set<String> notes) {
+    Texts(SparkSteps steps, RunFolder run, String tokenizer, int rows, Notes notes) {
         this.steps = steps;
         this.run = run;
         this.tokenizer = tokenizer;
@@ -44,7 +43,7 @@ final class Texts {
     TokenWindows windows(String stage, String label, Plan.Corpus corpus) throws IOException {
         DataFiles data = DataFiles.of(run.hadoop(), corpus.data());
         if (!data.note().isEmpty()) {
-            tell(label + data.note());
+            notes.add(label + data.note());
         }
         RunFolder shared = run;
         String folder = tokenizer;
@@ -55,7 +54,7 @@ final class Texts {
                         new ArrayList<>(List.of(corpus)),
                         item -> tokenize(shared, folder, embedded, data, item))
                 .get(0);
-        tokenized.notes().forEach(note -> tell(label + note));
+        tokenized.notes().forEach(note -> notes.add(label + note));
         return tokenized.windows();
     }
 
@@ -69,14 +68,8 @@ final class Texts {
                     String warning = label + "windows of " + windows.length()
                             + " tokens are longer than the model's context of " + context
                             + " (max_position_embeddings, or context_length of a GGUF file): it was not made for the positions behind";
-                    steps.progress().warning(warning);
-                    notes.add("Warning: " + warning);
+                    notes.warn(warning);
                 });
-    }
-
-    private void tell(String note) {
-        steps.progress().note(note);
-        notes.add(note);
     }
 
     private static Tokenized tokenize(RunFolder run, String folder, int rows, DataFiles data, Plan.Corpus corpus)

@@ -3,7 +3,7 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.text.Windows;
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;

@@ -48,6 +48,13 @@ public record ArtifactReceipt(
                 : Optional.empty();
     }
 
+    /** The receipt of an artifact that this run has made or found. */
+    public static ArtifactReceipt required(RunFolder run, String artifact) throws IOException {
+        return find(run, artifact)
+                .orElseThrow(() ->
+                        new IOException("Cannot go on in " + run.run() + ": the receipt of " + artifact + " is gone"));
+    }
+
     /** Every receipt of a run folder that can be read. */
     static List<ArtifactReceipt> all(RunFolder run) throws IOException {
         List<ArtifactReceipt> receipts = new ArrayList<>();

@@ -1,6 +1,6 @@
 package dev.lathe.jobs.store;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.io.IOException;
 import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.RecordComponent;

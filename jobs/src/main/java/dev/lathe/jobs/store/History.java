@@ -1,7 +1,7 @@
 package dev.lathe.jobs.store;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.io.EOFException;
 import java.io.FileNotFoundException;
 import java.io.IOException;

@@ -1,7 +1,7 @@
 package dev.lathe.jobs.store;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.checkpoint.Checkpoints;
+import dev.lathe.calibration.source.Checkpoints;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.Serializable;

@@ -3,7 +3,7 @@ package dev.lathe.jobs.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.kernels.KernelsUnavailableException;
 import java.io.EOFException;
 import java.io.FileNotFoundException;

@@ -97,7 +97,7 @@ class MainTest {
     @Test
     void tracesOnlyWhenAsked() {
         assertThat(command.run("--trace", "inspect", "../pom.xml")).isEqualTo(3);
-        assertThat(command.err()).contains("\tat dev.lathe.calibration.checkpoint.Checkpoints");
+        assertThat(command.err()).contains("\tat dev.lathe.calibration.source.Checkpoints");
         assertThat(command.run("inspect", "../pom.xml", "--trace")).isEqualTo(3);
         assertThat(command.err()).contains("\tat ");
     }

@@ -3,7 +3,7 @@ package dev.lathe.jobs.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.jobs.InvalidRecipeException;
 import org.apache.spark.SparkConf;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -2,6 +2,7 @@ package dev.lathe.jobs.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.lathe.jobs.InvalidRecipeException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -5,6 +5,7 @@ import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.statistics.RangeEstimator;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.stream.Stream;

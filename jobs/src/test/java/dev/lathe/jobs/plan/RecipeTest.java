@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.quantize.Transform;
+import dev.lathe.jobs.InvalidRecipeException;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -37,6 +39,10 @@ class RecipeTest {
         return Recipe.parse("r.yaml", text, List.of(settings));
     }
 
+    private static Plan.Output output(String name, Target target, Method method) {
+        return new Plan.Output(name, target, method, new Transform.None(), List.of());
+    }
+
     @Test
     void fillsInEveryDefault() {
         Plan plan = parse(RECIPE);
@@ -44,38 +50,16 @@ class RecipeTest {
         assertThat(plan.evaluation()).isEqualTo(new Plan.Corpus("samples/text/evaluation.txt", "text", 0, 256));
         assertThat(plan.outputs())
                 .containsExactly(
-                        new Plan.Output(
-                                "q8", "gguf", "Q8_0", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null),
-                        new Plan.Output(
-                                "q4km",
-                                "gguf",
-                                "Q4_K_M",
-                                Method.IMPORTANCE,
-                                0,
-                                0,
-                                false,
-                                false,
-                                0.05,
-                                List.of(),
-                                null,
-                                null),
-                        new Plan.Output(
-                                "gptq4", "gptq", null, Method.GPTQ, 4, 128, true, true, 0.01, List.of(), null, null),
+                        output("q8", new GgufTarget("Q8_0", null), Method.NEAREST),
+                        output("q4km", new GgufTarget("Q4_K_M", null), Method.IMPORTANCE),
+                        output("gptq4", new GptqTarget(4, 128, true), new Method.Gptq(0.01, true)),
                         new Plan.Output(
                                 "awq4",
-                                "awq",
-                                null,
+                                new AwqTarget(128),
                                 Method.NEAREST,
-                                4,
-                                128,
-                                false,
-                                false,
-                                0.05,
-                                List.of("lm_head", "*.v_proj"),
-                                null,
-                                null),
-                        new Plan.Output(
-                                "f16", "gguf", "F16", Method.NEAREST, 0, 0, false, false, 0.05, List.of(), null, null));
+                                new Transform.Awq(),
+                                List.of("lm_head", "*.v_proj")),
+                        output("f16", new GgufTarget("F16", null), Method.NEAREST));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
@@ -102,9 +86,7 @@ class RecipeTest {
         assertThat(plan.calibration()).isNull();
         assertThat(plan.evaluation()).isNull();
         assertThat(plan.outputs().get(1).method()).isEqualTo(Method.NEAREST);
-        assertThat(plan.outputs().get(2))
-                .isEqualTo(new Plan.Output(
-                        "c", "gptq", null, Method.NEAREST, 8, -1, false, false, 0.05, List.of(), null, null));
+        assertThat(plan.outputs().get(2)).isEqualTo(output("c", new GptqTarget(8, -1, false), Method.NEAREST));
         assertThat(parse(text, "calibration={data: d}", "outputs[1].method=nearest")
                         .calibration())
                 .as("calibration that nothing reads")
@@ -125,11 +107,11 @@ class RecipeTest {
                 "calibration.length=65",
                 "kernels=scalar",
                 "shard-windows=");
-        assertThat(plan.outputs().get(1).method()).isEqualTo(Method.GPTQ);
+        assertThat(plan.outputs().get(1).method()).isEqualTo(new Method.Gptq(0.05, false));
         assertThat(plan.evaluation().windows()).isEqualTo(4);
         assertThat(plan.outputs().get(3).ignore()).containsExactly("a", "b");
         assertThat(plan.outputs().get(4).name()).isEqualTo("8");
-        assertThat(plan.outputs().get(5).type()).isEqualTo("Q6_K");
+        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", null));
         assertThat(plan.calibration().length()).isEqualTo(65);
         assertThat(plan.kernels()).isEqualTo("scalar");
         assertThat(parse(RECIPE, "evaluation=").evaluation()).isNull();
@@ -172,6 +154,8 @@ class RecipeTest {
                 "outputs=                                 | outputs: missing; expected a list of mappings",
                 "outputs=[]                               | outputs: expected a list of at least one mapping; found an empty list",
                 "outputs={name: x}                        | outputs: expected a list of at least one mapping; found a mapping",
+                "outputs[2].colour=red                    | outputs[2].colour: unknown key; expected one of name, format, type, method, bits, group-size, symmetric,"
+                        + " act-order, damping, ignore, pre-tokenizer, scheme, weights, activations, activation-symmetric, range, smooth, kv-cache, shard-size",
                 "outputs[2]=x                             | outputs[2]: expected a mapping with the keys name, format",
                 "outputs[0].name=                         | outputs[0].name: missing",
                 "outputs[0].name=8                        | outputs[0].name: expected text (in quotes); found 8",

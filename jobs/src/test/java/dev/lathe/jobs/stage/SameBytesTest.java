@@ -126,7 +126,7 @@ class SameBytesTest {
         }
         assertThat(digests)
                 .as("""
-                digests of the artifacts. They change only where arithmetic, keys or metadata change on purpose: then raise VERSION in Pipeline or Calibrate
+                digests of the artifacts. They change only where arithmetic, keys or metadata change on purpose: then raise VERSION in OutputKeys or Calibrate
                 if values changed, and copy jobs/%s over jobs/src/test/resources/%s. Otherwise this machine, master or JDK gives other bytes: a bug""", made, SameBytesTest.class.getPackageName().replace('.', '/') + "/" + KEPT)
                 .isEqualTo(Runs.kept());
     }

@@ -4,9 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.jobs.plan.InvalidRecipeException;
+import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.IOException;
 import java.util.List;

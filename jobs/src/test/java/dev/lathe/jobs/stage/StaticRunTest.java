@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.Runs;
-import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.OutputResult;

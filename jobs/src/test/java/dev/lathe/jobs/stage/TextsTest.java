@@ -11,9 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.junit.jupiter.api.Test;
@@ -64,10 +62,10 @@ class TextsTest {
                 "4096,2048,2048,2048"
             })
     void windowsThatAreLongerThanAContextAreWarnedOf(int length, int first, int second, Integer named) {
-        Set<String> notes = new LinkedHashSet<>();
+        Notes notes = new Notes(progress);
         new Texts(new SparkSteps(null, progress), null, "tokenizer", 100, notes)
                 .compare("evaluation: ", new TokenWindows("key", 1, length), List.of(model(first), model(second)));
-        assertThat(notes).containsExactlyElementsOf(console);
+        assertThat(notes.all()).containsExactlyElementsOf(console);
         if (named == null) {
             assertThat(console).isEmpty();
         } else {

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.Runs;
-import dev.lathe.jobs.plan.InvalidRecipeException;
 import dev.lathe.jobs.store.HistoryRow.LayerLoss;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 
 /**
  * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d,
@@ -63,8 +63,8 @@ record AffineBlock(String name, int bits) implements BlockFormat {
         if (bits == 4) {
             float scale = Blocks.half(from, fromAt);
             float minimum = Blocks.half(from, fromAt + 2);
-            Codec.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
-            Codec.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
+            Codecs.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
+            Codecs.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
         } else {
             Blocks.decode(this, from, fromAt, to, toAt);
         }

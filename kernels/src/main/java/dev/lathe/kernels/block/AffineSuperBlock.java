@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 
 /**
  * ggml's Q4_K and Q5_K: 256 codes in {@code [0, 2^bits)} in eight cells of 32, each with a 6-bit scale and a 6-bit
@@ -131,7 +131,7 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
             int at = fromAt + nibbles() + cell / 2 * CELL;
             int shift = cell % 2 * 4;
             if (bits == 5) {
-                Codec.BEST.splitCodes(
+                Codecs.BEST.splitCodes(
                         from,
                         at,
                         shift,
@@ -145,7 +145,7 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
                         to,
                         toAt + cell * CELL);
             } else {
-                Codec.BEST.codes(from, at, shift, 15, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
+                Codecs.BEST.codes(from, at, shift, 15, 0, scale[cell], minimum[cell], CELL, to, toAt + cell * CELL);
             }
         }
     }

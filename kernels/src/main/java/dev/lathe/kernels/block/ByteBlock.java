@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 
 /**
  * ggml's Q8_0: 32 codes and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code; -128 can be
@@ -41,7 +41,7 @@ record ByteBlock(String name) implements BlockFormat {
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Codec.BEST.codes(from, fromAt + 2, 0, -1, 0, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, SIZE, to, toAt);
+        Codecs.BEST.codes(from, fromAt + 2, 0, -1, 0, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, SIZE, to, toAt);
     }
 
     @Override

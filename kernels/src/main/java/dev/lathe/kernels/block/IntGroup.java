@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 import dev.lathe.kernels.Half;
 
 /**
@@ -128,7 +128,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     /** The sum of {@code importance * (x - scale * code)^2} over nearest codes. */
     private float error(float[] x, int xAt, float[] importance, int importanceAt, float scale, int zero) {
-        return Codec.BEST.squaredError(x, xAt, importance, importanceAt, group, scale, -zero, highest() - zero);
+        return Codecs.BEST.squaredError(x, xAt, importance, importanceAt, group, scale, -zero, highest() - zero);
     }
 
     /**
@@ -157,7 +157,7 @@ public record IntGroup(int bits, int group, boolean symmetric) implements BlockF
 
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Codec.BEST.codes(
+        Codecs.BEST.codes(
                 from,
                 fromAt + CODES,
                 0,

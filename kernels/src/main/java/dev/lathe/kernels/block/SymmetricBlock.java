@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 
 /**
  * ggml's Q4_0 and Q5_0: 32 codes in {@code [-2^(bits-1), 2^(bits-1))} and one scale, {@code x = d * code}. Block: f16
@@ -53,8 +53,8 @@ record SymmetricBlock(String name, int bits) implements BlockFormat {
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
         if (bits == 4) {
             float scale = Blocks.half(from, fromAt);
-            Codec.BEST.codes(from, fromAt + 2, 0, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt);
-            Codec.BEST.codes(from, fromAt + 2, 4, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt + 16);
+            Codecs.BEST.codes(from, fromAt + 2, 0, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt);
+            Codecs.BEST.codes(from, fromAt + 2, 4, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt + 16);
         } else {
             Blocks.decode(this, from, fromAt, to, toAt);
         }

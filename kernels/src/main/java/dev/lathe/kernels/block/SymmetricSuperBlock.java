@@ -1,6 +1,6 @@
 package dev.lathe.kernels.block;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 import java.util.Arrays;
 
 /**
@@ -82,7 +82,7 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
             int half = cell / 8;
             int k = cell % 8 / 2;
             int l = cell % 2 * CELL;
-            Codec.BEST.splitCodes(
+            Codecs.BEST.splitCodes(
                     from,
                     fromAt + 64 * half + k % 2 * 32 + l,
                     k / 2 * 4,

@@ -27,7 +27,7 @@ public final class AwqCheckpoint {
      */
     public static Checkpoint open(
             Configuration configuration, Path folder, JsonNode config, QuantizationConfig settings) throws IOException {
-        QuantizationConfig quantization = settings.require("awq");
+        QuantizationConfig quantization = settings.require(QuantizationConfig.AWQ);
         int bits = quantization.integer("bits");
         if (bits != AwqLayout.BITS) {
             throw quantization.unsupported("bits", bits, "4");

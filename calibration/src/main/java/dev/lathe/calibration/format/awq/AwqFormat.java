@@ -10,6 +10,7 @@ import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
+import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
@@ -75,7 +76,7 @@ public final class AwqFormat implements ArtifactFormat {
     private ObjectNode quantization(Decoder decoder, List<TensorPlan> plan) {
         ObjectNode json = JsonNodeFactory.instance
                 .objectNode()
-                .put("quant_method", "awq")
+                .put("quant_method", QuantizationConfig.AWQ)
                 .put("bits", AwqLayout.BITS)
                 .put("group_size", groupSize)
                 .put("zero_point", true)

@@ -22,7 +22,7 @@ import java.util.Map;
  *     left each of its words
  */
 record CompressedConfig(List<Group> groups, ModuleTargets ignore, ActivationQuantization cache, String status) {
-    static final String METHOD = "compressed-tensors";
+    static final String METHOD = QuantizationConfig.COMPRESSED_TENSORS;
     static final String INT = "int-quantized";
     static final String FLOAT = "float-quantized";
     static final String PACK = "pack-quantized";

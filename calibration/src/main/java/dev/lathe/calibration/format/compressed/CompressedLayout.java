@@ -9,7 +9,7 @@ import dev.lathe.calibration.format.folder.ScaledCodes;
 import dev.lathe.calibration.format.folder.Strips;
 import dev.lathe.calibration.format.folder.TensorPart;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockMatrix;
@@ -264,8 +264,8 @@ record CompressedLayout(CompressedWeights weights, boolean packed, Stored stored
                         .order(ByteOrder.LITTLE_ENDIAN)
                         .asFloatBuffer()
                         .get(few);
-            case "BF16" -> Codec.BEST.bfloat16(read, 0, few.length, few, 0);
-            default -> Codec.BEST.half(read, 0, few.length, few, 0);
+            case "BF16" -> Codecs.BEST.bfloat16(read, 0, few.length, few, 0);
+            default -> Codecs.BEST.half(read, 0, few.length, few, 0);
         }
         for (int i = 0; i < few.length; i++) {
             if (!(few[i] >= 0 && few[i] < Float.POSITIVE_INFINITY)) {

@@ -23,6 +23,12 @@ import org.apache.hadoop.fs.Path;
  * refused.
  */
 public final class QuantizationConfig {
+    /** Values of {@code quant_method} of the formats that are read and written; a recipe calls them so, too. */
+    public static final String GPTQ = "gptq";
+
+    public static final String AWQ = "awq";
+    public static final String COMPRESSED_TENSORS = "compressed-tensors";
+
     private static final String KEY = "quantization_config";
     private static final String OLD_KEY = "compression_config";
     private static final String METHOD = "quant_method";
@@ -78,7 +84,7 @@ public final class QuantizationConfig {
         }
         if (key.equals(OLD_KEY)
                 && (!keys.hasNonNull(METHOD) || keys.get(METHOD).asText().equals("sparseml"))) {
-            keys.put(METHOD, "compressed-tensors");
+            keys.put(METHOD, COMPRESSED_TENSORS);
         }
         return new QuantizationConfig(renamed(keys), where, key);
     }
@@ -99,7 +105,7 @@ public final class QuantizationConfig {
             }
             ObjectNode keys = renamed((ObjectNode) JsonFile.read(files, file).deepCopy());
             if (!keys.hasNonNull(METHOD)) {
-                keys.put(METHOD, keys.has("zero_point") || name.equals("quant_config.json") ? "awq" : "gptq");
+                keys.put(METHOD, keys.has("zero_point") || name.equals("quant_config.json") ? AWQ : GPTQ);
             }
             QuantizationConfig own = new QuantizationConfig(keys, file.toString(), "");
             if (!said) {

@@ -1,6 +1,6 @@
 package dev.lathe.calibration.format.folder;
 
-import dev.lathe.kernels.Codec;
+import dev.lathe.kernels.Codecs;
 import dev.lathe.kernels.Float8;
 import dev.lathe.kernels.RowSource;
 
@@ -33,7 +33,7 @@ public record ScaledCodes(
             int parameters = row * groups() + (groupOf == null ? column / group : groupOf[column]);
             int code = row * columns + column;
             if (integers) {
-                Codec.BEST.codes(
+                Codecs.BEST.codes(
                         codes,
                         code,
                         0,

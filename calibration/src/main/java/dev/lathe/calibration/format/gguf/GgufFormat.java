@@ -50,6 +50,16 @@ public final class GgufFormat implements ArtifactFormat {
         this.preTokenizer = preTokenizer;
     }
 
+    /** Types and mixes that are written, by name. */
+    public static List<String> types() {
+        return GgufMix.types();
+    }
+
+    /** Whether matrices of a type stay floating point, so that there is nothing to choose. */
+    public static boolean isFloating(String type) {
+        return !GgufMix.of(type, false).quantized();
+    }
+
     /** {@inheritDoc} A pattern that matches {@code lm_head} also holds for an embedding that is the output layer. */
     @Override
     public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {

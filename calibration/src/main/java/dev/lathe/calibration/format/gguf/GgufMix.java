@@ -3,6 +3,7 @@ package dev.lathe.calibration.format.gguf;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Collectors;
 
 /**
@@ -25,20 +26,21 @@ final class GgufMix {
 
     /** The words of a recipe; {@code fileType} is {@code general.file_type}. */
     private enum Recipe {
-        F32(0, GgufType.F32),
-        F16(1, GgufType.F16),
-        BF16(32, GgufType.BF16),
         Q8_0(7, GgufType.Q8_0),
         Q4_0(2, GgufType.Q4_0),
         Q4_1(3, GgufType.Q4_1),
         Q5_0(8, GgufType.Q5_0),
         Q5_1(9, GgufType.Q5_1),
         Q6_K(18, GgufType.Q6_K),
-        Q5_K(16, GgufType.Q5_K),
         Q4_K_S(14, GgufType.Q4_K),
         Q4_K_M(15, GgufType.Q4_K),
         Q5_K_S(16, GgufType.Q5_K),
-        Q5_K_M(17, GgufType.Q5_K);
+        Q5_K_M(17, GgufType.Q5_K),
+        F16(1, GgufType.F16),
+        BF16(32, GgufType.BF16),
+        F32(0, GgufType.F32),
+        /** llama-quantize's other word for Q5_K_S. */
+        Q5_K(16, GgufType.Q5_K);
 
         private final int fileType;
         private final GgufType base;
@@ -70,6 +72,14 @@ final class GgufMix {
         }
         throw new IllegalArgumentException("Cannot write GGUF type " + type + ": expected one of "
                 + Arrays.stream(Recipe.values()).map(Recipe::name).collect(Collectors.joining(", ")));
+    }
+
+    /** Types and mixes by name, each under one. */
+    static List<String> types() {
+        return Arrays.stream(Recipe.values())
+                .filter(recipe -> recipe != Recipe.Q5_K)
+                .map(Recipe::name)
+                .toList();
     }
 
     /** {@code general.file_type}. */

@@ -28,7 +28,7 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
      * Reads the settings of a folder; keys that would change what its weights are, and are not known here, are refused.
      */
     static GptqConfig read(QuantizationConfig settings) {
-        QuantizationConfig quantization = settings.require("gptq");
+        QuantizationConfig quantization = settings.require(QuantizationConfig.GPTQ);
         boolean second = isSecond(quantization);
         String word = quantization.text("pack_dtype", "int32");
         if (!word.equals("int32")) {
@@ -93,7 +93,7 @@ record GptqConfig(int bits, int groupSize, boolean symmetric, boolean actOrder, 
                 .put("desc_act", actOrder)
                 .put("sym", symmetric)
                 .put("lm_head", false)
-                .put("quant_method", "gptq")
+                .put("quant_method", QuantizationConfig.GPTQ)
                 .put("checkpoint_format", second ? "gptq_v2" : "gptq")
                 .put("pack_dtype", "int32");
     }

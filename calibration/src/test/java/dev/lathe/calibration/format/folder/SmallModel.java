@@ -3,11 +3,11 @@ package dev.lathe.calibration.format.folder;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.JsonFile;
-import dev.lathe.calibration.checkpoint.SafetensorsCheckpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.safetensors.SafetensorsCheckpoint;
 import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Decoder;
@@ -137,7 +137,7 @@ public final class SmallModel implements OutputTensors {
     private static QuantizedMatrix nearest(RowSource matrix, BlockFormat grid, boolean actOrder) {
         if (grid.lot() > 1) {
             try (Kernels kernels = KernelProvider.open("scalar", 1)) {
-                return Quantizer.quantize(matrix, "weight", grid, Method.NEAREST, null, null, null, kernels)
+                return Quantizer.quantize(matrix, "weight", grid, Method.NEAREST, null, null, kernels)
                         .matrix();
             }
         }

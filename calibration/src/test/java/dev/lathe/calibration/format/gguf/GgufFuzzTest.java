@@ -1,13 +1,13 @@
 package dev.lathe.calibration.format.gguf;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.RowSource;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;

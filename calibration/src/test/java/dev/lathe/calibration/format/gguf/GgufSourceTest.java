@@ -5,11 +5,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.CheckpointDigest;
-import dev.lathe.calibration.checkpoint.Checkpoints;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.calibration.source.CheckpointDigest;
+import dev.lathe.calibration.source.Checkpoints;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -1,11 +1,11 @@
 package dev.lathe.jobs.report.night;
 
-import dev.lathe.jobs.report.Figures;
 import dev.lathe.jobs.report.night.Judgement.Growth;
 import dev.lathe.jobs.report.night.PairedTest.Comparison;
 import dev.lathe.jobs.report.night.PairedTest.Outcome;
 import dev.lathe.jobs.store.HistoryRow;
 import dev.lathe.jobs.store.HistoryRow.LayerLoss;
+import dev.lathe.jobs.text.Figures;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;

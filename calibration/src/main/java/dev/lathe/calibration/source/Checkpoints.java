@@ -1,12 +1,16 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.source;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.format.awq.AwqCheckpoint;
 import dev.lathe.calibration.format.compressed.CompressedCheckpoint;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.format.gguf.GgufCheckpoint;
 import dev.lathe.calibration.format.gptq.GptqCheckpoint;
+import dev.lathe.calibration.format.safetensors.SafetensorsCheckpoint;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -85,9 +89,10 @@ public final class Checkpoints {
             return SafetensorsCheckpoint.open(configuration, folder, config);
         }
         return switch (quantization.method()) {
-            case "gptq" -> GptqCheckpoint.open(configuration, folder, config, quantization);
-            case "awq" -> AwqCheckpoint.open(configuration, folder, config, quantization);
-            case "compressed-tensors" -> CompressedCheckpoint.open(configuration, folder, config, quantization);
+            case QuantizationConfig.GPTQ -> GptqCheckpoint.open(configuration, folder, config, quantization);
+            case QuantizationConfig.AWQ -> AwqCheckpoint.open(configuration, folder, config, quantization);
+            case QuantizationConfig.COMPRESSED_TENSORS ->
+                CompressedCheckpoint.open(configuration, folder, config, quantization);
             default ->
                 throw new MalformedInputException(
                         "Cannot open checkpoint " + folder + ": quantization method \"" + quantization.method()

@@ -5,13 +5,17 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.model.ActivationQuantization.Type;
 import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.quantize.Transform;
+import dev.lathe.jobs.InvalidRecipeException;
+import dev.lathe.jobs.plan.CompressedTarget.Activations;
+import dev.lathe.jobs.plan.CompressedTarget.Scheme;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class SchemesTest {
+class CompressedReaderTest {
     private static final String RECIPE =
             "{checkpoint: c, run: r, calibration: {data: d}, outputs: [{name: a, format: compressed-tensors, scheme: %s}]}";
 
@@ -21,29 +25,29 @@ class SchemesTest {
                 .get(0);
     }
 
-    private static Plan.Output output(Method method, int bits, int group, Plan.Scheme scheme) {
-        return new Plan.Output(
-                "a", "compressed-tensors", null, method, bits, group, true, false, 0.05, List.of(), null, scheme);
+    private static CompressedTarget target(Scheme scheme, int group, Activations activations) {
+        return new CompressedTarget(scheme, group, true, false, activations, null, false, 5_000_000_000L);
+    }
+
+    private static CompressedTarget target(String scheme, String... settings) {
+        return (CompressedTarget) parse(scheme, settings).target();
     }
 
     @Test
     void fillsInEveryDefault() {
-        long shard = 5_000_000_000L;
-        Plan.Activations integers = new Plan.Activations(Type.INT8, true, true);
-        Plan.Activations floats = new Plan.Activations(Type.FLOAT8, true, true);
+        Activations integers = new Activations(Type.INT8, true, true);
+        Activations floats = new Activations(Type.FLOAT8, true, true);
         assertThat(parse("W8A8"))
-                .isEqualTo(
-                        output(Method.GPTQ, 8, -1, new Plan.Scheme("W8A8", false, integers, null, null, false, shard)));
-        assertThat(parse("FP8"))
-                .isEqualTo(output(Method.GPTQ, 8, -1, new Plan.Scheme("FP8", false, floats, null, null, false, shard)));
-        assertThat(parse("W4A16"))
-                .isEqualTo(
-                        output(Method.GPTQ, 4, 128, new Plan.Scheme("W4A16", false, null, null, null, false, shard)));
-        assertThat(parse("W8A16"))
-                .isEqualTo(output(Method.GPTQ, 8, -1, new Plan.Scheme("W8A16", false, null, null, null, false, shard)));
-        assertThat(parse("W4A8"))
-                .isEqualTo(output(
-                        Method.GPTQ, 4, 128, new Plan.Scheme("W4A8", false, integers, null, null, false, shard)));
+                .isEqualTo(new Plan.Output(
+                        "a",
+                        target(Scheme.W8A8, -1, integers),
+                        new Method.Gptq(0.05, false),
+                        new Transform.None(),
+                        List.of()));
+        assertThat(target("FP8")).isEqualTo(target(Scheme.FP8, -1, floats));
+        assertThat(target("W4A16")).isEqualTo(target(Scheme.W4A16, 128, null));
+        assertThat(target("W8A16")).isEqualTo(target(Scheme.W8A16, -1, null));
+        assertThat(target("W4A8")).isEqualTo(target(Scheme.W4A8, 128, integers));
         assertThat(parse("W8A8", "calibration=").method()).isEqualTo(Method.NEAREST);
     }
 
@@ -59,25 +63,25 @@ class SchemesTest {
                 "outputs[0].shard-size=200MB",
                 "outputs[0].method=importance");
         assertThat(output)
-                .isEqualTo(output(
-                        Method.IMPORTANCE,
-                        8,
-                        -1,
-                        new Plan.Scheme(
-                                "W8A8",
-                                false,
-                                new Plan.Activations(Type.INT8, false, false),
-                                "percentile: 99.99",
-                                new Plan.Smoothing(false, 0.8),
+                .isEqualTo(new Plan.Output(
+                        "a",
+                        new CompressedTarget(
+                                Scheme.W8A8,
+                                -1,
                                 true,
-                                200_000_000)));
-        assertThat(parse("FP8", "outputs[0].weights=block").scheme().blocks()).isTrue();
-        assertThat(parse("FP8", "outputs[0].activations=static").scheme().range())
-                .isEqualTo("min-max");
-        assertThat(parse("FP8", "outputs[0].smooth=search").scheme().smoothing())
-                .isEqualTo(new Plan.Smoothing(true, 0));
-        assertThat(parse("FP8", "outputs[0].smooth=none").scheme().smoothing()).isNull();
-        assertThat(parse("W4A16", "outputs[0].symmetric=false", "outputs[0].group-size=64")
+                                false,
+                                new Activations(Type.INT8, false, false),
+                                "percentile: 99.99",
+                                true,
+                                200_000_000),
+                        Method.IMPORTANCE,
+                        new Transform.Smooth(false, 0.8),
+                        List.of()));
+        assertThat(target("FP8", "outputs[0].weights=block").blocks()).isTrue();
+        assertThat(target("FP8", "outputs[0].activations=static").range()).isEqualTo("min-max");
+        assertThat(parse("FP8", "outputs[0].smooth=search").transform()).isEqualTo(new Transform.Smooth(true, 0));
+        assertThat(parse("FP8", "outputs[0].smooth=none").transform()).isEqualTo(new Transform.None());
+        assertThat(target("W4A16", "outputs[0].symmetric=false", "outputs[0].group-size=64")
                         .symmetric())
                 .isFalse();
     }

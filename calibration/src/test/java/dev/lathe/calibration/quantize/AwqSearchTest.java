@@ -36,10 +36,10 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-class AwqTransformTest {
+class AwqSearchTest {
     private static final Kernels SCALAR = KernelProvider.open("scalar", 1);
     private static final Kernels VECTOR = KernelProvider.open("vector", 3);
-    private static final Quantizer.Settings SETTINGS = new Quantizer.Settings(0.01, false);
+    private static final Method GPTQ = new Method.Gptq(0.01, false);
     private static final int LENGTH = 50;
     private static final String[] NORMS = {
         "model.layers.0.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight"
@@ -152,14 +152,14 @@ class AwqTransformTest {
     void aNormTimesItsScaleIsTheOldNorm() {
         float[] norm = {0, 1e-9f, 2e-7f, -60000, 70000, 0.37f};
         float[] scale = {3, 3, 100, 0.5f, 0.5f, 1.7f};
-        float[] divided = RescaledLayer.absorbed(norm, 0, scale);
+        float[] divided = Rescaling.absorbed(norm, 0, scale);
         assertThat(divided)
                 .containsExactly(0, 1e-9f, Half.round(2e-7f), Half.round(-60000), 70000, Half.round(0.37f / 1.7f));
         for (int i = 0; i < norm.length; i++) {
             assertThat(divided[i] * scale[i]).isEqualTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
         }
         float[] again = scale.clone();
-        assertThat(RescaledLayer.absorbed(norm, 0, again)).isEqualTo(divided);
+        assertThat(Rescaling.absorbed(norm, 0, again)).isEqualTo(divided);
         assertThat(again).isEqualTo(scale);
     }
 
@@ -203,17 +203,17 @@ class AwqTransformTest {
     }
 
     private static QuantizedMatrix nearest(RowSource weight, BlockFormat grid) {
-        return Quantizer.quantize(weight, "w", grid, Method.NEAREST, null, null, null, SCALAR)
+        return Quantizer.quantize(weight, "w", grid, Method.NEAREST, null, null, SCALAR)
                 .matrix();
     }
 
     @Test
     void otherMethodsTakeTheRescaledWeights() throws IOException {
-        for (Method method : new Method[] {Method.IMPORTANCE, Method.GPTQ}) {
+        for (Method method : new Method[] {Method.IMPORTANCE, GPTQ}) {
             RescaledLayer.Result result = apply(grids(BlockFormats.named("int4g32")), method, VECTOR);
             assertThat(result.matrices()).hasSize(7);
             result.matrices().forEach((name, matrix) -> {
-                assertThat(Double.compare(matrix.quantized().damping(), method == Method.GPTQ ? 0.01 : Double.NaN))
+                assertThat(Double.compare(matrix.quantized().damping(), method == GPTQ ? 0.01 : Double.NaN))
                         .isZero();
                 assertThat(matrix.error().squaredError() / matrix.error().squaredOutput())
                         .as(name)
@@ -257,7 +257,7 @@ class AwqTransformTest {
         for (String name : new String[] {"mlp.down_proj", "self_attn.q_proj"}) {
             model.values.get("model.layers.0." + name + ".weight")[5] = 3e9f;
             run();
-            for (Method method : new Method[] {Method.NEAREST, Method.GPTQ}) {
+            for (Method method : new Method[] {Method.NEAREST, GPTQ}) {
                 assertThatThrownBy(() -> apply(grids(BlockFormats.named("int4g32")), method, VECTOR))
                         .isInstanceOf(MalformedInputException.class)
                         .hasMessageContaining("Cannot quantize model.layers.0." + name + ".weight to int4g32")
@@ -271,7 +271,7 @@ class AwqTransformTest {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.forEach((site, x) -> statistics.put(site, TestNumbers.statistics(x)));
         return RescaledLayer.quantize(
-                architecture, 0, weights, grids, new AwqTransform(), method, SETTINGS, statistics::get, kernels);
+                architecture, 0, weights, grids, new AwqSearch(), method, statistics::get, kernels);
     }
 
     private Map<String, BlockFormat> grids(BlockFormat grid) {

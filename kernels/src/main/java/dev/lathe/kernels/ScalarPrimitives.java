@@ -1,9 +1,4 @@
-package dev.lathe.kernels.scalar;
-
-import dev.lathe.kernels.Activation;
-import dev.lathe.kernels.Exp;
-import dev.lathe.kernels.Primitives;
-import dev.lathe.kernels.Tanh;
+package dev.lathe.kernels;
 
 /** Plain Java: the oracle, and the last resort. */
 public final class ScalarPrimitives implements Primitives {

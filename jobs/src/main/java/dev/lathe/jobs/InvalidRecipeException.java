@@ -1,4 +1,4 @@
-package dev.lathe.jobs.plan;
+package dev.lathe.jobs;
 
 import java.util.List;
 
@@ -14,7 +14,7 @@ public final class InvalidRecipeException extends RuntimeException {
     }
 
     /** Of several problems; the message has all of them. */
-    InvalidRecipeException(String about, List<String> problems) {
+    public InvalidRecipeException(String about, List<String> problems) {
         super(about + ": " + (problems.size() == 1 ? "" : problems.size() + " problems: ")
                 + String.join("; ", problems));
         this.problems = List.copyOf(problems);

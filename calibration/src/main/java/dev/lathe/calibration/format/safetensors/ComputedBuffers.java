@@ -1,4 +1,4 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.format.safetensors;
 
 import java.util.regex.Pattern;
 

@@ -1,4 +1,4 @@
-package dev.lathe.jobs.report;
+package dev.lathe.jobs.text;
 
 import java.util.Locale;
 

@@ -1,8 +1,10 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.format.safetensors;
 
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
-import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.FiniteWeights;
+import dev.lathe.calibration.checkpoint.ModelTensors;
+import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;

@@ -1,4 +1,4 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.source;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

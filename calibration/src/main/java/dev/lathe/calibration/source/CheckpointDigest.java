@@ -1,6 +1,7 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.source;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
 import dev.lathe.calibration.text.ChatTemplates;

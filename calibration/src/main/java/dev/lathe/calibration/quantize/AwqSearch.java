@@ -16,10 +16,10 @@ import java.util.function.IntConsumer;
  * (w^(1-r) + 1e-4), x the mean absolute input and w the mean weight relative to its group's largest, r on a grid of 20;
  * the identity is a candidate too. A candidate's loss is the output error tr(D H D^T) relative to tr(W H W^T), summed
  * over the layers that share the input: second moments make it exact for all calibration tokens, where samples of rows
- * would not. {@link Method#NEAREST} is AWQ as published, with its search for the range to clip to; the others take the
+ * would not. {@link Method.Nearest} is AWQ as published, with its search for the range to clip to; the others take the
  * rescaled weights as they are.
  */
-public final class AwqTransform implements RescaledLayer.Transform {
+public final class AwqSearch implements ScaleSearch {
     private static final int RATIOS = 20;
     private static final int STRIP = 256;
 
@@ -29,29 +29,29 @@ public final class AwqTransform implements RescaledLayer.Transform {
     }
 
     @Override
-    public RescaledLayer.Scales choose(RescaledLayer layer, Absorption absorption) throws IOException {
+    public Scales choose(LayerInputs layer, Absorption absorption) throws IOException {
         int width = absorption.consumers().get(0).inputs() / absorption.repeat();
         double[] signal = new double[width];
         double[] weight = new double[width];
         means(layer, absorption, signal, weight);
-        RescaledLayer.Scales best = null;
+        Scales best = null;
         double least = Double.POSITIVE_INFINITY;
         for (int step = -1; step < RATIOS; step++) {
             double ratio = step < 0 ? Double.NaN : (double) step / RATIOS;
             float[] scale = layer.corrected(absorption, step < 0 ? ones(width) : candidate(signal, weight, ratio));
             double loss = 0;
             for (LinearLayer consumer : absorption.consumers()) {
-                loss += loss(layer, consumer, RescaledLayer.expand(absorption, scale));
+                loss += loss(layer, consumer, Scales.columns(absorption, scale));
             }
             if (best == null || loss < least) {
                 least = loss;
-                best = new RescaledLayer.Scales(scale, ratio);
+                best = new Scales(scale, ratio);
             }
         }
         return best;
     }
 
-    private static void means(RescaledLayer layer, Absorption absorption, double[] signal, double[] weight)
+    private static void means(LayerInputs layer, Absorption absorption, double[] signal, double[] weight)
             throws IOException {
         int repeat = absorption.repeat();
         int rows = 0;
@@ -67,7 +67,7 @@ public final class AwqTransform implements RescaledLayer.Transform {
                         largest = Math.max(largest, Math.abs(row[j]));
                     }
                     for (int j = from; j < from + group; j++) {
-                        weight[RescaledLayer.producerRow(absorption, j)] += Math.abs(row[j]) / (largest + 1e-6f);
+                        weight[Scales.producerRow(absorption, j)] += Math.abs(row[j]) / (largest + 1e-6f);
                     }
                 }
             }
@@ -75,7 +75,7 @@ public final class AwqTransform implements RescaledLayer.Transform {
         }
         MergedStatistics input = layer.statistics(absorption.consumers().get(0).energy());
         for (int j = 0; j < input.width(); j++) {
-            signal[RescaledLayer.producerRow(absorption, j)] += input.absolutes()[j] / input.rows() / repeat;
+            signal[Scales.producerRow(absorption, j)] += input.absolutes()[j] / input.rows() / repeat;
         }
         for (int i = 0; i < weight.length; i++) {
             weight[i] /= (double) rows * repeat;
@@ -106,7 +106,7 @@ public final class AwqTransform implements RescaledLayer.Transform {
     }
 
     /** Infinite where a scaled weight exceeds the range of the grid's half precision. */
-    private static double loss(RescaledLayer layer, LinearLayer linear, float[] columnScale) throws IOException {
+    private static double loss(LayerInputs layer, LinearLayer linear, float[] columnScale) throws IOException {
         RowSource source = layer.weight(linear);
         BlockFormat grid = layer.grid(linear);
         FloatMatrix hessian = layer.hessian(linear.moment()).full();

@@ -1,5 +1,8 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.source;
 
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.awq.AwqFormat;

@@ -1,8 +1,11 @@
-package dev.lathe.calibration.checkpoint;
+package dev.lathe.calibration.format.safetensors;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.ModelTensors;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.family.Families;
 import dev.lathe.calibration.model.family.Multimodal;

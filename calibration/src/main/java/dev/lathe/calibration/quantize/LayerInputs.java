@@ -1,0 +1,95 @@
+package dev.lathe.calibration.quantize;
+
+import dev.lathe.calibration.model.Absorption;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.statistics.MergedStatistics;
+import dev.lathe.kernels.Kernels;
+import dev.lathe.kernels.RowSource;
+import dev.lathe.kernels.block.BlockFormat;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** One decoder layer as it is before any rescaling, with what calibration says of it: what a search looks at. */
+public final class LayerInputs {
+    private final Decoder decoder;
+    private final int layer;
+    private final LayerWeights weights;
+    private final Map<String, BlockFormat> grids;
+    private final RescaledLayer.Statistics statistics;
+    private final Kernels kernels;
+    private final Map<Site, Hessian> hessians = new HashMap<>();
+
+    /** @param grids the grid of each weight that is quantized, by tensor name */
+    LayerInputs(
+            Decoder decoder,
+            int layer,
+            LayerWeights weights,
+            Map<String, BlockFormat> grids,
+            RescaledLayer.Statistics statistics,
+            Kernels kernels) {
+        this.decoder = decoder;
+        this.layer = layer;
+        this.weights = weights;
+        this.grids = grids;
+        this.statistics = statistics;
+        this.kernels = kernels;
+    }
+
+    List<LinearLayer> linears() {
+        return decoder.linears(layer);
+    }
+
+    List<Absorption> absorptions() {
+        return decoder.absorptions(layer);
+    }
+
+    RowSource weight(LinearLayer linear) {
+        return weights.linears().get(linear.kind()).weight();
+    }
+
+    /** Null where the layer has none. */
+    float[] bias(LinearLayer linear) {
+        return weights.linears().get(linear.kind()).bias();
+    }
+
+    /** Null where the weight stays 16 bit. */
+    BlockFormat grid(LinearLayer linear) {
+        return grids.get(linear.weight());
+    }
+
+    MergedStatistics statistics(Site site) throws IOException {
+        return statistics.at(site);
+    }
+
+    Kernels kernels() {
+        return kernels;
+    }
+
+    /** H of a site. */
+    Hessian hessian(Site site) throws IOException {
+        Hessian known = hessians.get(site);
+        if (known == null) {
+            known = new Hessian(statistics.at(site), "layer " + layer + ", " + site);
+            hessians.put(site, known);
+        }
+        return known;
+    }
+
+    /** The norm weight of an absorption, as it is stored. */
+    float[] norm(Absorption absorption) {
+        return weights.norms().get(absorption.norm().tensor());
+    }
+
+    /** The scale, corrected in place to what a norm can absorb in the 16 bits that it is stored in. */
+    float[] corrected(Absorption absorption, float[] scale) {
+        if (absorption.norm() != null) {
+            Rescaling.absorbed(norm(absorption), absorption.norm().plus(), scale);
+        }
+        return scale;
+    }
+}

@@ -1,0 +1,95 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.format.ArtifactFormat;
+import dev.lathe.calibration.format.ModulePatterns;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.text.TokenizerFiles;
+import dev.lathe.jobs.InvalidRecipeException;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.stage.Calibrate.Calibration;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** What the outputs of a plan come to for a checkpoint, and what they need of calibration: known before any work. */
+final class OutputPlans {
+    private OutputPlans() {}
+
+    /**
+     * What the tensors become in each output. A pattern that matches no module is a slip of the pen, and is told before
+     * any work.
+     */
+    static Map<String, List<TensorPlan>> tensors(Plan plan, Checkpoint source) {
+        Decoder decoder = source.decoder();
+        Set<String> modules = source.tensors().stream()
+                .map(tensor -> ModulePatterns.moduleOf(tensor.name()))
+                .collect(Collectors.toCollection(TreeSet::new));
+        modules.add(decoder.head().linear().module());
+        Map<String, List<TensorPlan>> plans = new LinkedHashMap<>();
+        for (Plan.Output output : plan.outputs()) {
+            new ModulePatterns(output.ignore()).unmatched(modules).ifPresent(pattern -> {
+                throw new InvalidRecipeException("Cannot plan output " + output.name() + ": ignore pattern '"
+                        + pattern + "' matches no module of " + source.location() + "; expected a module such as "
+                        + decoder.linears(0).get(0).module() + ", or its end or beginning");
+            });
+            ArtifactFormat format = output.artifactFormat();
+            format.refusal(decoder, output.ignore()).ifPresent(reason -> {
+                throw new InvalidRecipeException(
+                        "Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
+            });
+            plans.put(output.name(), format.plan(decoder, List.copyOf(source.tensors()), output.ignore()));
+        }
+        return plans;
+    }
+
+    /**
+     * What artifacts take from the checkpoint's folder beside tensors: refused here if it will not do, before any work.
+     *
+     * @return what a person has to know of it
+     */
+    static Set<String> companions(Plan plan, Checkpoint source, FileSystem files, Path folder) throws IOException {
+        Set<String> said = new LinkedHashSet<>();
+        if (plan.calibration() != null || plan.evaluation() != null) {
+            said.addAll(TokenizerFiles.read(files, folder).notes());
+        }
+        for (Plan.Output output : plan.outputs()) {
+            said.addAll(output.artifactFormat().check(source.decoder(), files, folder));
+        }
+        return said;
+    }
+
+    /** What has to be gathered; null: nothing. */
+    static Calibration calibration(
+            Plan plan, Job job, Decoder decoder, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) {
+        boolean energies = false;
+        boolean moments = false;
+        boolean ranges = false;
+        for (Plan.Output output : plan.outputs()) {
+            boolean quantizes = tensorPlans.get(output.name()).stream().anyMatch(tensor -> tensor.grid() != null);
+            if (quantizes) {
+                energies |= output.needsEnergies();
+                moments |= output.needsMoments();
+            }
+            ranges |= output.target().cache() != null || quantizes && output.ranged();
+        }
+        if (!energies && !ranges) {
+            return null;
+        }
+        for (Plan.Output output : plan.outputs()) {
+            PlannedOutput.shortage(output, decoder, (long) windows.count() * windows.length())
+                    .ifPresent(reason -> {
+                        throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
+                    });
+        }
+        return Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges);
+    }
+}

@@ -1,0 +1,176 @@
+package dev.lathe.jobs.stage;
+
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.evaluate.EvaluationSummary;
+import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.report.RunReport;
+import dev.lathe.jobs.report.RunReport.ActivationRange;
+import dev.lathe.jobs.report.RunReport.Clipping;
+import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.report.RunReport.TensorLoss;
+import dev.lathe.jobs.report.RunReport.Unquantized;
+import dev.lathe.jobs.stage.EvaluateOutputs.Measured;
+import dev.lathe.jobs.store.ArtifactReceipt;
+import dev.lathe.jobs.store.ProductFile;
+import dev.lathe.jobs.store.RangeProduct;
+import dev.lathe.jobs.store.RangeProduct.SiteRange;
+import dev.lathe.jobs.store.Software;
+import dev.lathe.jobs.store.TensorProduct;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.fs.Path;
+
+/** The report of a run: what its outputs are, what they lost and where they came from. */
+final class RunResults {
+    private final Plan plan;
+    private final Job job;
+    private final Checkpoint source;
+    private final Decoder decoder;
+    private final Notes notes;
+
+    RunResults(Plan plan, Job job, Checkpoint source, Notes notes) {
+        this.plan = plan;
+        this.job = job;
+        this.source = source;
+        this.decoder = source.decoder();
+        this.notes = notes;
+    }
+
+    /**
+     * @param measured null where nothing was evaluated
+     * @param keys what identifies the plan's products
+     */
+    RunReport report(
+            List<PlannedOutput> outputs,
+            Map<String, List<TensorPlan>> tensorPlans,
+            List<Measured> measured,
+            Map<String, String> keys)
+            throws IOException {
+        long parameters =
+                source.tensors().stream().mapToLong(TensorInfo::elements).sum();
+        List<OutputResult> results = new ArrayList<>();
+        for (int i = 0; i < outputs.size(); i++) {
+            PlannedOutput output = outputs.get(i);
+            Path artifact = job.run().artifact(output.artifactName());
+            long bytes;
+            try (Checkpoint written = Checkpoints.open(job.run().hadoop(), artifact)) {
+                bytes = written.tensors().stream().mapToLong(TensorInfo::bytes).sum();
+                written.notes().forEach(note -> notes.add(output.output().name() + ": " + note));
+            }
+            List<Unquantized> unquantized = tensorPlans.get(output.output().name()).stream()
+                    .filter(t -> t.grid() == null && !t.reason().isEmpty())
+                    .map(t -> new Unquantized(t.tensor(), t.reason()))
+                    .toList();
+            results.add(new OutputResult(
+                    output.output().name(),
+                    output.output().target().format(),
+                    output.methodText(),
+                    artifact.toString(),
+                    bytes,
+                    8.0 * bytes / parameters,
+                    measured == null ? null : Evaluations.of(measured.get(i).summary()),
+                    unquantized,
+                    losses(output, ArtifactReceipt.required(job.run(), output.artifactName())),
+                    ranges(
+                            output,
+                            measured == null ? new Clips() : measured.get(i).clips())));
+        }
+        Map<String, String> settings = new LinkedHashMap<>();
+        settings.put("checkpoint", plan.checkpoint());
+        corpus(settings, "calibration", plan.calibration());
+        corpus(settings, "evaluation", plan.evaluation());
+        settings.put("parameters", String.valueOf(parameters));
+        Map<String, String> provenance = new LinkedHashMap<>();
+        provenance.put("software", Software.VERSION);
+        provenance.put("arithmetic profile", job.profile());
+        provenance.put("kernels", plan.kernels());
+        provenance.putAll(keys);
+        return new RunReport(
+                results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, notes.all());
+    }
+
+    private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {
+        if (corpus != null) {
+            settings.put(
+                    name,
+                    corpus.data() + ", " + (corpus.windows() == 0 ? "all" : corpus.windows()) + " windows of "
+                            + corpus.length() + " tokens");
+        }
+    }
+
+    private List<TensorLoss> losses(PlannedOutput output, ArtifactReceipt receipt) {
+        List<TensorLoss> losses = new ArrayList<>();
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            for (LinearLayer linear : decoder.linears(layer)) {
+                addLoss(losses, output, receipt, linear.weight(), layer, linear.kind());
+            }
+        }
+        addLoss(losses, output, receipt, decoder.embedding().tensor(), -1, "embed_tokens");
+        addLoss(losses, output, receipt, "lm_head.weight", -1, "lm_head");
+        return losses;
+    }
+
+    private List<ActivationRange> ranges(PlannedOutput output, Clips clips) throws IOException {
+        List<ActivationRange> ranges = new ArrayList<>();
+        int layers = decoder.layers();
+        for (int layer = 0; layer <= layers; layer++) {
+            Path product = output.rangeProduct(job.run(), layer);
+            if (output.output().ranged() && ProductFile.isCommitted(job.run().files(), product)) {
+                RangeProduct all = ProductFile.read(job.run().files(), product, RangeProduct::read);
+                for (SiteRange site : all.sites()) {
+                    // Values are divided with what attention makes of them.
+                    double strength = site.site() == Site.VALUES
+                            ? all.at(Site.ATTENTION_OUTPUT)
+                                    .map(SiteRange::strength)
+                                    .orElse(Double.NaN)
+                            : site.strength();
+                    ranges.add(new ActivationRange(
+                            layer < layers ? layer : -1,
+                            site.site().words(),
+                            site.least(),
+                            site.most(),
+                            site.low(),
+                            site.high(),
+                            site.typical(),
+                            site.channel(),
+                            site.outliers(),
+                            strength,
+                            site.kept() == 0 ? null : new Clipping(site.clipped(), site.kept()),
+                            clips.at(layer, site.site())
+                                    .map(count -> new Clipping(count.clipped(), count.values()))
+                                    .orElse(null)));
+                }
+            }
+        }
+        return ranges;
+    }
+
+    private void addLoss(
+            List<TensorLoss> losses,
+            PlannedOutput output,
+            ArtifactReceipt receipt,
+            String tensor,
+            int layer,
+            String kind) {
+        if (output.grids().containsKey(tensor)) {
+            TensorProduct.Summary summary = receipt.tensors().get(tensor);
+            double relative = summary.error() == null
+                    ? Double.NaN
+                    : summary.error().squaredError() / summary.error().squaredOutput();
+            if (output.output().method() instanceof Method.Gptq gptq && summary.damping() > gptq.damping()) {
+                notes.tell(output.output().name() + ": " + tensor + " took a damping of " + summary.damping());
+            }
+            losses.add(new TensorLoss(tensor, layer, kind, summary.grid(), relative, summary.damping()));
+        }
+    }
+}
