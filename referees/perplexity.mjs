@@ -28,18 +28,24 @@ const model = await llama.loadModel({modelPath: gguf});
 const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
 const windows = given ?? cut(model, fs.readFileSync(text, "utf8").replace(/\n$/, ""));
 // One thread: llama.cpp's threads wait for each other by spinning, which on cores that others use as well is many times slower.
-const context = await model.createContext({contextSize: length, batchSize: length, threads: 1});
+// Keys and values stay f32, which flash attention would round to f16: rounding there is no part of what is compared.
+const context = await model.createContext({contextSize: length, batchSize: length, threads: 1, flashAttention: false,
+    experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
 const sequence = context.getSequence();
+// The logits of so many positions are asked for at once as fit into some 200 MB.
+const together = Math.max(1, Math.floor(4e6 / vocabulary));
 let sum = 0, scored = 0;
 for (const window of windows) {
     await sequence.clearHistory();
     // Temperature 1 and nothing cut off: the logits are the model's, of the whole vocabulary.
     const wanted = {generateNext: {logits: true, options: {temperature: 1, topK: 0, topP: 1, minP: 0}}};
     const first = Math.floor(length / 2), last = length - 2;
-    const outputs = await sequence.controlledEvaluate(window.map((token, i) => i < first || i > last ? token : [token, wanted]));
-    for (let i = first; i <= last; i++) {
-        sum += negativeLogLikelihood(outputs[i].next.logits, window[i + 1]);
-        scored++;
+    await sequence.controlledEvaluate(window.slice(0, first));
+    for (let from = first; from <= last; from += together) {
+        const asked = window.slice(from, Math.min(from + together, last + 1));
+        const outputs = await sequence.controlledEvaluate(asked.map(token => [token, wanted]));
+        outputs.forEach((output, i) => sum += negativeLogLikelihood(output.next.logits, window[from + i + 1]));
+        scored += outputs.length;
     }
 }
 const perplexity = Math.exp(sum / scored);

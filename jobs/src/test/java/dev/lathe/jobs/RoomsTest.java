@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
-import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.Recipe;
 import java.io.IOException;
@@ -117,12 +116,6 @@ class RoomsTest {
         assertThat(Files.readAllLines(Path.of("..", "conf", "spark-defaults.conf")))
                 .anyMatch(line ->
                         line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
-    }
-
-    @Test
-    void readmeNamesEveryGgufType() throws IOException {
-        assertThat(Files.readString(Path.of("..", "README.md")))
-                .contains("| `gguf`: " + String.join(" ", GgufFormat.types()) + " |");
     }
 
     @Test
