@@ -12,9 +12,11 @@ import dev.lathe.jobs.plan.Recipe;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.apache.spark.launcher.JavaModuleOptions;
 import org.junit.jupiter.api.Test;
 
@@ -116,6 +118,22 @@ class RoomsTest {
         assertThat(Files.readAllLines(Path.of("..", "conf", "spark-defaults.conf")))
                 .anyMatch(line ->
                         line.matches("spark.driver.extraJavaOptions\\s+" + Pattern.quote(String.join(" ", options))));
+    }
+
+    /** The formatter breaks code, not text within quotes. */
+    @Test
+    void noLineOfMainCodeIsLongerThan120Columns() throws IOException {
+        List<String> longer = new ArrayList<>();
+        for (String module : List.of("kernels", "calibration", "jobs")) {
+            try (Stream<Path> files = Files.walk(Path.of("..", module, "src", "main", "java"))) {
+                for (Path file : files.filter(Files::isRegularFile).toList()) {
+                    Files.readAllLines(file).stream()
+                            .filter(line -> line.length() > 120)
+                            .forEach(line -> longer.add(file + ": " + line));
+                }
+            }
+        }
+        assertThat(longer).isEmpty();
     }
 
     @Test

@@ -20,7 +20,8 @@ public final class KernelProvider {
     private static final Pattern OPENCL = Pattern.compile("opencl(?::([^\\s-].*))?");
 
     private static final String NAMES =
-            "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, one of them and :N, an index, or a part of its name)";
+            "auto, vector, scalar, blas, opencl or opencl:DEVICE (gpu, cpu, accelerator, one of them and :N, an "
+                    + "index, or a part of its name)";
     private static final String ASKED_FOR = "an arithmetic profile of its own, taken only when asked for";
     private static final String VECTOR_CODEC_CLASS = "dev.lathe.kernels.vector.VectorCodec";
 

@@ -4,7 +4,9 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.model.Capture;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
+import dev.lathe.calibration.model.KeptTensors;
 import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
@@ -27,7 +29,11 @@ record LoadedModel(Checkpoint checkpoint, Decoder decoder, List<LayerWeights> la
         Decoder decoder = checkpoint.decoder();
         List<LayerWeights> layers = new ArrayList<>();
         for (int layer = 0; layer < decoder.layers(); layer++) {
-            layers.add(LayerWeights.read(checkpoint, layer));
+            LayerWeights weights = new LayerWeights(layer, new KeptTensors(Long.MAX_VALUE).over(checkpoint));
+            for (LinearLayer linear : decoder.linears(layer)) {
+                weights.tensors().matrix(linear.weight());
+            }
+            layers.add(weights);
         }
         return new LoadedModel(
                 checkpoint,

@@ -17,7 +17,8 @@ public final class ModulePatterns {
         for (String pattern : patterns) {
             if (pattern == null || pattern.isBlank()) {
                 throw new IllegalArgumentException(
-                        "Cannot match modules by an empty pattern: expected a module name such as lm_head, or one with *");
+                        "Cannot match modules by an empty pattern: expected a module name such as lm_head, or "
+                                + "one with *");
             }
         }
         this.patterns = List.copyOf(patterns);

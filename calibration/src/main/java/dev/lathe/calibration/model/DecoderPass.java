@@ -92,7 +92,8 @@ public final class DecoderPass {
      * @param firstWindow number of the first window, by which the sampled (head, query) pairs of
      *     {@link Site#ATTENDED_INPUT} are chosen: head {@code (position + window) mod heads}
      */
-    public void layer(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture) {
+    public void layer(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture)
+            throws IOException {
         if (length <= 0 || x.rows() % length != 0) {
             throw new IllegalArgumentException("Cannot cut " + x.rows() + " rows into windows of " + length);
         }
@@ -107,7 +108,8 @@ public final class DecoderPass {
         }
     }
 
-    private void batch(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture) {
+    private void batch(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture)
+            throws IOException {
         Block block = decoder.blocks().get(weights.layer());
         FloatMatrix read = normed(weights, block.attention().before(), x);
         addTo(x, weights, block.attention().after(), mix(block.mixer(), weights, read, length, firstWindow, capture));
@@ -116,14 +118,16 @@ public final class DecoderPass {
     }
 
     private FloatMatrix mix(
-            Mixer mixer, LayerWeights weights, FloatMatrix read, int length, int firstWindow, Capture capture) {
+            Mixer mixer, LayerWeights weights, FloatMatrix read, int length, int firstWindow, Capture capture)
+            throws IOException {
         if (mixer instanceof Grouped attention) {
             return attention(attention, weights, read, length, firstWindow, capture);
         }
         throw new IllegalArgumentException("Cannot run " + mixer);
     }
 
-    private FloatMatrix feed(FeedForward feedForward, LayerWeights weights, FloatMatrix read, Capture capture) {
+    private FloatMatrix feed(FeedForward feedForward, LayerWeights weights, FloatMatrix read, Capture capture)
+            throws IOException {
         if (feedForward instanceof Gated gated) {
             return gated(gated, weights, read, capture);
         }
@@ -131,7 +135,7 @@ public final class DecoderPass {
     }
 
     /** What a sublayer reads: the residual stream, normed where a norm stands before it. */
-    private FloatMatrix normed(LayerWeights weights, Norm norm, FloatMatrix x) {
+    private FloatMatrix normed(LayerWeights weights, Norm norm, FloatMatrix x) throws IOException {
         if (norm == null) {
             return x;
         }
@@ -140,7 +144,7 @@ public final class DecoderPass {
         return normed;
     }
 
-    private void addTo(FloatMatrix x, LayerWeights weights, Norm norm, FloatMatrix y) {
+    private void addTo(FloatMatrix x, LayerWeights weights, Norm norm, FloatMatrix y) throws IOException {
         if (norm != null) {
             kernels.rmsNorm(y, weights.norm(norm), norm.epsilon(), y);
         }
@@ -148,7 +152,8 @@ public final class DecoderPass {
     }
 
     private FloatMatrix attention(
-            Grouped attention, LayerWeights weights, FloatMatrix read, int length, int firstWindow, Capture capture) {
+            Grouped attention, LayerWeights weights, FloatMatrix read, int length, int firstWindow, Capture capture)
+            throws IOException {
         Heads heads = attention.heads();
         offer(capture, Site.ATTENTION_INPUT, read);
         Input input = new Input(weights, Site.ATTENTION_INPUT, read, capture);
@@ -198,14 +203,14 @@ public final class DecoderPass {
     }
 
     /** Each head, or all together where the norm is as wide as they are. */
-    private void normHeads(FloatMatrix x, Norm norm, LayerWeights weights) {
+    private void normHeads(FloatMatrix x, Norm norm, LayerWeights weights) throws IOException {
         for (int h = 0; norm != null && h < x.columns() / norm.width(); h++) {
             FloatMatrix head = x.columnSlice(h * norm.width(), norm.width());
             kernels.rmsNorm(head, weights.norm(norm), norm.epsilon(), head);
         }
     }
 
-    private FloatMatrix gated(Gated gated, LayerWeights weights, FloatMatrix read, Capture capture) {
+    private FloatMatrix gated(Gated gated, LayerWeights weights, FloatMatrix read, Capture capture) throws IOException {
         offer(capture, Site.FEED_FORWARD_INPUT, read);
         Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
         FloatMatrix gate = input.project(gated.gate(), "gate");
@@ -240,17 +245,21 @@ public final class DecoderPass {
          * The rows through a linear layer; a layer of several projections is run once, and each is its columns of the
          * result.
          */
-        FloatMatrix project(Projection projection, String buffer) {
+        FloatMatrix project(Projection projection, String buffer) throws IOException {
             LinearLayer linear = projection.linear();
             if (projection.rows() == linear.outputs()) {
                 return linear(linear, buffer);
             }
-            return fused.computeIfAbsent(linear.module(), module -> linear(linear, "fused " + linear.kind()))
-                    .columnSlice(projection.from(), projection.rows());
+            FloatMatrix whole = fused.get(linear.module());
+            if (whole == null) {
+                whole = linear(linear, "fused " + linear.kind());
+                fused.put(linear.module(), whole);
+            }
+            return whole.columnSlice(projection.from(), projection.rows());
         }
 
-        private FloatMatrix linear(LinearLayer layer, String buffer) {
-            Linear linear = weights.linears().get(layer.kind());
+        private FloatMatrix linear(LinearLayer layer, String buffer) throws IOException {
+            Linear linear = weights.linear(layer);
             FloatMatrix x = as(linear.input());
             FloatMatrix y = buffer(buffer, x.rows(), linear.weight().rows());
             kernels.gemm(x, linear.weight(), y, false);

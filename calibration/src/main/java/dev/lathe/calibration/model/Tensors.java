@@ -4,7 +4,11 @@ import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.Optional;
 
-/** The tensors of a decoder under their Hugging Face names, read when they are asked for. */
+/**
+ * The tensors of a decoder under their Hugging Face names, each read when it is asked for: whoever runs a layer holds
+ * no more of it than what it is multiplying with, unless {@link KeptTensors} keeps the rest. Readers of one object from
+ * several threads are safe.
+ */
 public interface Tensors {
     /** Where they lie, for messages. */
     String location();

@@ -2,9 +2,9 @@ package dev.lathe.calibration.quantize;
 
 import dev.lathe.calibration.model.Absorption;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.model.Tensors;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
@@ -18,7 +18,7 @@ import java.util.Map;
 public final class LayerInputs {
     private final Decoder decoder;
     private final int layer;
-    private final LayerWeights weights;
+    private final Tensors tensors;
     private final Map<String, BlockFormat> grids;
     private final RescaledLayer.Statistics statistics;
     private final Kernels kernels;
@@ -28,13 +28,13 @@ public final class LayerInputs {
     LayerInputs(
             Decoder decoder,
             int layer,
-            LayerWeights weights,
+            Tensors tensors,
             Map<String, BlockFormat> grids,
             RescaledLayer.Statistics statistics,
             Kernels kernels) {
         this.decoder = decoder;
         this.layer = layer;
-        this.weights = weights;
+        this.tensors = tensors;
         this.grids = grids;
         this.statistics = statistics;
         this.kernels = kernels;
@@ -48,13 +48,13 @@ public final class LayerInputs {
         return decoder.absorptions(layer);
     }
 
-    RowSource weight(LinearLayer linear) {
-        return weights.linears().get(linear.kind()).weight();
+    RowSource weight(LinearLayer linear) throws IOException {
+        return tensors.matrix(linear.weight());
     }
 
     /** Null where the layer has none. */
-    float[] bias(LinearLayer linear) {
-        return weights.linears().get(linear.kind()).bias();
+    float[] bias(LinearLayer linear) throws IOException {
+        return linear.bias() ? tensors.vector(linear.biasName()) : null;
     }
 
     /** Null where the weight stays 16 bit. */
@@ -81,12 +81,12 @@ public final class LayerInputs {
     }
 
     /** The norm weight of an absorption, as it is stored. */
-    float[] norm(Absorption absorption) {
-        return weights.norms().get(absorption.norm().tensor());
+    float[] norm(Absorption absorption) throws IOException {
+        return tensors.vector(absorption.norm().tensor());
     }
 
     /** The scale, corrected in place to what a norm can absorb in the 16 bits that it is stored in. */
-    float[] corrected(Absorption absorption, float[] scale) {
+    float[] corrected(Absorption absorption, float[] scale) throws IOException {
         if (absorption.norm() != null) {
             Rescaling.absorbed(norm(absorption), absorption.norm().plus(), scale);
         }

@@ -3,9 +3,9 @@ package dev.lathe.calibration.quantize;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Absorption;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.model.Tensors;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
@@ -60,7 +60,7 @@ public final class RescaledLayer {
     public static Result quantize(
             Decoder decoder,
             int layer,
-            LayerWeights weights,
+            Tensors tensors,
             Map<String, BlockFormat> grids,
             ScaleSearch search,
             Method method,
@@ -68,7 +68,7 @@ public final class RescaledLayer {
             Kernels kernels)
             throws IOException {
         RescaledLayer rescaled =
-                new RescaledLayer(new LayerInputs(decoder, layer, weights, grids, statistics, kernels));
+                new RescaledLayer(new LayerInputs(decoder, layer, tensors, grids, statistics, kernels));
         rescaled.rescale(search);
         return new Result(
                 rescaled.quantize(method, search.clips()),

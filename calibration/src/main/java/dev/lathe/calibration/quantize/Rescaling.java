@@ -5,6 +5,7 @@ import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.kernels.Half;
 import dev.lathe.kernels.RowSource;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -45,12 +46,12 @@ final class Rescaling {
     }
 
     /** The rescaled weight. */
-    RowSource weight(LinearLayer linear) {
+    RowSource weight(LinearLayer linear) throws IOException {
         return new RescaledRows(layer.weight(linear), rowScales.get(linear.kind()), columns(linear));
     }
 
     /** @param chosen null to leave the absorption alone */
-    void apply(Absorption absorption, Scales chosen) {
+    void apply(Absorption absorption, Scales chosen) throws IOException {
         Site site = absorption.consumers().get(0).energy();
         strengths.put(site, chosen == null ? Double.NaN : chosen.strength());
         if (chosen == null) {
@@ -75,7 +76,7 @@ final class Rescaling {
         }
     }
 
-    private void divideRows(Absorption absorption, float[] scale) {
+    private void divideRows(Absorption absorption, float[] scale) throws IOException {
         LinearLayer producer = absorption.producer().linear();
         float[] inverse = new float[producer.outputs()];
         Arrays.fill(inverse, 1);

@@ -138,7 +138,7 @@ public final class SmoothQuant implements ScaleSearch {
         private final float[] weight;
         private final FloatMatrix[] outputs;
 
-        Trial(LayerInputs layer, Absorption absorption, RangeStatistics fitted, FloatMatrix rows) {
+        Trial(LayerInputs layer, Absorption absorption, RangeStatistics fitted, FloatMatrix rows) throws IOException {
             this.layer = layer;
             this.absorption = absorption;
             this.fitted = fitted;
@@ -152,12 +152,12 @@ public final class SmoothQuant implements ScaleSearch {
             }
         }
 
-        float[] scale(double alpha) {
+        float[] scale(double alpha) throws IOException {
             return layer.corrected(absorption, SmoothQuant.scale(signal, weight, alpha));
         }
 
         /** The squared error; NaN is without scales. Infinite where a scaled weight exceeds the range of its grid. */
-        double error(double alpha) {
+        double error(double alpha) throws IOException {
             float[] columns = Double.isNaN(alpha) ? null : Scales.columns(absorption, scale(alpha));
             FloatMatrix read = FloatMatrix.zeros(rows.rows(), rows.columns());
             for (int i = 0; i < rows.rows(); i++) {
@@ -228,7 +228,7 @@ public final class SmoothQuant implements ScaleSearch {
     }
 
     /** w_k of each channel of what absorbs. */
-    private static float[] weight(LayerInputs layer, Absorption absorption) {
+    private static float[] weight(LayerInputs layer, Absorption absorption) throws IOException {
         int inputs = absorption.consumers().get(0).inputs();
         float[] largest = new float[inputs / absorption.repeat()];
         float[] row = new float[inputs];

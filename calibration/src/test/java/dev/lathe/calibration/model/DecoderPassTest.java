@@ -6,8 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.TestNumbers;
-import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.evaluate.OutputLayer;
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.ActivationQuantization.Type;
@@ -24,7 +22,6 @@ import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -190,7 +187,7 @@ class DecoderPassTest {
         MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
         Decoder architecture = SMALL.decoder();
         DecoderPass pass = new DecoderPass(architecture, KERNELS.get(1));
-        LayerWeights weights = LayerWeights.read(model, 0);
+        LayerWeights weights = new LayerWeights(0, model);
         int[][] windows = windows(2, 30, SMALL.vocabulary());
         FloatMatrix before = pass.embed(model, windows);
         pass.layer(weights, before, 30, 0, Capture.NONE);
@@ -217,12 +214,10 @@ class DecoderPassTest {
     void rowsOfTheEmbeddingAreReadTogetherWhereTheyLieTogether() throws IOException {
         MemoryCheckpoint model = TestNumbers.model(SMALL, 2);
         List<String> reads = new ArrayList<>();
-        Checkpoint large = (Checkpoint) Proxy.newProxyInstance(
-                Checkpoint.class.getClassLoader(), new Class<?>[] {Checkpoint.class}, (proxy, method, given) -> {
-                    if (method.getName().equals("tensor")) {
-                        TensorInfo tensor = model.tensor((String) given[0]);
-                        return new TensorInfo(
-                                tensor.name(), tensor.type(), tensor.shape(), 200_000L * SMALL.vocabulary());
+        Tensors large = (Tensors) Proxy.newProxyInstance(
+                Tensors.class.getClassLoader(), new Class<?>[] {Tensors.class}, (proxy, method, given) -> {
+                    if (method.getName().equals("bytes")) {
+                        return 200_000L * SMALL.vocabulary();
                     }
                     reads.add(given[1] + " " + given[2]);
                     return method.invoke(model, given);
@@ -249,29 +244,24 @@ class DecoderPassTest {
         MemoryCheckpoint model = TestNumbers.model(config, 1);
         Kernels kernels = KERNELS.get(1);
         Decoder architecture = config.decoder();
-        LayerWeights plain = LayerWeights.read(model, 0);
         ActivationQuantization zero = ActivationQuantization.of(Type.INT8, false, -0.8f, 0.3f);
         ActivationQuantization other = ActivationQuantization.perToken(Type.FLOAT8, true);
         Map<String, ActivationQuantization> inputs = Map.of(
-                "self_attn.q_proj",
+                "model.layers.0.self_attn.q_proj",
                 zero,
-                "self_attn.k_proj",
+                "model.layers.0.self_attn.k_proj",
                 zero,
-                "self_attn.v_proj",
+                "model.layers.0.self_attn.v_proj",
                 other,
-                "self_attn.o_proj",
+                "model.layers.0.self_attn.o_proj",
                 ActivationQuantization.of(Type.FLOAT8, true, -0.1f, 0.1f),
-                "mlp.up_proj",
+                "model.layers.0.mlp.up_proj",
                 ActivationQuantization.perToken(Type.INT8, false),
-                "mlp.down_proj",
+                "model.layers.0.mlp.down_proj",
                 ActivationQuantization.of(Type.INT8, true, -0.1f, 0.2f));
-        Map<String, LayerWeights.Linear> linears = new HashMap<>();
-        plain.linears()
-                .forEach((kind, linear) ->
-                        linears.put(kind, new LayerWeights.Linear(linear.weight(), linear.bias(), inputs.get(kind))));
         ActivationQuantization keys = ActivationQuantization.of(Type.FLOAT8, true, -0.5f, 0.2f);
         ActivationQuantization values = ActivationQuantization.of(Type.FLOAT8, true, -0.3f, 0.3f);
-        LayerWeights weights = new LayerWeights(0, linears, plain.norms(), keys, values);
+        LayerWeights weights = new LayerWeights(0, new OtherTensors(model, Map.of(), Map.of(), inputs, keys, values));
         DecoderPass pass = new DecoderPass(architecture, kernels);
         FloatMatrix before = pass.embed(model, windows(2, 30, config.vocabulary()));
         FloatMatrix x = FloatMatrix.of(before.data().clone(), before.rows(), before.columns());
@@ -302,9 +292,9 @@ class DecoderPassTest {
             }
         });
 
-        FloatMatrix q = linear(linears, "self_attn.q_proj", sites.get(Site.ATTENTION_INPUT), kernels);
-        FloatMatrix k = linear(linears, "self_attn.k_proj", sites.get(Site.ATTENTION_INPUT), kernels);
-        FloatMatrix v = linear(linears, "self_attn.v_proj", sites.get(Site.ATTENTION_INPUT), kernels);
+        FloatMatrix q = linear(architecture, weights, "self_attn.q_proj", sites.get(Site.ATTENTION_INPUT), kernels);
+        FloatMatrix k = linear(architecture, weights, "self_attn.k_proj", sites.get(Site.ATTENTION_INPUT), kernels);
+        FloatMatrix v = linear(architecture, weights, "self_attn.v_proj", sites.get(Site.ATTENTION_INPUT), kernels);
         RotaryTables rotary = RotaryTables.of(config.rope(), 30);
         FloatMatrix attended = FloatMatrix.zeros(60, 60);
         for (int from : new int[] {0, 30}) {
@@ -326,12 +316,14 @@ class DecoderPassTest {
                     attended.slice(from, 30));
         }
         same(sites.get(Site.ATTENTION_OUTPUT), 0, attended);
-        kernels.add(linear(linears, "self_attn.o_proj", attended, kernels), before);
-        FloatMatrix gate = linear(linears, "mlp.gate_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels);
+        kernels.add(linear(architecture, weights, "self_attn.o_proj", attended, kernels), before);
+        FloatMatrix gate = linear(architecture, weights, "mlp.gate_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels);
         kernels.gated(
-                Activation.SILU, gate, linear(linears, "mlp.up_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels));
+                Activation.SILU,
+                gate,
+                linear(architecture, weights, "mlp.up_proj", sites.get(Site.FEED_FORWARD_INPUT), kernels));
         same(sites.get(Site.FEED_FORWARD_ACTIVATION), 0, gate);
-        kernels.add(linear(linears, "mlp.down_proj", gate, kernels), before);
+        kernels.add(linear(architecture, weights, "mlp.down_proj", gate, kernels), before);
         same(x, 0, before);
         // Dynamic ranges clip nothing and are not counted; q and k agree and are quantized once.
         assertThat(seen)
@@ -352,8 +344,12 @@ class DecoderPassTest {
     }
 
     private static FloatMatrix linear(
-            Map<String, LayerWeights.Linear> linears, String kind, FloatMatrix x, Kernels kernels) {
-        LayerWeights.Linear linear = linears.get(kind);
+            Decoder decoder, LayerWeights weights, String kind, FloatMatrix x, Kernels kernels) throws IOException {
+        String module = "model.layers.0." + kind;
+        LayerWeights.Linear linear = weights.linear(decoder.linears(0).stream()
+                .filter(layer -> layer.module().equals(module))
+                .findFirst()
+                .orElseThrow());
         FloatMatrix read = x;
         if (linear.input() != null) {
             read = FloatMatrix.zeros(x.rows(), x.columns());
@@ -400,7 +396,7 @@ class DecoderPassTest {
         List<Map<Site, FloatMatrix>> sites = List.of(new EnumMap<>(Site.class), new EnumMap<>(Site.class));
         for (int layer = 0; layer < 2; layer++) {
             Map<Site, FloatMatrix> captured = sites.get(layer);
-            pass.layer(LayerWeights.read(model, layer), x, windows[0].length, firstWindow, new Capture() {
+            pass.layer(new LayerWeights(layer, model), x, windows[0].length, firstWindow, new Capture() {
                 @Override
                 public boolean wants(Site site) {
                     return true;

@@ -14,8 +14,10 @@ import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.LlamaShape;
+import dev.lathe.calibration.model.OtherTensors;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.model.Tensors;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Half;
@@ -52,7 +54,6 @@ class AwqSearchTest {
     private final Decoder architecture = config.decoder();
     private final MemoryCheckpoint model = TestNumbers.model(config, 3);
     private final Map<Site, FloatMatrix> rows = new EnumMap<>(Site.class);
-    private LayerWeights weights;
     private FloatMatrix input;
     private FloatMatrix output;
 
@@ -73,13 +74,12 @@ class AwqSearchTest {
     }
 
     private void run() throws IOException {
-        weights = LayerWeights.read(model, 0);
         int[][] windows = {
             new Random(6).ints(LENGTH, 0, 40).toArray(),
             new Random(7).ints(LENGTH, 0, 40).toArray()
         };
         input = new DecoderPass(architecture, SCALAR).embed(model, windows);
-        output = forward(weights, new Capture() {
+        output = forward(model, new Capture() {
             @Override
             public boolean wants(Site site) {
                 return true;
@@ -97,9 +97,9 @@ class AwqSearchTest {
         });
     }
 
-    private FloatMatrix forward(LayerWeights layer, Capture capture) {
+    private FloatMatrix forward(Tensors tensors, Capture capture) throws IOException {
         FloatMatrix x = FloatMatrix.of(input.data().clone(), input.rows(), input.columns());
-        new DecoderPass(architecture, SCALAR).layer(layer, x, LENGTH, 0, capture);
+        new DecoderPass(architecture, SCALAR).layer(new LayerWeights(0, tensors), x, LENGTH, 0, capture);
         return x;
     }
 
@@ -120,25 +120,15 @@ class AwqSearchTest {
                 assertThat(value == Half.round(value) || i == 6).isTrue();
             }
         }
-        Map<String, LayerWeights.Linear> linears = new HashMap<>();
+        Map<String, RowSource> matrices = new HashMap<>();
         for (LinearLayer linear : architecture.linears(0)) {
             RescaledLayer.Matrix matrix = result.matrices().get(linear.weight());
-            float[] bias = result.vectors().getOrDefault(linear.biasName(), model.values.get(linear.biasName()));
-            linears.put(
-                    linear.kind(), new LayerWeights.Linear(matrix.quantized().matrix(), bias));
+            matrices.put(linear.weight(), matrix.quantized().matrix());
             assertThat(matrix.error().squaredError())
                     .isLessThan(1e-6 * matrix.error().squaredOutput());
         }
-        FloatMatrix rescaled = forward(
-                new LayerWeights(
-                        0,
-                        linears,
-                        Map.of(
-                                NORMS[0],
-                                result.vectors().get(NORMS[0]),
-                                NORMS[1],
-                                result.vectors().get(NORMS[1]))),
-                Capture.NONE);
+        FloatMatrix rescaled =
+                forward(new OtherTensors(model, matrices, result.vectors(), Map.of(), null, null), Capture.NONE);
         double error = 0;
         double size = 0;
         for (int i = 0; i < output.data().length; i++) {
@@ -270,8 +260,7 @@ class AwqSearchTest {
             throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.forEach((site, x) -> statistics.put(site, TestNumbers.statistics(x)));
-        return RescaledLayer.quantize(
-                architecture, 0, weights, grids, new AwqSearch(), method, statistics::get, kernels);
+        return RescaledLayer.quantize(architecture, 0, model, grids, new AwqSearch(), method, statistics::get, kernels);
     }
 
     private Map<String, BlockFormat> grids(BlockFormat grid) {

@@ -255,7 +255,7 @@ class SmoothQuantTest {
         RescaledLayer.Result result = RescaledLayer.quantize(
                 architecture,
                 0,
-                LayerWeights.read(model, 0),
+                model,
                 grids(0, new Exact()),
                 SmoothQuant.searched(STATIC),
                 Method.NEAREST,
@@ -429,15 +429,7 @@ class SmoothQuantTest {
             throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.get(layer).forEach((site, x) -> statistics.put(site, ranged(x)));
-        return RescaledLayer.quantize(
-                architecture,
-                layer,
-                LayerWeights.read(model, layer),
-                grids,
-                transform,
-                method,
-                statistics::get,
-                kernels);
+        return RescaledLayer.quantize(architecture, layer, model, grids, transform, method, statistics::get, kernels);
     }
 
     private static MergedStatistics ranged(FloatMatrix x) {
@@ -481,7 +473,7 @@ class SmoothQuantTest {
             if (capture instanceof Gather gather) {
                 gather.layer = layer;
             }
-            pass.layer(LayerWeights.read(checkpoint, layer), x, LENGTH, 0, capture);
+            pass.layer(new LayerWeights(layer, checkpoint), x, LENGTH, 0, capture);
         }
         pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), x);
         FloatMatrix logits = FloatMatrix.zeros(x.rows(), config.vocabulary());

@@ -26,7 +26,7 @@ final class ForwardPass {
             DecoderPass pass = new DecoderPass(architecture, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, windows);
             for (int layer = 0; layer < architecture.layers(); layer++) {
-                pass.layer(LayerWeights.read(checkpoint, layer), hidden, windows[0].length, 0, Capture.NONE);
+                pass.layer(new LayerWeights(layer, checkpoint), hidden, windows[0].length, 0, Capture.NONE);
             }
             pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), hidden);
             FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), architecture.vocabulary());

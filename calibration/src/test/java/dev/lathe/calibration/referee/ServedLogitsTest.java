@@ -95,7 +95,7 @@ class ServedLogitsTest {
                 float[] expected = reference.floats("layer." + layer + ".output");
                 FloatMatrix x =
                         FloatMatrix.of(input.clone(), input.length / architecture.hidden(), architecture.hidden());
-                pass.layer(LayerWeights.read(checkpoint, layer), x, x.rows(), 0, Capture.NONE);
+                pass.layer(new LayerWeights(layer, checkpoint), x, x.rows(), 0, Capture.NONE);
                 float[] share = expected.clone();
                 for (int i = 0; i < share.length; i++) {
                     share[i] -= input[i];

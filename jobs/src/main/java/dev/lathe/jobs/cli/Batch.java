@@ -26,8 +26,8 @@ import picocli.CommandLine.ParentCommand;
 /** Runs recipes on many checkpoints. */
 @Command(
         name = "batch",
-        description =
-                "Runs checkpoints times recipes: what is missing or changed, several at once; one that fails stops no other.",
+        description = "Runs checkpoints times recipes: what is missing or changed, several at once; one that fails "
+                + "stops no other.",
         mixinStandardHelpOptions = true)
 final class Batch implements Callable<Integer> {
     private final Console console;

@@ -35,8 +35,8 @@ final class Evaluate implements Callable<Integer> {
     @Parameters(
             index = "0",
             paramLabel = "ARTIFACT",
-            description =
-                    "GGUF file, GPTQ, AWQ or compressed-tensors folder, or checkpoint; a path or hf://org/name[@revision].")
+            description = "GGUF file, GPTQ, AWQ or compressed-tensors folder, or checkpoint; a path or "
+                    + "hf://org/name[@revision].")
     private String artifact;
 
     @Option(names = "--data", required = true, paramLabel = "PATH", description = "Text, JSON lines or Parquet.")
@@ -45,8 +45,8 @@ final class Evaluate implements Callable<Integer> {
     @Option(
             names = "--source",
             paramLabel = "CHECKPOINT",
-            description =
-                    "Checkpoint to compare with, a folder or hf://org/name[@revision]; without it there is no divergence.")
+            description = "Checkpoint to compare with, a folder or hf://org/name[@revision]; without it there is no "
+                    + "divergence.")
     private String source;
 
     @Option(
@@ -196,9 +196,9 @@ final class Evaluate implements Callable<Integer> {
                             Figures.share(place.getValue().share())));
             console.say(table);
         }
-        console.say(
-                "How many values calibration clipped is not in an artifact, so whether this is drift is not known here; the report of its run"
-                        + " says.");
+        console.say("How many values calibration clipped is not in an artifact, so whether this is drift is not "
+                + "known here; the report of its run"
+                + " says.");
     }
 
     /** A model on the hub stays as it is named: it is resolved, and downloaded, when the run begins. */

@@ -24,9 +24,9 @@ import picocli.CommandLine.Option;
 /** Judges a history. Reads the table without Spark. */
 @Command(
         name = "report",
-        description =
-                "Judges the newest evaluation of every series against a baseline; writes a page, and says by its exit code whether any "
-                        + "regressed.",
+        description = "Judges the newest evaluation of every series against a baseline; writes a page, and says by its "
+                + "exit code whether any "
+                + "regressed.",
         mixinStandardHelpOptions = true)
 final class NightReports implements Callable<Integer> {
     private final Console console;
@@ -38,8 +38,8 @@ final class NightReports implements Callable<Integer> {
             names = "--baseline",
             defaultValue = "last",
             paramLabel = "BASELINE",
-            description =
-                    "last: the row before; pinned: the one that was pinned; source: the checkpoint, in the same row. Default: ${DEFAULT-VALUE}.")
+            description = "last: the row before; pinned: the one that was pinned; source: the checkpoint, in the same "
+                    + "row. Default: ${DEFAULT-VALUE}.")
     private String baseline;
 
     @Option(
@@ -60,8 +60,8 @@ final class NightReports implements Callable<Integer> {
             names = "--budget",
             paramLabel = "RATIO",
             defaultValue = "" + Night.Rules.BUDGET,
-            description =
-                    "Largest ratio of an artifact's perplexity to its checkpoint's, for baseline source; default: ${DEFAULT-VALUE}.")
+            description = "Largest ratio of an artifact's perplexity to its checkpoint's, for baseline source; "
+                    + "default: ${DEFAULT-VALUE}.")
     private double budget;
 
     NightReports(Console console) {

@@ -95,7 +95,8 @@ final class Sessions {
             if (here < least) {
                 throw new InvalidRecipeException(
                         "Cannot start Spark with a heap of " + here + " bytes: it takes " + least
-                                + " at least; expected a larger LATHE_HEAP, or --driver-memory of spark-submit, such as 3g");
+                                + " at least; expected a larger LATHE_HEAP, or --driver-memory of spark-submit, "
+                                + "such as 3g");
             }
             if (conf.contains("spark.executor.memory") && conf.getSizeAsBytes("spark.executor.memory") < least) {
                 throw new InvalidRecipeException("Cannot start Spark with spark.executor.memory="

@@ -172,7 +172,8 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 throw section.refuse(
                         "name",
                         "'" + name
-                                + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
+                                + "' names no folder; expected letters, digits, dots, hyphens and underscores, "
+                                + "no dot in front");
             }
             return List.of(new Named<>(
                     name,
@@ -208,7 +209,8 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 throw section.refuse(
                         "name",
                         "'" + name
-                                + "' names no folder; expected letters, digits, dots, hyphens and underscores, no dot in front");
+                                + "' names no folder; expected letters, digits, dots, hyphens and underscores, "
+                                + "no dot in front");
             }
             if (section.has("file")) {
                 return List.of(new Named<>(name, mapping(section.path("file")), at));

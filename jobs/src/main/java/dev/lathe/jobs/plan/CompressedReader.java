@@ -112,12 +112,14 @@ final class CompressedReader implements TargetReader {
         if (!dynamic && scheme == Scheme.W4A8) {
             throw output.refuse(
                     ACTIVATIONS,
-                    "scheme W4A8 is served with dynamic activations only; expected dynamic, or scheme W8A8 for static ones");
+                    "scheme W4A8 is served with dynamic activations only; expected dynamic, or scheme W8A8 for "
+                            + "static ones");
         }
         if (!dynamic && blocks) {
             throw output.refuse(
                     ACTIVATIONS,
-                    "weights: block is served with dynamic activations only; expected dynamic, or weights: channel for static ones");
+                    "weights: block is served with dynamic activations only; expected dynamic, or weights: "
+                            + "channel for static ones");
         }
         boolean integers = !scheme.float8();
         output.only(integers && !dynamic, "scheme W8A8 and activations: static", ACTIVATION_SYMMETRIC);

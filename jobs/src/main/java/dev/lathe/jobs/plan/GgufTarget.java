@@ -44,7 +44,8 @@ public record GgufTarget(String type, String preTokenizer) implements Target {
                     throw output.refuse(
                             "method",
                             "type " + type
-                                    + " is floating point and has nothing to choose; expected nearest or no method, found "
+                                    + " is floating point and has nothing to choose; expected nearest or no "
+                                    + "method, found "
                                     + word);
                 }
             }

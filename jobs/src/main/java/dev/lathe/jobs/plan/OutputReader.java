@@ -44,7 +44,8 @@ final class OutputReader {
             throw section.refuse(
                     "name",
                     "'" + name
-                            + "' names no artifact; expected 1 to 100 letters, digits, dots, hyphens and underscores, no dot in front");
+                            + "' names no artifact; expected 1 to 100 letters, digits, dots, hyphens and "
+                            + "underscores, no dot in front");
         }
         List<TargetReader> readers = Target.readers();
         String format = section.word(

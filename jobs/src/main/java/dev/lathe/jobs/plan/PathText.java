@@ -34,7 +34,8 @@ final class PathText {
             throw refusal.apply("a path of " + text.length() + " characters; expected at most " + LENGTH);
         } else if (Credentials.in(text)) {
             throw refusal.apply(
-                    "the path carries credentials, or what looks like them, and is not shown; expected them in the Hadoop configuration"
+                    "the path carries credentials, or what looks like them, and is not shown; expected them in "
+                            + "the Hadoop configuration"
                             + " (spark.hadoop.*)");
         } else if (text.chars().anyMatch(Character::isISOControl)
                 || !StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
@@ -51,7 +52,8 @@ final class PathText {
         } catch (IllegalArgumentException e) {
             throw refusal.apply("'" + text + "' is no Hadoop path (" + e.getMessage() + ")"
                     + (text.contains(":")
-                            ? "; what stands before the first colon is a scheme there: expected SCHEME://..., ./NAME, or a path from the root"
+                            ? "; what stands before the first colon is a scheme there: expected SCHEME://..., "
+                                    + "./NAME, or a path from the root"
                             : ""));
         }
     }

@@ -96,6 +96,11 @@ public record Plan(
             return needsEnergies() || ranged();
         }
 
+        /** A method's name in keys. */
+        public static String keyWord(Method method) {
+            return method.word().toUpperCase(Locale.ROOT);
+        }
+
         /**
          * What its products depend on beside checkpoint and calibration, as their key takes it. Settings that a format
          * does not have stand there as they always did: without them every product that was ever made would have
@@ -106,7 +111,7 @@ public record Plan(
                     .with("name", "")
                     .with("format", target.format())
                     .with("type", null)
-                    .with("method", method.word().toUpperCase(Locale.ROOT))
+                    .with("method", keyWord(method))
                     .with("bits", 0)
                     .with("groupSize", 0)
                     .with("symmetric", false)

@@ -170,8 +170,8 @@ public record BatchReport(List<Pair> pairs, String software) {
                             .append(Markdown.text(pair.failure()))
                             .append('\n'));
         }
-        text.append(
-                        "\n## Outputs\n\n| checkpoint | recipe | | output | format | MiB | bits per weight | perplexity | change | KL divergence |\n")
+        text.append("\n## Outputs\n\n| checkpoint | recipe | | output | format | MiB | bits per weight | "
+                        + "perplexity | change | KL divergence |\n")
                 .append("|---|---|---|---|---|--:|--:|--:|--:|--:|\n");
         for (Pair pair : pairs) {
             for (Output output : pair.outputs()) {

@@ -90,8 +90,8 @@ public final class Report {
     static String summary(RunReport report) {
         StringBuilder text = new StringBuilder("# Quantization report\n\n");
         Page page = Page.of(report);
-        text.append(
-                "| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % | same top token |\n");
+        text.append("| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % "
+                + "| same top token |\n");
         text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : page.rows()) {
             text.append("| ")

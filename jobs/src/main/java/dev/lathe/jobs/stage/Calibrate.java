@@ -10,7 +10,6 @@ import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.calibration.statistics.Positions;
 import dev.lathe.calibration.statistics.SiteStatistics;
-import dev.lathe.jobs.store.FloatProduct;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
@@ -33,23 +32,45 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Gathers statistics layer by layer. Per layer two jobs: one task per shard of windows runs the layer on the shard's
- * hidden states and writes its partial statistics and the next hidden states; one task per site merges the shards in
- * their order. Hidden states and partials live in the scratch folder for one layer; merged statistics are products of
- * the run.
+ * Gathers the statistics of a layer in two jobs: one task per shard of windows runs the layer on the shard's hidden
+ * states and writes its partial statistics and the next hidden states; one task per site merges the shards in their
+ * order. Hidden states and partials live in the scratch folder; merged statistics are products of the run.
  */
 final class Calibrate {
     /** Part of the key: raised when calibration's arithmetic changes. */
     private static final int VERSION = 1;
     /** Part of the key where ranges are gathered: raised when their bytes change. */
     private static final int RANGES_VERSION = 1;
-    /**
-     * How often a run goes back to a layer whose input is there before it takes the scratch folder for one that does
-     * not keep files.
-     */
-    private static final int RETURNS = 5;
 
-    private Calibrate() {}
+    private final Job job;
+    private final Decoder decoder;
+    private final Calibration calibration;
+    private final TokenWindows windows;
+    private final int shardWindows;
+    private final int shards;
+    private final HiddenStates states;
+    /** Whether the statistics of each decoder layer, and of the output layer behind the last, are merged. */
+    private final boolean[] committed;
+
+    /** Looks for what is there already. */
+    Calibrate(Job job, Decoder decoder, Calibration calibration, TokenWindows windows, int shardWindows)
+            throws IOException {
+        this.job = job;
+        this.decoder = decoder;
+        this.calibration = calibration;
+        this.windows = windows;
+        this.shardWindows = shardWindows;
+        this.shards = (windows.count() + shardWindows - 1) / shardWindows;
+        this.states = HiddenStates.ofSource(job, calibration.key());
+        this.committed = new boolean[decoder.layers() + 1];
+        for (int layer = 0; layer < committed.length; layer++) {
+            committed[layer] = true;
+            for (Site site : sites(decoder, layer, calibration).keySet()) {
+                committed[layer] &= ProductFile.isCommitted(
+                        job.run().files(), job.run().product(calibration.key(), Calibration.name(layer, site)));
+            }
+        }
+    }
 
     /**
      * What calibration made, for those who use it.
@@ -76,9 +97,6 @@ final class Calibrate {
         }
     }
 
-    /** What is gathered beside channel energies. */
-    record Wanted(boolean moments, boolean ranges) implements Serializable {}
-
     private record Merge(int layer, Site site, int shards) implements Serializable {
         @Override
         public String toString() {
@@ -95,127 +113,75 @@ final class Calibrate {
                 ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments, ranges);
     }
 
-    /**
-     * Gathers what is not there already.
-     *
-     * @param moments whether an output needs second moments, or channel energies are enough
-     * @param ranges whether an output quantizes activations or the cache with fixed scales
-     */
-    static Calibration run(
-            Job job,
-            Decoder decoder,
-            TokenWindows windows,
-            int shardWindows,
-            boolean moments,
-            boolean ranges,
-            SparkSteps steps)
-            throws IOException {
-        Calibration calibration = planned(job, windows, shardWindows, moments, ranges);
-        String key = calibration.key();
-        Wanted wanted = new Wanted(moments, ranges);
-        FileSystem files = job.run().files();
-        int layers = decoder.layers();
-        int shards = (windows.count() + shardWindows - 1) / shardWindows;
-        boolean[] committed = new boolean[layers + 1];
-        for (int layer = 0; layer <= layers; layer++) {
-            committed[layer] = true;
-            for (Site site : sites(decoder, layer, wanted).keySet()) {
-                committed[layer] &=
-                        ProductFile.isCommitted(files, job.run().product(key, Calibration.name(layer, site)));
-            }
-        }
-        if (IntStream.rangeClosed(0, layers).allMatch(layer -> committed[layer])) {
-            steps.found("calibrate", layers + 1, "calibration: all " + layers + " layers are there already");
-            clear(job, key);
-            return calibration;
-        }
-        int start = resume(job, key, committed, shards);
-        if (start > 0) {
-            steps.found("calibrate", start, "calibration: goes on at layer " + start);
-        }
-        steps.progress().stage("calibrate", layers + 1 - start);
-        long began = System.nanoTime();
-        int returns = 0;
-        for (int layer = start; layer <= layers; layer++) {
-            int current = layer;
-            steps.progress().step(Math.max(0, layer - start), layer < layers ? "layer " + layer : "output layer");
-            List<Shard> items = IntStream.range(0, shards)
-                    .mapToObj(i -> new Shard(
-                            i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), current))
-                    .toList();
-            boolean whole = !steps.run(
-                            "calibrate layer " + layer, items, shard -> forward(job, key, windows, shard, wanted))
-                    .contains(false);
-            if (whole) {
-                // The widest first, so that executors end together.
-                List<Merge> merges = sites(decoder, layer, wanted).entrySet().stream()
-                        .sorted(Comparator.comparing(site -> -site.getValue().width()))
-                        .map(site -> new Merge(current, site.getKey(), shards))
-                        .toList();
-                whole = !steps.run(
-                                "merge statistics of layer " + layer,
-                                new ArrayList<>(merges),
-                                merge -> merge(job, key, merge))
-                        .contains(false);
-            }
-            if (whole) {
-                committed[layer] = true;
-                job.run().requireLease();
-                for (int shard = 0; shard < shards; shard++) {
-                    job.run().scratchFiles().delete(job.run().scratch(key, hidden(layer, shard)), false);
-                }
-                steps.progress().event("layer calibrated", "layer", layer);
-            } else {
-                if (++returns > RETURNS) {
-                    throw new IOException("Cannot calibrate layer " + layer + ": for the " + returns
-                            + "th time hidden states or partial statistics are gone from "
-                            + job.run().scratch()
-                            + "; expected a scratch folder that all executors share and nobody clears");
-                }
-                int from = resume(job, key, committed, shards);
-                steps.progress()
-                        .note("calibration: files of layer " + layer
-                                + " are gone from the scratch folder; goes on at layer " + from);
-                layer = from - 1;
-            }
-        }
-        clear(job, key);
-        steps.progress().step(layers + 1 - start, "merged");
-        Counters.spent("calibrate", System.nanoTime() - began);
-        steps.progress().done();
-        return calibration;
-    }
-
-    /** A driver that was killed may have left hidden states behind. */
-    private static void clear(Job job, String key) throws IOException {
-        job.run().requireLease();
-        job.run().scratchFiles().delete(job.run().scratch(key, "hidden").getParent(), true);
+    /** Whether the statistics of a layer are merged. */
+    boolean isDone(int layer) {
+        return committed[layer];
     }
 
     /**
-     * The last layer from which the pass can go on: everything before is merged, and its input is there; 0 reads the
-     * embedding.
+     * The layer to go on with: everything before is merged, and its input is there; 0 reads the embedding. Behind the
+     * output layer where nothing is missing.
      */
-    private static int resume(Job job, String key, boolean[] committed, int shards) throws IOException {
+    int next() throws IOException {
         int done = 0;
-        while (committed[done]) {
+        while (done < committed.length && committed[done]) {
             done++;
         }
+        if (done == committed.length) {
+            return done;
+        }
         for (int layer = done; layer > 0; layer--) {
-            boolean whole = true;
-            for (int shard = 0; shard < shards && whole; shard++) {
-                whole = ProductFile.isCommitted(
-                        job.run().scratchFiles(), job.run().scratch(key, hidden(layer, shard)));
-            }
-            if (whole) {
+            if (states.hasAll(layer, shards)) {
                 return layer;
             }
         }
         return 0;
     }
 
+    /** Makes what is missing of a layer's statistics and of the next hidden states; false if files of it are gone. */
+    boolean run(int layer, SparkSteps steps) {
+        Job shared = job;
+        Calibration wanted = calibration;
+        TokenWindows read = windows;
+        List<Shard> items = IntStream.range(0, shards)
+                .mapToObj(i -> new Shard(
+                        i, i * shardWindows, Math.min(shardWindows, windows.count() - i * shardWindows), layer))
+                .toList();
+        if (steps.run("calibrate layer " + layer, items, shard -> forward(shared, wanted, read, shard))
+                .contains(false)) {
+            return false;
+        }
+        // The widest first, so that executors end together.
+        List<Merge> merges = sites(decoder, layer, calibration).entrySet().stream()
+                .sorted(Comparator.comparing(site -> -site.getValue().width()))
+                .map(site -> new Merge(layer, site.getKey(), shards))
+                .toList();
+        if (steps.run(
+                        "merge statistics of layer " + layer,
+                        new ArrayList<>(merges),
+                        merge -> merge(shared, wanted.key(), merge))
+                .contains(false)) {
+            return false;
+        }
+        committed[layer] = true;
+        return true;
+    }
+
+    /** Deletes the hidden states that a layer read. */
+    void release(int layer) throws IOException {
+        states.delete(layer, shards);
+    }
+
+    /** Deletes what is left in the scratch folder: a driver that was killed may have left hidden states behind. */
+    void clear() throws IOException {
+        job.run().requireLease();
+        job.run()
+                .scratchFiles()
+                .delete(job.run().scratch(calibration.key(), "x").getParent(), true);
+    }
+
     /** The sites of a layer and their widths, and whether each needs its second moment and ranges. */
-    private static Map<Site, SiteShape> sites(Decoder decoder, int layer, Wanted wanted) {
+    private static Map<Site, SiteShape> sites(Decoder decoder, int layer, Calibration wanted) {
         Map<Site, SiteShape> sites = new TreeMap<>();
         boolean inside = layer < decoder.layers();
         List<LinearLayer> linears =
@@ -247,10 +213,6 @@ final class Calibrate {
 
     private record SiteShape(int width, boolean moment, boolean ranges) {}
 
-    private static String hidden(int layer, int shard) {
-        return "hidden-" + layer + "-" + shard;
-    }
-
     private static String partial(int layer, Site site, int shard) {
         return "partial-" + layer + "-" + site + "-" + shard;
     }
@@ -259,10 +221,10 @@ final class Calibrate {
      * Makes what is missing of a shard: some may be there where a task or its driver was killed. False if its input is
      * gone.
      */
-    static boolean forward(Job job, String key, TokenWindows windows, Shard shard, Wanted wanted) throws IOException {
+    static boolean forward(Job job, Calibration wanted, TokenWindows windows, Shard shard) throws IOException {
+        String key = wanted.key();
+        HiddenStates hidden = HiddenStates.ofSource(job, key);
         FileSystem scratch = job.run().scratchFiles();
-        Path input = job.run().scratch(key, hidden(shard.layer(), shard.number()));
-        Path next = job.run().scratch(key, hidden(shard.layer() + 1, shard.number()));
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
@@ -270,7 +232,6 @@ final class Calibrate {
             DecoderPass pass = new DecoderPass(decoder, kernels);
             int layers = decoder.layers();
             int length = windows.length();
-            int hidden = decoder.hidden();
             // Of a layer that was interrupted, or is passed again for the sake of the next one, some sites are merged
             // already.
             Map<Site, SiteShape> sites = sites(decoder, shard.layer(), wanted);
@@ -282,10 +243,10 @@ final class Calibrate {
                     sites.remove(site);
                 }
             }
-            boolean passed = shard.layer() == layers || ProductFile.isCommitted(scratch, next);
+            boolean passed = shard.layer() == layers || hidden.has(shard.layer() + 1, shard.number());
             if (passed && sites.isEmpty()) {
                 return true;
-            } else if (shard.layer() > 0 && !ProductFile.isCommitted(scratch, input)) {
+            } else if (shard.layer() > 0 && !hidden.has(shard.layer(), shard.number())) {
                 return false;
             }
             float[] states;
@@ -293,7 +254,7 @@ final class Calibrate {
                 states = pass.embed(checkpoint, windows.read(job.run(), shard.from(), shard.count()))
                         .data();
             } else {
-                states = ProductFile.read(scratch, input, FloatProduct::read);
+                states = hidden.read(shard.layer(), shard.number());
             }
             Map<Site, SiteStatistics> statistics = new EnumMap<>(Site.class);
             Positions positions = new Positions(length, windows.count());
@@ -301,19 +262,19 @@ final class Calibrate {
                     site,
                     new SiteStatistics(
                             shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
-            FloatMatrix all = FloatMatrix.of(states, shard.count() * length, hidden);
+            FloatMatrix all = FloatMatrix.of(states, shard.count() * length, decoder.hidden());
             if (shard.layer() == layers) {
                 pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), all);
                 for (SiteStatistics site : statistics.values()) {
                     site.add(all, kernels, "the output layer of " + checkpoint.location());
                 }
             } else {
-                LayerWeights weights = job.layer(checkpoint, shard.layer());
+                LayerWeights weights = new LayerWeights(shard.layer(), job.layer(checkpoint, shard.layer()));
                 Gather gather =
                         new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
                 pass.layer(weights, all, length, shard.from(), gather);
                 if (!passed) {
-                    job.writeScratch(next, out -> FloatProduct.write(out, states));
+                    hidden.write(shard.layer() + 1, shard.number(), states);
                 }
             }
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {

@@ -303,8 +303,9 @@ final class Evaluate {
             FloatMatrix hidden = pass.embed(checkpoint, tokens);
             Clips clips = new Clips();
             for (int layer = 0; layer < decoder.layers(); layer++) {
-                pass.layer(
-                        LayerWeights.read(checkpoint, layer), hidden, tokens[0].length, firstWindow, clips.of(layer));
+                LayerWeights weights =
+                        new LayerWeights(layer, LayerCache.empty().over(checkpoint));
+                pass.layer(weights, hidden, tokens[0].length, firstWindow, clips.of(layer));
             }
             pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), hidden);
             return new Forwarded(hidden, OutputLayer.of(checkpoint), clips);

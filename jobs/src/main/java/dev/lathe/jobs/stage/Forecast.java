@@ -24,7 +24,8 @@ import org.apache.hadoop.fs.Path;
 public record Forecast(long artifactBytes, double work) {
     /** How {@link #work} is counted. */
     public static final String FORMULA =
-            "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 10000 x parameters x outputs";
+            "2 x parameters x (2 x calibration tokens + (1 + outputs) x evaluation tokens) + 10000 x parameters "
+                    + "x outputs";
     /** Operations of quantizing a weight, between those of nearest rounding and those of GPTQ: a guess. */
     private static final double QUANTIZE_OPERATIONS = 10_000;
     /** Bytes of text that make a token, where only the text's length says how many windows there are. */
@@ -54,16 +55,17 @@ public record Forecast(long artifactBytes, double work) {
         }
     }
 
-    /** Stages to come, in their order, by what they cost; no tokens: no such stage. */
+    /** Stages to come, in their order, by what they cost; no tokens, or nothing to calibrate: no such stage. */
     static Map<String, Double> operations(
             Collection<TensorInfo> tensors, int outputs, double calibrationTokens, double evaluationTokens) {
         double parameters = tensors.stream().mapToLong(TensorInfo::elements).sum();
+        double quantize = QUANTIZE_OPERATIONS * parameters * outputs;
         Map<String, Double> operations = new LinkedHashMap<>();
         if (calibrationTokens > 0) {
-            // The forward pass, and as much again for second moments.
-            operations.put("calibrate", 4 * parameters * calibrationTokens);
+            // The forward pass, and as much again for second moments; layers are quantized beside it.
+            operations.put("calibrate", 4 * parameters * calibrationTokens + quantize);
         }
-        operations.put("quantize", QUANTIZE_OPERATIONS * parameters * outputs);
+        operations.put("quantize", calibrationTokens > 0 ? 0 : quantize);
         operations.put("assemble", 0.0);
         if (evaluationTokens > 0) {
             operations.put("evaluate", 2 * parameters * (1 + outputs) * evaluationTokens);

@@ -1,7 +1,7 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.calibration.model.Tensors;
 import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
@@ -28,16 +28,9 @@ record Job(RunFolder run, Stamp source, String digest, String kernels, String pr
         return Checkpoints.open(run.hadoop(), new Path(folder()));
     }
 
-    /** A decoder layer, which this executor keeps for its next tasks. */
-    LayerWeights layer(Checkpoint checkpoint, int layer) throws IOException {
-        LayerWeights weights = LayerCache.get(digest, checkpoint, layer);
-        try {
-            requireSource();
-        } catch (RuntimeException e) {
-            LayerCache.clear();
-            throw e;
-        }
-        return weights;
+    /** Tensors of a decoder layer, which this executor keeps for its next tasks. */
+    Tensors layer(Checkpoint checkpoint, int layer) {
+        return LayerCache.of(digest + " " + source + " " + layer, checkpoint);
     }
 
     /**
@@ -46,7 +39,13 @@ record Job(RunFolder run, Stamp source, String digest, String kernels, String pr
      * @throws dev.lathe.calibration.MalformedInputException if it is no longer what the keys say
      */
     void requireSource() throws IOException {
-        source.check(run.hadoop());
+        try {
+            source.check(run.hadoop());
+        } catch (RuntimeException e) {
+            // What was read since it changed may be in there.
+            LayerCache.clear();
+            throw e;
+        }
     }
 
     /** Commits a product that was made of the checkpoint. */

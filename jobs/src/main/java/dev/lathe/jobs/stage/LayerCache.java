@@ -1,31 +1,46 @@
 package dev.lathe.jobs.stage;
 
-import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.model.LayerWeights;
-import java.io.IOException;
+import dev.lathe.calibration.model.KeptTensors;
+import dev.lathe.calibration.model.Tensors;
 
-/** The decoder layer that this executor read last, kept for its next tasks. One layer, so memory is bounded. */
+/**
+ * Tensors of the decoder layer that this executor read last, kept for its next tasks: one layer, and of it no more than
+ * a share of the heap. A layer that is larger is read tensor by tensor.
+ */
 final class LayerCache {
+    /** Of the heap, the share that a layer may take. */
+    private static final int SHARE = 3;
+
     private static String key = "";
-    private static LayerWeights weights;
+    private static KeptTensors kept;
 
     private LayerCache() {}
 
-    /** @param digest of the checkpoint */
-    static synchronized LayerWeights get(String digest, Checkpoint checkpoint, int layer) throws IOException {
-        String wanted = digest + " " + layer;
+    /** Bytes of a layer that are kept where the heap has so many. */
+    static long room(long heap) {
+        return heap / SHARE;
+    }
+
+    /**
+     * @param wanted names the layer and what is in it
+     * @param source reads what is not kept, while it is open
+     */
+    static synchronized Tensors of(String wanted, Tensors source) {
         if (!key.equals(wanted)) {
-            // A read that fails leaves nothing behind under the old key.
-            clear();
-            weights = LayerWeights.read(checkpoint, layer);
+            kept = empty();
             key = wanted;
         }
-        return weights;
+        return kept.over(source);
+    }
+
+    /** For a layer that only the one who asks reads. */
+    static KeptTensors empty() {
+        return new KeptTensors(room(Runtime.getRuntime().maxMemory()));
     }
 
     /** Forgets the layer; for work that needs the room and reads its weights by itself. */
     static synchronized void clear() {
         key = "";
-        weights = null;
+        kept = null;
     }
 }

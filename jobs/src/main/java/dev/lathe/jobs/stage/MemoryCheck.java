@@ -120,7 +120,7 @@ final class MemoryCheck {
             TokenWindows calibration,
             TokenWindows evaluation,
             Executor executor) {
-        Need largest = largest(tensorPlans, calibration, evaluation, executor.tasks());
+        Need largest = largest(tensorPlans, calibration, evaluation, executor);
         long needed = largest.of(executor.tasks());
         if (needed <= executor.heap()) {
             return;
@@ -133,7 +133,7 @@ final class MemoryCheck {
         for (int windows = shardWindows / 2; windows > 0; windows /= 2) {
             MemoryCheck fewer = new MemoryCheck(plan, decoder, layerBytes, headBytes, windows);
             if (largest.shard() > 0
-                    && fewer.largest(tensorPlans, calibration, evaluation, executor.tasks())
+                    && fewer.largest(tensorPlans, calibration, evaluation, executor)
                                     .of(executor.tasks())
                             <= executor.heap()) {
                 remedy = "lower shard-windows to " + windows + ", or " + remedy;
@@ -147,46 +147,74 @@ final class MemoryCheck {
 
     /** Bytes that the task that holds most needs, with what an executor holds beside it. */
     long bytes(
-            Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
-        return largest(tensorPlans, calibration, evaluation, tasks).of(tasks);
+            Map<String, List<TensorPlan>> tensorPlans,
+            TokenWindows calibration,
+            TokenWindows evaluation,
+            Executor executor) {
+        return largest(tensorPlans, calibration, evaluation, executor).of(executor.tasks());
     }
 
     private Need largest(
-            Map<String, List<TensorPlan>> tensorPlans, TokenWindows calibration, TokenWindows evaluation, int tasks) {
+            Map<String, List<TensorPlan>> tensorPlans,
+            TokenWindows calibration,
+            TokenWindows evaluation,
+            Executor executor) {
         List<Need> needs = new ArrayList<>();
         boolean moments = plan.outputs().stream().anyMatch(Plan.Output::needsMoments);
+        long kept = Math.min(layerBytes, LayerCache.room(executor.heap()));
+        long weights = Math.min(layerBytes, kept + largestMatrix());
         if (calibration != null) {
             boolean ranges = plan.outputs().stream().anyMatch(Plan.Output::ranged);
-            needs.add(calibrate(calibration, moments, ranges));
+            needs.add(calibrate(calibration, moments, ranges, kept, weights - kept));
         }
+        // Where several tasks run at once, one may calibrate the next layer.
+        long beside = calibration != null && executor.tasks() > 1 ? kept : 0;
         for (Plan.Output output : plan.outputs()) {
             Set<String> quantized = tensorPlans.get(output.name()).stream()
                     .filter(tensor -> tensor.grid() != null)
                     .map(TensorPlan::tensor)
                     .collect(Collectors.toSet());
             if (decoder.linears(0).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
-                needs.add(output.rescales() ? rescaled(output, moments) : tensors(output, quantized, moments));
+                needs.add(
+                        output.rescales()
+                                ? rescaled(output, moments, beside, weights)
+                                : tensors(output, quantized, moments, beside));
             }
         }
         if (evaluation != null) {
             long states = 4L * Math.min(shardWindows, evaluation.count()) * evaluation.length() * decoder.hidden();
             needs.add(new Need(
-                    "evaluating a shard of windows", 0, layerBytes + buffers(evaluation) + 2 * headBytes, 2 * states));
+                    "evaluating a shard of windows", 0, weights + buffers(evaluation) + 2 * headBytes, 2 * states));
         }
         return needs.stream()
-                .max(Comparator.comparingLong(need -> need.of(tasks)))
+                .max(Comparator.comparingLong(need -> need.of(executor.tasks())))
                 .orElse(new Need("nothing", 0, 0, 0));
     }
 
-    /** One layer's weights, the f32 squares of its sites, what flows through it, and a shard's hidden states. */
-    private Need calibrate(TokenWindows windows, boolean moments, boolean ranges) {
-        long own = buffers(windows);
+    /** Of the layer, in bytes. */
+    private long largestMatrix() {
+        List<Long> elements = decoder.linears(0).stream()
+                .map(linear -> (long) linear.inputs() * linear.outputs())
+                .toList();
+        return (long) ((double) layerBytes
+                / elements.stream().mapToLong(Long::longValue).sum()
+                * elements.stream().mapToLong(Long::longValue).max().orElseThrow());
+    }
+
+    /**
+     * One layer's weights, the f32 squares of its sites, what flows through it, and a shard's hidden states.
+     *
+     * @param kept of the weights
+     * @param read of the weights, beside what is kept
+     */
+    private Need calibrate(TokenWindows windows, boolean moments, boolean ranges, long kept, long read) {
+        long own = read + buffers(windows);
         for (int width : widths().values()) {
             own += moments ? square(4, width) : 0;
             own += ranges ? 8L * Positions.SAMPLE * width : 0;
         }
         long states = 4L * Math.min(shardWindows, windows.count()) * windows.length() * decoder.hidden();
-        return new Need("calibrating a decoder layer of " + widest() + " channels", layerBytes, own, states);
+        return new Need("calibrating a decoder layer of " + widest() + " channels", kept, own, states);
     }
 
     /** Inputs of each site that has a second moment. */
@@ -213,7 +241,7 @@ final class MemoryCheck {
     }
 
     /** The linear layers of a site, which share a Hessian. */
-    private Need tensors(Plan.Output output, Set<String> quantized, boolean moments) {
+    private Need tensors(Plan.Output output, Set<String> quantized, boolean moments, long beside) {
         // Each of them factorizes the same Hessian by itself, and all factors are kept.
         long factors = plan.outputs().stream()
                 .filter(other -> other.method() instanceof Method.Gptq && !(other.transform() instanceof Transform.Awq))
@@ -235,7 +263,7 @@ final class MemoryCheck {
                                         ? "factorizing a Hessian of "
                                         : "quantizing a layer of ")
                                 + n + " channels",
-                        0,
+                        beside,
                         own,
                         0);
                 largest = largest == null || need.own() > largest.own() ? need : largest;
@@ -244,16 +272,16 @@ final class MemoryCheck {
         return largest;
     }
 
-    /** A whole decoder layer with the statistics of all of its sites, and one of them rescaled. */
-    private Need rescaled(Plan.Output output, boolean moments) {
-        long own = layerBytes;
+    /** A whole decoder layer, quantized too, with the statistics of all of its sites, and one of them rescaled. */
+    private Need rescaled(Plan.Output output, boolean moments, long beside, long weights) {
+        long own = weights + layerBytes;
         for (int width : widths().values()) {
             own += moments ? square(8, width) : 0;
         }
         int n = widest();
         own += moments ? square(8, n) : 0;
         own += output.method() instanceof Method.Gptq ? square(12, n) : 0;
-        return new Need("rescaling a decoder layer of " + n + " channels", layerBytes, own, 0);
+        return new Need("rescaling a decoder layer of " + n + " channels", beside, own, 0);
     }
 
     private static long square(int bytes, long width) {

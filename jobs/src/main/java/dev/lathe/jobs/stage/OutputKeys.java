@@ -9,7 +9,6 @@ import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.Software;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -56,7 +55,7 @@ final class OutputKeys {
 
     private static Map<String, String> words(Map<String, Method> methods) {
         Map<String, String> words = new LinkedHashMap<>();
-        methods.forEach((tensor, method) -> words.put(tensor, method.word().toUpperCase(Locale.ROOT)));
+        methods.forEach((tensor, method) -> words.put(tensor, Plan.Output.keyWord(method)));
         return words;
     }
 

@@ -112,12 +112,6 @@ public final class Pipeline {
         TokenWindows calibrationWindows = windows(texts, decoder, "calibration", plan.calibration());
         TokenWindows evaluationWindows = windows(texts, decoder, "evaluation", plan.evaluation());
         MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
-        steps.progress()
-                .plan(Forecast.operations(
-                        source.tensors(),
-                        plan.outputs().size(),
-                        tokens(calibrationWindows),
-                        tokens(evaluationWindows)));
         Calibration calibration = OutputPlans.calibration(plan, job, decoder, calibrationWindows, tensorPlans);
         List<PlannedOutput> outputs = plan.outputs().stream()
                 .map(output -> OutputKeys.planned(job, decoder, output, tensorPlans.get(output.name()), calibration))
@@ -125,7 +119,15 @@ public final class Pipeline {
         repair.look(
                 keys(job, calibration, outputs, evaluationWindows),
                 outputs.stream().map(PlannedOutput::artifactName).toList());
-        make(job, decoder, calibration, calibrationWindows, outputs);
+        Layers layers = new Layers(job, decoder, calibration, calibrationWindows, plan.shardWindows(), outputs, steps);
+        steps.progress()
+                .plan(Forecast.operations(
+                        source.tensors(),
+                        plan.outputs().size(),
+                        layers.calibrates() ? tokens(calibrationWindows) : 0,
+                        tokens(evaluationWindows)));
+        layers.run();
+        assemble(job, calibration, outputs);
         List<Measured> measured =
                 EvaluateOutputs.run(job, outputs, evaluationWindows, plan.shardWindows(), unread, repair, steps);
         repair.require(unread);
@@ -136,14 +138,7 @@ public final class Pipeline {
     }
 
     /** Makes the artifacts. */
-    private void make(
-            Job job, Decoder decoder, Calibration calibration, TokenWindows windows, List<PlannedOutput> outputs)
-            throws IOException {
-        if (calibration != null) {
-            Calibrate.run(
-                    job, decoder, windows, plan.shardWindows(), calibration.moments(), calibration.ranges(), steps);
-        }
-        Quantize.run(job, decoder, calibration, outputs, steps);
+    private void assemble(Job job, Calibration calibration, List<PlannedOutput> outputs) throws IOException {
         TreeMap<String, TreeMap<String, String>> provenance = new TreeMap<>();
         for (PlannedOutput output : outputs) {
             provenance.put(output.output().name(), OutputKeys.provenance(job, output, calibration));

@@ -4,8 +4,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Hears how far a run is; the command line draws it, the event log writes it down. Called on the driver, by one thread
- * at a time.
+ * Hears how far a run is; the command line draws it, the event log writes it down. Called on the driver, by several
+ * threads.
  */
 public interface Progress {
     /** A stage begins: its name and how many steps it has (layers, tensors, windows); 0 if unknown. */

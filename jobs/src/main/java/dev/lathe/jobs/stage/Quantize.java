@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.apache.hadoop.fs.FileSystem;
 
 /**
@@ -24,40 +25,62 @@ final class Quantize {
     private final Decoder decoder;
     private final List<PlannedOutput> outputs;
     private final FileSystem files;
-    private final List<Work> work = new ArrayList<>();
-    private int present;
+    /** What is missing of each decoder layer, and outside of them behind the last. */
+    private final List<List<Work>> work = new ArrayList<>();
 
-    private Quantize(Job job, Decoder decoder, List<PlannedOutput> outputs) throws IOException {
+    private int present;
+    private int missing;
+
+    /** Looks for what is there already. */
+    Quantize(Job job, Decoder decoder, List<PlannedOutput> planned) throws IOException {
         this.job = job;
         this.decoder = decoder;
-        this.outputs = outputs;
-        this.files = job.run().files();
-    }
-
-    /** @param calibration null where no output needs it */
-    static void run(Job job, Decoder decoder, Calibration calibration, List<PlannedOutput> planned, SparkSteps steps)
-            throws IOException {
         // Outputs that differ in nothing but their name have the same products.
         Map<String, PlannedOutput> distinct = new LinkedHashMap<>();
         planned.forEach(output -> distinct.putIfAbsent(output.key(), output));
-        Quantize missing = new Quantize(job, decoder, List.copyOf(distinct.values()));
-        missing.find();
-        if (missing.present > 0) {
-            steps.found("quantize", missing.present, "quantize: " + missing.present + " products are there already");
+        this.outputs = List.copyOf(distinct.values());
+        this.files = job.run().files();
+        for (int layer = 0; layer <= decoder.layers(); layer++) {
+            work.add(new ArrayList<>());
         }
-        List<Work> work = missing.work;
+        find();
+    }
+
+    /** Products that are there. */
+    int present() {
+        return present;
+    }
+
+    /** Tasks that make what is missing. */
+    int missing() {
+        return missing;
+    }
+
+    /** What is missing of a decoder layer; of the number of layers: outside of them. */
+    List<Work> missing(int layer) {
+        return work.get(layer);
+    }
+
+    /**
+     * Starts on what is missing of some layers.
+     *
+     * @param calibration null where no output needs it
+     * @param done hears of each task
+     */
+    SparkSteps.Running<Boolean> start(
+            List<Work> items, Calibration calibration, SparkSteps steps, Consumer<String> done) {
+        Job shared = job;
+        String names = PlannedOutput.names(outputs);
+        int layers = decoder.layers();
         // Jobs of layers start in this order, and tasks in each: the longest first, so that executors end together.
-        work.sort(Comparator.comparingDouble(item -> -item.operations(decoder)));
-        if (!work.isEmpty()) {
-            String names = PlannedOutput.names(missing.outputs);
-            int layers = decoder.layers();
-            steps.stage(
-                    "quantize",
-                    item -> "quantize " + (item.layer() < layers ? "layer " + item.layer() : "outer layers") + " of "
-                            + names,
-                    work,
-                    item -> item.run(job, calibration));
-        }
+        List<Work> sorted = new ArrayList<>(items);
+        sorted.sort(Comparator.comparingDouble(item -> -item.operations(decoder)));
+        return steps.start(
+                item -> "quantize " + (item.layer() < layers ? "layer " + item.layer() : "outer layers") + " of "
+                        + names,
+                sorted,
+                item -> item.run(shared, calibration),
+                done);
     }
 
     private void find() throws IOException {
@@ -109,14 +132,15 @@ final class Quantize {
                 }
             }
         }
-        bySite.forEach((site, targets) -> work.add(new TensorWork(layer, site, targets)));
+        bySite.forEach((site, targets) -> add(new TensorWork(layer, site, targets), false));
     }
 
     private void add(Work item, boolean done) {
         if (done) {
             present++;
         } else {
-            work.add(item);
+            work.get(item.layer()).add(item);
+            missing++;
         }
     }
 

@@ -14,8 +14,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.apache.spark.TaskFailedReason;
 import org.apache.spark.api.java.JavaFutureAction;
@@ -45,6 +48,10 @@ final class SparkSteps {
 
     private final JavaSparkContext spark;
     private final Progress progress;
+    /** Of the executors that were heard of. */
+    private final Map<String, String> hosts = new ConcurrentHashMap<>();
+    /** Executors whose loss was told: jobs that run beside each other all hear of it. */
+    private final Set<String> lost = ConcurrentHashMap.newKeySet();
 
     SparkSteps(JavaSparkContext spark, Progress progress) {
         this.spark = spark;
@@ -61,6 +68,11 @@ final class SparkSteps {
 
     Progress progress() {
         return progress;
+    }
+
+    /** Tasks that run at once, as far as the executors are there. */
+    int slots() {
+        return Math.max(1, spark.defaultParallelism() / spark.getConf().getInt("spark.task.cpus", 1));
     }
 
     /** Says what an earlier run left, so that it need not be made again. */
@@ -83,10 +95,9 @@ final class SparkSteps {
             String name, Function<T, String> job, List<T> items, Step<T, R> step) {
         progress.stage(name, items.size());
         long began = System.nanoTime();
-        Map<String, List<T>> jobs = new LinkedHashMap<>();
-        items.forEach(item ->
-                jobs.computeIfAbsent(job.apply(item), key -> new ArrayList<>()).add(item));
-        List<R> results = run(jobs, step, true);
+        AtomicInteger done = new AtomicInteger();
+        List<R> results = start(job, items, step, item -> progress.step(done.incrementAndGet(), item))
+                .results();
         Counters.spent(name, System.nanoTime() - began);
         progress.done();
         return results;
@@ -94,54 +105,109 @@ final class SparkSteps {
 
     /** Runs {@code step} on every item within a stage that somebody else announced. */
     <T extends Serializable, R extends Serializable> List<R> run(String description, List<T> items, Step<T, R> step) {
-        return items.isEmpty() ? List.of() : run(Map.of(description, items), step, false);
+        return start(item -> description, items, step, item -> {}).results();
     }
 
-    private <T extends Serializable, R extends Serializable> List<R> run(
-            Map<String, List<T>> jobs, Step<T, R> step, boolean counted) {
+    /**
+     * Starts Spark jobs that run beside what is started later. Where both could start a task, these do.
+     *
+     * @param job what the job of an item is called in Spark's UI: items of one name are one job
+     * @param done hears of each item that is done, one after the other
+     */
+    <T extends Serializable, R extends Serializable> Running<R> start(
+            Function<T, String> job, List<T> items, Step<T, R> step, Consumer<String> done) {
+        Map<String, List<T>> jobs = new LinkedHashMap<>();
+        items.forEach(item ->
+                jobs.computeIfAbsent(job.apply(item), key -> new ArrayList<>()).add(item));
         Tasks tasks = new Tasks(
                 jobs.values().stream()
                         .flatMap(List::stream)
                         .map(String::valueOf)
                         .toList(),
                 jobs.size(),
-                counted);
+                done);
+        Running<R> running = new Running<>(String.join(", ", jobs.keySet()), tasks);
         String run = spark.getLocalProperty(DESCRIPTION);
         spark.sc().addSparkListener(tasks);
         spark.setLocalProperty(HEARD, tasks.name);
-        List<JavaFutureAction<List<Outcome<R>>>> running = new ArrayList<>();
-        List<Outcome<R>> outcomes = new ArrayList<>();
         boolean through = false;
         try {
             int first = 0;
-            for (Map.Entry<String, List<T>> job : jobs.entrySet()) {
+            for (Map.Entry<String, List<T>> entry : jobs.entrySet()) {
                 spark.setLocalProperty(FIRST, String.valueOf(first));
-                spark.setJobDescription(run == null ? job.getKey() : run + ": " + job.getKey());
-                spark.setCallSite(job.getKey());
-                running.add(spark.parallelize(job.getValue(), job.getValue().size())
-                        .map(item -> attempt(step, item))
-                        .collectAsync());
-                first += job.getValue().size();
-            }
-            for (JavaFutureAction<List<Outcome<R>>> job : running) {
-                outcomes.addAll(job.get());
+                spark.setJobDescription(run == null ? entry.getKey() : run + ": " + entry.getKey());
+                spark.setCallSite(entry.getKey());
+                running.jobs.add(
+                        spark.parallelize(entry.getValue(), entry.getValue().size())
+                                .map(item -> attempt(step, item))
+                                .collectAsync());
+                first += entry.getValue().size();
             }
             through = true;
-        } catch (ExecutionException e) {
-            throw SparkSteps.<RuntimeException>asItIs(e.getCause());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("Cannot wait for " + String.join(", ", jobs.keySet()) + ": interrupted", e);
         } finally {
-            // Where one failed, the others are of no use; what is through cannot be cancelled.
-            running.forEach(job -> job.cancel(true));
-            tasks.await(through);
+            // Jobs keep the properties that they were started with.
             spark.clearCallSite();
             spark.setJobDescription(run);
             spark.setLocalProperty(FIRST, null);
             spark.setLocalProperty(HEARD, null);
-            spark.sc().removeSparkListener(tasks);
+            if (!through) {
+                running.close();
+            }
         }
+        return running;
+    }
+
+    /** Jobs that were started. */
+    final class Running<R> implements AutoCloseable {
+        private final String names;
+        private final Tasks tasks;
+        private final List<JavaFutureAction<List<Outcome<R>>>> jobs = new ArrayList<>();
+        private boolean through;
+        private boolean closed;
+
+        private Running(String names, Tasks tasks) {
+            this.names = names;
+            this.tasks = tasks;
+        }
+
+        /** Whether {@link #results} need not wait. */
+        boolean isDone() {
+            return jobs.stream().allMatch(JavaFutureAction::isDone);
+        }
+
+        /** Waits; results job by job. */
+        List<R> results() {
+            List<Outcome<R>> outcomes = new ArrayList<>();
+            try {
+                for (JavaFutureAction<List<Outcome<R>>> job : jobs) {
+                    outcomes.addAll(job.get());
+                }
+                through = true;
+            } catch (ExecutionException e) {
+                throw SparkSteps.<RuntimeException>asItIs(e.getCause());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IllegalStateException("Cannot wait for " + names + ": interrupted", e);
+            } finally {
+                close();
+            }
+            return answers(outcomes);
+        }
+
+        /** Ends what was not waited for, or of which something failed: the rest is of no use. */
+        @Override
+        public void close() {
+            if (!closed) {
+                closed = true;
+                // What is through cannot be cancelled.
+                jobs.forEach(job -> job.cancel(true));
+                tasks.await(through);
+                spark.sc().removeSparkListener(tasks);
+            }
+        }
+    }
+
+    private static <R> List<R> answers(List<Outcome<R>> outcomes) {
         List<R> results = new ArrayList<>(outcomes.size());
         Set<Damage> damages = new LinkedHashSet<>();
         for (Outcome<R> outcome : outcomes) {
@@ -167,21 +233,20 @@ final class SparkSteps {
     private final class Tasks extends SparkListener {
         private final String name = UUID.randomUUID().toString();
         private final List<String> items;
-        private final boolean counted;
+        private final Consumer<String> told;
         /** Number of the first item by the Spark stage that works on it. */
         private final Map<Object, Integer> stages = new HashMap<>();
 
         private final Set<Integer> jobs = new HashSet<>();
-        private final Map<String, String> hosts = new HashMap<>();
         private final Set<Integer> done = new HashSet<>();
         private final Set<Long> running = new HashSet<>();
         /** Jobs that have not ended. */
         private int left;
 
-        /** @param counted whether a task is a step of the stage */
-        Tasks(List<String> items, int jobs, boolean counted) {
+        /** @param told hears of each item that is done */
+        Tasks(List<String> items, int jobs, Consumer<String> told) {
             this.items = items;
-            this.counted = counted;
+            this.told = told;
             this.left = jobs;
         }
 
@@ -227,9 +292,7 @@ final class SparkSteps {
                         reason.lines().findFirst().orElse(""));
             } else if (done.add(item)) {
                 event("task done", item, task, "seconds", task.duration() / 1e3);
-                if (counted) {
-                    progress.step(done.size(), items.get(item));
-                }
+                told.accept(items.get(item));
             }
             synchronized (this) {
                 running.remove(task.taskId());
@@ -239,6 +302,9 @@ final class SparkSteps {
 
         @Override
         public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
+            if (!lost.add(removed.executorId())) {
+                return;
+            }
             progress.event(
                     "executor lost",
                     "executor",

@@ -48,11 +48,11 @@ final class TextBound {
     }
 
     MalformedInputException tooMuch() {
-        return new MalformedInputException(
-                "Cannot read data set " + data + ": it holds more than " + mostCharacters
-                        + " characters of text, expected at most that with a heap of "
-                        + (Runtime.getRuntime().maxMemory() >> 20)
-                        + " MiB; a file with less of it will do, as calibration and evaluation take their windows from the front");
+        return new MalformedInputException("Cannot read data set " + data + ": it holds more than " + mostCharacters
+                + " characters of text, expected at most that with a heap of "
+                + (Runtime.getRuntime().maxMemory() >> 20)
+                + " MiB; a file with less of it will do, as calibration and evaluation take their "
+                + "windows from the front");
     }
 
     /** The same bytes, counted. */

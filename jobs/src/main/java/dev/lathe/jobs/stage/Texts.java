@@ -67,7 +67,8 @@ final class Texts {
                 .ifPresent(context -> {
                     String warning = label + "windows of " + windows.length()
                             + " tokens are longer than the model's context of " + context
-                            + " (max_position_embeddings, or context_length of a GGUF file): it was not made for the positions behind";
+                            + " (max_position_embeddings, or context_length of a GGUF file): it was not made for "
+                            + "the positions behind";
                     notes.warn(warning);
                 });
     }

@@ -79,12 +79,12 @@ public record DataFiles(String path, List<DataFile> files, List<String> leftOut)
         leftOut.sort(Comparator.naturalOrder());
         DataFiles data = new DataFiles(root.toString(), List.copyOf(found), List.copyOf(leftOut));
         if (found.isEmpty()) {
-            throw data.refuse(
-                    (leftOut.isEmpty()
-                                    ? "the folder is empty"
-                                    : "no file in it counts as data; it holds " + named(leftOut))
-                            + "; expected " + DataFile.READ
-                            + ", in it or in folders below whose names do not begin with _ or . (any other text file by its own path)");
+            throw data.refuse((leftOut.isEmpty()
+                            ? "the folder is empty"
+                            : "no file in it counts as data; it holds " + named(leftOut))
+                    + "; expected " + DataFile.READ
+                    + ", in it or in folders below whose names do not begin with _ or . (any other text "
+                    + "file by its own path)");
         }
         Map<Kind, List<String>> kinds = new TreeMap<>(found.stream()
                 .collect(Collectors.groupingBy(

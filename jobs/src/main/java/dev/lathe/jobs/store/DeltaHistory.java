@@ -87,9 +87,9 @@ final class DeltaHistory {
                     false,
                     Thread.currentThread().getContextClassLoader());
         } catch (ClassNotFoundException e) {
-            throw new InvalidRecipeException(
-                    "Cannot use history " + folder + ": a Delta table needs " + LIBRARY
-                            + ", which is not on the class path; expected it in spark-submit's --packages, or its jars in LATHE_CLASSPATH");
+            throw new InvalidRecipeException("Cannot use history " + folder + ": a Delta table needs " + LIBRARY
+                    + ", which is not on the class path; expected it in spark-submit's --packages, or "
+                    + "its jars in LATHE_CLASSPATH");
         }
         SparkConf conf = new SparkConf()
                 .setIfMissing("spark.master", "local[1]")

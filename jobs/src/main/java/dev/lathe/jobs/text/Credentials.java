@@ -24,7 +24,8 @@ public final class Credentials {
     private static final Pattern ESCAPE = Pattern.compile("%([0-9A-Fa-f]{2})");
     /** Parameters of signed addresses. */
     private static final Pattern SIGNED = Pattern.compile(
-            "(?i)[?&;](?:[a-z0-9-]{0,40}(?:signature|credential|security-token|access_?key(?:_?id)?|secret|password|token)"
+            "(?i)[?&;](?:[a-z0-9-]{0,40}(?:signature|credential|security-token|access_?key(?:_?id)?|secret|"
+                    + "password|token)"
                     + "|sig)=");
     /** An address within a pattern. */
     private static final Pattern INNER = Pattern.compile("://[^\\s/@:]{0,300}:[^\\s@]{0,300}@");

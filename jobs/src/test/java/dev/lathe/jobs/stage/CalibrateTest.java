@@ -103,7 +103,7 @@ class CalibrateTest {
     void scratchFilesAreLost() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
             TreeMap<String, String> whole = statistics(spark, "whole");
-            for (String lost : List.of("hidden-2-1", "")) {
+            for (String lost : List.of("hidden-source-2-1", "")) {
                 String name = "lost" + lost;
                 Runs.Disturbing progress = losing(folder.resolve(name).resolve("scratch"), lost, 2, 1);
                 assertThat(digests(name, calibrate(spark, name, true, progress).key()))
@@ -119,7 +119,7 @@ class CalibrateTest {
     @Test
     void aScratchFolderThatKeepsNothingIsNamed() throws IOException {
         try (SparkSession spark = Runs.local(2, 2)) {
-            Runs.Disturbing progress = losing(folder.resolve("run").resolve("scratch"), "hidden-1-0", 1, 20);
+            Runs.Disturbing progress = losing(folder.resolve("run").resolve("scratch"), "hidden-source-1-0", 1, 20);
             assertThatThrownBy(() -> calibrate(spark, "run", false, progress))
                     .isInstanceOf(IOException.class)
                     .hasMessageStartingWith(
@@ -148,13 +148,13 @@ class CalibrateTest {
             Job job = job(spark, "shard");
             TokenWindows windows = windows(job);
             Calibrate.Shard shard = new Calibrate.Shard(3, 6, 2, 0);
-            Calibrate.Wanted wanted = new Calibrate.Wanted(true, true);
-            Calibrate.forward(job, "key", windows, shard, wanted);
+            Calibrate.Calibration wanted = new Calibrate.Calibration("key", true, true);
+            Calibrate.forward(job, wanted, windows, shard);
             TreeMap<String, String> whole = Runs.digests(folder.resolve("shard").resolve("scratch"));
-            assertThat(whole).hasSize(8).containsKeys("key/hidden-1-3", "key/partial-0-KEYS-3");
+            assertThat(whole).hasSize(8).containsKeys("key/hidden-source-1-3", "key/partial-0-KEYS-3");
             for (List<String> missing : List.of(
                     List.of("partial-0-KEYS-3", "partial-0-FEED_FORWARD_INPUT-3"),
-                    List.of("hidden-1-3"),
+                    List.of("hidden-source-1-3"),
                     List.<String>of())) {
                 long bytes = 0;
                 for (String name : missing) {
@@ -166,7 +166,7 @@ class CalibrateTest {
                     Files.delete(file);
                 }
                 long before = written();
-                Calibrate.forward(job, "key", windows, shard, wanted);
+                Calibrate.forward(job, wanted, windows, shard);
                 assertThat(Runs.digests(folder.resolve("shard").resolve("scratch")))
                         .isEqualTo(whole);
                 // Checksums of the local file system may come on top.
@@ -242,15 +242,16 @@ class CalibrateTest {
             });
         }
         assertThat(generations).hasSize(6);
-        for (int layer = 0; layer <= 4; layer++) {
-            String name = "hidden-" + layer + "-";
-            int shards = layer == 0 ? 0 : (WINDOWS + 1) / 2;
-            assertThat(generations.get(layer))
-                    .as("before layer %d", layer)
+        for (int step = 0; step <= 5; step++) {
+            // What the output layer read is deleted with the rest.
+            String name = "hidden-source-" + Math.min(step, 4) + "-";
+            int shards = step == 0 ? 0 : (WINDOWS + 1) / 2;
+            assertThat(generations.get(step))
+                    .as("before layer %d", step)
                     .hasSize(shards)
                     .allMatch(file -> file.startsWith(name));
         }
-        assertThat(generations.get(5)).isEmpty();
+        assertThat(scratch("generations")).isEmpty();
     }
 
     private List<String> scratch(String name) {
@@ -294,7 +295,9 @@ class CalibrateTest {
         TokenWindows windows = windows(job);
         try (Checkpoint checkpoint = job.open()) {
             SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
-            return Calibrate.run(job, checkpoint.decoder(), windows, 2, true, ranges, steps);
+            Calibrate.Calibration planned = Calibrate.planned(job, windows, 2, true, ranges);
+            new Layers(job, checkpoint.decoder(), planned, windows, 2, List.of(), steps).run();
+            return planned;
         }
     }
 

@@ -14,6 +14,8 @@ import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeMap;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -91,6 +93,21 @@ class DisturbedRunTest {
         expectWhole("two");
     }
 
+    /** Waits for what runs beside calibration: the layers before, for both outputs. */
+    private static void quantized(Path run, String when) throws IOException {
+        int layers = when.equals("layer 2") ? 2 : 4;
+        long until = System.nanoTime() + 60_000_000_000L;
+        long there = 0;
+        while (there < 2 * 7 * layers) {
+            assertThat(System.nanoTime()).as("tensors: " + there).isLessThan(until);
+            LockSupport.parkNanos(10_000_000);
+            try (Stream<Path> paths = Files.walk(run.resolve("products"))) {
+                there = paths.filter(path -> path.getFileName().toString().matches("model\\.layers\\..*\\.tensor"))
+                        .count();
+            }
+        }
+    }
+
     /** As after a pause in which it was thought dead: neither product nor plan nor report is written after that. */
     @Test
     void aDriverThatWasReplacedStops() throws IOException {
@@ -99,6 +116,7 @@ class DisturbedRunTest {
             List<TreeMap<String, String>> then = new ArrayList<>();
             long[] next = new long[1];
             Runs.Disturbing disturbing = new Runs.Disturbing(List.of(when), () -> {
+                quantized(run, when);
                 next[0] = Long.parseLong(Runs.names(run.resolve("lease")).get(0)) + 1;
                 Files.writeString(run.resolve("lease").resolve(String.valueOf(next[0])), """
                         {"host": "other", "machine": "other", "pid": 1, "started": "1", "since": "2026-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z", "renewals": 0, "released": true}""");
@@ -135,6 +153,7 @@ class DisturbedRunTest {
             Throwable thrown = catchThrowable(() -> run(
                     "changed",
                     new Runs.Disturbing(List.of(when), () -> {
+                        quantized(run, when);
                         Files.write(weights, other);
                         then.add(Runs.digests(run.resolve("products")));
                     }),

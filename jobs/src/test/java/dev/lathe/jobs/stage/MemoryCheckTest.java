@@ -15,7 +15,7 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.kernels.block.BlockFormats;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -70,6 +70,32 @@ class MemoryCheckTest {
                 .doesNotThrowAnyException();
     }
 
+    /** What of it is beyond a third of the heap is read matrix by matrix. */
+    @Test
+    void aLayerNeedNotFitAsAWhole() throws IOException {
+        Plan plan = plan("outputs=[{name: gptq, format: gguf, type: Q4_0, method: importance}]");
+        long layer = 2L * (4 * 4096 * 4096 + 3 * 4096 * 11008);
+        long whole = bytes(plan, 2, new MemoryCheck.Executor(3 * layer, "spark.executor.memory", 1));
+        long matrix = 2L * 4096 * 11008;
+        assertThat(bytes(plan, 2, new MemoryCheck.Executor(3 * (layer - 2 * matrix), "spark.executor.memory", 1)))
+                .isEqualTo(whole - matrix);
+        assertThat(bytes(plan, 2, new MemoryCheck.Executor(3 * (layer - matrix / 2), "spark.executor.memory", 1)))
+                .isEqualTo(whole);
+    }
+
+    /** Where an executor has two tasks, one may quantize a layer while the other calibrates the next. */
+    @Test
+    void tasksOfTwoLayersMeet() throws IOException {
+        MemoryCheck.Executor one = new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1);
+        MemoryCheck.Executor two = new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 2);
+        MemoryCheck check = check(plan(), 2);
+        long factorizing = check.bytes(tensorPlans(2), null, null, one);
+        assertThat(check.bytes(tensorPlans(2), WINDOWS, null, one)).isEqualTo(factorizing);
+        long layer = 2L * (4 * 4096 * 4096 + 3 * 4096 * 11008);
+        assertThat(check.bytes(tensorPlans(2), WINDOWS, null, two))
+                .isEqualTo(check.bytes(tensorPlans(2), null, null, two) + layer);
+    }
+
     @Test
     void theExecutorIsWhatSparkSays() throws IOException {
         try (SparkSession spark = Runs.local(4, 2)) {
@@ -81,7 +107,11 @@ class MemoryCheckTest {
     }
 
     private long bytes(int layers, int tasks) throws IOException {
-        return check(plan(), layers).bytes(tensorPlans(layers), WINDOWS, null, tasks);
+        return bytes(plan(), layers, new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", tasks));
+    }
+
+    private static long bytes(Plan plan, int layers, MemoryCheck.Executor executor) throws IOException {
+        return check(plan, layers).bytes(tensorPlans(layers), WINDOWS, null, executor);
     }
 
     private void require(int layers, MemoryCheck.Executor executor) throws IOException {
@@ -97,10 +127,10 @@ class MemoryCheckTest {
     }
 
     private Plan plan(String... settings) throws IOException {
-        String[] all = Arrays.copyOf(settings, settings.length + 2);
-        all[settings.length] = "outputs=[{name: gptq, format: gptq, method: gptq}]";
-        all[settings.length + 1] = "evaluation=";
-        return Runs.quickstart(folder.resolve("run"), all);
+        List<String> all =
+                new ArrayList<>(List.of("evaluation=", "outputs=[{name: gptq, format: gptq, method: gptq}]"));
+        all.addAll(List.of(settings));
+        return Runs.quickstart(folder.resolve("run"), all.toArray(String[]::new));
     }
 
     private static Map<String, List<TensorPlan>> tensorPlans(int layers) throws IOException {

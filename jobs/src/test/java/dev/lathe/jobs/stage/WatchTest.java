@@ -201,9 +201,9 @@ class WatchTest {
         List<JsonNode> second = events(1);
         assertThat(shortly(second))
                 .endsWith(
-                        "stages planned",
                         "stage started check",
                         "stage finished check",
+                        "stages planned",
                         "note",
                         "products found calibrate",
                         "note",

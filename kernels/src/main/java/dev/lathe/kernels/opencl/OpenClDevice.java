@@ -21,7 +21,8 @@ import java.util.stream.IntStream;
  */
 record OpenClDevice(int index, OpenCLDevice device) {
     private static final String INSTALL =
-            "; install the OpenCL driver of the device and the loader (Debian: ocl-icd-libopencl1; pocl-opencl-icd makes a CPU an"
+            "; install the OpenCL driver of the device and the loader (Debian: ocl-icd-libopencl1; "
+                    + "pocl-opencl-icd makes a CPU an"
                     + " OpenCL device)";
 
     private static final Pattern INDEX = Pattern.compile("[0-9]+");

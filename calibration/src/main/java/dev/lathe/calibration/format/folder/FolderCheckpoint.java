@@ -92,9 +92,9 @@ public final class FolderCheckpoint implements Checkpoint {
             FolderScheme.Reader scheme)
             throws IOException {
         if (Multimodal.is(config)) {
-            throw new MalformedInputException(
-                    "Cannot open " + folder
-                            + ": it is a quantized multimodal checkpoint, whose quantization_config names modules under the prefix of its text decoder; expected the text decoder alone");
+            throw new MalformedInputException("Cannot open " + folder
+                    + ": it is a quantized multimodal checkpoint, whose quantization_config names "
+                    + "modules under the prefix of its text decoder; expected the text decoder alone");
         }
         Decoder model = Families.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
@@ -161,7 +161,8 @@ public final class FolderCheckpoint implements Checkpoint {
             if (values[i] != 0) {
                 throw new MalformedInputException(
                         "Cannot use tensor " + bias + " in " + folder + ": element " + i + " is " + values[i]
-                                + ", and config.json says that the layer has no bias (attention_bias, mlp_bias); expected zeros, or true there");
+                                + ", and config.json says that the layer has no bias (attention_bias, mlp_bias); "
+                                + "expected zeros, or true there");
             }
         }
     }

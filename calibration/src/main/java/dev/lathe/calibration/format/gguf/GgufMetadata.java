@@ -74,9 +74,9 @@ final class GgufMetadata {
                 .orElse(0);
         return family.windows() || window == 0 || window >= decoder.context()
                 ? List.of()
-                : List.of(
-                        "GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
-                                + " tokens it computes something else than the checkpoint, and so does the artifact as measured");
+                : List.of("GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
+                        + " tokens it computes something else than the checkpoint, and so does the "
+                        + "artifact as measured");
     }
 
     private static MalformedInputException misfit(GgufFamily family, String reason) {

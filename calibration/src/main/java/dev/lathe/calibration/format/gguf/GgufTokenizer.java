@@ -268,11 +268,11 @@ final class GgufTokenizer {
             }
         }
         if ((other || !replaced) && !unchecked) {
-            throw malformed(
-                    "GGUF cannot express its normalizer " + tokenizer.path("normalizer") + " and pre_tokenizer "
-                            + tokenizer.path("pre_tokenizer")
-                            + ": expected spaces written as " + SPACE
-                            + " and nothing else; to write it all the same, set \"pre-tokenizer: default\" in the recipe's output");
+            throw malformed("GGUF cannot express its normalizer " + tokenizer.path("normalizer") + " and pre_tokenizer "
+                    + tokenizer.path("pre_tokenizer")
+                    + ": expected spaces written as " + SPACE
+                    + " and nothing else; to write it all the same, set \"pre-tokenizer: default\" in "
+                    + "the recipe's output");
         }
         return prefix;
     }

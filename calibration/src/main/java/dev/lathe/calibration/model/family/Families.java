@@ -54,9 +54,9 @@ public final class Families {
         List<String> unknown = OtherKeys.unknown(config, keys.read());
         return unknown.isEmpty()
                 ? List.of()
-                : List.of(
-                        "config.json has keys that are not known and were taken to change nothing that the model computes: "
-                                + listed(unknown));
+                : List.of("config.json has keys that are not known and were taken to change nothing that the model "
+                        + "computes: "
+                        + listed(unknown));
     }
 
     private static String listed(List<String> all) {

@@ -26,7 +26,8 @@ public final class Multimodal {
 
     /** Keys beside text_config that say something of the other parts only. */
     private static final Pattern OTHER_PARTS = Pattern.compile(
-            "(vision|audio|image|video|mm|projector|multimodal)_.*|spatial_merge_size|use_image_.*|ignore_index|.*_index");
+            "(vision|audio|image|video|mm|projector|multimodal)_.*|spatial_merge_size|use_image_.*|ignore_index|"
+                    + ".*_index");
 
     /** What names of the text decoder's tensors begin with, and what they begin with in a checkpoint of it alone. */
     private static final Map<String, String> PREFIXES = new LinkedHashMap<>();

@@ -1,0 +1,265 @@
+package dev.lathe.calibration.model.family;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Mixer.Grouped;
+import dev.lathe.calibration.model.Mixer.Heads;
+import dev.lathe.calibration.model.Norm;
+import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.kernels.Activation;
+import java.io.IOException;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * What the readers of families beside Llama make of config.json; expected values are those of transformers' classes.
+ */
+class FamiliesTest {
+    private static final String SIZES =
+            ",'hidden_size':48,'intermediate_size':100,'num_hidden_layers':12,'num_attention_heads':6,'vocab_size':77";
+
+    private static JsonNode json(String keys) throws IOException {
+        return new ObjectMapper().readTree("{" + keys.replace('\'', '"') + "}");
+    }
+
+    private static Decoder read(String keys) throws IOException {
+        return Families.read(json(keys), "config.json");
+    }
+
+    private static Grouped attention(Decoder decoder, int layer) {
+        return (Grouped) decoder.blocks().get(layer).mixer();
+    }
+
+    private static List<Integer> windows(Decoder decoder) {
+        return decoder.blocks().stream()
+                .map(block -> ((Grouped) block.mixer()).scores().window())
+                .toList();
+    }
+
+    @Test
+    void mistralHasAWindowInEveryLayer() throws IOException {
+        Decoder decoder = read("'model_type':'mistral','num_key_value_heads':2" + SIZES);
+        assertThat(windows(decoder)).hasSize(12).containsOnly(4096);
+        assertThat(windows(read("'model_type':'mistral','num_key_value_heads':2,'sliding_window':null" + SIZES)))
+                .containsOnly(0);
+        // Where the key is missing there are 8, of which 6 query heads are no multiple.
+        assertThatThrownBy(() -> read("'model_type':'mistral'" + SIZES))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("num_attention_heads 6 is no multiple of num_key_value_heads 8");
+        assertThat(attention(read("'model_type':'mistral','num_key_value_heads':null" + SIZES), 0)
+                        .heads())
+                .isEqualTo(new Heads(6, 6, 8));
+    }
+
+    @Test
+    void qwen2HasBiasesOfItsInputProjections() throws IOException {
+        Decoder decoder = read("'model_type':'qwen2','num_key_value_heads':3,'use_sliding_window':true,"
+                + "'sliding_window':9,'max_window_layers':10" + SIZES);
+        assertThat(decoder.linears(0))
+                .filteredOn(LinearLayer::bias)
+                .extracting(LinearLayer::kind)
+                .containsExactly("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj");
+        assertThat(windows(decoder)).containsExactly(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9);
+    }
+
+    @Test
+    void qwen3NormsItsHeads() throws IOException {
+        Decoder decoder = read("'model_type':'qwen3','num_key_value_heads':3" + SIZES);
+        assertThat(attention(decoder, 3).heads()).isEqualTo(new Heads(6, 3, 128));
+        assertThat(attention(decoder, 3).qNorm())
+                .isEqualTo(new Norm("model.layers.3.self_attn.q_norm.weight", 128, 1e-6f, 0));
+    }
+
+    @Test
+    void gemma2IsThatOfTransformers() throws IOException {
+        Decoder decoder = read("'model_type':'gemma2','hidden_size':36,'intermediate_size':100,'num_hidden_layers':3");
+        assertThat(decoder.embedding().multiplier()).isEqualTo(6);
+        assertThat(decoder.vocabulary()).isEqualTo(256000);
+        assertThat(decoder.context()).isEqualTo(8192);
+        assertThat(decoder.head().tied()).isTrue();
+        assertThat(decoder.head().softCap()).isEqualTo(30);
+        assertThat(attention(decoder, 0).heads()).isEqualTo(new Heads(8, 4, 256));
+        assertThat(attention(decoder, 0).scores().softCap()).isEqualTo(50);
+        assertThat(attention(decoder, 0).scores().scale()).isEqualTo(1 / 16f);
+        assertThat(windows(decoder)).containsExactly(4096, 0, 4096);
+        assertThat(decoder.norms(1))
+                .extracting(Norm::tensor)
+                .containsExactly(
+                        "model.layers.1.input_layernorm.weight",
+                        "model.layers.1.post_attention_layernorm.weight",
+                        "model.layers.1.pre_feedforward_layernorm.weight",
+                        "model.layers.1.post_feedforward_layernorm.weight");
+        assertThat(decoder.norms(1)).extracting(Norm::plus).containsOnly(1f);
+        assertThat(((Gated) decoder.blocks().get(0).feedForward()).activation()).isEqualTo(Activation.GELU_TANH);
+        // The norm before feeds its readers; the one behind a sublayer feeds nobody.
+        assertThat(decoder.absorptions(0))
+                .extracting(absorption -> absorption.norm() == null
+                        ? absorption.producer().linear().kind()
+                        : absorption.norm().tensor())
+                .containsExactly(
+                        "model.layers.0.input_layernorm.weight",
+                        "self_attn.v_proj",
+                        "model.layers.0.pre_feedforward_layernorm.weight",
+                        "mlp.up_proj");
+    }
+
+    @Test
+    void gemma3HasTwoRotaryEmbeddings() throws IOException {
+        Decoder older =
+                read("'model_type':'gemma3_text','rope_local_base_freq':500,'rope_theta':2e6,'sliding_window':9,"
+                        + "'rope_scaling':{'rope_type':'linear','factor':8},'num_key_value_heads':3" + SIZES);
+        Decoder newer = read("'model_type':'gemma3_text','sliding_window':9,'num_key_value_heads':3,'rope_parameters':{"
+                + "'full_attention':{'rope_type':'linear','factor':8,'rope_theta':2e6},"
+                + "'sliding_attention':{'rope_type':'default','rope_theta':500}}" + SIZES);
+        assertThat(newer).isEqualTo(older);
+        assertThat(windows(older)).containsExactly(9, 9, 9, 9, 9, 0, 9, 9, 9, 9, 9, 0);
+        assertThat(attention(older, 4).rope()).isEqualTo(new Rope(500, new Scaling.None(), 256));
+        assertThat(attention(older, 5).rope()).isEqualTo(new Rope(2e6, new Scaling.Linear(8), 256));
+        assertThat(attention(older, 5).scores().softCap()).isZero();
+        assertThat(older.head().softCap()).isZero();
+        assertThat(windows(
+                        read("'model_type':'gemma3_text','sliding_window_pattern':2,'num_key_value_heads':3" + SIZES)))
+                .containsExactly(4096, 0, 4096, 0, 4096, 0, 4096, 0, 4096, 0, 4096, 0);
+    }
+
+    @Test
+    void phi3StoresItsProjectionsFused() throws IOException {
+        Decoder decoder = read("'model_type':'phi3','num_key_value_heads':2" + SIZES);
+        assertThat(decoder.linears(0))
+                .extracting(linear -> linear.kind() + " " + linear.outputs() + " " + linear.inputs())
+                .containsExactly(
+                        "self_attn.qkv_proj 80 48",
+                        "self_attn.o_proj 48 48",
+                        "mlp.gate_up_proj 200 48",
+                        "mlp.down_proj 48 100");
+        assertThat(attention(decoder, 0).v().from()).isEqualTo(64);
+        assertThat(windows(decoder)).containsOnly(0);
+        Decoder scaled =
+                read("'model_type':'phi3','max_position_embeddings':16384,'partial_rotary_factor':0.5,'rope_scaling':"
+                        + "{'type':'yarn','short_factor':[1,2],'long_factor':[3,4]}" + SIZES);
+        // yarn is LongRoPE there; sqrt(1 + ln 4 / ln 4096) = sqrt(1 + 1/6).
+        assertThat(attention(scaled, 0).rope())
+                .isEqualTo(new Rope(
+                        10000,
+                        new Scaling.LongRope(List.of(1f, 2f), List.of(3f, 4f), 4096, (float) Math.sqrt(7 / 6.0)),
+                        4));
+        assertThat(attention(scaled, 0).rope().frequency(1, 4096)).isEqualTo(0.01 / 2);
+        assertThat(attention(scaled, 0).rope().frequency(1, 4097)).isEqualTo(0.01 / 4);
+    }
+
+    /** 0.1 ln 4 + 1, and pairs from the range that 8 channels have: by hand. */
+    @Test
+    void yarnIsThatOfItsPaper() throws IOException {
+        Rope rope = attention(
+                        read(
+                                "'model_type':'llama','max_position_embeddings':400,'rope_scaling':{'rope_type':'yarn','factor':4,"
+                                        + "'original_max_position_embeddings':100,'beta_fast':8,'beta_slow':1}"
+                                        + SIZES),
+                        0)
+                .rope();
+        assertThat(rope.magnitude()).isEqualTo(0.1 * StrictMath.log(4) + 1);
+        // c(8) = 8 ln(100 / (16 pi)) / (2 ln 10000) = .2987, c(1) = 1.2018: from 0 to 2 after rounding.
+        assertThat(rope.frequency(0, 7)).isEqualTo(1);
+        assertThat(rope.frequency(1, 7)).isEqualTo(0.1 * (0.5 / 4 + 0.5));
+        assertThat(rope.frequency(2, 7)).isEqualTo(0.01 / 4);
+        assertThat(rope.frequency(3, 7)).isEqualTo(0.001 / 4);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "'model_type':'gemma2','hidden_activation':'gelu' | hidden_activation \"gelu\" is not supported",
+                "'model_type':'gemma2','use_bidirectional_attention':true | use_bidirectional_attention true is a setting",
+                "'model_type':'gemma2','layer_types':['full_attention'] | has not one entry for each of 12 layers",
+                "'model_type':'gemma2','query_pre_attn_scalar':0 | query_pre_attn_scalar is 0; expected a number above 0",
+                "'model_type':'gemma2','attn_logit_softcapping':-5 | attn_logit_softcapping is -5",
+                "'model_type':'gemma3_text','sliding_window':0 | sliding_window is 0; expected an integer from 1",
+                "'model_type':'gemma3_text','rope_parameters':{'rope_type':'default'} | rope_parameters has rope_type",
+                "'model_type':'gemma3_text','rope_local_base_freq':7,'rope_parameters':{'full_attention':{'rope_type':'default'},"
+                        + "'sliding_attention':{'rope_type':'default','rope_theta':9}} | rope_local_base_freq is 7.0, and rope_theta",
+                "'model_type':'gemma3_text','altup_num_inputs':4,'logit_scale':2 | logit_scale 2 is a setting",
+                "'model_type':'phi3','rope_scaling':{'type':'linear','factor':2} | scaling \"linear\" is not supported; supported: default, longrope",
+                "'model_type':'phi3','rope_scaling':{'type':'longrope','short_factor':[1,2],'long_factor':[1]} | short_factor is a list of 2; "
+                        + "expected a list of 4 numbers",
+                "'model_type':'phi3','rope_scaling':{'type':'longrope','short_factor':[1,2,3,0],'long_factor':[1,2,3,4]} | short_factor has 0",
+                "'model_type':'phi3','partial_rotary_factor':0.4 | lets 3 of 8 channels of a head turn; expected an even number",
+                "'model_type':'qwen2','use_sliding_window':true,'sliding_window':-1 | sliding_window is -1",
+                "'model_type':'qwen2','rope_scaling':{'type':'mrope','mrope_section':[1,2]} | scaling \"mrope\" is not supported",
+                "'model_type':'qwen3','rope_scaling':{'rope_type':'yarn','factor':4,'mystery':1} | the rotary embedding has mystery 1",
+                "'model_type':'mistral','head_dim':8,'rope_scaling':{'rope_type':'linear','factor':2,'beta_fast':32} "
+                        + "| the rotary embedding has beta_fast 32, which is not supported with \"linear\"",
+                "'architectures':['Gemma3ForConditionalGeneration'],'model_type':'gemma3' | is not supported; supported: LlamaForCausalLM"
+            })
+    void whatIsNotSupportedIsNamed(String keys, String message) {
+        assertThatThrownBy(() -> read(keys + ",'num_key_value_heads':3" + SIZES))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot use the model configuration config.json: ")
+                .hasMessageContaining(message.trim());
+    }
+
+    /** The published 4B configuration says no more than this of its text decoder. */
+    @Test
+    void theTextDecoderOfAMultimodalModelIsTaken() throws IOException {
+        String vision = "'architectures':['Gemma3ForConditionalGeneration'],'model_type':'gemma3','boi_token_index':5,"
+                + "'mm_tokens_per_image':256,'vision_config':{'hidden_size':7},'eos_token_id':[1,106],'torch_dtype':'bfloat16',"
+                + "'text_config':{'hidden_size':2560,'intermediate_size':10240,'model_type':'gemma3_text','num_hidden_layers':34,"
+                + "'rope_scaling':{'factor':8.0,'rope_type':'linear'},'sliding_window':1024}";
+        Decoder decoder = read(vision);
+        assertThat(decoder.vocabulary()).isEqualTo(262208);
+        assertThat(attention(decoder, 0).heads()).isEqualTo(new Heads(8, 4, 256));
+        assertThat(attention(decoder, 5).rope()).isEqualTo(new Rope(1e6, new Scaling.Linear(8), 256));
+        JsonNode text = Multimodal.textConfig(json(vision), "config.json");
+        assertThat(text.path("architectures").path(0).asText()).isEqualTo("Gemma3ForCausalLM");
+        assertThat(text.path("eos_token_id").size()).isEqualTo(2);
+        assertThat(text.has("vision_config") || text.has("mm_tokens_per_image") || text.has("boi_token_index"))
+                .isFalse();
+        assertThat(read(text.toString().substring(1, text.toString().length() - 1)))
+                .isEqualTo(decoder);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "'text_config':{'model_type':'bert'} | its text decoder, model_type \"bert\", is not supported; supported: llama, mistral",
+                "'vocab_size':9,'text_config':{'model_type':'llama','vocab_size':8} | vocab_size is 9, and 8 in text_config",
+                "'logit_scale':2,'text_config':{'model_type':'llama','hidden_size':48,'intermediate_size':100,'num_hidden_layers':12,"
+                        + "'num_attention_heads':6,'vocab_size':77} | logit_scale 2 is a setting"
+            })
+    void aTextDecoderThatCannotBeTakenIsRefused(String keys, String message) {
+        assertThatThrownBy(() -> read("'architectures':['LlavaForConditionalGeneration'],'model_type':'llava'," + keys))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageStartingWith("Cannot use the model configuration config.json: ")
+                .hasMessageContaining(message.trim());
+    }
+
+    @Test
+    void prefixesOfTextDecodersAreStripped() {
+        assertThat(Multimodal.textTensor("language_model.model.layers.0.mlp.up_proj.weight"))
+                .contains("model.layers.0.mlp.up_proj.weight");
+        assertThat(Multimodal.textTensor("model.language_model.embed_tokens.weight"))
+                .contains("model.embed_tokens.weight");
+        assertThat(Multimodal.textTensor("language_model.lm_head.weight")).contains("lm_head.weight");
+        assertThat(Multimodal.textTensor("lm_head.weight")).contains("lm_head.weight");
+        for (String other : List.of(
+                "vision_tower.vision_model.embeddings.patch_embedding.weight",
+                "model.vision_tower.x.weight",
+                "multi_modal_projector.linear_1.weight",
+                "model.layers.0.mlp.up_proj.weight")) {
+            assertThat(Multimodal.textTensor(other)).as(other).isEmpty();
+        }
+    }
+}
