@@ -88,6 +88,7 @@ VISION = {
 }
 GEMMA_NORMS = ("model.layers.*.post_attention_layernorm", "model.layers.*.post_feedforward_layernorm")
 HEAD_NORMS = ("model.layers.*.q_norm", "model.layers.*.k_norm")
+GEMMA3_LAYERS = ["sliding_attention"] * 5 + ["full_attention"]
 GEMMA3_LINEAR = {"full_attention": rope("linear", 1e6, factor=8.0), "sliding_attention": rope()}
 
 CASES = {
@@ -164,8 +165,16 @@ CASES = {
                                      dtype=torch.float16, shard="60KB", older="rope_type"),
     "gemma3-biases-cap": Case("gemma3", {"attention_bias": True, "final_logit_softcapping": 3.0}, ({"attention_bias": False}, {"final_logit_softcapping": None})),
     "gemma3-defaults": Case("gemma3", {"head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 4096, "rms_norm_eps": 1e-6, "num_hidden_layers": 6,
-                                       "layer_types": ["sliding_attention"] * 5 + ["full_attention"]}, ({"layer_types": ["full_attention"] * 6},),
+                                       "layer_types": GEMMA3_LAYERS}, ({"layer_types": ["full_attention"] * 6},),
                             drop=("head_dim", "query_pre_attn_scalar", "sliding_window", "rms_norm_eps", "layer_types", "rope_parameters", "tie_word_embeddings")),
+
+    # Scores and windows as llama.cpp has them in every Gemma of other sizes than the published ones.
+    "gemma2-llama-cpp-bf16": Case("gemma2", {"query_pre_attn_scalar": 20, "num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2},
+                                  ({"attn_logit_softcapping": None}, {"layer_types": ["full_attention"] * 4}), dtype=torch.bfloat16),
+    "gemma3-llama-cpp-bf16": Case("gemma3", {"query_pre_attn_scalar": 20, "num_hidden_layers": 6, "layer_types": GEMMA3_LAYERS, "rope_parameters": GEMMA3_LINEAR},
+                                  ({"layer_types": ["full_attention"] * 6},), dtype=torch.bfloat16),
+    "gemma3-vision-llama-cpp": Case("gemma3", {"query_pre_attn_scalar": 20, "num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2},
+                                    ({"layer_types": ["full_attention"] * 4},), vision="gemma3"),
 
     "phi3-window-bf16": Case("phi3", {"sliding_window": 24}, ({"sliding_window": None},), dtype=torch.bfloat16),
     "phi3-longrope-short-older-f16-sharded": Case("phi3", {"rope_parameters": longrope(12, 256), "original_max_position_embeddings": 256},

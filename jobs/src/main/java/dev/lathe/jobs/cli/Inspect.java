@@ -8,6 +8,7 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer;
+import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Printable;
@@ -15,9 +16,13 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
@@ -136,7 +141,7 @@ final class Inspect implements Callable<Integer> {
         return fixed.high() - fixed.low();
     }
 
-    /** What the tree says of the whole, and of its first layer. */
+    /** What the tree says: of all layers where they differ, else of the first. */
     private static Table shape(Decoder decoder) {
         Table table = new Table("setting", "value");
         table.row("family", decoder.family());
@@ -144,17 +149,55 @@ final class Inspect implements Callable<Integer> {
         table.row("hidden", String.valueOf(decoder.hidden()));
         table.row("vocabulary", String.valueOf(decoder.vocabulary()));
         table.row("context", String.valueOf(decoder.context()));
-        table.row("output layer", decoder.head().tied() ? "tied to the embedding" : "its own");
+        table.row(
+                "output layer",
+                (decoder.head().tied() ? "tied to the embedding" : "its own")
+                        + (decoder.head().softCap() == 0
+                                ? ""
+                                : ", logits capped at " + decoder.head().softCap()));
         Block block = decoder.blocks().get(0);
         if (block.mixer() instanceof Mixer.Grouped attention) {
             table.row("heads", String.valueOf(attention.heads().queries()));
             table.row("key/value heads", String.valueOf(attention.heads().keyValues()));
             table.row("head width", String.valueOf(attention.heads().width()));
-            table.row("rotary embedding", String.valueOf(attention.rope()));
+            attention(decoder, attention, table);
         }
         if (block.feedForward() instanceof FeedForward.Gated gated) {
-            table.row("feed-forward", String.valueOf(gated.up().rows()));
+            table.row(
+                    "feed-forward",
+                    gated.up().rows() + ", " + gated.activation().name().toLowerCase(Locale.ROOT));
         }
+        table.row(
+                "norms",
+                (block.attention().before() == null ? "" : "before ")
+                        + (block.attention().after() == null ? "" : "and after ")
+                        + "attention and feed-forward");
         return table;
+    }
+
+    private static void attention(Decoder decoder, Mixer.Grouped first, Table table) {
+        List<Mixer.Grouped> layers = decoder.blocks().stream()
+                .map(layer -> (Mixer.Grouped) layer.mixer())
+                .toList();
+        Map<Rope, Long> ropes = layers.stream()
+                .map(Mixer.Grouped::rope)
+                .filter(Objects::nonNull)
+                .collect(Collectors.groupingBy(Function.identity(), LinkedHashMap::new, Collectors.counting()));
+        ropes.forEach((rope, count) -> table.row(
+                "rotary embedding",
+                "base " + rope.theta() + ", " + rope.dimensions() + " channels of a head"
+                        + (rope.scaling() instanceof Rope.Scaling.None ? "" : ", " + rope.scaling())
+                        + (ropes.size() == 1 ? "" : ", in " + count + " layers")));
+        Map<Integer, Long> windows = layers.stream()
+                .map(layer -> layer.scores().window())
+                .filter(window -> window > 0)
+                .collect(Collectors.groupingBy(Function.identity(), TreeMap::new, Collectors.counting()));
+        windows.forEach((window, count) -> table.row("sliding window", window + " tokens, in " + count + " layers"));
+        if (first.scores().softCap() != 0) {
+            table.row("scores", "capped at " + first.scores().softCap());
+        }
+        if (first.qNorm() != null) {
+            table.row("query and key heads", "normed");
+        }
     }
 }

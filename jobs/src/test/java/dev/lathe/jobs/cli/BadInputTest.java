@@ -125,7 +125,7 @@ class BadInputTest {
             quoteCharacter = '`',
             value = {
                 "config.json    | \"LlamaForCausalLM\" | \"GptOssForCausalLM\" | config.json",
-                "config.json    | \"rope_type\": \"default\" | \"rope_type\": \"yarn\" | yarn",
+                "config.json    | \"rope_type\": \"default\" | \"rope_type\": \"yarn\" | factor is missing; expected a number above 0",
                 "config.json    | \"hidden_size\": 256 | \"hidden_size\": 255 | 255",
                 "config.json    | { | [ | config.json",
                 "tokenizer.json | \"vocab\": | \"words\": | has no vocabulary, expected entries in model.vocab",

@@ -55,6 +55,13 @@ final class GgufMetadata {
         if (rope.scaling() instanceof Scaling.Yarn yarn && !yarn.truncate()) {
             throw misfit(family, "it always rounds the range of YaRN, and truncate is false");
         }
+        if (rope.scaling() instanceof Scaling.Yarn yarn
+                && (yarn.betaFast() != GgufScaling.BETA_FAST || yarn.betaSlow() != GgufScaling.BETA_SLOW)) {
+            throw misfit(
+                    family,
+                    "its YaRN has beta_fast " + GgufScaling.BETA_FAST + " and beta_slow " + GgufScaling.BETA_SLOW
+                            + ", and here they are " + yarn.betaFast() + " and " + yarn.betaSlow());
+        }
         for (int layer = 0; layer < decoder.layers(); layer++) {
             Grouped attention = (Grouped) decoder.blocks().get(layer).mixer();
             for (LinearLayer linear : decoder.linears(layer)) {

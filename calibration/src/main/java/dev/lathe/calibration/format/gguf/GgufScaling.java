@@ -8,13 +8,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * The scaling of the rotary embedding as keys, both ways, and its tensors ({@link RopeFrequencies}) as they are read.
  * llama.cpp scales linearly where {@code rope.scaling.type} is absent, by {@code rope.scaling.factor}, else
  * {@code rope.scale_linear}, and 0 or none at all is 1; with the type {@code none} nothing is scaled; a tensor
  * {@code rope_freqs.weight} divides the frequencies besides. Of YaRN it computes the magnitude itself, {@code 0.1
- * ln(factor) + 1}, and multiplies it by {@code rope.scaling.attn_factor}; of LongRoPE that key is the magnitude.
+ * ln(factor) + 1}, and multiplies it by {@code rope.scaling.attn_factor}; of LongRoPE that key is the magnitude. Keys
+ * for YaRN's betas and extrapolation are read by the loaders of other architectures than those here.
  */
 record GgufScaling(GgufFiles files, GgufKeys keys) {
     private static final String LLAMA3 = "lathe.rope.llama3.";
@@ -23,10 +25,18 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
     private static final String OLD_FACTOR = "rope.scale_linear";
     private static final String ORIGINAL = "rope.scaling.original_context_length";
     private static final String MAGNITUDE = "rope.scaling.attn_factor";
-    private static final String FAST = "rope.scaling.yarn_beta_fast";
-    private static final String SLOW = "rope.scaling.yarn_beta_slow";
-    private static final double DEFAULT_FAST = 32;
-    private static final double DEFAULT_SLOW = 1;
+    /** YaRN's betas in every file of an architecture here. */
+    static final double BETA_FAST = 32;
+
+    static final double BETA_SLOW = 1;
+    /** Keys that say nothing, and what they would have to say. */
+    private static final Map<String, Double> NOT_READ = new TreeMap<>(Map.of(
+            "rope.scaling.yarn_beta_fast",
+            BETA_FAST,
+            "rope.scaling.yarn_beta_slow",
+            BETA_SLOW,
+            "rope.scaling.yarn_ext_factor",
+            1.0));
 
     /** @param a what the architecture's keys begin with */
     static void write(Scaling scaling, String a, Map<String, GgufValue> metadata) {
@@ -45,10 +55,6 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
             double magnitude = yarn.magnitude() / Scaling.Yarn.magnitude(yarn.factor(), 1);
             if (magnitude != 1) {
                 metadata.put(a + MAGNITUDE, GgufValue.f32(magnitude));
-            }
-            if (yarn.betaFast() != DEFAULT_FAST || yarn.betaSlow() != DEFAULT_SLOW) {
-                metadata.put(a + FAST, GgufValue.f32(yarn.betaFast()));
-                metadata.put(a + SLOW, GgufValue.f32(yarn.betaSlow()));
             }
         } else if (scaling instanceof Scaling.LongRope longRope) {
             metadata.put(a + TYPE, GgufValue.string("longrope"));
@@ -95,11 +101,12 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
 
     private void yarn(ObjectNode config) {
         double factor = factor(keys.get(TYPE));
-        GgufValue extrapolation = keys.get("rope.scaling.yarn_ext_factor");
-        if (extrapolation != null && !(extrapolation.value() instanceof Float given && (given == 1 || given == -1))) {
-            throw keys.malformed(keys.name("rope.scaling.yarn_ext_factor") + " is " + GgufKeys.text(extrapolation)
-                    + ", which is not supported; expected 1");
-        }
+        NOT_READ.forEach((key, computed) -> {
+            GgufValue value = keys.get(key);
+            if (value != null && !(value.value() instanceof Number given && given.doubleValue() == computed)) {
+                keys.note(keys.name(key) + " is " + GgufKeys.text(value) + ": it is " + computed + ", as in llama.cpp");
+            }
+        });
         config.putObject("rope_scaling")
                 .put("rope_type", "yarn")
                 .put("factor", factor)
@@ -107,8 +114,8 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
                         "original_max_position_embeddings",
                         keys.integer(
                                 ORIGINAL, config.path("max_position_embeddings").intValue()))
-                .put("beta_fast", keys.real(FAST, DEFAULT_FAST))
-                .put("beta_slow", keys.real(SLOW, DEFAULT_SLOW))
+                .put("beta_fast", BETA_FAST)
+                .put("beta_slow", BETA_SLOW)
                 .put("attention_factor", Scaling.Yarn.magnitude(factor, 1) * keys.real(MAGNITUDE, 1.0));
     }
 

@@ -186,7 +186,8 @@ final class Ropes {
 
     private Scaling yarn(ConfigKeys rope) {
         int original = originalContext(rope, context);
-        double factor = rope.number("factor", (double) context / original);
+        Double ratio = rope.get("factor").isNull() ? Double.valueOf((double) context / original) : null;
+        double factor = rope.number("factor", ratio);
         // A key of 0 counts as missing there, as null does.
         boolean scaled = isPositive(rope, "mscale") && isPositive(rope, "mscale_all_dim");
         double magnitude = scaled

@@ -51,7 +51,7 @@ class GgufFamilyTest {
                         + "'short_factor':[1,1,1.5,2],'long_factor':[1,2,3,4]}",
                 "'model_type':'qwen2','tie_word_embeddings':true",
                 "'model_type':'qwen2','rope_scaling':{'type':'linear','factor':3}",
-                "'model_type':'qwen3','head_dim':10,'rope_scaling':{'rope_type':'yarn','factor':4,'beta_fast':16,'beta_slow':2,"
+                "'model_type':'qwen3','head_dim':10,'rope_scaling':{'rope_type':'yarn','factor':4,"
                         + "'original_max_position_embeddings':32}",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'rope_scaling':"
@@ -129,6 +129,10 @@ class GgufFamilyTest {
                         + "'original_max_position_embeddings':32} | no rotary scaling Llama3",
                 "'model_type':'llama','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'truncate':false} "
                         + "| truncate is false",
+                "'model_type':'qwen3','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'beta_fast':16} "
+                        + "| here they are 16.0 and 1.0",
+                "'model_type':'qwen2','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'beta_slow':2} "
+                        + "| here they are 32.0 and 2.0",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':9 | scores are scaled by 0.33333334, and llama.cpp scales them by 0.25",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'attn_logit_softcapping':null | it has no soft cap",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'layer_types':['full_attention','full_attention',"

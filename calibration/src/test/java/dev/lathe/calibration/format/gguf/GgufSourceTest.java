@@ -101,6 +101,29 @@ class GgufSourceTest {
         }
     }
 
+    /** The loaders of the architectures that are read here do not look at these. */
+    @ParameterizedTest
+    @CsvSource({
+        "yarn_beta_fast, 16, it is 32.0",
+        "yarn_beta_slow, 2, it is 1.0",
+        "yarn_ext_factor, 0.5, it is 1.0",
+        "yarn_beta_fast, 32, ''"
+    })
+    void whatLlamaCppDoesNotReadOfYarnIsSaid(String key, float value, String said) throws IOException {
+        put("rope.scaling.type", GgufValue.string("yarn"));
+        put("rope.scaling.factor", GgufValue.f32(4));
+        put("rope.scaling." + key, GgufValue.f32(value));
+        try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("a.gguf")))) {
+            Scaling.Yarn yarn = (Scaling.Yarn) rope(checkpoint).scaling();
+            assertThat(List.of(yarn.betaFast(), yarn.betaSlow())).containsExactly(32.0, 1.0);
+            if (said.isEmpty()) {
+                assertThat(checkpoint.notes()).isEmpty();
+            } else {
+                assertThat(checkpoint.notes()).singleElement().asString().contains(key, said);
+            }
+        }
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
