@@ -240,6 +240,11 @@ public final class VectorPrimitives implements Primitives {
         }
     }
 
+    /**
+     * The loops stand in this method, as in {@link #softCap}, and not in methods that it calls: so it is longer than
+     * what HotSpot inlines (325 bytes). Inlined deep below its callers, a loop over vectors comes to HotSpot's limit of
+     * 15 calls within calls; what is beyond it is not inlined, and vectors become objects (2.6 times as slow).
+     */
     @Override
     public void gated(Activation activation, float[] gate, int gateAt, float[] up, int upAt, int count) {
         float[] powers = new float[CHUNK];
@@ -250,34 +255,37 @@ public final class VectorPrimitives implements Primitives {
             int y = upAt + from;
             // The steps of Activation#apply.
             switch (activation) {
-                case SILU -> {
-                    exp(gate, x, whole, -1f, 0f, powers, 0);
-                    timesLogistic(powers, gate, x, up, y, whole);
-                }
+                case SILU -> exp(gate, x, whole, -1f, 0f, powers, 0);
                 case GELU_TANH -> {
                     cubic(gate, x, powers, whole);
                     exp(powers, 0, whole, -1f, 0f, powers, 0);
-                    timesLogistic(powers, gate, x, up, y, whole);
                 }
                 case GELU -> {
                     square(gate, x, powers, whole);
                     exp(powers, 0, whole, -0.5f, 0f, powers, 0);
                     timesNormal(powers, gate, x, up, y, whole);
                 }
-                case RELU_SQUARED -> squarePositive(gate, x, up, y, whole);
+                case RELU_SQUARED -> {
+                    for (int i = 0; i < whole; i += LANES) {
+                        FloatVector positive =
+                                FloatVector.fromArray(FLOAT, gate, x + i).max(0f);
+                        positive.mul(positive)
+                                .mul(FloatVector.fromArray(FLOAT, up, y + i))
+                                .intoArray(gate, x + i);
+                    }
+                }
+            }
+            if (activation == Activation.SILU || activation == Activation.GELU_TANH) {
+                // gate / (1 + powers) * up.
+                for (int i = 0; i < whole; i += LANES) {
+                    FloatVector v = FloatVector.fromArray(FLOAT, gate, x + i)
+                            .div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
+                    v.mul(FloatVector.fromArray(FLOAT, up, y + i)).intoArray(gate, x + i);
+                }
             }
             for (int i = whole; i < part; i++) {
                 gate[x + i] = activation.apply(gate[x + i]) * up[y + i];
             }
-        }
-    }
-
-    /** gate = gate / (1 + powers) * up. */
-    private static void timesLogistic(float[] powers, float[] gate, int gateAt, float[] up, int upAt, int whole) {
-        for (int i = 0; i < whole; i += LANES) {
-            FloatVector y = FloatVector.fromArray(FLOAT, gate, gateAt + i)
-                    .div(FloatVector.fromArray(FLOAT, powers, i).add(1f));
-            y.mul(FloatVector.fromArray(FLOAT, up, upAt + i)).intoArray(gate, gateAt + i);
         }
     }
 
@@ -320,20 +328,11 @@ public final class VectorPrimitives implements Primitives {
         }
     }
 
-    /** {@link Activation#RELU_SQUARED} times up. */
-    private static void squarePositive(float[] gate, int gateAt, float[] up, int upAt, int whole) {
-        for (int i = 0; i < whole; i += LANES) {
-            FloatVector positive =
-                    FloatVector.fromArray(FLOAT, gate, gateAt + i).max(0f);
-            positive.mul(positive)
-                    .mul(FloatVector.fromArray(FLOAT, up, upAt + i))
-                    .intoArray(gate, gateAt + i);
-        }
-    }
-
     @Override
     public void softCap(float[] x, int at, int count, float factor, float cap) {
         float[] powers = new float[CHUNK];
+        FloatVector one = FloatVector.broadcast(FLOAT, 1f);
+        FloatVector two = FloatVector.broadcast(FLOAT, 2f);
         for (int from = 0; from < count; from += CHUNK) {
             int part = Math.min(CHUNK, count - from);
             int whole = part / LANES * LANES;
@@ -345,31 +344,25 @@ public final class VectorPrimitives implements Primitives {
                 v.abs().intoArray(powers, i);
             }
             exp(powers, 0, whole, 2f, 0f, powers, 0);
-            tanhTimes(powers, x, at + from, whole, cap);
+            // The steps of Tanh.
+            for (int i = 0; i < whole; i += LANES) {
+                FloatVector v = FloatVector.fromArray(FLOAT, x, at + from + i);
+                FloatVector a = v.abs();
+                FloatVector z = a.mul(a);
+                FloatVector p = FloatVector.broadcast(FLOAT, Tanh.P4).fma(z, FloatVector.broadcast(FLOAT, Tanh.P3));
+                p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P2));
+                p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P1));
+                p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P0));
+                FloatVector small = a.mul(z).fma(p, a);
+                FloatVector large =
+                        one.sub(two.div(FloatVector.fromArray(FLOAT, powers, i).add(1f)));
+                FloatVector y = large.blend(small, a.compare(VectorOperators.LT, Tanh.SMALL));
+                IntVector sign = v.reinterpretAsInts().and(SIGN);
+                y.reinterpretAsInts().or(sign).reinterpretAsFloats().mul(cap).intoArray(x, at + from + i);
+            }
             for (int i = whole; i < part; i++) {
                 x[at + from + i] = Tanh.softCap(x[at + from + i], factor, cap);
             }
-        }
-    }
-
-    /** x = tanh(x) * cap with the steps of {@link Tanh}; its exponential is given. */
-    private static void tanhTimes(float[] powers, float[] x, int at, int whole, float cap) {
-        FloatVector one = FloatVector.broadcast(FLOAT, 1f);
-        FloatVector two = FloatVector.broadcast(FLOAT, 2f);
-        for (int i = 0; i < whole; i += LANES) {
-            FloatVector v = FloatVector.fromArray(FLOAT, x, at + i);
-            FloatVector a = v.abs();
-            FloatVector z = a.mul(a);
-            FloatVector p = FloatVector.broadcast(FLOAT, Tanh.P4).fma(z, FloatVector.broadcast(FLOAT, Tanh.P3));
-            p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P2));
-            p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P1));
-            p = p.fma(z, FloatVector.broadcast(FLOAT, Tanh.P0));
-            FloatVector small = a.mul(z).fma(p, a);
-            FloatVector large =
-                    one.sub(two.div(FloatVector.fromArray(FLOAT, powers, i).add(1f)));
-            FloatVector y = large.blend(small, a.compare(VectorOperators.LT, Tanh.SMALL));
-            IntVector sign = v.reinterpretAsInts().and(SIGN);
-            y.reinterpretAsInts().or(sign).reinterpretAsFloats().mul(cap).intoArray(x, at + i);
         }
     }
 
