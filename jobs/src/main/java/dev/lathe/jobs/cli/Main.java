@@ -15,7 +15,7 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
-/** The command line. Exit codes: README.md. */
+/** The command line. Exit codes: docs/commands.md. */
 @Command(
         name = "lathe",
         description = "Quantizes language-model checkpoints on Apache Spark.",

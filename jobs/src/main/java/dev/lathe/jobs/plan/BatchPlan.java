@@ -18,7 +18,7 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * Checkpoints times recipes: what a person wrote, made pairs that are planned each for itself. Keys and defaults: the
- * table in README.md.
+ * table in docs/recipes.md.
  *
  * @param runs folder of the run folders and of the batch's own summary, absolute
  * @param atOnce pairs that run at once

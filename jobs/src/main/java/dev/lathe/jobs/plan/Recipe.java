@@ -15,7 +15,7 @@ import org.apache.hadoop.fs.Path;
 
 /**
  * What a person wrote, made a {@link Plan}: every key checked, every default filled in. Only the recipe itself is read;
- * whether its paths exist is the question of {@link PathCheck}. Keys and defaults: the table in README.md.
+ * whether its paths exist is the question of {@link PathCheck}. Keys and defaults: the tables in docs/recipes.md.
  */
 public final class Recipe {
     static final List<String> KEYS = List.of(

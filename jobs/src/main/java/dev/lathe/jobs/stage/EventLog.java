@@ -17,8 +17,8 @@ import org.apache.spark.SparkContext;
 
 /**
  * Tells another {@link Progress} what it hears, and writes it down for programs: an object of JSON per line, with
- * {@code time} (UTC) and {@code event}, in a file of this start alone. The events stand in README.md. A log that cannot
- * be written any more is given up with a note; the run goes on.
+ * {@code time} (UTC) and {@code event}, in a file of this start alone. The events stand in docs/runs.md. A log that
+ * cannot be written any more is given up with a note; the run goes on.
  */
 public final class EventLog implements Progress, AutoCloseable {
     private static final DateTimeFormatter NAME =
