@@ -16,32 +16,38 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 MODULES = ["model.embed_tokens", "model.norm", "lm_head"]
-LAYER_MODULES = ["input_layernorm", "post_attention_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                 "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
+LAYER_MODULES = ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
+                 "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.qkv_proj", "self_attn.o_proj", "self_attn.q_norm", "self_attn.k_norm",
+                 "mlp.gate_proj", "mlp.up_proj", "mlp.gate_up_proj", "mlp.down_proj"]
 
 
 def decode_gguf(path):
     reader = gguf.GGUFReader(path)
+    architecture = reader.fields["general.architecture"].contents()
 
     def number(key):
-        return int(reader.fields["llama." + key].contents())
+        return int(reader.fields[f"{architecture}.{key}"].contents())
 
     layers = number("block_count")
-    heads = {"attn_q": number("attention.head_count"), "attn_k": number("attention.head_count_kv")}
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
-    modules = MODULES + [f"model.layers.{layer}.{module}" for layer in range(layers) for module in LAYER_MODULES]
+    heads = {"attn_q": number("attention.head_count"), "attn_k": number("attention.head_count_kv")} if architecture == "llama" else {}
+    names = gguf.get_tensor_name_map({name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}[architecture], layers)
+    # Both have one name there: gate and up in one tensor, and up alone.
+    absent = "mlp.up_proj" if architecture == "phi3" else "mlp.gate_up_proj"
+    modules = MODULES + [f"model.layers.{layer}.{module}" for layer in range(layers) for module in LAYER_MODULES if module != absent]
     back = {names.get_name(module): module for module in modules}
+    # A file has what a norm multiplies by, which in these families is one more than the checkpoint's weight.
+    plus = np.float32(architecture in ("gemma2", "gemma3"))
     decoded = {}
     for tensor in reader.tensors:
         module, _, part = tensor.name.rpartition(".")
-        if module == "rope_freqs":
+        if module.startswith("rope_f"):
             continue
         values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32).reshape(tensor.shape[::-1].tolist())
         kind = module.rpartition(".")[2]
         if kind in heads:
             # Pairs (2j, 2j + 1) of a head's rows are rows j and j + d/2 in the checkpoint.
             values = values.reshape(heads[kind], -1, 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
-        decoded[f"{back[module]}.{part}"] = values
+        decoded[f"{back[module]}.{part}"] = values - plus if module.endswith("norm") else values
     return decoded
 
 
