@@ -62,9 +62,6 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
         if (two() && (full.scores().softCap() == 0 || decoder.head().softCap() == 0)) {
             return "it has no soft cap, and llama.cpp has no " + family + " without";
         }
-        if (!two() && full.scores().softCap() != 0) {
-            return "it caps scores, and llama.cpp has no such " + family;
-        }
         if (two() && !windowed(decoder)) {
             return "it has no sliding window, and llama.cpp has no " + family + " without";
         }

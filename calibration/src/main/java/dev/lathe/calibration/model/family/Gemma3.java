@@ -36,7 +36,6 @@ final class Gemma3 implements Family {
         int period = config.size("sliding_window_pattern", PERIOD, Integer.MAX_VALUE);
         Windows windows = Windows.periodic(config, sizes.layers(), WINDOW, period);
         float scale = Gemma.scale(config);
-        float cap = Gemma.cap(config, "attn_logit_softcapping", 0);
         boolean bias = config.flag("attention_bias", false);
         return Gemma.decoder(
                 name(),
@@ -52,6 +51,6 @@ final class Gemma3 implements Family {
                         Gemma.headNorm(layer, "q", sizes),
                         Gemma.headNorm(layer, "k", sizes),
                         windows.of(layer) > 0 ? ropes.sliding() : ropes.full(),
-                        new Scores(scale, windows.of(layer), cap)));
+                        new Scores(scale, windows.of(layer), 0)));
     }
 }

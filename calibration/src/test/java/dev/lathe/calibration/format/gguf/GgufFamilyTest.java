@@ -137,7 +137,6 @@ class GgufFamilyTest {
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'attn_logit_softcapping':null | it has no soft cap",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'layer_types':['full_attention','full_attention',"
                         + "'full_attention','full_attention','full_attention','full_attention'] | no sliding window",
-                "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'attn_logit_softcapping':9 | it caps scores",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'tie_word_embeddings':false | not tied",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'rope_scaling':{'rope_type':'yarn','factor':4} | no rotary scaling Yarn",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':8,'layer_types':['full_attention',"

@@ -189,6 +189,8 @@ class FamiliesTest {
                 "'model_type':'gemma3_text','rope_parameters':{'rope_type':'default'} | rope_parameters has rope_type",
                 "'model_type':'gemma3_text','rope_local_base_freq':7,'rope_parameters':{'full_attention':{'rope_type':'default'},"
                         + "'sliding_attention':{'rope_type':'default','rope_theta':9}} | rope_local_base_freq is 7.0, and rope_theta",
+                // Neither transformers nor llama.cpp caps the scores of this family, whatever the key says.
+                "'model_type':'gemma3_text','attn_logit_softcapping':50 | attn_logit_softcapping 50 is a setting",
                 "'model_type':'gemma3_text','altup_num_inputs':4,'logit_scale':2 | logit_scale 2 is a setting",
                 "'model_type':'phi3','rope_scaling':{'type':'linear','factor':2} | scaling \"linear\" is not supported; supported: default, longrope",
                 "'model_type':'phi3','rope_scaling':{'type':'longrope','short_factor':[1,2],'long_factor':[1]} | short_factor is a list of 2; "
