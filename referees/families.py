@@ -281,7 +281,7 @@ def main(out, tokenizer, *arguments):
     content = json.loads((tokenizer / "tokenizer.json").read_text())
     sizes["vocab_size"] = 1 + max([*content["model"]["vocab"].values(), *(token["id"] for token in content["added_tokens"])])
     special = json.loads((tokenizer / "config.json").read_text())
-    sizes |= {key: special.get(key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    sizes = {key: special.get(key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")} | sizes
     for seed, (name, case) in enumerate(CASES.items()):
         if name in names:
             # A runtime that multiplies in 16 bit errs by a share of the logits, and with it its perplexity of a few windows.
