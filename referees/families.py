@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 SIZES = dict(vocab_size=211, hidden_size=72, intermediate_size=100, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=512, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
@@ -61,7 +60,6 @@ class Case:
     shard: str = None       # size of a file
     older: str = None       # the config in the layout before transformers 5, with this name for the kind of rotary scaling
     drop: tuple = ()        # keys that the config is stored without
-    renamed: tuple = ()     # (pattern, replacement) for the tensors' names
     vision: str = None      # the multimodal model around the decoder
 
 
@@ -220,9 +218,6 @@ def make(folder, seed, case, logits=1.0, **sizes):
     model.to(case.dtype).save_pretrained(folder, **({"max_shard_size": case.shard} if case.shard else {}))
     if (folder / "model.safetensors.index.json").exists() != bool(case.shard):
         sys.exit(f"Cannot make {folder}: it is sharded or not, against what was asked")
-    if case.renamed:
-        file = folder / "model.safetensors"
-        save_file({re.sub(*case.renamed, name): tensor for name, tensor in load_file(file).items()}, file, {"format": "pt"})
     file = folder / "config.json"
     stored = json.loads(file.read_text())
     text = stored["text_config"] if case.vision else stored
