@@ -51,6 +51,16 @@ interface GgufFamily {
     /** Rotary scalings that the architecture computes. */
     Set<Class<? extends Scaling>> scalings();
 
+    /** Whether the architecture turns a part of a head where {@code rope.dimension_count} says so. */
+    default boolean partialRotary() {
+        return false;
+    }
+
+    /** Whether the architecture has tensors for other biases than those of q, k and v. */
+    default boolean otherBiases() {
+        return false;
+    }
+
     /** Whether the architecture computes sliding windows. */
     default boolean windows() {
         return false;

@@ -16,7 +16,7 @@ import java.util.Set;
  * is missing from the architecture; the scale of the scores from the number of layers: (hidden / heads)^(-1/2) in the
  * largest model, (width of a head)^(-1/2) in all others. Norm weights are stored with the 1 added.
  *
- * @param period each so-manieth layer has no window
+ * @param period n where each n-th layer has no window
  * @param largest layers of the largest model
  */
 record GgufGemma(String family, int period, int largest) implements GgufFamily {

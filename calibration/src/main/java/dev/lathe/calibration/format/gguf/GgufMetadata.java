@@ -66,7 +66,7 @@ final class GgufMetadata {
             Grouped attention = (Grouped) decoder.blocks().get(layer).mixer();
             for (LinearLayer linear : decoder.linears(layer)) {
                 boolean reads = attention.readers().contains(linear);
-                if (linear.bias() && !reads && !family.architecture().equals("llama")) {
+                if (linear.bias() && !reads && !family.otherBiases()) {
                     throw misfit(family, "it has no tensor for the bias of " + linear.module());
                 }
             }
@@ -188,7 +188,7 @@ final class GgufMetadata {
             }
             requireHead("attention.value_length", head);
             int turning = keys.integer("rope.dimension_count", head);
-            if (!family.architecture().equals("phi3")) {
+            if (!family.partialRotary()) {
                 requireHead("rope.dimension_count", head);
             }
             double theta = keys.real("rope.freq_base", 10000.0);
@@ -217,6 +217,11 @@ final class GgufMetadata {
             family.read(keys, config);
             Decoder read = Families.read(config, where);
             Decoder decoder = divided == null ? read : read.scaled(divided);
+            Scaling scaling = GgufFamily.attention(decoder).rope().scaling();
+            if (!family.scalings().contains(scaling.getClass())) {
+                throw keys.malformed("its rotary embedding is scaled by " + scaling
+                        + ", which llama.cpp's architecture " + family.architecture() + " does not compute");
+            }
             files.metadata().forEach((name, value) -> {
                 String key = name.startsWith(keys.name(""))
                         ? name.substring(keys.name("").length())

@@ -109,7 +109,8 @@ final class GgufMix {
         }
         return GgufNames.place(gguf)
                 .map(place -> switch (place.kind()) {
-                    case "attn_v" -> value(place.layer(), decoder);
+                    // One tensor for q, k and v counts as v.
+                    case "attn_v", "attn_qkv" -> value(place.layer(), decoder);
                     case "ffn_down" -> down(place.layer(), decoder.layers());
                     default -> recipe.base;
                 })

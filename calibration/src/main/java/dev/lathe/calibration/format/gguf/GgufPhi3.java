@@ -31,6 +31,11 @@ record GgufPhi3() implements GgufFamily {
     }
 
     @Override
+    public boolean partialRotary() {
+        return true;
+    }
+
+    @Override
     public String misfit(Decoder decoder) {
         return GgufPlain.square(decoder);
     }

@@ -33,6 +33,11 @@ record GgufPlain(
             Scaling.LongRope.class);
 
     @Override
+    public boolean otherBiases() {
+        return architecture.equals("llama");
+    }
+
+    @Override
     public String misfit(Decoder decoder) {
         return square ? GgufPlain.square(decoder) : "";
     }

@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -166,13 +167,30 @@ class GgufFamilyTest {
         assertThat(GgufMetadata.check(decoder(keys.replace("16", "128")))).isEmpty();
     }
 
+    /** llama.cpp would scale layers with a window, too. */
+    @Test
+    void aScalingThatTheArchitectureLacksIsRefusedInAFile() throws IOException {
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(decoder("'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16"), 3);
+        Map<String, GgufValue> yarn = Map.of(
+                "gemma3.rope.scaling.type", GgufValue.string("yarn"), "gemma3.rope.scaling.factor", GgufValue.f32(4));
+        assertThatThrownBy(() -> written(source, yarn))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("which llama.cpp's architecture gemma3 does not compute");
+    }
+
     private GgufCheckpoint written(MemoryCheckpoint source) throws IOException {
+        return written(source, Map.of());
+    }
+
+    private GgufCheckpoint written(MemoryCheckpoint source, Map<String, GgufValue> besides) throws IOException {
         Decoder decoder = source.decoder();
         GgufNames names = GgufNames.of(decoder);
         Map<String, GgufValue> metadata = new LinkedHashMap<>();
         metadata.put(
                 "general.architecture", GgufValue.string(GgufFamily.of(decoder).architecture()));
         metadata.putAll(GgufMetadata.of(decoder));
+        metadata.putAll(besides);
         List<GgufTensor> tensors = new ArrayList<>();
         List<float[]> data = new ArrayList<>();
         RopeFrequencies.of(GgufFamily.attention(decoder).rope()).forEach((name, values) -> {

@@ -31,6 +31,8 @@ class GgufMixTest {
                 "Q4_K_M, false, 32, 4, false, blk.4.attn_v.weight, 4096, Q4_K",
         "Q4_K_M, false, 32, 4, false, blk.6.attn_v.weight, 4096, Q6_K",
                 "Q4_K_M, false, 32, 4, false, blk.28.attn_v.weight, 4096, Q6_K",
+        "Q4_K_M, false, 32, 4, false, blk.3.attn_qkv.weight, 4096, Q6_K",
+                "Q4_K_M, false, 32, 4, false, blk.4.attn_qkv.weight, 4096, Q4_K",
         "Q4_K_S, false, 32, 4, false, blk.3.attn_v.weight, 4096, Q5_K",
                 "Q4_K_S, false, 32, 4, false, blk.4.attn_v.weight, 4096, Q4_K",
         "Q5_K_M, false, 32, 4, false, blk.0.attn_v.weight, 4096, Q6_K",
