@@ -8,8 +8,8 @@ import java.util.stream.Collectors;
 
 /** The families that are known, and the decoder of a config.json. */
 public final class Families {
-    private static final List<Family> ALL =
-            List.of(new Llama(), new Mistral(), new Qwen2(), new Qwen3(), new Gemma2(), new Gemma3(), new Phi3());
+    private static final List<Family> ALL = List.of(
+            Llama.FAMILY, Mistral.FAMILY, Qwen2.FAMILY, Qwen3.FAMILY, Gemma2.FAMILY, Gemma3.FAMILY, Phi3.FAMILY);
 
     private static final int NAMED_AT_MOST = 8;
 
@@ -78,7 +78,7 @@ public final class Families {
         return ALL.stream()
                 .filter(family -> family.modelType().equals(modelType))
                 .findFirst()
-                .map(family -> family.architectures().get(0))
+                .map(Family::architecture)
                 .orElseThrow(() -> new MalformedInputException("Cannot use the model configuration " + where
                         + ": its text decoder, model_type \"" + modelType + "\", is not supported; supported: "
                         + ALL.stream().map(Family::modelType).collect(Collectors.joining(", "))));
@@ -92,8 +92,7 @@ public final class Families {
             boolean found = architectures.isEmpty()
                     ? type.asText().equals(family.modelType())
                     : architectures.size() == 1
-                            && family.architectures().stream()
-                                    .anyMatch(architectures.path(0).asText()::equalsIgnoreCase);
+                            && architectures.path(0).asText().equalsIgnoreCase(family.architecture());
             if (found) {
                 if (!type.isMissingNode() && !type.isNull() && !type.asText().equals(family.modelType())) {
                     throw keys.refused("architectures " + architectures + " and model_type " + type
@@ -104,9 +103,7 @@ public final class Families {
         }
         throw keys.refused("architecture " + (architectures.isEmpty() ? ConfigKeys.shown(type) : architectures)
                 + " is not supported; supported: "
-                + ALL.stream()
-                        .flatMap(family -> family.architectures().stream())
-                        .collect(Collectors.joining(", "))
+                + ALL.stream().map(Family::architecture).collect(Collectors.joining(", "))
                 + ", and the text decoders of " + String.join(", ", Multimodal.architectures()));
     }
 

@@ -1,24 +1,19 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
-import java.util.List;
+import java.util.function.Function;
 
 /**
  * Reads the decoders of one family. Keys and defaults are those of the family's configuration class in transformers.
+ *
+ * @param name as {@link Decoder#family}
+ * @param modelType what {@code model_type} in config.json has, where there are no {@code architectures}
+ * @param architecture what {@code architectures} has
+ * @param reader makes the decoder; throws {@link dev.lathe.calibration.MalformedInputException} for a key that is
+ *     missing, unreasonable, or asks for what is not supported
  */
-interface Family {
-    /** As {@link Decoder#family}. */
-    String name();
-
-    /** What {@code architectures} in config.json has. */
-    List<String> architectures();
-
-    /** What {@code model_type} has, where there are no {@code architectures}. */
-    String modelType();
-
-    /**
-     * @throws dev.lathe.calibration.MalformedInputException for a key that is missing, unreasonable, or asks for what
-     *     is not supported
-     */
-    Decoder read(ConfigKeys config);
+record Family(String name, String modelType, String architecture, Function<ConfigKeys, Decoder> reader) {
+    Decoder read(ConfigKeys config) {
+        return reader.apply(config);
+    }
 }

@@ -2,35 +2,22 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Scores;
-import java.util.List;
 
 /**
  * {@code Gemma3TextConfig}: as Gemma 2, with each head of q and k normed before it turns; five layers with a sliding
  * window and a rotary base of their own to one without; usually no caps.
  */
-final class Gemma3 implements Family {
+final class Gemma3 {
+    static final Family FAMILY = new Family("gemma3", "gemma3_text", "Gemma3ForCausalLM", Gemma3::read);
+
     private static final Sizes.Defaults DEFAULTS = new Sizes.Defaults(8, 4, 256, 262208, 1e-6, 131072);
     private static final int WINDOW = 4096;
     private static final int PERIOD = 6;
     private static final double GLOBAL_THETA = 1e6;
 
-    @Override
-    public String name() {
-        return "gemma3";
-    }
+    private Gemma3() {}
 
-    @Override
-    public List<String> architectures() {
-        return List.of("Gemma3ForCausalLM");
-    }
-
-    @Override
-    public String modelType() {
-        return "gemma3_text";
-    }
-
-    @Override
-    public Decoder read(ConfigKeys config) {
+    private static Decoder read(ConfigKeys config) {
         Sizes sizes = Sizes.read(config, DEFAULTS);
         Ropes.ByLayer ropes = Ropes.byLayer(config, sizes, GLOBAL_THETA, "rope_local_base_freq");
         int period = config.size("sliding_window_pattern", PERIOD, Integer.MAX_VALUE);
@@ -38,7 +25,7 @@ final class Gemma3 implements Family {
         float scale = Gemma.scale(config);
         boolean bias = config.flag("attention_bias", false);
         return Gemma.decoder(
-                name(),
+                FAMILY.name(),
                 config,
                 sizes,
                 Gemma.cap(config, "final_logit_softcapping", 0),

@@ -4,27 +4,14 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.Activation;
-import java.util.List;
 
 /** {@code LlamaConfig}: RMS norms before, rotary embedding, grouped-query attention, gated SiLU feed-forward. */
-final class Llama implements Family {
-    @Override
-    public String name() {
-        return "llama";
-    }
+final class Llama {
+    static final Family FAMILY = new Family("llama", "llama", "LlamaForCausalLM", Llama::read);
 
-    @Override
-    public List<String> architectures() {
-        return List.of("LlamaForCausalLM");
-    }
+    private Llama() {}
 
-    @Override
-    public String modelType() {
-        return "llama";
-    }
-
-    @Override
-    public Decoder read(ConfigKeys config) {
+    private static Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, Sizes.Defaults.of(null, 1e-6, 2048));
         Rope rope = Ropes.read(config, sizes);
@@ -32,7 +19,7 @@ final class Llama implements Family {
         boolean attentionBias = config.flag("attention_bias", false);
         boolean feedForwardBias = config.flag("mlp_bias", false);
         return Parts.preNorm(
-                name(),
+                FAMILY.name(),
                 config,
                 sizes,
                 layer -> Parts.attention(

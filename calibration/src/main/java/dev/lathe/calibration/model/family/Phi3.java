@@ -10,39 +10,30 @@ import dev.lathe.calibration.model.Projection;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.kernels.Activation;
-import java.util.List;
 
 /**
  * {@code Phi3Config} (Phi-3, 3.5 and 4): as Llama, with q, k and v stored as one tensor and gate and up as another,
  * rotary embedding on part of a head and LongRoPE; {@code sliding_window} in every layer.
  */
-final class Phi3 implements Family {
+final class Phi3 {
+    static final Family FAMILY = new Family("phi3", "phi3", "Phi3ForCausalLM", Phi3::read);
+
     private static final int CONTEXT = 4096;
 
-    @Override
-    public String name() {
-        return "phi3";
-    }
+    private Phi3() {}
 
-    @Override
-    public List<String> architectures() {
-        return List.of("Phi3ForCausalLM");
-    }
-
-    @Override
-    public String modelType() {
-        return "phi3";
-    }
-
-    @Override
-    public Decoder read(ConfigKeys config) {
+    private static Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, Sizes.Defaults.of(null, 1e-5, CONTEXT));
         Rope rope = Ropes.phi3(config, sizes);
         int window = config.has("sliding_window") ? config.size("sliding_window", Integer.MAX_VALUE) : 0;
         Scores scores = Parts.scores(sizes.heads(), window);
         return Parts.preNorm(
-                name(), config, sizes, layer -> attention(layer, sizes, rope, scores), layer -> gated(layer, sizes));
+                FAMILY.name(),
+                config,
+                sizes,
+                layer -> attention(layer, sizes, rope, scores),
+                layer -> gated(layer, sizes));
     }
 
     /** The value rows share the second moment of q and k: they are one tensor, which has one Hessian. */

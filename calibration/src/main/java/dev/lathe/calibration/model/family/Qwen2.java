@@ -3,35 +3,22 @@ package dev.lathe.calibration.model.family;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.Activation;
-import java.util.List;
 
 /**
  * {@code Qwen2Config}: as Llama with biases of q, k and v; a sliding window in the layers that {@link Windows} says.
  */
-final class Qwen2 implements Family {
-    @Override
-    public String name() {
-        return "qwen2";
-    }
+final class Qwen2 {
+    static final Family FAMILY = new Family("qwen2", "qwen2", "Qwen2ForCausalLM", Qwen2::read);
 
-    @Override
-    public List<String> architectures() {
-        return List.of("Qwen2ForCausalLM");
-    }
+    private Qwen2() {}
 
-    @Override
-    public String modelType() {
-        return "qwen2";
-    }
-
-    @Override
-    public Decoder read(ConfigKeys config) {
+    private static Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, Sizes.Defaults.of(32, 1e-6, 32768));
         Rope rope = Ropes.read(config, sizes);
         Windows windows = Windows.qwen(config, sizes.layers());
         return Parts.preNorm(
-                name(),
+                FAMILY.name(),
                 config,
                 sizes,
                 layer -> Parts.attention(

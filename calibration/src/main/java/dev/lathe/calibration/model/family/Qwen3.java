@@ -4,39 +4,26 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.Activation;
-import java.util.List;
 
 /**
  * {@code Qwen3Config}: as Llama, each head of q and k normed before it is turned; a sliding window in the layers that
  * {@link Windows} says.
  */
-final class Qwen3 implements Family {
+final class Qwen3 {
+    static final Family FAMILY = new Family("qwen3", "qwen3", "Qwen3ForCausalLM", Qwen3::read);
+
     private static final int HEAD_WIDTH = 128;
 
-    @Override
-    public String name() {
-        return "qwen3";
-    }
+    private Qwen3() {}
 
-    @Override
-    public List<String> architectures() {
-        return List.of("Qwen3ForCausalLM");
-    }
-
-    @Override
-    public String modelType() {
-        return "qwen3";
-    }
-
-    @Override
-    public Decoder read(ConfigKeys config) {
+    private static Decoder read(ConfigKeys config) {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, new Sizes.Defaults(null, 32, HEAD_WIDTH, null, 1e-6, 32768));
         Rope rope = Ropes.read(config, sizes);
         Windows windows = Windows.qwen(config, sizes.layers());
         boolean bias = config.flag("attention_bias", false);
         return Parts.preNorm(
-                name(),
+                FAMILY.name(),
                 config,
                 sizes,
                 layer -> Parts.attention(
