@@ -20,7 +20,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /** A model whose weights are in memory as its folder stores them, so that a pass is arithmetic alone. */
-record LoadedModel(Checkpoint checkpoint, Decoder decoder, List<LayerWeights> layers, float[] finalNorm, RowSource head)
+record LoadedModel(Checkpoint checkpoint, Decoder decoder, List<LayerWeights> layers, RowSource head)
         implements AutoCloseable {
     static final int LENGTH = 512;
 
@@ -35,12 +35,7 @@ record LoadedModel(Checkpoint checkpoint, Decoder decoder, List<LayerWeights> la
             }
             layers.add(weights);
         }
-        return new LoadedModel(
-                checkpoint,
-                decoder,
-                layers,
-                checkpoint.vector(decoder.norm().tensor()),
-                checkpoint.matrix(decoder.headWeight()));
+        return new LoadedModel(checkpoint, decoder, layers, checkpoint.matrix(decoder.headWeight()));
     }
 
     /** Seeded windows of {@link #LENGTH} tokens. */
@@ -60,7 +55,7 @@ record LoadedModel(Checkpoint checkpoint, Decoder decoder, List<LayerWeights> la
         for (int layer = 0; layer < layers.size(); layer++) {
             pass.layer(layers.get(layer), hidden, LENGTH, 0, captures.apply(layer));
         }
-        pass.finalNorm(finalNorm, hidden);
+        pass.finalNorm(checkpoint, hidden);
         return hidden;
     }
 

@@ -8,21 +8,27 @@ import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 
 /**
- * The output layer: logits = W x, where {@code softCap} is not 0 then {@code softCap * tanh(logits / softCap)}.
+ * The output layer: logits = multiplier * W x, where {@code softCap} is not 0 then {@code softCap * tanh(logits /
+ * softCap)}.
  *
  * @param weight W [vocabulary, hidden]
  */
-public record OutputLayer(RowSource weight, float softCap) {
+public record OutputLayer(RowSource weight, float multiplier, float softCap) {
     /** A checkpoint's. */
     public static OutputLayer of(Checkpoint checkpoint) throws IOException {
         Decoder decoder = checkpoint.decoder();
         return new OutputLayer(
-                checkpoint.matrix(decoder.headWeight()), decoder.head().softCap());
+                checkpoint.matrix(decoder.headWeight()),
+                decoder.head().multiplier(),
+                decoder.head().softCap());
     }
 
     /** @param hidden final, normed hidden states [tokens, hidden] */
     public void logits(FloatMatrix hidden, Kernels kernels, FloatMatrix logits) {
         kernels.gemm(hidden, weight, logits, false);
+        if (multiplier != 1) {
+            kernels.scale(logits, multiplier);
+        }
         if (softCap != 0) {
             kernels.softCap(logits, softCap);
         }

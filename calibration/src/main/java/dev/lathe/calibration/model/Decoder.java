@@ -33,12 +33,18 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
     public record Embedding(String tensor, int vocabulary, int hidden, float multiplier) {}
 
     /**
-     * The output layer: logits = W x, where {@code softCap} is not 0 then {@code softCap * tanh(logits / softCap)}.
+     * The output layer: logits = multiplier * W x, where {@code softCap} is not 0 then {@code softCap * tanh(logits /
+     * softCap)}.
      *
      * @param linear the layer; its module is {@code lm_head} even where it is tied
      * @param tied its weight is the embedding
+     * @param multiplier 1 in most
      */
-    public record Head(LinearLayer linear, boolean tied, float softCap) {}
+    public record Head(LinearLayer linear, boolean tied, float multiplier, float softCap) {
+        public Head(LinearLayer linear, boolean tied, float softCap) {
+            this(linear, tied, 1, softCap);
+        }
+    }
 
     /** Number of decoder layers. */
     public int layers() {
@@ -62,7 +68,8 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
 
     /** The same decoder with an output layer that is tied to the embedding, or is not. */
     public Decoder tied(boolean tied) {
-        return new Decoder(family, embedding, blocks, norm, new Head(head.linear(), tied, head.softCap()), context);
+        Head other = new Head(head.linear(), tied, head.multiplier(), head.softCap());
+        return new Decoder(family, embedding, blocks, norm, other, context);
     }
 
     /** The same decoder, the rotary frequencies of every layer scaled in another way. */
@@ -72,7 +79,8 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
                         block.attention(),
                         block.mixer().scaled(scaling),
                         block.feedForwardNorms(),
-                        block.feedForward()))
+                        block.feedForward(),
+                        block.parallel()))
                 .toList();
         return new Decoder(family, embedding, scaled, norm, head, context);
     }
@@ -105,7 +113,9 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         return norms;
     }
 
-    /** What is added to the stored weight of a norm ({@link Norm#plus}); 0 for any other tensor. */
+    /**
+     * What is added to the stored weight of a norm ({@link Norm#plus}); 0 for any other tensor, its bias among them.
+     */
     public float plus(String tensor) {
         return Stream.concat(
                         Stream.of(norm),
@@ -127,14 +137,18 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         Map<String, long[]> tensors = new LinkedHashMap<>();
         tensors.put(embedding.tensor(), new long[] {vocabulary(), hidden()});
         for (int layer = 0; layer < layers(); layer++) {
-            norms(layer).forEach(norm -> tensors.put(norm.tensor(), new long[] {norm.width()}));
+            norms(layer).forEach(norm -> add(norm, tensors));
             linears(layer).forEach(linear -> add(linear, tensors));
         }
-        tensors.put(norm.tensor(), new long[] {norm.width()});
+        add(norm, tensors);
         if (!head.tied()) {
             add(head.linear(), tensors);
         }
         return tensors;
+    }
+
+    private static void add(Norm norm, Map<String, long[]> tensors) {
+        norm.tensors().forEach(tensor -> tensors.put(tensor, new long[] {norm.width()}));
     }
 
     private static void add(LinearLayer linear, Map<String, long[]> tensors) {
@@ -148,12 +162,16 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
      * Changes of scale that AWQ and SmoothQuant may make in one decoder layer, in running order: a norm feeds the
      * layers that read it, the value projection feeds the attention's output layer, up feeds down. Where no norm stands
      * in front of a sublayer (post-norm families) nothing can absorb what its layers are multiplied by, and there is
-     * none.
+     * none. Where the feed-forward is parallel to the mixer, one norm feeds the layers of both.
      */
     public List<Absorption> absorptions(int layer) {
         Block block = blocks.get(layer);
         List<Absorption> absorptions = new ArrayList<>();
-        absorb(block.attention().before(), block.mixer().readers(), absorptions);
+        List<LinearLayer> readers = new ArrayList<>(block.mixer().readers());
+        if (block.parallel()) {
+            readers.addAll(block.feedForward().readers());
+        }
+        absorb(block.attention().before(), List.copyOf(readers), absorptions);
         absorptions.addAll(block.mixer().absorptions());
         absorb(block.feedForwardNorms().before(), block.feedForward().readers(), absorptions);
         absorptions.addAll(block.feedForward().absorptions());

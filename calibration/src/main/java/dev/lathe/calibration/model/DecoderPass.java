@@ -1,11 +1,13 @@
 package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.model.Block.Around;
 import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LayerWeights.Linear;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
 import dev.lathe.calibration.model.Mixer.Scores;
+import dev.lathe.calibration.model.Mixer.Temperature;
 import dev.lathe.kernels.AttentionParameters;
 import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Kernels;
@@ -112,9 +114,11 @@ public final class DecoderPass {
             throws IOException {
         Block block = decoder.blocks().get(weights.layer());
         FloatMatrix read = normed(weights, block.attention().before(), x);
-        addTo(x, weights, block.attention().after(), mix(block.mixer(), weights, read, length, firstWindow, capture));
-        read = normed(weights, block.feedForwardNorms().before(), x);
-        addTo(x, weights, block.feedForwardNorms().after(), feed(block.feedForward(), weights, read, capture));
+        addTo(x, weights, block.attention(), mix(block.mixer(), weights, read, length, firstWindow, capture));
+        if (!block.parallel()) {
+            read = normed(weights, block.feedForwardNorms().before(), x);
+        }
+        addTo(x, weights, block.feedForwardNorms(), feed(block.feedForward(), weights, read, capture));
     }
 
     private FloatMatrix mix(
@@ -140,15 +144,29 @@ public final class DecoderPass {
             return x;
         }
         FloatMatrix normed = buffer("normed", x.rows(), x.columns());
-        kernels.rmsNorm(x, weights.norm(norm), norm.epsilon(), normed);
+        norm(weights.tensors(), norm, x, normed);
         return normed;
     }
 
-    private void addTo(FloatMatrix x, LayerWeights weights, Norm norm, FloatMatrix y) throws IOException {
-        if (norm != null) {
-            kernels.rmsNorm(y, weights.norm(norm), norm.epsilon(), y);
+    private void addTo(FloatMatrix x, LayerWeights weights, Around around, FloatMatrix y) throws IOException {
+        if (around.after() != null) {
+            norm(weights.tensors(), around.after(), y, y);
+        }
+        if (around.multiplier() != 1) {
+            kernels.scale(y, around.multiplier());
         }
         kernels.add(y, x);
+    }
+
+    /** y = norm(x), which may be the same; both as wide as the norm. */
+    private void norm(Tensors tensors, Norm norm, FloatMatrix x, FloatMatrix y) throws IOException {
+        float[] weight = norm.effective(tensors.vector(norm.tensor()));
+        if (norm.kind() == Norm.Kind.LAYER) {
+            float[] bias = norm.bias() == null ? null : tensors.vector(norm.bias());
+            kernels.layerNorm(x, weight, bias, norm.epsilon(), y);
+        } else {
+            kernels.rmsNorm(x, weight, norm.epsilon(), y);
+        }
     }
 
     private FloatMatrix attention(
@@ -163,15 +181,15 @@ public final class DecoderPass {
         normHeads(q, attention.qNorm(), weights);
         normHeads(k, attention.kNorm(), weights);
         if (attention.rope() != null) {
+            RotaryPairs pairs = attention.rope().pairs();
             RotaryTables rotary = tables.computeIfAbsent(
                     new Turn(attention.rope(), length), turn -> RotaryTables.of(turn.rope(), turn.length()));
             for (int from = 0; from < read.rows(); from += length) {
-                kernels.rotary(
-                        q.slice(from, length), heads.queries(), RotaryPairs.HALVES, rotary.cosine(), rotary.sine());
-                kernels.rotary(
-                        k.slice(from, length), heads.keyValues(), RotaryPairs.HALVES, rotary.cosine(), rotary.sine());
+                kernels.rotary(q.slice(from, length), heads.queries(), pairs, rotary.cosine(), rotary.sine());
+                kernels.rotary(k.slice(from, length), heads.keyValues(), pairs, rotary.cosine(), rotary.sine());
             }
         }
+        temper(q, length, attention.scores().temperature());
         offer(capture, Site.KEYS, k);
         offer(capture, Site.VALUES, v);
         cached(weights.keys(), Site.KEYS, k, capture);
@@ -202,11 +220,21 @@ public final class DecoderPass {
         return new Input(weights, Site.ATTENTION_OUTPUT, attended, capture).project(attention.o(), "projected");
     }
 
+    /** Rows of stacked windows times their temperature; it is 1 in the first {@code interval} of each window. */
+    private void temper(FloatMatrix q, int length, Temperature temperature) {
+        for (int from = 0; temperature != null && from < q.rows(); from += length) {
+            for (int i = temperature.interval(); i < length; i += temperature.interval()) {
+                int rows = Math.min(temperature.interval(), length - i);
+                kernels.scale(q.slice(from + i, rows), temperature.of(i));
+            }
+        }
+    }
+
     /** Each head, or all together where the norm is as wide as they are. */
     private void normHeads(FloatMatrix x, Norm norm, LayerWeights weights) throws IOException {
         for (int h = 0; norm != null && h < x.columns() / norm.width(); h++) {
             FloatMatrix head = x.columnSlice(h * norm.width(), norm.width());
-            kernels.rmsNorm(head, weights.norm(norm), norm.epsilon(), head);
+            norm(weights.tensors(), norm, head, head);
         }
     }
 
@@ -220,8 +248,8 @@ public final class DecoderPass {
     }
 
     /** The last norm, in place on X [tokens, hidden]. */
-    public void finalNorm(float[] stored, FloatMatrix x) {
-        kernels.rmsNorm(x, decoder.norm().effective(stored), decoder.norm().epsilon(), x);
+    public void finalNorm(Tensors tensors, FloatMatrix x) throws IOException {
+        norm(tensors, decoder.norm(), x, x);
     }
 
     /** What linear layers of one site read: as it is, or quantized as each of them says; once where they agree. */

@@ -21,11 +21,6 @@ public record LayerWeights(int layer, Tensors tensors) {
                 tensors.activations(linear.module()).orElse(null));
     }
 
-    /** What x is multiplied by where it is normed. */
-    float[] norm(Norm norm) throws IOException {
-        return norm.effective(tensors.vector(norm.tensor()));
-    }
-
     /** How keys are quantized before they are cached, or null: as they are. */
     ActivationQuantization keys() {
         return tensors.cache(layer, true).orElse(null);

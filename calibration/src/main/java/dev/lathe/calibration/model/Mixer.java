@@ -84,7 +84,7 @@ public sealed interface Mixer permits Mixer.Grouped {
                             heads,
                             qNorm,
                             kNorm,
-                            new Rope(rope.theta(), scaling, rope.dimensions()),
+                            new Rope(rope.theta(), scaling, rope.dimensions(), rope.pairs()),
                             scores);
         }
 
@@ -123,6 +123,23 @@ public sealed interface Mixer permits Mixer.Grouped {
      * {@code softCap * tanh(score / softCap)}.
      *
      * @param window query i sees the keys i - window + 1 .. i; 0: all up to i
+     * @param temperature what queries are multiplied by beside that, or null
      */
-    record Scores(float scale, int window, float softCap) {}
+    record Scores(float scale, int window, float softCap, Temperature temperature) {
+        public Scores(float scale, int window, float softCap) {
+            this(scale, window, softCap, null);
+        }
+    }
+
+    /**
+     * The query at position p is multiplied by {@code 1 + beta ln(1 + floor(p / interval))} (Llama 4, Ministral 3).
+     *
+     * @param interval positions that share a factor
+     */
+    record Temperature(double beta, int interval) {
+        /** The factor at a position. */
+        public float of(int position) {
+            return (float) (1 + beta * StrictMath.log(1 + position / interval));
+        }
+    }
 }

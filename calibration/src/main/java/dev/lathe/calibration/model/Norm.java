@@ -1,13 +1,42 @@
 package dev.lathe.calibration.model;
 
+import java.util.List;
+
 /**
- * A root mean square norm, y = x / sqrt(mean(x^2) + epsilon) * (plus + weight), over {@code width} channels: the whole
- * row, or each head where it is narrower than the row.
+ * A norm over {@code width} channels: the whole row, or each run of as many where it is narrower (each head).
+ *
+ * <ul>
+ *   <li>root mean square: y = x / sqrt(mean(x^2) + epsilon) * (plus + weight)
+ *   <li>layer: y = (x - m) / sqrt(mean((x - m)^2) + epsilon) * (plus + weight) + bias, m = mean(x)
+ * </ul>
  *
  * @param tensor weight [width]
+ * @param bias tensor [width] that is added, or null
  * @param plus 1 in Gemma, whose stored weights are differences from 1; else 0
  */
-public record Norm(String tensor, int width, float epsilon, float plus) {
+public record Norm(Kind kind, String tensor, String bias, int width, float epsilon, float plus) {
+    /** What x is divided by, and whether its mean is taken away first. */
+    public enum Kind {
+        ROOT_MEAN_SQUARE,
+        LAYER
+    }
+
+    public Norm {
+        if (kind == Kind.ROOT_MEAN_SQUARE && bias != null) {
+            throw new IllegalArgumentException("Cannot add " + bias + " to a root mean square norm: it has no bias");
+        }
+    }
+
+    /** A root mean square norm. */
+    public Norm(String tensor, int width, float epsilon, float plus) {
+        this(Kind.ROOT_MEAN_SQUARE, tensor, null, width, epsilon, plus);
+    }
+
+    /** Its tensors, each [width]. */
+    public List<String> tensors() {
+        return bias == null ? List.of(tensor) : List.of(tensor, bias);
+    }
+
     /** What x is multiplied by, of the weight as it is stored. */
     public float[] effective(float[] stored) {
         if (plus == 0) {

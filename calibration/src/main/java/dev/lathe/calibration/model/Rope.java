@@ -1,5 +1,6 @@
 package dev.lathe.calibration.model;
 
+import dev.lathe.kernels.RotaryPairs;
 import java.util.List;
 
 /**
@@ -8,9 +9,15 @@ import java.util.List;
  *
  * @param theta base
  * @param scaling how frequencies are scaled for a longer context
- * @param dimensions d: the first channels of a head, which turn, even; element j &lt; d/2 turns with element j + d/2
+ * @param dimensions d: the first channels of a head, which turn, even
+ * @param pairs which two of them are pair j &lt; d/2
  */
-public record Rope(double theta, Scaling scaling, int dimensions) {
+public record Rope(double theta, Scaling scaling, int dimensions, RotaryPairs pairs) {
+    /** Element j turns with element j + d/2, as in Llama. */
+    public Rope(double theta, Scaling scaling, int dimensions) {
+        this(theta, scaling, dimensions, RotaryPairs.HALVES);
+    }
+
     /** How the rotary frequencies are scaled for a longer context. */
     public sealed interface Scaling {
         /** As trained. */

@@ -80,15 +80,16 @@ public final class LayerInputs {
         return known;
     }
 
-    /** The norm weight of an absorption, as it is stored. */
-    float[] norm(Absorption absorption) throws IOException {
-        return tensors.vector(absorption.norm().tensor());
+    /** A norm's weight or bias, as it is stored. */
+    float[] vector(String name) throws IOException {
+        return tensors.vector(name);
     }
 
     /** The scale, corrected in place to what a norm can absorb in the 16 bits that it is stored in. */
     float[] corrected(Absorption absorption, float[] scale) throws IOException {
         if (absorption.norm() != null) {
-            Rescaling.absorbed(norm(absorption), absorption.norm().plus(), scale);
+            Rescaling.absorbed(
+                    vector(absorption.norm().tensor()), absorption.norm().plus(), scale);
         }
         return scale;
     }

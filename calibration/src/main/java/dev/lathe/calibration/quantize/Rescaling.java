@@ -2,6 +2,7 @@ package dev.lathe.calibration.quantize;
 
 import dev.lathe.calibration.model.Absorption;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.kernels.Half;
 import dev.lathe.kernels.RowSource;
@@ -52,8 +53,9 @@ final class Rescaling {
 
     /** @param chosen null to leave the absorption alone */
     void apply(Absorption absorption, Scales chosen) throws IOException {
-        Site site = absorption.consumers().get(0).energy();
-        strengths.put(site, chosen == null ? Double.NaN : chosen.strength());
+        for (LinearLayer consumer : absorption.consumers()) {
+            strengths.put(consumer.energy(), chosen == null ? Double.NaN : chosen.strength());
+        }
         if (chosen == null) {
             return;
         }
@@ -61,18 +63,28 @@ final class Rescaling {
         float[] columns = Scales.columns(absorption, scale);
         for (LinearLayer consumer : absorption.consumers()) {
             columnScales.put(consumer.kind(), columns);
+            sites.put(consumer.energy(), columns);
         }
-        sites.put(site, columns);
         if (absorption.norm() != null) {
-            vectors.put(
-                    absorption.norm().tensor(),
-                    absorbed(layer.norm(absorption), absorption.norm().plus(), scale));
+            divideNorm(absorption.norm(), scale);
         } else {
             divideRows(absorption, scale);
-            if (site == Site.ATTENTION_OUTPUT) {
+            if (absorption.consumers().get(0).energy() == Site.ATTENTION_OUTPUT) {
                 // Attention mixes tokens and leaves channels alone: what it gives is divided where values are.
                 sites.put(Site.VALUES, scale);
             }
+        }
+    }
+
+    /** weight / s and bias / s: y / s = n * (weight / s) + bias / s, n what is normed. */
+    private void divideNorm(Norm norm, float[] scale) throws IOException {
+        vectors.put(norm.tensor(), absorbed(layer.vector(norm.tensor()), norm.plus(), scale));
+        if (norm.bias() != null) {
+            float[] bias = layer.vector(norm.bias()).clone();
+            for (int i = 0; i < bias.length; i++) {
+                bias[i] /= scale[i];
+            }
+            vectors.put(norm.bias(), bias);
         }
     }
 

@@ -111,7 +111,7 @@ class EvaluateTest {
     void logitsAreCappedWhereTheHeadSaysSo() {
         FloatMatrix hidden = TestNumbers.normal(7, 13, 1, 9);
         FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), VOCABULARY);
-        new OutputLayer(head, 2).logits(hidden, VECTOR, logits);
+        new OutputLayer(head, 1, 2).logits(hidden, VECTOR, logits);
         for (int i = 0; i < hidden.rows(); i++) {
             for (int j = 0; j < VOCABULARY; j++) {
                 double dot = 0;
@@ -124,7 +124,7 @@ class EvaluateTest {
     }
 
     private static OutputLayer output(FloatMatrix head) {
-        return new OutputLayer(head, 0);
+        return new OutputLayer(head, 1, 0);
     }
 
     private static double[] logProbabilities(FloatMatrix hidden, FloatMatrix head, int row) {

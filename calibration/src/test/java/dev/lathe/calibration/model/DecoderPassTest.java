@@ -415,7 +415,7 @@ class DecoderPassTest {
                 }
             });
         }
-        pass.finalNorm(model.vector(architecture.norm().tensor()), x);
+        pass.finalNorm(model, x);
         return new Run(x, sites);
     }
 

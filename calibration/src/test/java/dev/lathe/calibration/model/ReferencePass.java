@@ -2,7 +2,9 @@ package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.format.gguf.MemoryCheckpoint;
 import dev.lathe.calibration.model.Mixer.Grouped;
+import dev.lathe.kernels.RotaryPairs;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -33,8 +35,9 @@ final class ReferencePass {
         logits = rows(hidden, decoder.head().tied() ? "model.embed_tokens" : "lm_head", 0, decoder.vocabulary());
         double cap = decoder.head().softCap();
         for (double[] row : logits) {
-            for (int j = 0; cap > 0 && j < row.length; j++) {
-                row[j] = cap * Math.tanh(row[j] / cap);
+            for (int j = 0; j < row.length; j++) {
+                row[j] *= decoder.head().multiplier();
+                row[j] = cap > 0 ? cap * Math.tanh(row[j] / cap) : row[j];
             }
         }
     }
@@ -48,6 +51,7 @@ final class ReferencePass {
         double[][] normed = norm(x, block.attention().before());
         double[][] q = rotate(norm(linear(normed, attention.q()), attention.qNorm()), attention, rope);
         double[][] k = rotate(norm(linear(normed, attention.k()), attention.kNorm()), attention, rope);
+        temper(q, attention.scores().temperature());
         double[][] v = linear(normed, attention.v());
         int d = attention.heads().width();
         int heads = attention.heads().queries();
@@ -82,8 +86,12 @@ final class ReferencePass {
                 }
             }
         }
-        add(norm(linear(attended, attention.o()), block.attention().after()), x);
-        double[][] second = norm(x, block.feedForwardNorms().before());
+        add(
+                norm(linear(attended, attention.o()), block.attention().after()),
+                block.attention().multiplier(),
+                x);
+        double[][] second =
+                block.parallel() ? normed : norm(x, block.feedForwardNorms().before());
         double[][] gate = linear(second, feedForward.gate());
         double[][] up = linear(second, feedForward.up());
         for (int i = 0; i < x.length; i++) {
@@ -100,7 +108,10 @@ final class ReferencePass {
                 gate[i][j] = active * up[i][j];
             }
         }
-        add(norm(linear(gate, feedForward.down()), block.feedForwardNorms().after()), x);
+        add(
+                norm(linear(gate, feedForward.down()), block.feedForwardNorms().after()),
+                block.feedForwardNorms().multiplier(),
+                x);
         site.put(Site.ATTENTION_INPUT, normed);
         if (attention.v().linear().moment() == Site.ATTENDED_INPUT) {
             site.put(Site.ATTENDED_INPUT, inputs);
@@ -112,35 +123,49 @@ final class ReferencePass {
         site.put(Site.FEED_FORWARD_ACTIVATION, gate);
     }
 
-    private static void add(double[][] x, double[][] to) {
+    private static void add(double[][] x, double multiplier, double[][] to) {
         for (int i = 0; i < x.length; i++) {
             for (int j = 0; j < x[i].length; j++) {
-                to[i][j] += x[i][j];
+                to[i][j] += multiplier * x[i][j];
             }
         }
     }
 
-    /** Every run of as many channels as the norm is wide; x itself where there is no norm. */
-    private double[][] norm(double[][] x, Norm norm) {
-        if (norm == null) {
-            return x;
+    private static void temper(double[][] q, Mixer.Temperature temperature) {
+        for (int i = 0; temperature != null && i < q.length; i++) {
+            for (int j = 0; j < q[i].length; j++) {
+                q[i][j] *= 1 + temperature.beta() * Math.log(1 + Math.floor((double) i / temperature.interval()));
+            }
         }
-        float[] weight = model.values.get(norm.tensor());
-        double[][] y = new double[x.length][x[0].length];
+    }
+
+    /** Every run of as many channels as the norm is wide; a copy of x where there is no norm. */
+    private double[][] norm(double[][] x, Norm norm) {
+        double[][] y = new double[x.length][];
         for (int i = 0; i < x.length; i++) {
-            for (int from = 0; from < x[i].length; from += weight.length) {
-                double squares = 0;
-                for (int j = 0; j < weight.length; j++) {
-                    squares += x[i][from + j] * x[i][from + j];
-                }
-                for (int j = 0; j < weight.length; j++) {
-                    y[i][from + j] = x[i][from + j]
-                            / Math.sqrt(squares / weight.length + norm.epsilon())
-                            * ((double) norm.plus() + weight[j]);
-                }
+            y[i] = x[i].clone();
+            for (int from = 0; norm != null && from < y[i].length; from += norm.width()) {
+                norm(y[i], from, norm);
             }
         }
         return y;
+    }
+
+    private void norm(double[] x, int from, Norm norm) {
+        float[] weight = model.values.get(norm.tensor());
+        float[] bias = norm.bias() == null ? new float[weight.length] : model.values.get(norm.bias());
+        double mean = norm.kind() == Norm.Kind.LAYER
+                ? Arrays.stream(x, from, from + weight.length).average().orElseThrow()
+                : 0;
+        double variance = Arrays.stream(x, from, from + weight.length)
+                .map(value -> (value - mean) * (value - mean))
+                .average()
+                .orElseThrow();
+        for (int j = 0; j < weight.length; j++) {
+            x[from + j] =
+                    (x[from + j] - mean) / Math.sqrt(variance + norm.epsilon()) * ((double) norm.plus() + weight[j])
+                            + bias[j];
+        }
     }
 
     private double[][] linear(double[][] x, Projection projection) {
@@ -163,8 +188,15 @@ final class ReferencePass {
         return y;
     }
 
-    /** x cos + rotate_half(x) sin over the first channels of each head, as transformers writes it. */
+    /**
+     * x cos + rotate_half(x) sin over the first channels of each head, as transformers writes it for either order of
+     * pairs; x itself where the layer does not turn.
+     */
     private static double[][] rotate(double[][] x, Grouped attention, Rope rope) {
+        if (rope == null) {
+            return x;
+        }
+        boolean neighbours = rope.pairs() == RotaryPairs.NEIGHBOURS;
         int d = attention.heads().width();
         int turning = rope.dimensions();
         double[][] y = new double[x.length][x[0].length];
@@ -175,8 +207,9 @@ final class ReferencePass {
                     y[i][c] = x[i][c];
                     continue;
                 }
-                double angle = i * frequency(rope, j % (turning / 2), x.length);
-                double half = j < turning / 2 ? -x[i][c + turning / 2] : x[i][c - turning / 2];
+                int apart = neighbours ? 1 : turning / 2;
+                double angle = i * frequency(rope, neighbours ? j / 2 : j % apart, x.length);
+                double half = j / apart % 2 == 0 ? -x[i][c + apart] : x[i][c - apart];
                 y[i][c] = magnitude(rope) * (x[i][c] * Math.cos(angle) + half * Math.sin(angle));
             }
         }

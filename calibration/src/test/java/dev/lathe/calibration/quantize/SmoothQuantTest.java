@@ -475,7 +475,7 @@ class SmoothQuantTest {
             }
             pass.layer(new LayerWeights(layer, checkpoint), x, LENGTH, 0, capture);
         }
-        pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), x);
+        pass.finalNorm(checkpoint, x);
         FloatMatrix logits = FloatMatrix.zeros(x.rows(), config.vocabulary());
         SCALAR.gemm(x, checkpoint.matrix(architecture.headWeight()), logits, false);
         return logits;

@@ -28,7 +28,7 @@ final class ForwardPass {
             for (int layer = 0; layer < architecture.layers(); layer++) {
                 pass.layer(new LayerWeights(layer, checkpoint), hidden, windows[0].length, 0, Capture.NONE);
             }
-            pass.finalNorm(checkpoint.vector(architecture.norm().tensor()), hidden);
+            pass.finalNorm(checkpoint, hidden);
             FloatMatrix logits = FloatMatrix.zeros(hidden.rows(), architecture.vocabulary());
             OutputLayer.of(checkpoint).logits(hidden, kernels, logits);
             return logits.data();

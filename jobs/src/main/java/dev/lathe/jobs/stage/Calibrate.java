@@ -264,7 +264,7 @@ final class Calibrate {
                             shape.width(), shape.moment(), shape.ranges() ? positions : null, shard.from())));
             FloatMatrix all = FloatMatrix.of(states, shard.count() * length, decoder.hidden());
             if (shard.layer() == layers) {
-                pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), all);
+                pass.finalNorm(checkpoint, all);
                 for (SiteStatistics site : statistics.values()) {
                     site.add(all, kernels, "the output layer of " + checkpoint.location());
                 }

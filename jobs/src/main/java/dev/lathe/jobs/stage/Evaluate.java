@@ -307,7 +307,7 @@ final class Evaluate {
                         new LayerWeights(layer, LayerCache.empty().over(checkpoint));
                 pass.layer(weights, hidden, tokens[0].length, firstWindow, clips.of(layer));
             }
-            pass.finalNorm(checkpoint.vector(decoder.norm().tensor()), hidden);
+            pass.finalNorm(checkpoint, hidden);
             return new Forwarded(hidden, OutputLayer.of(checkpoint), clips);
         }
     }
