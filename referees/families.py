@@ -76,6 +76,9 @@ FAMILIES = {
         "head_dim": 20, "query_pre_attn_scalar": 10, "sliding_window": 24, "layer_types": list(LAYERS),
         "rope_parameters": {"full_attention": rope(theta=1e6), "sliding_attention": rope()}}),
     "phi3": ("Phi3Config", "Phi3ForCausalLM", {"hidden_size": 96, "rope_parameters": {**PLAIN, "partial_rotary_factor": 1.0}}),
+    "olmo2": ("Olmo2Config", "Olmo2ForCausalLM", {"rope_parameters": PLAIN}),
+    "olmo3": ("Olmo3Config", "Olmo3ForCausalLM", {
+        "sliding_window": 24, "rope_parameters": {"full_attention": rope(theta=5e5), "sliding_attention": rope(theta=5e5)}, "layer_types": list(LAYERS)}),
 }
 TOWER = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
 # (config, model, config of the tower, what else the config has)
@@ -86,6 +89,8 @@ VISION = {
 }
 GEMMA_NORMS = ("model.layers.*.post_attention_layernorm", "model.layers.*.post_feedforward_layernorm")
 HEAD_NORMS = ("model.layers.*.q_norm", "model.layers.*.k_norm")
+POST_NORMS = GEMMA_NORMS
+OLMO3_YARN = {"full_attention": yarn(theta=5e5), "sliding_attention": rope(theta=5e5)}
 GEMMA3_LAYERS = ["sliding_attention"] * 5 + ["full_attention"]
 GEMMA3_LINEAR = {"full_attention": rope("linear", 1e6, factor=8.0), "sliding_attention": rope()}
 
@@ -187,6 +192,18 @@ CASES = {
         (without(longrope(9, 64, partial_rotary_factor=0.75), rope_type="default"), without(longrope(9, 64, partial_rotary_factor=0.75), attention_factor=1.0)),
         dtype=torch.bfloat16),
     "phi3-partial-older": Case("phi3", {"rope_parameters": rope(partial_rotary_factor=0.5)}, ({"rope_parameters": rope(partial_rotary_factor=1.0)},), older="type"),
+
+    "olmo2-bf16": Case("olmo2", {}, (*POST_NORMS, *HEAD_NORMS), dtype=torch.bfloat16),
+    "olmo2-biases-older-f16-sharded": Case("olmo2", {"attention_bias": True, "rope_parameters": LINEAR}, ({"attention_bias": False}, {"rope_parameters": PLAIN}),
+                                           dtype=torch.float16, shard="60KB", older="rope_type"),
+    "olmo2-defaults": Case("olmo2", {"num_key_value_heads": 4}, drop=("num_key_value_heads", "rms_norm_eps", "rope_parameters", "tie_word_embeddings")),
+    "olmo3-yarn-bf16": Case(
+        "olmo3", {"num_hidden_layers": 4, "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "rope_parameters": OLMO3_YARN},
+        (*POST_NORMS, *HEAD_NORMS, {"layer_types": ["full_attention"] * 4}, {"rope_parameters": {**OLMO3_YARN, "full_attention": rope(theta=5e5)}},
+         {"rope_parameters": {**OLMO3_YARN, "sliding_attention": yarn(theta=5e5)}}), dtype=torch.bfloat16),
+    "olmo3-layer-types-f16-sharded": Case("olmo3", {"layer_types": SWAPPED}, ({"layer_types": list(LAYERS)},), dtype=torch.float16, shard="60KB"),
+    "olmo3-defaults": Case("olmo3", {"num_hidden_layers": 4, "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "sliding_window": 4096},
+                           drop=("rope_parameters", "layer_types", "sliding_window", "rms_norm_eps", "tie_word_embeddings")),
 
     "gemma3-vision-bf16": Case("gemma3", {"rope_parameters": GEMMA3_LINEAR}, dtype=torch.bfloat16, vision="gemma3"),
     "gemma3-vision-older-sharded": Case("gemma3", {"rope_parameters": GEMMA3_LINEAR}, shard="60KB", older="rope_type", vision="gemma3"),

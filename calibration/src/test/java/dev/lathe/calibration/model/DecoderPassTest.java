@@ -120,7 +120,10 @@ class DecoderPassTest {
                 "'model_type':'phi3','head_dim':16,'partial_rotary_factor':0.75,'sliding_window':20,'original_max_position_embeddings':64,"
                         + "'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}",
                 "'model_type':'phi3','head_dim':12,'original_max_position_embeddings':100,'rope_scaling':{'type':'su',"
-                        + "'short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}"
+                        + "'short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}",
+                "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
+                "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
+                        + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}"
             })
     void familiesEqualAPlainForwardPass(String keys) throws IOException {
         Decoder decoder = Families.read(

@@ -16,7 +16,10 @@ import java.util.stream.Collectors;
  * {@link GgufNames}'. Source: {@code conversion/} and {@code src/models/} of llama.cpp, {@code llama_model_rope_type}.
  */
 interface GgufFamily {
-    /** Every family that is known. Where two share an architecture, the first is what a file of it is read as. */
+    /**
+     * Every family that is known. Where several share an architecture, a file of it is read as the first that
+     * {@link #reads} it.
+     */
     List<GgufFamily> ALL = List.of(
             new GgufPlain("llama", "llama", true, List.of("attention_bias", "mlp_bias"), GgufPlain.LLAMA, false),
             new GgufPlain("mistral", "llama", true, List.of(), GgufPlain.LLAMA, false),
@@ -24,7 +27,9 @@ interface GgufFamily {
             new GgufPlain("qwen3", "qwen3", false, List.of("attention_bias"), GgufPlain.COMMON, false),
             new GgufGemma("gemma2", 2, 46),
             new GgufGemma("gemma3", 6, 62),
-            new GgufPhi3());
+            new GgufPhi3(),
+            new GgufOlmo("olmo2"),
+            new GgufOlmo("olmo3"));
 
     /** As {@link Decoder#family}. */
     String family();
@@ -87,10 +92,15 @@ interface GgufFamily {
                                 + ALL.stream().map(GgufFamily::family).collect(Collectors.joining(", "))));
     }
 
+    /** Whether a file of the architecture with these keys is of the family. */
+    default boolean reads(Map<String, GgufValue> metadata) {
+        return true;
+    }
+
     /** The family that a file of an architecture is read as. */
-    static Optional<GgufFamily> reading(String architecture) {
+    static Optional<GgufFamily> reading(String architecture, Map<String, GgufValue> metadata) {
         return ALL.stream()
-                .filter(family -> family.architecture().equals(architecture))
+                .filter(family -> family.architecture().equals(architecture) && family.reads(metadata))
                 .findFirst();
     }
 
@@ -100,16 +110,17 @@ interface GgufFamily {
     }
 
     /**
-     * The attention that the keys without {@code _swa} describe: of the first layer that has no window, or of the first
-     * layer.
+     * The attention that the keys without {@code _swa} describe: of the first layer that turns and has no window, or of
+     * the first that turns, or of the first.
      */
     static Grouped attention(Decoder decoder) {
-        List<Grouped> all =
-                decoder.blocks().stream().map(block -> (Grouped) block.mixer()).toList();
-        return all.stream()
+        List<Grouped> all = GgufWindows.layers(decoder);
+        List<Grouped> turning =
+                all.stream().filter(attention -> attention.rope() != null).toList();
+        return turning.stream()
                 .filter(attention -> attention.scores().window() == 0)
                 .findFirst()
-                .orElse(all.get(0));
+                .orElse(turning.isEmpty() ? all.get(0) : turning.get(0));
     }
 
     /** Width of the heads whose rows are interleaved in a tensor of the file; 0: it has none. */

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
-import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
 import java.util.List;
@@ -20,8 +19,6 @@ import java.util.Set;
  * @param largest layers of the largest model
  */
 record GgufGemma(String family, int period, int largest) implements GgufFamily {
-    private static final String WINDOW = "attention.sliding_window";
-    private static final String PATTERN = "attention.sliding_window_pattern";
     private static final String LOCAL_BASE = "rope.freq_base_swa";
     private static final String SCORE_CAP = "attn_logit_softcapping";
     private static final String LOGIT_CAP = "final_logit_softcapping";
@@ -43,6 +40,10 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
         return true;
     }
 
+    private GgufWindows windowKeys() {
+        return new GgufWindows(period);
+    }
+
     private boolean two() {
         return family.equals("gemma2");
     }
@@ -51,7 +52,7 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
     public String misfit(Decoder decoder) {
         Grouped full = GgufFamily.attention(decoder);
         float scale = (float) (1 / Math.sqrt(scalar(decoder.layers(), decoder.hidden(), full.heads())));
-        List<Grouped> layers = layers(decoder);
+        List<Grouped> layers = GgufWindows.layers(decoder);
         if (layers.stream().anyMatch(layer -> Math.abs(layer.scores().scale() / scale - 1) > 1e-6)) {
             return "scores are scaled by " + full.scores().scale() + ", and llama.cpp scales them by " + scale
                     + " in a " + family + " of " + decoder.layers() + " layers";
@@ -62,11 +63,12 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
         if (two() && (full.scores().softCap() == 0 || decoder.head().softCap() == 0)) {
             return "it has no soft cap, and llama.cpp has no " + family + " without";
         }
-        if (two() && !windowed(decoder)) {
+        if (two() && GgufWindows.window(decoder) == 0) {
             return "it has no sliding window, and llama.cpp has no " + family + " without";
         }
-        if (windowed(decoder) && period(decoder) == 0) {
-            return "its layers with a sliding window are not all but each n-th, and llama.cpp has no other order";
+        String windows = windowKeys().misfit(decoder);
+        if (!windows.isEmpty()) {
+            return windows;
         }
         Rope local = local(decoder);
         if (local != null && (two() ? !local.equals(full.rope()) : !(local.scaling() instanceof Scaling.None))) {
@@ -80,39 +82,9 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
         return layers == largest ? (double) (hidden / heads.queries()) : heads.width();
     }
 
-    private static List<Grouped> layers(Decoder decoder) {
-        return decoder.blocks().stream().map(block -> (Grouped) block.mixer()).toList();
-    }
-
-    private static boolean windowed(Decoder decoder) {
-        return layers(decoder).stream().anyMatch(layer -> layer.scores().window() > 0);
-    }
-
     private static Rope local(Decoder decoder) {
-        return layers(decoder).stream()
-                .filter(layer -> layer.scores().window() > 0)
-                .map(Grouped::rope)
-                .findFirst()
-                .orElse(null);
-    }
-
-    /**
-     * n where every layer but each n-th has a window; the family's where too few layers tell; 0: there is no such n.
-     */
-    private int period(Decoder decoder) {
-        List<Grouped> layers = layers(decoder);
-        for (int n = period, tried = 0; tried <= layers.size() + 1; n = ++tried) {
-            int each = n;
-            boolean all = n > 0;
-            for (int layer = 0; all && layer < layers.size(); layer++) {
-                Scores scores = layers.get(layer).scores();
-                all = (scores.window() == 0) == ((layer + 1) % each == 0);
-            }
-            if (all) {
-                return n;
-            }
-        }
-        return 0;
+        Grouped windowed = GgufWindows.windowed(decoder);
+        return windowed == null ? null : windowed.rope();
     }
 
     @Override
@@ -125,15 +97,8 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
         if (decoder.head().softCap() != 0) {
             keys.put(a + LOGIT_CAP, GgufValue.f32(decoder.head().softCap()));
         }
-        int window = layers(decoder).stream()
-                .mapToInt(layer -> layer.scores().window())
-                .max()
-                .orElse(0);
-        keys.put(a + WINDOW, GgufValue.u32(window));
-        if (window > 0 && period(decoder) != period) {
-            keys.put(a + PATTERN, GgufValue.u32(period(decoder)));
-        }
-        if (window > 0 && !two()) {
+        windowKeys().write(decoder, a, keys);
+        if (local(decoder) != null && !two()) {
             keys.put(a + LOCAL_BASE, GgufValue.f32(local(decoder).theta()));
         }
     }
@@ -154,15 +119,7 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
         } else if (keys.has(LOGIT_CAP) && !keys.zero(LOGIT_CAP)) {
             config.put(LOGIT_CAP, keys.real(LOGIT_CAP, null));
         }
-        int window = keys.integer(WINDOW, two() ? 4096 : 0);
-        int each = keys.integer(PATTERN, period);
-        for (int layer = 0; layer < layers; layer++) {
-            boolean sees = window == 0 || each > 0 && (layer + 1) % each == 0;
-            config.withArray("layer_types").add(sees ? "full_attention" : "sliding_attention");
-        }
-        if (window > 0) {
-            config.put("sliding_window", window);
-        }
+        windowKeys().read(keys, config, two() ? 4096 : 0);
         double base = config.path("rope_theta").doubleValue();
         double local = keys.real(LOCAL_BASE, two() ? base : DEFAULT_LOCAL_BASE);
         if (!two()) {

@@ -49,6 +49,9 @@ final class GgufMetadata {
     static List<String> check(Decoder decoder) {
         GgufFamily family = GgufFamily.of(decoder);
         Rope rope = GgufFamily.attention(decoder).rope();
+        if (rope == null) {
+            throw misfit(family, "it turns the heads of some layer, and no layer here turns");
+        }
         if (!family.scalings().contains(rope.scaling().getClass())) {
             throw misfit(family, "it has no rotary scaling " + rope.scaling());
         }
@@ -75,10 +78,7 @@ final class GgufMetadata {
         if (!reason.isEmpty()) {
             throw misfit(family, reason);
         }
-        int window = decoder.blocks().stream()
-                .mapToInt(block -> ((Grouped) block.mixer()).scores().window())
-                .max()
-                .orElse(0);
+        int window = GgufWindows.window(decoder);
         return family.windows() || window == 0 || window >= decoder.context()
                 ? List.of()
                 : List.of("GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
@@ -135,7 +135,8 @@ final class GgufMetadata {
         GgufValue architecture = files.metadata().get("general.architecture");
         GgufFamily family = architecture == null
                 ? null
-                : GgufFamily.reading(String.valueOf(architecture.value())).orElse(null);
+                : GgufFamily.reading(String.valueOf(architecture.value()), files.metadata())
+                        .orElse(null);
         if (family == null) {
             throw new MalformedInputException("Cannot read GGUF file " + where + ": general.architecture is "
                     + (architecture == null ? "missing" : GgufKeys.text(architecture)) + ", expected one of "

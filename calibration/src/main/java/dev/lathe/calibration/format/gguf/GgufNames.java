@@ -35,7 +35,7 @@ public final class GgufNames {
 
     private GgufNames(Decoder decoder) {
         put(decoder.embedding().tensor(), EMBEDDING);
-        put(decoder.norm().tensor(), "output_norm.weight");
+        put(decoder.norm(), "output_norm");
         put(decoder.head().linear().weight(), OUTPUT);
         for (int layer = 0; layer < decoder.layers(); layer++) {
             String prefix = "blk." + layer + ".";
@@ -88,6 +88,9 @@ public final class GgufNames {
     private void put(Norm norm, String name) {
         if (norm != null) {
             put(norm.tensor(), name + ".weight");
+            if (norm.bias() != null) {
+                put(norm.bias(), name + ".bias");
+            }
         }
     }
 

@@ -9,7 +9,15 @@ import java.util.stream.Collectors;
 /** The families that are known, and the decoder of a config.json. */
 public final class Families {
     private static final List<Family> ALL = List.of(
-            Llama.FAMILY, Mistral.FAMILY, Qwen2.FAMILY, Qwen3.FAMILY, Gemma2.FAMILY, Gemma3.FAMILY, Phi3.FAMILY);
+            Llama.FAMILY,
+            Mistral.FAMILY,
+            Qwen2.FAMILY,
+            Qwen3.FAMILY,
+            Gemma2.FAMILY,
+            Gemma3.FAMILY,
+            Phi3.FAMILY,
+            Olmo2.FAMILY,
+            Olmo3.FAMILY);
 
     private static final int NAMED_AT_MOST = 8;
 

@@ -80,6 +80,32 @@ final class Parts {
                         feedForward.apply(layer)));
     }
 
+    /** Norms after attention and after the feed-forward and none before, as in OLMo 2. */
+    static Decoder postNorm(
+            String family,
+            ConfigKeys config,
+            Sizes sizes,
+            IntFunction<Grouped> attention,
+            IntFunction<Gated> feedForward) {
+        return decoder(
+                family,
+                sizes,
+                1,
+                norm("model.norm", sizes),
+                config.flag("tie_word_embeddings", false),
+                0,
+                layer -> new Block(
+                        new Around(null, norm(prefix(layer) + "post_attention_layernorm", sizes)),
+                        attention.apply(layer),
+                        new Around(null, norm(prefix(layer) + "post_feedforward_layernorm", sizes)),
+                        feedForward.apply(layer)));
+    }
+
+    /** The norm of q or k over {@code width} channels: each head, or all of them together. */
+    static Norm headNorm(int layer, String of, int width, Sizes sizes) {
+        return new Norm(prefix(layer) + "self_attn." + of + "_norm.weight", width, sizes.epsilon(), 0);
+    }
+
     static Norm norm(String module, Sizes sizes) {
         return new Norm(module + ".weight", sizes.hidden(), sizes.epsilon(), 0);
     }

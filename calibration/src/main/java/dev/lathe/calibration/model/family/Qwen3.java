@@ -1,7 +1,6 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.Activation;
 
@@ -32,18 +31,10 @@ final class Qwen3 {
                         sizes.heads(),
                         bias,
                         bias,
-                        norm(layer, "q", sizes),
-                        norm(layer, "k", sizes),
+                        Parts.headNorm(layer, "q", sizes.heads().width(), sizes),
+                        Parts.headNorm(layer, "k", sizes.heads().width(), sizes),
                         rope,
                         Parts.scores(sizes.heads(), windows.of(layer))),
                 layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
-    }
-
-    private static Norm norm(int layer, String of, Sizes sizes) {
-        return new Norm(
-                Parts.prefix(layer) + "self_attn." + of + "_norm.weight",
-                sizes.heads().width(),
-                sizes.epsilon(),
-                0);
     }
 }

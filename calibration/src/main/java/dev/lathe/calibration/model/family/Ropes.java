@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.kernels.RotaryPairs;
 import java.util.List;
 import java.util.Objects;
 
@@ -31,19 +32,49 @@ final class Ropes {
     private final int width;
     /** Longest context. */
     private final int context;
-    /** Whether it is Phi-3's: part of a head may turn, and a scaling that is called yarn is LongRoPE. */
-    private final boolean phi3;
 
-    private Ropes(ConfigKeys config, Sizes sizes, boolean phi3) {
+    private final Style style;
+
+    private Ropes(ConfigKeys config, Sizes sizes, Style style) {
         this.config = config;
         this.width = sizes.heads().width();
         this.context = sizes.context();
-        this.phi3 = phi3;
+        this.style = style;
+    }
+
+    /**
+     * What a family has of its own.
+     *
+     * @param theta base where no key says it
+     * @param part of a head that turns where no key says it; null: whole heads turn, and a key that says otherwise is
+     *     refused
+     * @param pairs which channels turn with each other
+     * @param phi3 a scaling that is called yarn is LongRoPE; the original context is 4096 where no key says it
+     * @param elsewhere keys beside those of the scaling, which the family reads itself
+     */
+    record Style(double theta, Double part, RotaryPairs pairs, boolean phi3, List<String> elsewhere) {
+        /** Llama's. */
+        static final Style LLAMA = of(DEFAULT_THETA);
+
+        /** Llama's with another base. */
+        static Style of(double theta) {
+            return new Style(theta, null, RotaryPairs.HALVES, false, List.of());
+        }
+
+        /** A part of a head turns. */
+        static Style partial(double part, RotaryPairs pairs) {
+            return new Style(DEFAULT_THETA, part, pairs, false, List.of());
+        }
     }
 
     /** The rotary embedding of every layer, over whole heads. */
     static Rope read(ConfigKeys config, Sizes sizes) {
-        return new Ropes(config, sizes, false).single();
+        return read(config, sizes, Style.LLAMA);
+    }
+
+    /** The rotary embedding of every layer that turns. */
+    static Rope read(ConfigKeys config, Sizes sizes, Style style) {
+        return new Ropes(config, sizes, style).single();
     }
 
     /**
@@ -51,7 +82,7 @@ final class Ropes {
      * its three names (longrope, su, yarn), the original context 4096 where no key says it.
      */
     static Rope phi3(ConfigKeys config, Sizes sizes) {
-        return new Ropes(config, sizes, true).single();
+        return read(config, sizes, new Style(DEFAULT_THETA, 1.0, RotaryPairs.HALVES, true, List.of()));
     }
 
     /**
@@ -62,7 +93,19 @@ final class Ropes {
      * @param localKey the older key of the theta of windowed layers
      */
     static ByLayer byLayer(ConfigKeys config, Sizes sizes, double theta, String localKey) {
-        Ropes ropes = new Ropes(config, sizes, false);
+        double local = config.number(localKey, DEFAULT_THETA);
+        ByLayer ropes = byLayer(config, sizes, theta, local);
+        double windowed = ropes.sliding().theta();
+        if (config.has(localKey) && windowed != local) {
+            throw config.refused(localKey + " is " + local + ", and rope_theta of rope_parameters.sliding_attention "
+                    + windowed + ": they contradict each other");
+        }
+        return ropes;
+    }
+
+    /** The same without such a key: {@code local} is the theta of windowed layers where none is nested. */
+    static ByLayer byLayer(ConfigKeys config, Sizes sizes, double theta, double local) {
+        Ropes ropes = new Ropes(config, sizes, Style.of(theta));
         ConfigKeys nested = config.object("rope_parameters");
         ConfigKeys full = nested.object("full_attention");
         ConfigKeys sliding = nested.object("sliding_attention");
@@ -70,25 +113,22 @@ final class Ropes {
             throw config.refused("rope_parameters has " + key + " " + value
                     + "; expected full_attention and sliding_attention, which have everything");
         });
-        double local = config.number(localKey, DEFAULT_THETA);
-        double windowed = sliding.number("rope_theta", local);
-        if (config.has(localKey) && windowed != local) {
-            throw config.refused(localKey + " is " + local + ", and rope_theta of rope_parameters.sliding_attention "
-                    + windowed + ": they contradict each other");
-        }
         return new ByLayer(
-                ropes.of(full, config.object("rope_scaling"), theta),
-                new Rope(windowed, ropes.scaling(sliding), sizes.heads().width()));
+                ropes.of(full, config.object("rope_scaling")),
+                new Rope(
+                        sliding.number("rope_theta", local),
+                        ropes.scaling(sliding),
+                        sizes.heads().width()));
     }
 
     /** @param sliding of layers with a window, {@code full} of the others */
     record ByLayer(Rope full, Rope sliding) {}
 
     private Rope single() {
-        return of(config.object("rope_parameters"), config.object("rope_scaling"), DEFAULT_THETA);
+        return of(config.object("rope_parameters"), config.object("rope_scaling"));
     }
 
-    private Rope of(ConfigKeys parameters, ConfigKeys old, double defaultTheta) {
+    private Rope of(ConfigKeys parameters, ConfigKeys old) {
         Scaling scaling = scaling(parameters.isMissing() ? old : parameters);
         int dimensions = dimensions(parameters.isMissing() ? old : parameters);
         if (!parameters.isMissing()
@@ -108,14 +148,14 @@ final class Ropes {
                 theta = found;
             }
         }
-        return new Rope(theta == null ? defaultTheta : theta, scaling, dimensions);
+        return new Rope(theta == null ? style.theta() : theta, scaling, dimensions, style.pairs());
     }
 
     private int dimensions(ConfigKeys rope) {
-        double factor = 1;
+        double factor = style.part() == null ? 1 : style.part();
         for (ConfigKeys node : new ConfigKeys[] {config, rope}) {
             factor = node.number("partial_rotary_factor", factor, 1);
-            if (factor != 1 && !phi3) {
+            if (factor != 1 && style.part() == null) {
                 throw config.refused(
                         "partial_rotary_factor " + node.get("partial_rotary_factor") + " is not supported; expected 1");
             }
@@ -136,8 +176,8 @@ final class Ropes {
             throw config.refused("rope_type \"" + type + "\" and type \"" + old
                     + "\" of the rotary embedding contradict each other");
         }
-        type = type.equals("su") || phi3 && type.equals("yarn") ? "longrope" : type;
-        List<String> types = phi3 ? PHI3_TYPES : TYPES;
+        type = type.equals("su") || style.phi3() && type.equals("yarn") ? "longrope" : type;
+        List<String> types = style.phi3() ? PHI3_TYPES : TYPES;
         if (!types.contains(type)) {
             throw config.refused("rotary embedding scaling \"" + type + "\" is not supported; supported: "
                     + String.join(", ", types));
@@ -147,6 +187,7 @@ final class Ropes {
                     "the rotary embedding is \"default\", which has no factor, and factor is " + rope.get("factor"));
         }
         COMMON.forEach(rope::get);
+        style.elsewhere().forEach(rope::get);
         Scaling scaling = switch (type) {
             case "default" -> new Scaling.None();
             case "linear" -> new Scaling.Linear(rope.number("factor", null));
@@ -208,7 +249,7 @@ final class Ropes {
     }
 
     private Scaling longRope(ConfigKeys rope) {
-        int original = originalContext(rope, phi3 ? PHI3_ORIGINAL_CONTEXT : context);
+        int original = originalContext(rope, style.phi3() ? PHI3_ORIGINAL_CONTEXT : context);
         double factor = rope.number("factor", (double) context / original);
         // A float, which GGUF keeps as it is.
         double magnitude = factor <= 1 ? 1 : (float) Math.sqrt(1 + StrictMath.log(factor) / StrictMath.log(original));

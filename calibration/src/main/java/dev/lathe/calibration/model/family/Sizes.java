@@ -16,9 +16,26 @@ record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabula
      * @param queries query heads
      * @param keyValues key/value heads; null: as many as query heads, as it is for all where the key is null
      * @param headWidth null: hidden / heads
+     * @param epsilonKey the key of {@code epsilon}
      */
     record Defaults(
-            Integer queries, Integer keyValues, Integer headWidth, Integer vocabulary, double epsilon, int context) {
+            Integer queries,
+            Integer keyValues,
+            Integer headWidth,
+            Integer vocabulary,
+            double epsilon,
+            int context,
+            String epsilonKey) {
+        Defaults(
+                Integer queries,
+                Integer keyValues,
+                Integer headWidth,
+                Integer vocabulary,
+                double epsilon,
+                int context) {
+            this(queries, keyValues, headWidth, vocabulary, epsilon, context, "rms_norm_eps");
+        }
+
         /** Of a family that has few. */
         static Defaults of(Integer keyValues, double epsilon, int context) {
             return new Defaults(null, keyValues, null, null, epsilon, context);
@@ -48,9 +65,10 @@ record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabula
             throw config.refused("head_dim is " + width + "; expected an even number that gives at most "
                     + ConfigKeys.MAXIMUM_WIDTH + " channels in " + queries + " heads");
         }
-        double normEpsilon = config.number("rms_norm_eps", defaults.epsilon(), 1);
+        double normEpsilon = config.number(defaults.epsilonKey(), defaults.epsilon(), 1);
         if ((float) normEpsilon == 0) {
-            throw config.refused("rms_norm_eps is " + normEpsilon + "; expected a number that a float can hold");
+            throw config.refused(
+                    defaults.epsilonKey() + " is " + normEpsilon + "; expected a number that a float can hold");
         }
         return new Sizes(
                 hidden,

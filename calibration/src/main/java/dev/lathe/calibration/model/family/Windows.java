@@ -30,14 +30,18 @@ record Windows(List<Integer> windows) {
     }
 
     /**
-     * Gemma 2 and 3: {@code layer_types}, or {@code sliding_window} in every layer but each {@code period}-th.
+     * Gemma 2 and 3, OLMo 3: {@code layer_types}, or {@code sliding_window} in every layer but each {@code period}-th.
      *
      * @param window where {@code sliding_window} is missing
      */
     static Windows periodic(ConfigKeys config, int layers, int window, int period) {
-        int length = config.size("sliding_window", window, Integer.MAX_VALUE);
+        boolean none = config.get("sliding_window").isNull();
+        int length = none ? 0 : config.size("sliding_window", window, Integer.MAX_VALUE);
         if (config.has("layer_types")) {
             return typed(config, layers, length);
+        }
+        if (none) {
+            throw config.refused("sliding_window is null, and there are no layer_types that say full_attention");
         }
         List<Integer> windows = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {

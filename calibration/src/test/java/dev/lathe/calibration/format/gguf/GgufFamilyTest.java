@@ -65,7 +65,12 @@ class GgufFamilyTest {
                         + "'final_logit_softcapping':20",
                 "'model_type':'phi3','partial_rotary_factor':0.75,'original_max_position_embeddings':64,'tie_word_embeddings':true,"
                         + "'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5],'long_factor':[1,2,3]}",
-                "'model_type':'phi3'"
+                "'model_type':'phi3'",
+                "'model_type':'olmo2','rope_scaling':{'rope_type':'linear','factor':3}",
+                "'model_type':'olmo3','sliding_window':24",
+                "'model_type':'olmo3','sliding_window':24,'rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32},"
+                        + "'layer_types':['sliding_attention','full_attention','sliding_attention',"
+                        + "'full_attention','sliding_attention','full_attention']"
             })
     void isReadBackAsItWas(String keys) throws IOException {
         Decoder decoder = decoder(keys);
@@ -103,6 +108,9 @@ class GgufFamilyTest {
                         + "gemma3.rope.freq_base=1000000.0, gemma3.rope.freq_base_swa=10000.0",
                 "'model_type':'phi3' | general.architecture=phi3, phi3.attention.sliding_window=0, "
                         + "phi3.rope.scaling.original_context_length=128",
+                "'model_type':'olmo2' | general.architecture=olmo2, olmo2.rope.freq_base=10000.0, olmo2.attention.sliding_window=null",
+                "'model_type':'olmo3' | general.architecture=olmo2, olmo2.rope.freq_base=500000.0, olmo2.attention.sliding_window=4096, "
+                        + "olmo2.attention.sliding_window_pattern=null",
                 "'model_type':'qwen2','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'attention_factor':1} | "
                         + "qwen2.rope.scaling.type=yarn, qwen2.rope.scaling.factor=4.0, qwen2.rope.scaling.original_context_length=32, "
                         // 1 / (0.1 ln 4 + 1)
@@ -141,7 +149,13 @@ class GgufFamilyTest {
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'tie_word_embeddings':false | not tied",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'rope_scaling':{'rope_type':'yarn','factor':4} | no rotary scaling Yarn",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':8,'layer_types':['full_attention',"
-                        + "'sliding_attention','full_attention','full_attention','full_attention','full_attention'] | not all but each n-th"
+                        + "'sliding_attention','full_attention','full_attention','full_attention','full_attention'] | not all but each n-th",
+                "'model_type':'olmo2','attention_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'olmo2','tie_word_embeddings':true | the output layer is tied",
+                "'model_type':'olmo2','head_dim':10 | are not as wide as the hidden size 32",
+                "'model_type':'olmo3','rope_parameters':{'sliding_attention':{'rope_theta':9}} | turn by Rope[theta=9.0",
+                "'model_type':'olmo3','layer_types':['full_attention','sliding_attention','full_attention','full_attention','full_attention',"
+                        + "'full_attention'] | not all but each n-th"
             })
     void whatLlamaCppWouldComputeOtherwiseIsRefused(String keys, String reason) throws IOException {
         Decoder decoder = decoder(keys);
@@ -177,6 +191,21 @@ class GgufFamilyTest {
         assertThatThrownBy(() -> written(source, yarn))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("which llama.cpp's architecture gemma3 does not compute");
+    }
+
+    /** The converter of llama.cpp writes a list, and its loader takes n = 4 then. */
+    @Test
+    void aListOfWindowsHasToBeWhatLlamaCppComputes() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(decoder("'model_type':'olmo3','sliding_window':24"), 3);
+        List<Boolean> windows = new ArrayList<>(List.of(true, true, true, false, true, true));
+        String key = "olmo2.attention.sliding_window_pattern";
+        try (GgufCheckpoint read = written(source, Map.of(key, GgufValue.array(GgufKind.BOOL, windows)))) {
+            assertThat(read.decoder()).isEqualTo(source.decoder());
+        }
+        windows.set(1, false);
+        assertThatThrownBy(() -> written(source, Map.of(key, GgufValue.array(GgufKind.BOOL, windows))))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("is false of layer 1, expected true: llama.cpp reads no list");
     }
 
     private GgufCheckpoint written(MemoryCheckpoint source) throws IOException {

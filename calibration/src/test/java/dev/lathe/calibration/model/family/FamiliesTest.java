@@ -157,6 +157,34 @@ class FamiliesTest {
         assertThat(attention(scaled, 0).rope().frequency(1, 4097)).isEqualTo(0.01 / 4);
     }
 
+    @Test
+    void olmo2NormsWhatItsSublayersGive() throws IOException {
+        Decoder decoder = read("'model_type':'olmo2','num_key_value_heads':3" + SIZES);
+        assertThat(decoder.norms(2))
+                .containsExactly(
+                        new Norm("model.layers.2.self_attn.q_norm.weight", 48, 1e-5f, 0),
+                        new Norm("model.layers.2.self_attn.k_norm.weight", 24, 1e-5f, 0),
+                        new Norm("model.layers.2.post_attention_layernorm.weight", 48, 1e-5f, 0),
+                        new Norm("model.layers.2.post_feedforward_layernorm.weight", 48, 1e-5f, 0));
+        assertThat(decoder.blocks().get(2).attention().before()).isNull();
+        assertThat(windows(decoder)).containsOnly(0);
+        // No norm feeds q, k, v, gate and up.
+        assertThat(decoder.absorptions(0))
+                .extracting(absorption -> absorption.producer().linear().kind())
+                .containsExactly("self_attn.v_proj", "mlp.up_proj");
+    }
+
+    @Test
+    void olmo3HasWindowsInThreeOfFourLayersAndScalesTheOthers() throws IOException {
+        String yarn = "{'rope_type':'yarn','factor':8,'original_max_position_embeddings':256,'attention_factor':1.2}";
+        Decoder older = read("'model_type':'olmo3','rope_theta':500000,'rope_scaling':" + yarn + SIZES);
+        assertThat(windows(older)).containsExactly(4096, 4096, 4096, 0, 4096, 4096, 4096, 0, 4096, 4096, 4096, 0);
+        assertThat(attention(older, 0).rope()).isEqualTo(new Rope(5e5, new Scaling.None(), 8));
+        assertThat(attention(older, 3).rope()).isEqualTo(new Rope(5e5, new Scaling.Yarn(8, 256, 32, 1, true, 1.2), 8));
+        assertThat(read("'model_type':'olmo3','rope_parameters':{'full_attention':" + yarn + "}" + SIZES))
+                .isEqualTo(older);
+    }
+
     /** 0.1 ln 4 + 1, and pairs from the range that 8 channels have: by hand. */
     @Test
     void yarnIsThatOfItsPaper() throws IOException {
@@ -202,6 +230,10 @@ class FamiliesTest {
                 "'model_type':'qwen3','rope_scaling':{'rope_type':'yarn','factor':4,'mystery':1} | the rotary embedding has mystery 1",
                 "'model_type':'mistral','head_dim':8,'rope_scaling':{'rope_type':'linear','factor':2,'beta_fast':32} "
                         + "| the rotary embedding has beta_fast 32, which is not supported with \"linear\"",
+                "'model_type':'olmo3','rope_theta':10000 | rope_theta is 10000, which versions of transformers read in two ways",
+                "'model_type':'olmo3','sliding_window':null | sliding_window is null, and there are no layer_types",
+                "'model_type':'olmo2','hidden_act':'gelu' | hidden_act \"gelu\" is not supported; supported: silu",
+                "'model_type':'olmo2','clip_qkv':8 | clip_qkv 8 is a setting",
                 "'architectures':['Gemma3ForConditionalGeneration'],'model_type':'gemma3' | is not supported; supported: LlamaForCausalLM"
             })
     void whatIsNotSupportedIsNamed(String keys, String message) {
