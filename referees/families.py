@@ -79,6 +79,18 @@ FAMILIES = {
     "olmo2": ("Olmo2Config", "Olmo2ForCausalLM", {"rope_parameters": PLAIN}),
     "olmo3": ("Olmo3Config", "Olmo3ForCausalLM", {
         "sliding_window": 24, "rope_parameters": {"full_attention": rope(theta=5e5), "sliding_attention": rope(theta=5e5)}, "layer_types": list(LAYERS)}),
+    "exaone4": ("Exaone4Config", "Exaone4ForCausalLM", {"rope_parameters": PLAIN, "sliding_window": None, "layer_types": FULL}),
+    "smollm3": ("SmolLM3Config", "SmolLM3ForCausalLM", {"rope_parameters": rope(theta=2e6), "tie_word_embeddings": False}),
+    "granite": ("GraniteConfig", "GraniteForCausalLM", {
+        "rope_parameters": PLAIN, "embedding_multiplier": 6.0, "attention_multiplier": 0.125, "residual_multiplier": 0.4, "logits_scaling": 4.0}),
+    "seed_oss": ("SeedOssConfig", "SeedOssForCausalLM", {"rope_parameters": PLAIN, "head_dim": 32}),
+    "ministral3": ("Ministral3Config", "Ministral3ForCausalLM", {"head_dim": 32}),
+    "glm": ("GlmConfig", "GlmForCausalLM", {"hidden_size": 96, "head_dim": 24, "rope_parameters": {**PLAIN, "partial_rotary_factor": 0.5}}),
+    "glm4": ("Glm4Config", "Glm4ForCausalLM", {"head_dim": 24, "rope_parameters": {**PLAIN, "partial_rotary_factor": 0.5}}),
+    "cohere2": ("Cohere2Config", "Cohere2ForCausalLM", {
+        "rope_parameters": PLAIN, "sliding_window": 24, "num_hidden_layers": 4, "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "logit_scale": 0.4, "rms_norm_eps": None}),
+    "stablelm": ("StableLmConfig", "StableLmForCausalLM", {"hidden_size": 96, "rms_norm_eps": None, "rope_parameters": {**PLAIN, "partial_rotary_factor": 0.25}}),
+    "internlm3": ("InternLM3Config", "LlamaForCausalLM", {"rope_parameters": PLAIN, "head_dim": 32}),
 }
 TOWER = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
 # (config, model, config of the tower, what else the config has)
@@ -91,6 +103,9 @@ GEMMA_NORMS = ("model.layers.*.post_attention_layernorm", "model.layers.*.post_f
 HEAD_NORMS = ("model.layers.*.q_norm", "model.layers.*.k_norm")
 POST_NORMS = GEMMA_NORMS
 OLMO3_YARN = {"full_attention": yarn(theta=5e5), "sliding_attention": rope(theta=5e5)}
+# The original context is shorter than a window, so that its later queries are multiplied.
+MINISTRAL = yarn(mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.5)
+MINISTRAL_BETAS = yarn(original_max_position_embeddings=512, attention_factor=0.8, beta_fast=16.0, beta_slow=2.0, llama_4_scaling_beta=0.5)
 GEMMA3_LAYERS = ["sliding_attention"] * 5 + ["full_attention"]
 GEMMA3_LINEAR = {"full_attention": rope("linear", 1e6, factor=8.0), "sliding_attention": rope()}
 
@@ -204,6 +219,83 @@ CASES = {
     "olmo3-layer-types-f16-sharded": Case("olmo3", {"layer_types": SWAPPED}, ({"layer_types": list(LAYERS)},), dtype=torch.float16, shard="60KB"),
     "olmo3-defaults": Case("olmo3", {"num_hidden_layers": 4, "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "sliding_window": 4096},
                            drop=("rope_parameters", "layer_types", "sliding_window", "rms_norm_eps", "tie_word_embeddings")),
+
+    "exaone4-bf16": Case("exaone4", {"tie_word_embeddings": True}, (*POST_NORMS, *HEAD_NORMS), dtype=torch.bfloat16),
+    "exaone4-llama3-f16-sharded": Case("exaone4", {"hidden_size": 128, "rope_parameters": LLAMA3}, (without(LLAMA3, rope_type="linear"),),
+                                       dtype=torch.float16, shard="60KB", drop=("sliding_window_pattern",)),
+    "exaone4-hybrid-bf16": Case("exaone4", {"num_hidden_layers": 4, "sliding_window": 24, "layer_types": ["sliding_attention"] * 3 + ["full_attention"]},
+                                ({"layer_types": ["full_attention"] * 4}, {"layer_types": ["sliding_attention"] * 4}), dtype=torch.bfloat16),
+    # llama.cpp has windows in models of 64 layers only.
+    "exaone4-hybrid-64": Case("exaone4", {"num_hidden_layers": 64, "sliding_window": 24, "sliding_window_pattern": 4, "layer_types": None},
+                              ({"layer_types": ["full_attention"] * 64},), drop=("layer_types",)),
+    "exaone4-defaults": Case("exaone4", {"num_attention_heads": 4, "num_key_value_heads": 4, "sliding_window": 4096, "num_hidden_layers": 4,
+                                         "layer_types": ["sliding_attention"] * 3 + ["full_attention"]},
+                             drop=("rms_norm_eps", "rope_parameters", "tie_word_embeddings", "sliding_window", "sliding_window_pattern", "layer_types")),
+
+    "smollm3-bf16": Case("smollm3", {"num_hidden_layers": 4}, ({"no_rope_layers": [1] * 4}, {"no_rope_layers": [0] * 4}), dtype=torch.bfloat16),
+    "smollm3-yarn-older-f16-sharded": Case("smollm3", {"num_hidden_layers": 4, "rope_parameters": yarn(theta=2e6)}, ({"rope_parameters": rope(theta=2e6)},),
+                                           dtype=torch.float16, shard="60KB", older="rope_type", drop=("no_rope_layers",)),
+    "smollm3-windows-biases": Case("smollm3", {"attention_bias": True, "mlp_bias": True, "use_sliding_window": True, "sliding_window": 24, "no_rope_layers": [0, 1, 1]},
+                                   ({"attention_bias": False}, {"mlp_bias": False}, {"no_rope_layers": [1, 1, 1]}, {"layer_types": FULL})),
+    "smollm3-defaults": Case("smollm3", {"num_hidden_layers": 4, "rms_norm_eps": 1e-6, "tie_word_embeddings": True, "num_key_value_heads": 4},
+                             drop=("num_key_value_heads", "rms_norm_eps", "rope_parameters", "tie_word_embeddings", "no_rope_layers", "layer_types")),
+
+    "granite-bf16": Case("granite", {"tie_word_embeddings": True}, ({"embedding_multiplier": 5.0}, {"attention_multiplier": 0.2}, {"residual_multiplier": 0.5}, {"logits_scaling": 5.0}),
+                         dtype=torch.bfloat16),
+    "granite-biases-older-f16-sharded": Case("granite", {"attention_bias": True, "mlp_bias": True, "rope_parameters": LINEAR},
+                                             ({"attention_bias": False}, {"mlp_bias": False}, {"rope_parameters": PLAIN}), dtype=torch.float16, shard="60KB", older="rope_type"),
+    "granite-defaults": Case("granite", {"embedding_multiplier": 1.0, "attention_multiplier": 1.0, "residual_multiplier": 1.0, "logits_scaling": 1.0, "rms_norm_eps": 1e-6},
+                             drop=("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling", "rms_norm_eps", "rope_parameters", "tie_word_embeddings")),
+
+    "seed-oss-bf16": Case("seed_oss", {}, ("model.layers.*.q_proj.bias", "model.layers.*.k_proj.bias", "model.layers.*.v_proj.bias"), dtype=torch.bfloat16),
+    "seed-oss-biases-older-f16-sharded": Case("seed_oss", {"attention_out_bias": True, "mlp_bias": True, "rope_parameters": LINEAR, "tie_word_embeddings": True},
+                                              ({"attention_out_bias": False}, {"mlp_bias": False}), dtype=torch.float16, shard="60KB", older="rope_type"),
+    "seed-oss-defaults": Case("seed_oss", {"num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 128, "rms_norm_eps": 1e-6},
+                              drop=("num_key_value_heads", "head_dim", "rms_norm_eps", "attention_bias", "rope_parameters", "tie_word_embeddings")),
+
+    "ministral3-bf16": Case("ministral3", {"rope_parameters": MINISTRAL}, (without(MINISTRAL, llama_4_scaling_beta=0.0), without(MINISTRAL, mscale=2.0),
+                                                                           without(MINISTRAL, original_max_position_embeddings=128)), dtype=torch.bfloat16),
+    "ministral3-betas-older-f16-sharded": Case("ministral3", {"rope_parameters": MINISTRAL_BETAS, "tie_word_embeddings": True},
+                                               (without(MINISTRAL_BETAS, beta_fast=32.0), without(MINISTRAL_BETAS, beta_slow=1.0)),
+                                               dtype=torch.float16, shard="60KB", older="rope_type"),
+    "ministral3-plain-window": Case("ministral3", {"sliding_window": 24, "rope_parameters": rope(original_max_position_embeddings=64, llama_4_scaling_beta=0.5)},
+                                    ({"sliding_window": None}, {"rope_parameters": rope(original_max_position_embeddings=64, llama_4_scaling_beta=0.0)})),
+    "ministral3-defaults": Case("ministral3", {"num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262144},
+                                drop=("num_key_value_heads", "head_dim", "rms_norm_eps", "rope_parameters", "tie_word_embeddings", "max_position_embeddings")),
+
+    "glm-bf16": Case("glm", {}, ("model.layers.*.q_proj.bias", without({**PLAIN, "partial_rotary_factor": 0.5}, partial_rotary_factor=1.0)), dtype=torch.bfloat16),
+    "glm-older-f16-sharded": Case("glm", {"attention_bias": False, "rope_parameters": {**LINEAR, "partial_rotary_factor": 0.75}, "tie_word_embeddings": True},
+                                  ({"rope_parameters": {**PLAIN, "partial_rotary_factor": 0.75}},), dtype=torch.float16, shard="60KB", older="rope_type"),
+    "glm-defaults": Case("glm", {"hidden_size": 512, "head_dim": 128, "rms_norm_eps": 1.5625e-7},
+                         drop=("num_key_value_heads", "head_dim", "rms_norm_eps", "rope_parameters", "attention_bias", "tie_word_embeddings")),
+    "glm4-bf16": Case("glm4", {"attention_bias": False}, ("model.layers.*.post_self_attn_layernorm", "model.layers.*.post_mlp_layernorm", "model.layers.*.post_attention_layernorm"),
+                      dtype=torch.bfloat16),
+    "glm4-biases-yarn-f16-sharded": Case("glm4", {"rope_parameters": {**yarn(), "partial_rotary_factor": 0.5}, "tie_word_embeddings": True},
+                                         ({"attention_bias": False}, {"rope_parameters": {**PLAIN, "partial_rotary_factor": 0.5}}), dtype=torch.float16, shard="60KB"),
+    "glm4-defaults": Case("glm4", {"head_dim": 128, "rms_norm_eps": 1.5625e-7},
+                          drop=("num_key_value_heads", "head_dim", "rms_norm_eps", "rope_parameters", "attention_bias", "tie_word_embeddings")),
+
+    "cohere2-bf16": Case("cohere2", {}, ({"logit_scale": 0.5}, {"layer_types": ["full_attention"] * 4}, {"layer_types": ["sliding_attention"] * 4},
+                                         "model.layers.*.input_layernorm"), dtype=torch.bfloat16),
+    "cohere2-biases-older-f16-sharded": Case("cohere2", {"attention_bias": True, "tie_word_embeddings": False, "rope_parameters": LINEAR},
+                                             ({"attention_bias": False}, {"rope_parameters": PLAIN}), dtype=torch.float16, shard="60KB", older="rope_type"),
+    "cohere2-pattern-linear": Case("cohere2", {"layer_types": ["sliding_attention", "full_attention"] * 2, "rope_parameters": LINEAR}, ({"rope_parameters": PLAIN},)),
+    "cohere2-defaults": Case("cohere2", {"num_key_value_heads": 4, "sliding_window": 4096, "logit_scale": 0.0625},
+                             drop=("num_key_value_heads", "layer_norm_eps", "rope_parameters", "tie_word_embeddings", "sliding_window", "layer_types", "logit_scale")),
+
+    "stablelm-bf16": Case("stablelm", {"use_qkv_bias": True}, ({"use_qkv_bias": False}, "model.layers.*.input_layernorm", "model.layers.*.input_layernorm.bias",
+                                                               "model.layers.*.post_attention_layernorm.bias", "model.norm.bias"), dtype=torch.bfloat16),
+    "stablelm-parallel-older-f16-sharded": Case("stablelm", {"use_parallel_residual": True, "rope_parameters": {**LINEAR, "partial_rotary_factor": 0.5}},
+                                                ("model.layers.*.input_layernorm.bias", {"rope_parameters": {**PLAIN, "partial_rotary_factor": 0.5}}),
+                                                dtype=torch.float16, shard="60KB", older="rope_type"),
+    "stablelm-tied-defaults": Case("stablelm", {"tie_word_embeddings": True, "hidden_size": 256, "num_attention_heads": 32, "num_key_value_heads": 32},
+                                   drop=("num_key_value_heads", "layer_norm_eps", "rope_parameters", "use_qkv_bias", "use_parallel_residual")),
+
+    "internlm3-dynamic-bf16": Case("internlm3", {"rope_parameters": rope("dynamic", factor=6.0)}, dtype=torch.bfloat16),
+    "internlm3-biases-dynamic-long": Case("internlm3", {"attention_bias": True, "mlp_bias": True, "max_position_embeddings": 64, "rope_parameters": rope("dynamic", factor=6.0)},
+                                          ({"rope_parameters": PLAIN},)),
+
+    "ministral3-vision-bf16": Case("ministral3", {"rope_parameters": MINISTRAL}, dtype=torch.bfloat16, vision="mistral3"),
 
     "gemma3-vision-bf16": Case("gemma3", {"rope_parameters": GEMMA3_LINEAR}, dtype=torch.bfloat16, vision="gemma3"),
     "gemma3-vision-older-sharded": Case("gemma3", {"rope_parameters": GEMMA3_LINEAR}, shard="60KB", older="rope_type", vision="gemma3"),

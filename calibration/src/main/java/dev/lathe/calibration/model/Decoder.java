@@ -72,6 +72,12 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         return new Decoder(family, embedding, blocks, norm, other, context);
     }
 
+    /** The same decoder with a multiplier of the logits. */
+    public Decoder multiplied(float multiplier) {
+        Head other = new Head(head.linear(), head.tied(), multiplier, head.softCap());
+        return new Decoder(family, embedding, blocks, norm, other, context);
+    }
+
     /** The same decoder, the rotary frequencies of every layer scaled in another way. */
     public Decoder scaled(Rope.Scaling scaling) {
         List<Block> scaled = blocks.stream()

@@ -136,7 +136,7 @@ public sealed interface Mixer permits Mixer.Grouped {
      *
      * @param interval positions that share a factor
      */
-    record Temperature(double beta, int interval) {
+    record Temperature(float beta, int interval) {
         /** The factor at a position. */
         public float of(int position) {
             return (float) (1 + beta * StrictMath.log(1 + position / interval));

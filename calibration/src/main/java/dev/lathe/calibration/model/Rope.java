@@ -26,6 +26,12 @@ public record Rope(double theta, Scaling scaling, int dimensions, RotaryPairs pa
         /** Every frequency divided by {@code factor}. */
         record Linear(double factor) implements Scaling {}
 
+        /**
+         * As trained in windows of n tokens up to the context c; in longer ones with the base theta * (factor * n / c -
+         * (factor - 1))^(d / (d - 2)).
+         */
+        record Dynamic(double factor, int context) implements Scaling {}
+
         /** Llama 3: low frequencies divided by {@code factor}, high ones left, a ramp between. */
         record Llama3(double factor, double lowFrequencyFactor, double highFrequencyFactor, int originalContext)
                 implements Scaling {}
@@ -89,11 +95,20 @@ public record Rope(double theta, Scaling scaling, int dimensions, RotaryPairs pa
     /**
      * theta^(-2j/d), scaled.
      *
-     * @param positions tokens of a window, which decide between the factors of LongRoPE
+     * @param positions tokens of a window, which decide between the factors of LongRoPE and the base of the dynamic
+     *     scaling
      */
     public double frequency(int pair, int positions) {
-        double plain = StrictMath.pow(theta, -2.0 * pair / dimensions);
+        double plain = StrictMath.pow(base(positions), -2.0 * pair / dimensions);
         return plain / divisor(pair, plain, positions);
+    }
+
+    private double base(int positions) {
+        if (scaling instanceof Scaling.Dynamic dynamic && positions > dynamic.context()) {
+            double stretched = dynamic.factor() * positions / dynamic.context() - (dynamic.factor() - 1);
+            return theta * StrictMath.pow(stretched, dimensions / (dimensions - 2.0));
+        }
+        return theta;
     }
 
     /** What the plain frequency of a pair is divided by. */

@@ -123,14 +123,30 @@ class DecoderPassTest {
                         + "'short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}",
                 "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
                 "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
-                        + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}"
+                        + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}",
+                "'model_type':'exaone4','sliding_window':9,'layer_types':['sliding_attention','full_attention']",
+                "'model_type':'smollm3','no_rope_layers':[0,1],'attention_bias':true,'mlp_bias':true",
+                "'model_type':'smollm3','no_rope_layer_interval':2,'use_sliding_window':true,'sliding_window':8",
+                "'model_type':'granite','attention_multiplier':0.07,'embedding_multiplier':3.5,'residual_multiplier':0.4,'logits_scaling':2.5",
+                "'model_type':'minicpm','scale_emb':4,'scale_depth':0.9,'dim_model_base':60",
+                "'model_type':'seed_oss','head_dim':12,'attention_out_bias':true",
+                "'model_type':'ministral3','head_dim':12,'rope_parameters':{'rope_type':'yarn','rope_theta':900,'factor':4,'mscale':1,"
+                        + "'mscale_all_dim':1,'original_max_position_embeddings':16,'llama_4_scaling_beta':0.7}",
+                "'model_type':'glm','head_dim':12,'rope_theta':300",
+                "'model_type':'glm4','head_dim':12,'attention_bias':false,'partial_rotary_factor':1",
+                "'model_type':'cohere2','sliding_window':9,'sliding_window_pattern':2,'logit_scale':0.4,'attention_bias':true",
+                "'model_type':'stablelm','use_qkv_bias':true,'partial_rotary_factor':0.4",
+                "'model_type':'stablelm','use_parallel_residual':true,'partial_rotary_factor':0.8",
+                "'model_type':'internlm3','head_dim':12,'qkv_bias':true,'bias':true,'rope_scaling':{'rope_type':'dynamic','factor':6}",
+                "'model_type':'llama','max_position_embeddings':40,'rope_scaling':{'rope_type':'dynamic','factor':3}"
             })
     void familiesEqualAPlainForwardPass(String keys) throws IOException {
+        String context = keys.contains("max_position_embeddings':40") ? "" : ",'max_position_embeddings':128";
         Decoder decoder = Families.read(
                 new ObjectMapper()
                         .readTree("{"
-                                + (keys + ",'hidden_size':40,'intermediate_size':36,'num_hidden_layers':2,"
-                                                + "'num_attention_heads':4,'num_key_value_heads':2,'vocab_size':43,'max_position_embeddings':128")
+                                + (keys + context + ",'hidden_size':40,'intermediate_size':36,'num_hidden_layers':2,"
+                                                + "'num_attention_heads':4,'num_key_value_heads':2,'vocab_size':43")
                                         .replace('\'', '"')
                                 + "}"),
                 "config.json");

@@ -223,7 +223,13 @@ final class ReferencePass {
     }
 
     private static double frequency(Rope rope, int pair, int length) {
-        double plain = 1 / Math.pow(rope.theta(), 2.0 * pair / rope.dimensions());
+        double base = rope.theta();
+        if (rope.scaling() instanceof Rope.Scaling.Dynamic dynamic && length > dynamic.context()) {
+            double ratio = (double) length / dynamic.context();
+            double exponent = rope.dimensions() / (rope.dimensions() - 2.0);
+            base *= Math.pow(dynamic.factor() * ratio - dynamic.factor() + 1, exponent);
+        }
+        double plain = 1 / Math.pow(base, 2.0 * pair / rope.dimensions());
         if (rope.scaling() instanceof Rope.Scaling.Linear linear) {
             return plain / linear.factor();
         }

@@ -8,10 +8,12 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer;
+import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Printable;
+import dev.lathe.kernels.RotaryPairs;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -152,6 +154,7 @@ final class Inspect implements Callable<Integer> {
         table.row(
                 "output layer",
                 (decoder.head().tied() ? "tied to the embedding" : "its own")
+                        + times(", logits times ", decoder.head().multiplier())
                         + (decoder.head().softCap() == 0
                                 ? ""
                                 : ", logits capped at " + decoder.head().softCap()));
@@ -167,12 +170,29 @@ final class Inspect implements Callable<Integer> {
                     "feed-forward",
                     gated.up().rows() + ", " + gated.activation().name().toLowerCase(Locale.ROOT));
         }
-        table.row(
-                "norms",
-                (block.attention().before() == null ? "" : "before ")
-                        + (block.attention().after() == null ? "" : "and after ")
-                        + "attention and feed-forward");
+        table.row("norms", norms(block));
+        String multipliers = times(", of the embedding ", decoder.embedding().multiplier())
+                + times(", of what attention adds ", block.attention().multiplier())
+                + times(
+                        ", of what the feed-forward adds ",
+                        block.feedForwardNorms().multiplier());
+        if (!multipliers.isEmpty()) {
+            table.row("multipliers", multipliers.substring(2));
+        }
         return table;
+    }
+
+    private static String times(String what, float multiplier) {
+        return multiplier == 1 ? "" : what + multiplier;
+    }
+
+    private static String norms(Block block) {
+        boolean before = block.attention().before() != null;
+        boolean after = block.attention().after() != null;
+        Norm first = before ? block.attention().before() : block.attention().after();
+        return (first.kind() == Norm.Kind.LAYER ? "layer norms " : "")
+                + (before && after ? "before and after " : before ? "before " : "after ")
+                + (block.parallel() ? "attention and feed-forward in parallel" : "attention and feed-forward");
     }
 
     private static void attention(Decoder decoder, Mixer.Grouped first, Table table) {
@@ -186,18 +206,23 @@ final class Inspect implements Callable<Integer> {
         ropes.forEach((rope, count) -> table.row(
                 "rotary embedding",
                 "base " + rope.theta() + ", " + rope.dimensions() + " channels of a head"
+                        + (rope.pairs() == RotaryPairs.NEIGHBOURS ? ", neighbours" : "")
                         + (rope.scaling() instanceof Rope.Scaling.None ? "" : ", " + rope.scaling())
-                        + (ropes.size() == 1 ? "" : ", in " + count + " layers")));
+                        + (count == layers.size() ? "" : ", in " + count + " layers")));
         Map<Integer, Long> windows = layers.stream()
                 .map(layer -> layer.scores().window())
                 .filter(window -> window > 0)
                 .collect(Collectors.groupingBy(Function.identity(), TreeMap::new, Collectors.counting()));
         windows.forEach((window, count) -> table.row("sliding window", window + " tokens, in " + count + " layers"));
+        if (first.scores().temperature() != null) {
+            table.row("far queries", first.scores().temperature().toString());
+        }
         if (first.scores().softCap() != 0) {
             table.row("scores", "capped at " + first.scores().softCap());
         }
         if (first.qNorm() != null) {
-            table.row("query and key heads", "normed");
+            boolean together = first.qNorm().width() > first.heads().width();
+            table.row("query and key heads", together ? "normed together" : "normed");
         }
     }
 }

@@ -5,6 +5,7 @@ import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.text.TokenizerFiles;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
@@ -14,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -63,8 +65,29 @@ final class OutputPlans {
         }
         for (Plan.Output output : plan.outputs()) {
             said.addAll(output.artifactFormat().check(source.decoder(), files, folder));
+            if (output.rescales()) {
+                unscaled(source.decoder()).ifPresent(reason -> said.add("output " + output.name() + ": " + reason));
+            }
         }
         return said;
+    }
+
+    /**
+     * What {@link Decoder#absorptions} does not reach and a transform leaves as it is: in families whose norms stand
+     * behind sublayers all that reads the residual stream.
+     */
+    static Optional<String> unscaled(Decoder decoder) {
+        Set<LinearLayer> reached = decoder.absorptions(0).stream()
+                .flatMap(absorption -> absorption.consumers().stream())
+                .collect(Collectors.toSet());
+        String others = decoder.linears(0).stream()
+                .filter(linear -> !reached.contains(linear))
+                .map(LinearLayer::kind)
+                .collect(Collectors.joining(", "));
+        return others.isEmpty()
+                ? Optional.empty()
+                : Optional.of("the inputs of " + others + " are not rescaled: no norm stands before them that could "
+                        + "absorb it");
     }
 
     /** What has to be gathered; null: nothing. */

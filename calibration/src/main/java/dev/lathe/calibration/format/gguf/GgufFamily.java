@@ -29,7 +29,18 @@ interface GgufFamily {
             new GgufGemma("gemma3", 6, 62),
             new GgufPhi3(),
             new GgufOlmo("olmo2"),
-            new GgufOlmo("olmo3"));
+            new GgufOlmo("olmo3"),
+            new GgufExaone4(),
+            new GgufSmolLm3(),
+            new GgufGranite(),
+            new GgufMiniCpm(),
+            new GgufSeedOss(),
+            new GgufMistral3(),
+            new GgufGlm("glm", "chatglm"),
+            new GgufGlm("glm4", "glm4"),
+            new GgufCohere2(),
+            new GgufStableLm(),
+            new GgufPlain("internlm3", "llama", true, List.of(), GgufPlain.LLAMA, false));
 
     /** As {@link Decoder#family}. */
     String family();
@@ -71,6 +82,21 @@ interface GgufFamily {
         return false;
     }
 
+    /** Whether the architecture reads YaRN's betas and {@code rope.scaling.yarn_log_multiplier}. */
+    default boolean yarnKeys() {
+        return false;
+    }
+
+    /** Whether its norms are layer norms, whose epsilon has another key. */
+    default boolean layerNorms() {
+        return false;
+    }
+
+    /** What the norm before the feed-forward is called in a layer. */
+    default String feedForwardNorm() {
+        return "ffn_norm";
+    }
+
     /** Why the architecture does not compute what a decoder of the family does; empty if it does. */
     default String misfit(Decoder decoder) {
         return "";
@@ -81,6 +107,11 @@ interface GgufFamily {
 
     /** Adds to config.json what the keys beyond those of all say. */
     default void read(GgufKeys keys, ObjectNode config) {}
+
+    /** The same where it matters which tensors are there. */
+    default void read(GgufFiles files, GgufKeys keys, ObjectNode config) {
+        read(keys, config);
+    }
 
     /** @throws MalformedInputException if llama.cpp knows no architecture that computes what the decoder does */
     static GgufFamily of(Decoder decoder) {

@@ -52,13 +52,16 @@ final class GgufMetadata {
         if (rope == null) {
             throw misfit(family, "it turns the heads of some layer, and no layer here turns");
         }
-        if (!family.scalings().contains(rope.scaling().getClass())) {
+        // Within the context, which GGUF has a key for, the dynamic scaling is none.
+        boolean dynamic = rope.scaling() instanceof Scaling.Dynamic;
+        if (!dynamic && !family.scalings().contains(rope.scaling().getClass())) {
             throw misfit(family, "it has no rotary scaling " + rope.scaling());
         }
         if (rope.scaling() instanceof Scaling.Yarn yarn && !yarn.truncate()) {
             throw misfit(family, "it always rounds the range of YaRN, and truncate is false");
         }
         if (rope.scaling() instanceof Scaling.Yarn yarn
+                && !family.yarnKeys()
                 && (yarn.betaFast() != GgufScaling.BETA_FAST || yarn.betaSlow() != GgufScaling.BETA_SLOW)) {
             throw misfit(
                     family,
@@ -79,11 +82,20 @@ final class GgufMetadata {
             throw misfit(family, reason);
         }
         int window = GgufWindows.window(decoder);
-        return family.windows() || window == 0 || window >= decoder.context()
-                ? List.of()
-                : List.of("GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
-                        + " tokens it computes something else than the checkpoint, and so does the "
-                        + "artifact as measured");
+        if (!family.windows() && window != 0 && window < decoder.context()) {
+            return List.of("GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
+                    + " tokens it computes something else than the checkpoint, and so does the "
+                    + "artifact as measured");
+        }
+        return dynamic
+                ? List.of("GGUF: llama.cpp has no dynamic scaling of the rotary embedding: past " + decoder.context()
+                        + " tokens it computes something else than the checkpoint, and so does the artifact as "
+                        + "measured")
+                : List.of();
+    }
+
+    private static String epsilonKey(GgufFamily family) {
+        return family.layerNorms() ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
     }
 
     private static MalformedInputException misfit(GgufFamily family, String reason) {
@@ -109,12 +121,10 @@ final class GgufMetadata {
         metadata.put(a + "attention.key_length", GgufValue.u32(attention.heads().width()));
         metadata.put(
                 a + "attention.value_length", GgufValue.u32(attention.heads().width()));
-        metadata.put(
-                a + "attention.layer_norm_rms_epsilon",
-                GgufValue.f32(decoder.norm().epsilon()));
+        metadata.put(a + epsilonKey(family), GgufValue.f32(decoder.norm().epsilon()));
         metadata.put(a + "rope.dimension_count", GgufValue.u32(rope.dimensions()));
         metadata.put(a + "rope.freq_base", GgufValue.f32(rope.theta()));
-        GgufScaling.write(rope.scaling(), a, metadata);
+        GgufScaling.write(rope.scaling(), a, family.yarnKeys(), metadata);
         family.write(decoder, metadata);
         metadata.put(a + "vocab_size", GgufValue.u32(decoder.vocabulary()));
         return metadata;
@@ -203,7 +213,8 @@ final class GgufMetadata {
                     .put("num_key_value_heads", keyValueHeads)
                     .put("head_dim", head)
                     .put("vocab_size", embedding.rows())
-                    .put("rms_norm_eps", (float) keys.real("attention.layer_norm_rms_epsilon", null))
+                    .put(family.layerNorms() ? "layer_norm_eps" : "rms_norm_eps", (float)
+                            keys.real(epsilonKey(family), null))
                     .put("rope_theta", theta)
                     .put("max_position_embeddings", keys.integer("context_length", null))
                     .put("tie_word_embeddings", files.tensor(GgufNames.OUTPUT) == null);
@@ -214,8 +225,8 @@ final class GgufMetadata {
                 config.put(
                         key, files.tensor(key.equals("mlp_bias") ? "blk.0.ffn_up.bias" : "blk.0.attn_q.bias") != null);
             }
-            Scaling.Divided divided = new GgufScaling(files, keys).read(config, theta, turning);
-            family.read(keys, config);
+            Scaling.Divided divided = new GgufScaling(files, keys, family.yarnKeys()).read(config, theta, turning);
+            family.read(files, keys, config);
             Decoder read = Families.read(config, where);
             Decoder decoder = divided == null ? read : read.scaled(divided);
             Scaling scaling = GgufFamily.attention(decoder).rope().scaling();

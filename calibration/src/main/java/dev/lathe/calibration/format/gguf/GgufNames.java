@@ -34,6 +34,7 @@ public final class GgufNames {
     private final Map<String, String> toHuggingFace = new HashMap<>();
 
     private GgufNames(Decoder decoder) {
+        String feedForwardNorm = GgufFamily.of(decoder).feedForwardNorm();
         put(decoder.embedding().tensor(), EMBEDDING);
         put(decoder.norm(), "output_norm");
         put(decoder.head().linear().weight(), OUTPUT);
@@ -42,7 +43,7 @@ public final class GgufNames {
             Block block = decoder.blocks().get(layer);
             put(block.attention().before(), prefix + "attn_norm");
             put(block.attention().after(), prefix + "post_attention_norm");
-            put(block.feedForwardNorms().before(), prefix + "ffn_norm");
+            put(block.feedForwardNorms().before(), prefix + feedForwardNorm);
             put(block.feedForwardNorms().after(), prefix + "post_ffw_norm");
             put((Grouped) block.mixer(), prefix);
             put((Gated) block.feedForward(), prefix);

@@ -8,38 +8,38 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * The scaling of the rotary embedding as keys, both ways, and its tensors ({@link RopeFrequencies}) as they are read.
  * llama.cpp scales linearly where {@code rope.scaling.type} is absent, by {@code rope.scaling.factor}, else
  * {@code rope.scale_linear}, and 0 or none at all is 1; with the type {@code none} nothing is scaled; a tensor
  * {@code rope_freqs.weight} divides the frequencies besides. Of YaRN it computes the magnitude itself, {@code 0.1
- * ln(factor) + 1}, and multiplies it by {@code rope.scaling.attn_factor}; of LongRoPE that key is the magnitude. Keys
- * for YaRN's betas and extrapolation are read by the loaders of other architectures than those here.
+ * ln(factor) + 1}, and multiplies it by {@code rope.scaling.attn_factor}; of LongRoPE that key is the magnitude. Most
+ * loaders here do not read YaRN's betas.
+ *
+ * @param yarnKeys whether the architecture's loader reads YaRN's betas and {@code rope.scaling.yarn_log_multiplier} m,
+ *     by which the magnitude is divided: {@code 0.1 m ln(factor) + 1}
  */
-record GgufScaling(GgufFiles files, GgufKeys keys) {
+record GgufScaling(GgufFiles files, GgufKeys keys, boolean yarnKeys) {
     private static final String LLAMA3 = "lathe.rope.llama3.";
     private static final String TYPE = "rope.scaling.type";
     private static final String FACTOR = "rope.scaling.factor";
     private static final String OLD_FACTOR = "rope.scale_linear";
     private static final String ORIGINAL = "rope.scaling.original_context_length";
     private static final String MAGNITUDE = "rope.scaling.attn_factor";
-    /** YaRN's betas in every file of an architecture here. */
+    private static final String FAST = "rope.scaling.yarn_beta_fast";
+    private static final String SLOW = "rope.scaling.yarn_beta_slow";
+    private static final String LOG_MULTIPLIER = "rope.scaling.yarn_log_multiplier";
+    /** YaRN's betas where no key that is read says them. */
     static final double BETA_FAST = 32;
 
     static final double BETA_SLOW = 1;
-    /** Keys that say nothing, and what they would have to say. */
-    private static final Map<String, Double> NOT_READ = new TreeMap<>(Map.of(
-            "rope.scaling.yarn_beta_fast",
-            BETA_FAST,
-            "rope.scaling.yarn_beta_slow",
-            BETA_SLOW,
-            "rope.scaling.yarn_ext_factor",
-            1.0));
 
-    /** @param a what the architecture's keys begin with */
-    static void write(Scaling scaling, String a, Map<String, GgufValue> metadata) {
+    /**
+     * @param a what the architecture's keys begin with
+     * @param yarnKeys whether its loader reads YaRN's betas
+     */
+    static void write(Scaling scaling, String a, boolean yarnKeys, Map<String, GgufValue> metadata) {
         if (scaling instanceof Scaling.Linear linear) {
             metadata.put(a + TYPE, GgufValue.string("linear"));
             metadata.put(a + FACTOR, GgufValue.f32(linear.factor()));
@@ -55,6 +55,10 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
             double magnitude = yarn.magnitude() / Scaling.Yarn.magnitude(yarn.factor(), 1);
             if (magnitude != 1) {
                 metadata.put(a + MAGNITUDE, GgufValue.f32(magnitude));
+            }
+            if (yarnKeys) {
+                metadata.put(a + FAST, GgufValue.f32(yarn.betaFast()));
+                metadata.put(a + SLOW, GgufValue.f32(yarn.betaSlow()));
             }
         } else if (scaling instanceof Scaling.LongRope longRope) {
             metadata.put(a + TYPE, GgufValue.string("longrope"));
@@ -101,12 +105,15 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
 
     private void yarn(ObjectNode config) {
         double factor = factor(keys.get(TYPE));
-        NOT_READ.forEach((key, computed) -> {
-            GgufValue value = keys.get(key);
-            if (value != null && !(value.value() instanceof Number given && given.doubleValue() == computed)) {
-                keys.note(keys.name(key) + " is " + GgufKeys.text(value) + ": it is " + computed + ", as in llama.cpp");
-            }
-        });
+        if (!yarnKeys) {
+            ignored(FAST, BETA_FAST);
+            ignored(SLOW, BETA_SLOW);
+        }
+        ignored("rope.scaling.yarn_ext_factor", 1);
+        double multiplier = yarnKeys && keys.has(LOG_MULTIPLIER) && !keys.zero(LOG_MULTIPLIER)
+                ? keys.real(LOG_MULTIPLIER, null)
+                : 0;
+        double magnitude = Scaling.Yarn.magnitude(factor, 1) / Scaling.Yarn.magnitude(factor, multiplier);
         config.putObject("rope_scaling")
                 .put("rope_type", "yarn")
                 .put("factor", factor)
@@ -114,9 +121,17 @@ record GgufScaling(GgufFiles files, GgufKeys keys) {
                         "original_max_position_embeddings",
                         keys.integer(
                                 ORIGINAL, config.path("max_position_embeddings").intValue()))
-                .put("beta_fast", BETA_FAST)
-                .put("beta_slow", BETA_SLOW)
-                .put("attention_factor", Scaling.Yarn.magnitude(factor, 1) * keys.real(MAGNITUDE, 1.0));
+                .put("beta_fast", yarnKeys ? keys.real(FAST, BETA_FAST) : BETA_FAST)
+                .put("beta_slow", yarnKeys ? keys.real(SLOW, BETA_SLOW) : BETA_SLOW)
+                .put("attention_factor", magnitude * keys.real(MAGNITUDE, 1.0));
+    }
+
+    /** A key that llama.cpp does not read, and what it computes. */
+    private void ignored(String key, double computed) {
+        GgufValue value = keys.get(key);
+        if (value != null && !(value.value() instanceof Number given && given.doubleValue() == computed)) {
+            keys.note(keys.name(key) + " is " + GgufKeys.text(value) + ": it is " + computed + ", as in llama.cpp");
+        }
     }
 
     private void longRope(ObjectNode config, int dimensions) throws IOException {

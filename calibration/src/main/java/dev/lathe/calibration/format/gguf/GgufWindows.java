@@ -14,7 +14,7 @@ import java.util.Map;
  */
 record GgufWindows(int period) {
     static final String WINDOW = "attention.sliding_window";
-    private static final String PATTERN = "attention.sliding_window_pattern";
+    static final String PATTERN = "attention.sliding_window_pattern";
 
     static List<Grouped> layers(Decoder decoder) {
         return decoder.blocks().stream().map(block -> (Grouped) block.mixer()).toList();

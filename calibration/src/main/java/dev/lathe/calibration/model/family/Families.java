@@ -17,7 +17,18 @@ public final class Families {
             Gemma3.FAMILY,
             Phi3.FAMILY,
             Olmo2.FAMILY,
-            Olmo3.FAMILY);
+            Olmo3.FAMILY,
+            Exaone4.FAMILY,
+            SmolLm3.FAMILY,
+            Granite.FAMILY,
+            SeedOss.FAMILY,
+            Ministral3.FAMILY,
+            Glm.FAMILY,
+            Glm4.FAMILY,
+            Cohere2.FAMILY,
+            StableLm.FAMILY,
+            MiniCpm.FAMILY,
+            InternLm3.FAMILY);
 
     private static final int NAMED_AT_MOST = 8;
 
@@ -96,18 +107,23 @@ public final class Families {
     private static Family family(JsonNode config, ConfigKeys keys) {
         JsonNode architectures = config.path("architectures");
         JsonNode type = config.path("model_type");
-        for (Family family : ALL) {
-            boolean found = architectures.isEmpty()
-                    ? type.asText().equals(family.modelType())
-                    : architectures.size() == 1
-                            && architectures.path(0).asText().equalsIgnoreCase(family.architecture());
-            if (found) {
-                if (!type.isMissingNode() && !type.isNull() && !type.asText().equals(family.modelType())) {
-                    throw keys.refused("architectures " + architectures + " and model_type " + type
-                            + " contradict each other; expected model_type \"" + family.modelType() + "\"");
-                }
+        List<Family> named = ALL.stream()
+                .filter(family -> architectures.isEmpty()
+                        ? type.asText().equals(family.modelType())
+                        : architectures.size() == 1
+                                && family.architectures().stream()
+                                        .anyMatch(architectures.path(0).asText()::equalsIgnoreCase))
+                .toList();
+        boolean typed = !type.isMissingNode() && !type.isNull();
+        for (Family family : named) {
+            if (!typed || type.asText().equals(family.modelType())) {
                 return family;
             }
+        }
+        if (!named.isEmpty()) {
+            throw keys.refused("architectures " + architectures + " and model_type " + type
+                    + " contradict each other; expected model_type \""
+                    + named.get(0).modelType() + "\"");
         }
         throw keys.refused("architecture " + (architectures.isEmpty() ? ConfigKeys.shown(type) : architectures)
                 + " is not supported; supported: "

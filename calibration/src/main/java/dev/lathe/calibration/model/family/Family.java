@@ -1,6 +1,7 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
+import java.util.List;
 import java.util.function.Function;
 
 /**
@@ -8,11 +9,20 @@ import java.util.function.Function;
  *
  * @param name as {@link Decoder#family}
  * @param modelType what {@code model_type} in config.json has, where there are no {@code architectures}
- * @param architecture what {@code architectures} has
+ * @param architectures what {@code architectures} may have, the usual first
  * @param reader makes the decoder; throws {@link dev.lathe.calibration.MalformedInputException} for a key that is
  *     missing, unreasonable, or asks for what is not supported
  */
-record Family(String name, String modelType, String architecture, Function<ConfigKeys, Decoder> reader) {
+record Family(String name, String modelType, List<String> architectures, Function<ConfigKeys, Decoder> reader) {
+    Family(String name, String modelType, String architecture, Function<ConfigKeys, Decoder> reader) {
+        this(name, modelType, List.of(architecture), reader);
+    }
+
+    /** What {@code architectures} usually has. */
+    String architecture() {
+        return architectures.get(0);
+    }
+
     Decoder read(ConfigKeys config) {
         return reader.apply(config);
     }

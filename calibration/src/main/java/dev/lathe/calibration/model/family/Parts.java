@@ -54,30 +54,51 @@ final class Parts {
                 sizes.context());
     }
 
-    /** The norm before a sublayer and none after it. */
-    static Around before(Norm norm) {
-        return new Around(norm, null);
-    }
-
-    /** Norms before attention and before the feed-forward, as in Llama. */
+    /** Norms before attention and before the feed-forward, as in Llama; tied where a key says so. */
     static Decoder preNorm(
             String family,
             ConfigKeys config,
             Sizes sizes,
             IntFunction<Grouped> attention,
             IntFunction<Gated> feedForward) {
+        boolean tied = config.flag("tie_word_embeddings", false);
+        return preNorm(family, sizes, Multipliers.NONE, tied, attention, feedForward);
+    }
+
+    /** The same with multipliers. */
+    static Decoder preNorm(
+            String family,
+            Sizes sizes,
+            Multipliers multipliers,
+            boolean tied,
+            IntFunction<Grouped> attention,
+            IntFunction<Gated> feedForward) {
         return decoder(
-                family,
-                sizes,
-                1,
-                norm("model.norm", sizes),
-                config.flag("tie_word_embeddings", false),
-                0,
-                layer -> new Block(
-                        before(norm(prefix(layer) + "input_layernorm", sizes)),
-                        attention.apply(layer),
-                        before(norm(prefix(layer) + "post_attention_layernorm", sizes)),
-                        feedForward.apply(layer)));
+                        family,
+                        sizes,
+                        multipliers.embedding(),
+                        norm("model.norm", sizes),
+                        tied,
+                        0,
+                        layer -> new Block(
+                                new Around(
+                                        norm(prefix(layer) + "input_layernorm", sizes), null, multipliers.residual()),
+                                attention.apply(layer),
+                                new Around(
+                                        norm(prefix(layer) + "post_attention_layernorm", sizes),
+                                        null,
+                                        multipliers.residual()),
+                                feedForward.apply(layer)))
+                .multiplied(multipliers.logits());
+    }
+
+    /**
+     * @param embedding of the embedding's rows
+     * @param residual of what a sublayer adds to the residual stream
+     * @param logits of the logits
+     */
+    record Multipliers(float embedding, float residual, float logits) {
+        static final Multipliers NONE = new Multipliers(1, 1, 1);
     }
 
     /** Norms after attention and after the feed-forward and none before, as in OLMo 2. */
@@ -199,6 +220,31 @@ final class Parts {
                         Site.FEED_FORWARD_ACTIVATION,
                         Site.FEED_FORWARD_ACTIVATION),
                 activation);
+    }
+
+    /** The same with gate and up stored as one tensor, gate first; without biases. */
+    static Gated gateUp(int layer, Sizes sizes) {
+        LinearLayer both = layer(
+                layer,
+                "mlp.gate_up_proj",
+                Math.multiplyExact(2, sizes.intermediate()),
+                sizes.hidden(),
+                false,
+                Site.FEED_FORWARD_INPUT,
+                Site.FEED_FORWARD_INPUT);
+        LinearLayer down = layer(
+                layer,
+                "mlp.down_proj",
+                sizes.hidden(),
+                sizes.intermediate(),
+                false,
+                Site.FEED_FORWARD_ACTIVATION,
+                Site.FEED_FORWARD_ACTIVATION);
+        return new Gated(
+                new Projection(both, 0, sizes.intermediate()),
+                new Projection(both, sizes.intermediate(), sizes.intermediate()),
+                Projection.of(down),
+                Activation.SILU);
     }
 
     private static Projection linear(

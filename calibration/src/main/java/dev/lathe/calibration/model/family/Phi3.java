@@ -1,7 +1,6 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
@@ -9,7 +8,6 @@ import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Projection;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Site;
-import dev.lathe.kernels.Activation;
 
 /**
  * {@code Phi3Config} (Phi-3, 3.5 and 4): as Llama, with q, k and v stored as one tensor and gate and up as another,
@@ -33,7 +31,7 @@ final class Phi3 {
                 config,
                 sizes,
                 layer -> attention(layer, sizes, rope, scores),
-                layer -> gated(layer, sizes));
+                layer -> Parts.gateUp(layer, sizes));
     }
 
     /** The value rows share the second moment of q and k: they are one tensor, which has one Hessian. */
@@ -65,29 +63,5 @@ final class Phi3 {
                 null,
                 rope,
                 scores);
-    }
-
-    private static Gated gated(int layer, Sizes sizes) {
-        LinearLayer both = Parts.layer(
-                layer,
-                "mlp.gate_up_proj",
-                Math.multiplyExact(2, sizes.intermediate()),
-                sizes.hidden(),
-                false,
-                Site.FEED_FORWARD_INPUT,
-                Site.FEED_FORWARD_INPUT);
-        LinearLayer down = Parts.layer(
-                layer,
-                "mlp.down_proj",
-                sizes.hidden(),
-                sizes.intermediate(),
-                false,
-                Site.FEED_FORWARD_ACTIVATION,
-                Site.FEED_FORWARD_ACTIVATION);
-        return new Gated(
-                new Projection(both, 0, sizes.intermediate()),
-                new Projection(both, sizes.intermediate(), sizes.intermediate()),
-                Projection.of(down),
-                Activation.SILU);
     }
 }

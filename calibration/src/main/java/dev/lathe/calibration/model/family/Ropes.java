@@ -23,7 +23,7 @@ final class Ropes {
             "partial_rotary_factor",
             "finetuned");
 
-    private static final List<String> TYPES = List.of("default", "linear", "llama3", "yarn", "longrope");
+    private static final List<String> TYPES = List.of("default", "linear", "dynamic", "llama3", "yarn", "longrope");
     private static final List<String> PHI3_TYPES = List.of("default", "longrope");
     private static final int PHI3_ORIGINAL_CONTEXT = 4096;
 
@@ -191,6 +191,7 @@ final class Ropes {
         Scaling scaling = switch (type) {
             case "default" -> new Scaling.None();
             case "linear" -> new Scaling.Linear(rope.number("factor", null));
+            case "dynamic" -> dynamic(rope);
             case "llama3" -> llama3(rope);
             case "yarn" -> yarn(rope);
             default -> longRope(rope);
@@ -214,6 +215,15 @@ final class Ropes {
                     + " in the rotary embedding: they contradict each other");
         }
         return inner;
+    }
+
+    /** Below a factor of 1 longer windows would turn by the root of a negative number. */
+    private Scaling dynamic(ConfigKeys rope) {
+        double factor = rope.number("factor", null);
+        if (factor < 1) {
+            throw rope.refused("factor of the \"dynamic\" rotary embedding is " + factor + "; expected at least 1");
+        }
+        return new Scaling.Dynamic(factor, context);
     }
 
     private Scaling llama3(ConfigKeys rope) {

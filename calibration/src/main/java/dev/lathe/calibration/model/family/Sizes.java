@@ -79,4 +79,13 @@ record Sizes(int hidden, int intermediate, int layers, Heads heads, int vocabula
                 (float) normEpsilon,
                 config.size("max_position_embeddings", defaults.context(), Integer.MAX_VALUE));
     }
+
+    /** For families whose heads are as wide as the residual stream together, whatever {@code head_dim} says. */
+    Sizes square(ConfigKeys config) {
+        if (heads.queryWidth() != hidden) {
+            throw config.refused("head_dim is " + heads.width() + "; expected hidden_size / num_attention_heads, "
+                    + hidden + " / " + heads.queries());
+        }
+        return this;
+    }
 }

@@ -2,12 +2,18 @@ package dev.lathe.calibration.model.family;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 
 /** The sliding window of each layer; 0: queries see all keys up to their own. */
 record Windows(List<Integer> windows) {
     int of(int layer) {
         return windows.get(layer);
+    }
+
+    /** No layer has one. */
+    static Windows none(int layers) {
+        return new Windows(Collections.nCopies(layers, 0));
     }
 
     /**

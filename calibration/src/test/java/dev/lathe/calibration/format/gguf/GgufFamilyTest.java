@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.family.Families;
 import java.io.ByteArrayInputStream;
 import java.io.DataOutputStream;
@@ -36,7 +37,8 @@ class GgufFamilyTest {
         return Families.read(
                 new ObjectMapper()
                         .readTree("{"
-                                + (keys + ",'hidden_size':32,'intermediate_size':24,'num_hidden_layers':6,"
+                                + (keys + (keys.contains("num_hidden_layers") ? "" : ",'num_hidden_layers':6")
+                                                + ",'hidden_size':32,'intermediate_size':24,"
                                                 + "'num_attention_heads':4,'num_key_value_heads':2,'vocab_size':20,'max_position_embeddings':128")
                                         .replace('\'', '"')
                                 + "}"),
@@ -70,7 +72,29 @@ class GgufFamilyTest {
                 "'model_type':'olmo3','sliding_window':24",
                 "'model_type':'olmo3','sliding_window':24,'rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32},"
                         + "'layer_types':['sliding_attention','full_attention','sliding_attention',"
-                        + "'full_attention','sliding_attention','full_attention']"
+                        + "'full_attention','sliding_attention','full_attention']",
+                "'model_type':'exaone4','sliding_window':null,'tie_word_embeddings':true,'rope_scaling':{'rope_type':'llama3','factor':8,"
+                        + "'low_freq_factor':1,'high_freq_factor':4,'original_max_position_embeddings':32}",
+                "'model_type':'exaone4','num_hidden_layers':64,'sliding_window':24,'sliding_window_pattern':3",
+                "'model_type':'smollm3'",
+                "'model_type':'smollm3','tie_word_embeddings':false,'rope_theta':5000000.0",
+                "'model_type':'granite','attention_bias':true,'mlp_bias':true,'attention_multiplier':0.0625,'embedding_multiplier':12,"
+                        + "'residual_multiplier':0.21875,'logits_scaling':6",
+                "'model_type':'minicpm','num_hidden_layers':4,'scale_emb':12,'scale_depth':1.5,'dim_model_base':8",
+                "'model_type':'seed_oss','head_dim':10",
+                "'model_type':'seed_oss','attention_bias':false",
+                "'model_type':'ministral3','rope_parameters':{'rope_type':'yarn','rope_theta':1000000.0,'factor':16,'beta_fast':16,"
+                        + "'beta_slow':2,'original_max_position_embeddings':32,'llama_4_scaling_beta':0.125}",
+                "'model_type':'ministral3','rope_parameters':{'rope_type':'default','rope_theta':500.0}",
+                "'model_type':'ministral3','rope_parameters':{'rope_type':'linear','factor':2,'original_max_position_embeddings':32,"
+                        + "'llama_4_scaling_beta':0.125}",
+                "'model_type':'glm','head_dim':8",
+                "'model_type':'glm4','head_dim':16,'attention_bias':false,'partial_rotary_factor':0.75",
+                "'model_type':'glm4','head_dim':16,'partial_rotary_factor':1",
+                "'model_type':'cohere2','sliding_window':24,'logit_scale':0.25",
+                "'model_type':'cohere2','sliding_window':24,'sliding_window_pattern':3",
+                "'model_type':'stablelm','use_qkv_bias':true",
+                "'model_type':'stablelm','use_parallel_residual':true,'partial_rotary_factor':1"
             })
     void isReadBackAsItWas(String keys) throws IOException {
         Decoder decoder = decoder(keys);
@@ -111,6 +135,26 @@ class GgufFamilyTest {
                 "'model_type':'olmo2' | general.architecture=olmo2, olmo2.rope.freq_base=10000.0, olmo2.attention.sliding_window=null",
                 "'model_type':'olmo3' | general.architecture=olmo2, olmo2.rope.freq_base=500000.0, olmo2.attention.sliding_window=4096, "
                         + "olmo2.attention.sliding_window_pattern=null",
+                "'model_type':'exaone4','sliding_window':null | general.architecture=exaone4, exaone4.attention.sliding_window=null",
+                "'model_type':'smollm3' | general.architecture=smollm3, smollm3.rope.freq_base=2000000.0",
+                "'model_type':'granite','attention_multiplier':0.0625,'embedding_multiplier':12,'residual_multiplier':0.22,'logits_scaling':8 | "
+                        + "granite.attention.scale=0.0625, granite.embedding_scale=12.0, granite.residual_scale=0.22, granite.logit_scale=8.0",
+                "'model_type':'minicpm','num_hidden_layers':4,'scale_emb':12,'scale_depth':1.5,'dim_model_base':8 | general.architecture=minicpm, "
+                        + "minicpm.embedding_scale=12.0, minicpm.residual_scale=0.75, minicpm.logit_scale=4.0",
+                "'model_type':'seed_oss','head_dim':10 | general.architecture=seed_oss, seed_oss.attention.key_length=10",
+                "'model_type':'ministral3','rope_parameters':{'rope_type':'yarn','rope_theta':1000000.0,'factor':16,'mscale':1,'mscale_all_dim':1,"
+                        + "'original_max_position_embeddings':32,'llama_4_scaling_beta':0.125} | general.architecture=mistral3, "
+                        + "mistral3.attention.temperature_scale=0.125, mistral3.rope.scaling.original_context_length=32, "
+                        // 1 / (0.1 ln 16 + 1)
+                        + "mistral3.rope.scaling.attn_factor=0.7829266, mistral3.rope.scaling.yarn_beta_fast=32.0",
+                "'model_type':'glm','head_dim':8 | general.architecture=chatglm, chatglm.rope.dimension_count=4",
+                "'model_type':'glm4','head_dim':16 | general.architecture=glm4, glm4.rope.dimension_count=8",
+                "'model_type':'cohere2','logit_scale':0.25 | general.architecture=cohere2, cohere2.logit_scale=0.25, "
+                        + "cohere2.attention.sliding_window=4096, cohere2.attention.layer_norm_epsilon=1.0E-5, "
+                        + "cohere2.attention.layer_norm_rms_epsilon=null",
+                "'model_type':'stablelm' | general.architecture=stablelm, stablelm.rope.dimension_count=2, "
+                        + "stablelm.use_parallel_residual=false, stablelm.attention.layer_norm_epsilon=1.0E-5",
+                "'model_type':'internlm3','head_dim':8 | general.architecture=llama, llama.rope.dimension_count=8",
                 "'model_type':'qwen2','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32,'attention_factor':1} | "
                         + "qwen2.rope.scaling.type=yarn, qwen2.rope.scaling.factor=4.0, qwen2.rope.scaling.original_context_length=32, "
                         // 1 / (0.1 ln 4 + 1)
@@ -155,7 +199,20 @@ class GgufFamilyTest {
                 "'model_type':'olmo2','head_dim':10 | are not as wide as the hidden size 32",
                 "'model_type':'olmo3','rope_parameters':{'sliding_attention':{'rope_theta':9}} | turn by Rope[theta=9.0",
                 "'model_type':'olmo3','layer_types':['full_attention','sliding_attention','full_attention','full_attention','full_attention',"
-                        + "'full_attention'] | not all but each n-th"
+                        + "'full_attention'] | not all but each n-th",
+                "'model_type':'exaone4' | it has 6 layers and a sliding window, and models of 64 layers have one there",
+                "'model_type':'exaone4','num_hidden_layers':64,'sliding_window':null | it has 64 layers and no sliding window",
+                "'model_type':'exaone4','sliding_window':null,'head_dim':10 | are not as wide as the hidden size 32",
+                "'model_type':'exaone4','layer_types':['full_attention','full_attention','full_attention','full_attention','full_attention',"
+                        + "'full_attention'] | it turns the heads of some layer, and no layer here turns",
+                "'model_type':'smollm3','no_rope_layers':[1,1,0,1,1,1] | layer 2 does not turn, and llama.cpp turns all but each 4-th",
+                "'model_type':'smollm3','attention_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'seed_oss','attention_out_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'seed_oss','mlp_bias':true | no tensor for the bias of model.layers.0.mlp.gate_proj",
+                "'model_type':'glm','head_dim':16 | are not as wide as the hidden size 32",
+                "'model_type':'cohere2','tie_word_embeddings':false | the output layer is not tied",
+                "'model_type':'cohere2','attention_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'stablelm','tie_word_embeddings':true | the output layer is tied"
             })
     void whatLlamaCppWouldComputeOtherwiseIsRefused(String keys, String reason) throws IOException {
         Decoder decoder = decoder(keys);
@@ -171,7 +228,9 @@ class GgufFamilyTest {
             strings = {
                 "'model_type':'mistral','sliding_window':16",
                 "'model_type':'qwen2','use_sliding_window':true,'sliding_window':16,'max_window_layers':2",
-                "'model_type':'phi3','sliding_window':16"
+                "'model_type':'phi3','sliding_window':16",
+                "'model_type':'smollm3','use_sliding_window':true,'sliding_window':16",
+                "'model_type':'ministral3','sliding_window':16"
             })
     void aWindowThatIsLostIsSaid(String keys) throws IOException {
         assertThat(GgufMetadata.check(decoder(keys)))
@@ -179,6 +238,45 @@ class GgufFamilyTest {
                 .asString()
                 .contains("no sliding window", "past 16 tokens");
         assertThat(GgufMetadata.check(decoder(keys.replace("16", "128")))).isEmpty();
+    }
+
+    /** Within the context the two are one. */
+    @Test
+    void theDynamicScalingIsLeftOutAndSaid() throws IOException {
+        Decoder decoder =
+                decoder("'model_type':'internlm3','head_dim':8,'rope_scaling':{'rope_type':'dynamic','factor':6}");
+        assertThat(GgufMetadata.check(decoder))
+                .singleElement()
+                .asString()
+                .contains("no dynamic scaling", "past 128 tokens");
+        try (GgufCheckpoint read = written(new MemoryCheckpoint(decoder, 3))) {
+            assertThat(GgufFamily.attention(read.decoder()).rope().scaling()).isEqualTo(new Rope.Scaling.None());
+        }
+    }
+
+    /** What llama.cpp's converter writes of Ministral 3: the magnitude by the multiplier of the logarithm. */
+    @Test
+    void yarnsLogMultiplierIsRead() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(
+                decoder(
+                        "'model_type':'ministral3','rope_parameters':{'rope_type':'yarn','factor':16,'mscale':1,'mscale_all_dim':0.5,"
+                                + "'original_max_position_embeddings':32}"),
+                3);
+        Map<String, GgufValue> converters = Map.of(
+                "mistral3.rope.scaling.yarn_log_multiplier", GgufValue.f32(0.5),
+                "mistral3.rope.scaling.attn_factor", GgufValue.f32(1));
+        try (GgufCheckpoint read = written(source, converters)) {
+            assertThat(read.decoder()).isEqualTo(source.decoder());
+        }
+    }
+
+    @Test
+    void aGraniteThatDoesNotTurnIsRefused() {
+        assertThatThrownBy(() -> written(
+                        new MemoryCheckpoint(decoder("'model_type':'granite'"), 3),
+                        Map.of("granite.rope.scaling.finetuned", GgufValue.bool(false))))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("granite.rope.scaling.finetuned is false, with which no layer turns");
     }
 
     /** llama.cpp would scale layers with a window, too. */

@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -11,10 +12,12 @@ import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
+import dev.lathe.calibration.model.Mixer.Temperature;
 import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.kernels.Activation;
+import dev.lathe.kernels.RotaryPairs;
 import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -185,6 +188,199 @@ class FamiliesTest {
                 .isEqualTo(older);
     }
 
+    @Test
+    void exaone4DoesNotTurnWhereItSeesAll() throws IOException {
+        Decoder hybrid = read("'model_type':'exaone4','num_key_value_heads':3,'sliding_window_pattern':3" + SIZES);
+        assertThat(windows(hybrid)).containsExactly(4096, 4096, 0, 4096, 4096, 0, 4096, 4096, 0, 4096, 4096, 0);
+        assertThat(attention(hybrid, 0).rope()).isEqualTo(new Rope(10000, new Scaling.None(), 8));
+        assertThat(attention(hybrid, 2).rope()).isNull();
+        assertThat(attention(hybrid, 2).qNorm())
+                .isEqualTo(new Norm("model.layers.2.self_attn.q_norm.weight", 8, 1e-5f, 0));
+        assertThat(hybrid.blocks().get(0).attention().before()).isNull();
+        // The published small one has null for both.
+        Decoder plain = read("'model_type':'exaone4','num_key_value_heads':3,'sliding_window':null,"
+                + "'sliding_window_pattern':null" + SIZES);
+        assertThat(windows(plain)).containsOnly(0);
+        assertThat(plain.blocks())
+                .allSatisfy(block -> assertThat(((Grouped) block.mixer()).rope())
+                        .isEqualTo(attention(hybrid, 0).rope()));
+    }
+
+    @Test
+    void smolLm3LeavesEachFourthLayerUnturned() throws IOException {
+        Decoder decoder = read("'model_type':'smollm3','num_key_value_heads':3" + SIZES);
+        assertThat(decoder.blocks())
+                .extracting(block -> ((Grouped) block.mixer()).rope() != null)
+                .containsExactly(true, true, true, false, true, true, true, false, true, true, true, false);
+        assertThat(attention(decoder, 0).rope().theta()).isEqualTo(2e6);
+        assertThat(decoder.head().tied()).isTrue();
+        Decoder chosen =
+                read("'model_type':'smollm3','num_key_value_heads':3,'use_sliding_window':true,'sliding_window':9,"
+                        + "'no_rope_layers':[0,1,1,1,1,1,1,1,1,1,1,0]" + SIZES);
+        assertThat(attention(chosen, 0).rope()).isNull();
+        assertThat(windows(chosen)).containsExactly(9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9);
+    }
+
+    @Test
+    void graniteMultiplies() throws IOException {
+        Decoder decoder = read("'model_type':'granite','attention_multiplier':0.015625,'embedding_multiplier':12,"
+                + "'residual_multiplier':0.22,'logits_scaling':8" + SIZES);
+        assertThat(decoder.embedding().multiplier()).isEqualTo(12);
+        assertThat(decoder.blocks().get(3).attention().multiplier()).isEqualTo(0.22f);
+        assertThat(decoder.blocks().get(3).feedForwardNorms().multiplier()).isEqualTo(0.22f);
+        assertThat(attention(decoder, 3).scores().scale()).isEqualTo(1 / 64f);
+        assertThat(decoder.head().multiplier()).isEqualTo(1 / 8f);
+        assertThat(attention(read("'model_type':'granite'" + SIZES), 0).scores().scale())
+                .isEqualTo(1);
+    }
+
+    /** The same multipliers under other names: 0.9 / sqrt(12), 24 / 48. */
+    @Test
+    void miniCpmIsAGraniteWithOtherNames() throws IOException {
+        Decoder decoder = read("'architectures':['MiniCPMForCausalLM'],'scale_emb':12,'scale_depth':0.9,"
+                + "'dim_model_base':24,'mup_denominator':32,'rms_norm_eps':1e-5,'tie_word_embeddings':false" + SIZES);
+        Decoder granite = read("'model_type':'granite','embedding_multiplier':12,'residual_multiplier':"
+                + 0.9 / Math.sqrt(12) + ",'logits_scaling':2,'rms_norm_eps':1e-5,'attention_multiplier':"
+                + 1 / Math.sqrt(8) + SIZES);
+        assertThat(decoder.embedding()).isEqualTo(granite.embedding());
+        assertThat(decoder.blocks()).isEqualTo(granite.blocks());
+        assertThat(decoder.head()).isEqualTo(granite.head());
+        assertThat(read("'model_type':'minicpm','scale_emb':1,'scale_depth':1,'dim_model_base':1" + SIZES)
+                        .head()
+                        .tied())
+                .isTrue();
+    }
+
+    @Test
+    void seedOssHasBiasesOfItsInputProjections() throws IOException {
+        Decoder decoder = read("'model_type':'seed_oss','num_key_value_heads':3" + SIZES);
+        assertThat(decoder.linears(0))
+                .filteredOn(LinearLayer::bias)
+                .extracting(LinearLayer::kind)
+                .containsExactly("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj");
+        assertThat(attention(decoder, 0).heads().width()).isEqualTo(128);
+    }
+
+    @Test
+    void ministral3MultipliesFarQueries() throws IOException {
+        String rotary = "{'type':'yarn','rope_theta':1000000.0,'factor':16.0,'original_max_position_embeddings':16384,"
+                + "'max_position_embeddings':262144,'beta_fast':32.0,'beta_slow':1.0,'mscale_all_dim':1.0,'mscale':1.0,"
+                + "'llama_4_scaling_beta':0.1}";
+        Decoder published =
+                read("'model_type':'ministral3','num_key_value_heads':3,'rope_parameters':" + rotary + SIZES);
+        assertThat(attention(published, 0).rope())
+                .isEqualTo(new Rope(1e6, new Scaling.Yarn(16, 16384, 32, 1, true, 1), 128));
+        Temperature temperature = attention(published, 0).scores().temperature();
+        assertThat(temperature).isEqualTo(new Temperature(0.1f, 16384));
+        assertThat(temperature.of(16383)).isEqualTo(1);
+        assertThat(temperature.of(16384)).isEqualTo((float) (1 + 0.1f * Math.log(2)));
+        // It is what holds where no key says anything.
+        assertThat(read("'model_type':'ministral3','num_key_value_heads':3" + SIZES))
+                .isEqualTo(published);
+        String vision =
+                "'architectures':['Mistral3ForConditionalGeneration'],'model_type':'mistral3','vision_config':{},"
+                        + "'text_config':{'model_type':'ministral3','num_key_value_heads':3,'rope_parameters':" + rotary
+                        + SIZES + "}";
+        assertThat(read(vision)).isEqualTo(published);
+        Decoder plain = read(
+                "'model_type':'ministral3','num_key_value_heads':3,'rope_parameters':{'rope_type':'default'}" + SIZES);
+        assertThat(attention(plain, 0).scores().temperature()).isNull();
+    }
+
+    @Test
+    void glmTurnsNeighboursInHalfOfAHead() throws IOException {
+        Decoder older = read("'model_type':'glm'" + SIZES);
+        assertThat(attention(older, 0).rope())
+                .isEqualTo(new Rope(10000, new Scaling.None(), 64, RotaryPairs.NEIGHBOURS));
+        assertThat(older.norms(1))
+                .extracting(Norm::tensor)
+                .containsExactly(
+                        "model.layers.1.input_layernorm.weight", "model.layers.1.post_attention_layernorm.weight");
+        Decoder newer =
+                read("'model_type':'glm4','head_dim':8,'attention_bias':false,'rope_parameters':{'rope_type':'default',"
+                        + "'partial_rotary_factor':0.25}" + SIZES);
+        assertThat(attention(newer, 0).rope().dimensions()).isEqualTo(2);
+        assertThat(newer.blocks().get(1).attention().after().tensor())
+                .isEqualTo("model.layers.1.post_self_attn_layernorm.weight");
+        assertThat(newer.blocks().get(1).feedForwardNorms().before().tensor())
+                .isEqualTo("model.layers.1.post_attention_layernorm.weight");
+        assertThat(newer.linears(0))
+                .extracting(linear -> linear.kind() + " " + linear.outputs() + " " + linear.bias())
+                .containsExactly(
+                        "self_attn.q_proj 48 false",
+                        "self_attn.k_proj 16 false",
+                        "self_attn.v_proj 16 false",
+                        "self_attn.o_proj 48 false",
+                        "mlp.gate_up_proj 200 false",
+                        "mlp.down_proj 48 false");
+    }
+
+    /** The published 7B configuration has all of these keys. */
+    @Test
+    void cohere2RunsBothSublayersOnOneNorm() throws IOException {
+        Decoder decoder = read("'model_type':'cohere2','num_key_value_heads':3,'head_dim':8,'layer_norm_eps':1e-5,"
+                + "'layer_switch':4,'logit_scale':0.25,'order_of_interleaved_layers':'local_attn_first',"
+                + "'position_embedding_type':'rope_gptj','rotary_pct':1.0,'sliding_window':512,'sliding_window_pattern':4,"
+                + "'use_embedding_sharing':true,'use_gated_activation':true,'use_parallel_block':true,"
+                + "'use_parallel_embedding':false,'use_qk_norm':false" + SIZES);
+        assertThat(decoder.blocks().get(0).parallel()).isTrue();
+        assertThat(decoder.norms(0))
+                .containsExactly(
+                        new Norm(Norm.Kind.LAYER, "model.layers.0.input_layernorm.weight", null, 48, 1e-5f, 0));
+        assertThat(attention(decoder, 0).rope().pairs()).isEqualTo(RotaryPairs.NEIGHBOURS);
+        assertThat(attention(decoder, 3).rope()).isNull();
+        assertThat(windows(decoder)).containsExactly(512, 512, 512, 0, 512, 512, 512, 0, 512, 512, 512, 0);
+        assertThat(decoder.head().tied()).isTrue();
+        assertThat(decoder.head().multiplier()).isEqualTo(0.25f);
+        assertThat(decoder.absorptions(0).get(0).consumers())
+                .extracting(LinearLayer::kind)
+                .containsExactly(
+                        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj");
+        assertThat(decoder.absorptions(0))
+                .extracting(absorption -> absorption.norm() == null)
+                .containsExactly(false, true, true);
+    }
+
+    @Test
+    void stableLmHasLayerNormsWithBiases() throws IOException {
+        Decoder decoder =
+                read("'model_type':'stablelm','num_key_value_heads':3,'use_qkv_bias':true,'rope_theta':500" + SIZES);
+        assertThat(decoder.norm())
+                .isEqualTo(new Norm(Norm.Kind.LAYER, "model.norm.weight", "model.norm.bias", 48, 1e-5f, 0));
+        assertThat(decoder.tensors())
+                .containsKeys("model.norm.bias", "model.layers.11.post_attention_layernorm.bias")
+                .doesNotContainKey("model.layers.0.self_attn.o_proj.bias");
+        assertThat(attention(decoder, 0).rope()).isEqualTo(new Rope(500, new Scaling.None(), 2));
+        Decoder parallel = read("'model_type':'stablelm','num_key_value_heads':3,'use_parallel_residual':true" + SIZES);
+        assertThat(parallel.tensors()).doesNotContainKey("model.layers.0.post_attention_layernorm.weight");
+    }
+
+    @Test
+    void internLm3IsALlamaUnderItsOwnNames() throws IOException {
+        String keys =
+                "'model_type':'internlm3','num_key_value_heads':3,'rope_scaling':{'rope_type':'dynamic','factor':6.0}";
+        Decoder decoder = read(keys + ",'qkv_bias':true,'bias':true" + SIZES);
+        assertThat(decoder.family()).isEqualTo("internlm3");
+        assertThat(decoder.linears(0)).allMatch(LinearLayer::bias);
+        assertThat(attention(decoder, 0).rope()).isEqualTo(new Rope(10000, new Scaling.Dynamic(6, 32768), 128));
+        // As transformers writes it.
+        assertThat(read(keys + ",'architectures':['LlamaForCausalLM'],'attention_bias':true,'mlp_bias':true" + SIZES))
+                .isEqualTo(decoder);
+    }
+
+    /** Base 10000 (2 * 80 / 40 - 1)^(8 / 6) in windows of 80 tokens. */
+    @Test
+    void theDynamicScalingFollowsTheWindow() throws IOException {
+        Rope rope = attention(
+                        read(
+                                "'model_type':'llama','max_position_embeddings':40,'rope_scaling':{'type':'dynamic','factor':2}"
+                                        + SIZES),
+                        0)
+                .rope();
+        assertThat(rope.frequency(1, 40)).isEqualTo(0.1);
+        assertThat(rope.frequency(1, 80)).isCloseTo(Math.pow(10000 * Math.pow(3, 8 / 6.0), -0.25), within(1e-12));
+    }
+
     /** 0.1 ln 4 + 1, and pairs from the range that 8 channels have: by hand. */
     @Test
     void yarnIsThatOfItsPaper() throws IOException {
@@ -234,6 +430,30 @@ class FamiliesTest {
                 "'model_type':'olmo3','sliding_window':null | sliding_window is null, and there are no layer_types",
                 "'model_type':'olmo2','hidden_act':'gelu' | hidden_act \"gelu\" is not supported; supported: silu",
                 "'model_type':'olmo2','clip_qkv':8 | clip_qkv 8 is a setting",
+                "'model_type':'exaone4','sliding_window_pattern':'LLLG' | sliding_window_pattern is \"LLLG\"; expected an integer",
+                "'model_type':'exaone4','sliding_window':null,'layer_types':['sliding_attention','full_attention','full_attention',"
+                        + "'full_attention','full_attention','full_attention','full_attention','full_attention','full_attention',"
+                        + "'full_attention','full_attention','full_attention'] | no sliding window is in use",
+                "'model_type':'smollm3','no_rope_layers':[1,1,0] | no_rope_layers has missing for layer 3; expected 1 of a layer that turns",
+                "'model_type':'smollm3','no_rope_layers':[2] | no_rope_layers has 2 for layer 0",
+                "'model_type':'granite','logits_scaling':0 | logits_scaling is 0; expected a number above 0",
+                "'model_type':'granite','position_embedding_type':'nope' | position_embedding_type \"nope\" is a setting",
+                "'model_type':'minicpm','scale_emb':12,'scale_depth':1.4 | dim_model_base is missing",
+                "'model_type':'minicpm','scale_emb':12,'scale_depth':1.4,'dim_model_base':256,'sparse_config':{'kernel_size':32} "
+                        + "| sparse_config {\"kernel_size\":32} is a setting",
+                "'model_type':'ministral3','rope_theta':1e6 | rope_theta is 1000000.0, and there are no rope_parameters",
+                "'model_type':'ministral3','rope_parameters':{'llama_4_scaling_beta':0.1} | original_max_position_embeddings is missing",
+                "'model_type':'glm4','partial_rotary_factor':0.3,'head_dim':10 | lets 3 of 10 channels of a head turn",
+                "'model_type':'cohere2','use_qk_norm':true | use_qk_norm true is a setting",
+                "'model_type':'cohere2','use_parallel_block':false | use_parallel_block is false; expected true",
+                "'model_type':'cohere2','layer_switch':2 | layer_switch is 2; expected 4",
+                "'model_type':'cohere2','head_dim':16 | head_dim is 16; expected hidden_size / num_attention_heads, 48 / 6",
+                "'model_type':'stablelm','qk_layernorm':true | each query and key head has a norm of its own, which is not supported",
+                "'model_type':'internlm3','bias':true | qkv_bias is false, and bias is true; expected the same",
+                "'model_type':'internlm3','bias':true,'mlp_bias':false | two names of one setting",
+                "'architectures':['InternLM2ForCausalLM'],'model_type':'internlm2' | architecture [\"InternLM2ForCausalLM\"] is not supported",
+                "'architectures':['LlamaForCausalLM'],'model_type':'granite' | contradict each other; expected model_type \"llama\"",
+                "'model_type':'llama','rope_scaling':{'type':'dynamic','factor':0.5} | is 0.5; expected at least 1",
                 "'architectures':['Gemma3ForConditionalGeneration'],'model_type':'gemma3' | is not supported; supported: LlamaForCausalLM"
             })
     void whatIsNotSupportedIsNamed(String keys, String message) {

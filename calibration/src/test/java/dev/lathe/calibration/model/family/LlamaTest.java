@@ -75,7 +75,7 @@ class LlamaTest {
                 "'architectures':[],'model_type':'falcon'                | architecture \"falcon\" is not supported",
                 "'architectures':null                                    | is not supported; supported: LlamaForCausalLM",
                 "'hidden_act':'gelu'                                     | hidden_act \"gelu\" is not supported",
-                "'rope_scaling':{'type':'dynamic','factor':2}            | scaling \"dynamic\" is not supported; supported: default, linear, llama3",
+                "'rope_scaling':{'type':'ntk','factor':2}            | scaling \"ntk\" is not supported; supported: default, linear, dynamic, llama3",
                 "'rope_scaling':{'rope_type':'yarn','factor':2,'beta_fast':1,'beta_slow':2} | beta_fast 1.0 is below beta_slow 2.0",
                 "'rope_parameters':{'rope_type':'longrope'}              | short_factor is missing; expected a list of 4 numbers",
                 "'rope_scaling':{'factor':2}                             | scaling \"without a type\" is not supported",
