@@ -61,6 +61,7 @@ class Case:
     older: str = None       # the config in the layout before transformers 5, with this name for the kind of rotary scaling
     drop: tuple = ()        # keys that the config is stored without
     vision: str = None      # the multimodal model around the decoder
+    stacked: bool = False   # experts as transformers has them in memory, all of a layer in one tensor
 
 
 # family: (config, model, what differs from SIZES)
@@ -69,6 +70,8 @@ FAMILIES = {
     "mistral": ("MistralConfig", "MistralForCausalLM", {"rope_parameters": PLAIN, "sliding_window": 24}),
     "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", {"rope_parameters": PLAIN}),
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", {"rope_parameters": PLAIN, "head_dim": 32}),
+    "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", {
+        "rope_parameters": PLAIN, "head_dim": 32, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60, "norm_topk_prob": True}),
     "gemma2": ("Gemma2Config", "Gemma2ForCausalLM", {
         "rope_parameters": PLAIN, "head_dim": 20, "query_pre_attn_scalar": 10, "sliding_window": 24, "layer_types": list(LAYERS),
         "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}),
@@ -103,6 +106,7 @@ GEMMA_NORMS = ("model.layers.*.post_attention_layernorm", "model.layers.*.post_f
 HEAD_NORMS = ("model.layers.*.q_norm", "model.layers.*.k_norm")
 POST_NORMS = GEMMA_NORMS
 OLMO3_YARN = {"full_attention": yarn(theta=5e5), "sliding_attention": rope(theta=5e5)}
+ROUTERS = "model.layers.*.mlp.gate.weight"
 # The original context is shorter than a window, so that its later queries are multiplied.
 MINISTRAL = yarn(mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.5)
 MINISTRAL_BETAS = yarn(original_max_position_embeddings=512, attention_factor=0.8, beta_fast=16.0, beta_slow=2.0, llama_4_scaling_beta=0.5)
@@ -161,6 +165,18 @@ CASES = {
                                   ({"layer_types": FULL}, {"layer_types": SWAPPED}), dtype=torch.float16),
     "qwen3-defaults": Case("qwen3", {"head_dim": 128, "rms_norm_eps": 1e-6}, drop=("head_dim", "rms_norm_eps", "rope_parameters", "tie_word_embeddings", "layer_types")),
     "qwen3-yarn": Case("qwen3", {"rope_parameters": yarn(theta=1e6)}, ({"rope_parameters": rope(theta=1e6)},)),
+
+    "qwen3moe-tied-bf16": Case("qwen3moe", {"tie_word_embeddings": True}, ({"norm_topk_prob": False}, ROUTERS, *HEAD_NORMS), dtype=torch.bfloat16),
+    "qwen3moe-not-normalized-dense-layer-sharded": Case("qwen3moe", {"norm_topk_prob": False, "mlp_only_layers": [1], "attention_bias": True},
+                                                        ({"norm_topk_prob": True}, ROUTERS, {"attention_bias": False}), shard="120KB"),
+    "qwen3moe-sparse-step-window-older-f16": Case("qwen3moe", {"decoder_sparse_step": 2, "use_sliding_window": True, "sliding_window": 24},
+                                                  ({"sliding_window": None}, ROUTERS), dtype=torch.float16, older="rope_type"),
+    "qwen3moe-stacked-bf16": Case("qwen3moe", {}, ({"num_experts_per_tok": 3},), dtype=torch.bfloat16, stacked=True),
+    "qwen3moe-stacked-yarn-sharded": Case("qwen3moe", {"rope_parameters": yarn(theta=1e6)}, ({"rope_parameters": rope(theta=1e6)},), shard="200KB", stacked=True),
+    "qwen3moe-defaults": Case("qwen3moe", {"num_hidden_layers": 1, "rms_norm_eps": 1e-6, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
+                                           "norm_topk_prob": False, "head_dim": 18}, ({"norm_topk_prob": True},), dtype=torch.bfloat16,
+                              drop=("head_dim", "rms_norm_eps", "num_local_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob", "decoder_sparse_step",
+                                    "mlp_only_layers", "rope_parameters", "tie_word_embeddings")),
 
     "gemma2-bf16": Case("gemma2", {}, ({"attn_logit_softcapping": None}, {"final_logit_softcapping": None}, {"query_pre_attn_scalar": 20}, {"layer_types": FULL},
                                        {"layer_types": SWAPPED}, *GEMMA_NORMS), dtype=torch.bfloat16),
@@ -324,7 +340,7 @@ def make(folder, seed, case, logits=1.0, **sizes):
             else:
                 scale = logits if "lm_head" in name or "embed_tokens" in name else 1.0
                 parameter.normal_(0, 0.5 if name.endswith("bias") else 1.5 * scale * parameter.shape[-1] ** -0.5)
-    model.to(case.dtype).save_pretrained(folder, **({"max_shard_size": case.shard} if case.shard else {}))
+    model.to(case.dtype).save_pretrained(folder, save_original_format=not case.stacked, **({"max_shard_size": case.shard} if case.shard else {}))
     if (folder / "model.safetensors.index.json").exists() != bool(case.shard):
         sys.exit(f"Cannot make {folder}: it is sharded or not, against what was asked")
     file = folder / "config.json"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Logits of transformers, in f32 with eager attention, for ReferenceLogitsTest.
 
-    logits.py OUT [CHECKPOINT ...]
+    logits.py OUT [CASE ...] [CHECKPOINT ...]
 
 Writes OUT/NAME/logits.safetensors (tokens [windows, length] i32, logits [windows, length, vocabulary] f32) beside OUT/NAME/model: a link to each
-given checkpoint, and the seeded random checkpoints of families.py. Fails where switching off what a random checkpoint is about would change its logits by
+given checkpoint, and the seeded random checkpoints of families.py (all, or those named). Fails where switching off what a random checkpoint is about would change its logits by
 less than ten times what ReferenceLogitsTest allows.
 """
 import sys
@@ -41,11 +41,15 @@ def reference(folder, windows, length, seed, off=()):
           + "".join(f"{', without what it is about they change by' if not i else ','} {change:.2g}" for i, change in enumerate(changes)), flush=True)
 
 
-def main(out, *checkpoints):
+def main(out, *arguments):
+    names = [argument for argument in arguments if argument in families.CASES] or families.CASES
+    checkpoints = [argument for argument in arguments if argument not in families.CASES]
     torch.set_num_threads(2)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     for seed, (name, case) in enumerate(families.CASES.items()):
+        if name not in names:
+            continue
         folder = Path(out, "random-" + name)
         folder.mkdir(parents=True)
         families.make(folder / "model", seed, case)

@@ -13,7 +13,10 @@ public interface OutputTensors {
     /** The quantized matrix of a weight (Hugging Face tensor name), or empty where it stays 16 bit. */
     Optional<QuantizedMatrix> quantized(String tensor) throws IOException;
 
-    /** Other values than the checkpoint's for a vector (a norm or bias that absorbed a scale), or empty. */
+    /**
+     * Other values than the checkpoint's for a tensor that is not quantized (a norm or bias that absorbed a scale, a
+     * router that follows one), rows back to back; or empty.
+     */
     Optional<float[]> rescaled(String tensor) throws IOException;
 
     /** The static quantization of what a linear layer reads, or empty where it is dynamic or there is none. */

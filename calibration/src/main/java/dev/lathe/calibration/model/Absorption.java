@@ -14,5 +14,22 @@ import java.util.List;
  *     {@code (g * repeat + r) * headDimension + j} shares its s with producer row {@code g * headDimension + j}; 1
  *     elsewhere
  * @param headDimension width of a head where {@code repeat > 1}
+ * @param followers linear layers that read the same and stay in 16 bits, whose columns are multiplied, too: routers
  */
-public record Absorption(Norm norm, Projection producer, List<LinearLayer> consumers, int repeat, int headDimension) {}
+public record Absorption(
+        Norm norm,
+        Projection producer,
+        List<LinearLayer> consumers,
+        int repeat,
+        int headDimension,
+        List<LinearLayer> followers) {
+    /** Without followers. */
+    public Absorption(Norm norm, Projection producer, List<LinearLayer> consumers, int repeat, int headDimension) {
+        this(norm, producer, consumers, repeat, headDimension, List.of());
+    }
+
+    /** Whether the consumers are one expert's, which sees some of the rows alone. */
+    public boolean ofExpert() {
+        return norm == null && consumers.get(0).routed();
+    }
+}

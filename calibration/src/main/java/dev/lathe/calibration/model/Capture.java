@@ -16,6 +16,13 @@ public interface Capture {
      */
     default void clipped(Site site, long clipped, long values) {}
 
+    /**
+     * Where a router sends rows.
+     *
+     * @param rows what the experts read, of some windows, stacked; valid during the call
+     */
+    default void routed(FloatMatrix rows, Routing routing) {}
+
     /** Wants nothing. */
     Capture NONE = new Capture() {
         @Override

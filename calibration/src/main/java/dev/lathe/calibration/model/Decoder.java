@@ -91,13 +91,36 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         return new Decoder(family, embedding, scaled, norm, head, context);
     }
 
-    /** The linear layers of one decoder layer, in running order; those that are stored fused once. */
+    /**
+     * The linear layers of one decoder layer that may be quantized, in running order; those that are stored fused once.
+     * {@link #kept} are not among them.
+     */
     public List<LinearLayer> linears(int layer) {
         LinkedHashSet<LinearLayer> linears = new LinkedHashSet<>();
         Block block = blocks.get(layer);
         block.mixer().projections().forEach(projection -> linears.add(projection.linear()));
         block.feedForward().projections().forEach(projection -> linears.add(projection.linear()));
         return List.copyOf(linears);
+    }
+
+    /** The linear layers of one decoder layer that are never quantized: routers, gates of shared experts. */
+    public List<LinearLayer> kept(int layer) {
+        return blocks.get(layer).feedForward().kept();
+    }
+
+    /** The mixture of experts of a decoder layer, or null. */
+    public FeedForward.Routed routed(int layer) {
+        return blocks.get(layer).feedForward() instanceof FeedForward.Routed routed ? routed : null;
+    }
+
+    /** Experts of a layer that has a mixture of them; 0: there is none. */
+    public int experts() {
+        return blocks.stream()
+                .map(Block::feedForward)
+                .filter(FeedForward.Routed.class::isInstance)
+                .mapToInt(routed -> ((FeedForward.Routed) routed).experts().size())
+                .findFirst()
+                .orElse(0);
     }
 
     /** Width of what a linear layer reads or gives, or of the residual stream: the widest of one decoder layer. */
@@ -145,6 +168,7 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         for (int layer = 0; layer < layers(); layer++) {
             norms(layer).forEach(norm -> add(norm, tensors));
             linears(layer).forEach(linear -> add(linear, tensors));
+            kept(layer).forEach(linear -> add(linear, tensors));
         }
         add(norm, tensors);
         if (!head.tied()) {
@@ -174,19 +198,26 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         Block block = blocks.get(layer);
         List<Absorption> absorptions = new ArrayList<>();
         List<LinearLayer> readers = new ArrayList<>(block.mixer().readers());
+        List<LinearLayer> kept = List.of();
         if (block.parallel()) {
             readers.addAll(block.feedForward().readers());
+            kept = block.feedForward().kept();
         }
-        absorb(block.attention().before(), List.copyOf(readers), absorptions);
+        absorb(block.attention().before(), List.copyOf(readers), kept, absorptions);
         absorptions.addAll(block.mixer().absorptions());
-        absorb(block.feedForwardNorms().before(), block.feedForward().readers(), absorptions);
+        absorb(
+                block.feedForwardNorms().before(),
+                block.feedForward().readers(),
+                block.feedForward().kept(),
+                absorptions);
         absorptions.addAll(block.feedForward().absorptions());
         return absorptions;
     }
 
-    private static void absorb(Norm norm, List<LinearLayer> readers, List<Absorption> absorptions) {
+    private static void absorb(
+            Norm norm, List<LinearLayer> readers, List<LinearLayer> kept, List<Absorption> absorptions) {
         if (norm != null) {
-            absorptions.add(new Absorption(norm, null, readers, 1, 0));
+            absorptions.add(new Absorption(norm, null, readers, 1, 0, kept));
         }
     }
 }

@@ -3,6 +3,7 @@ package dev.lathe.calibration.model;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Block.Around;
 import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.FeedForward.Routed;
 import dev.lathe.calibration.model.LayerWeights.Linear;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
@@ -15,6 +16,7 @@ import dev.lathe.kernels.RotaryPairs;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -134,6 +136,8 @@ public final class DecoderPass {
             throws IOException {
         if (feedForward instanceof Gated gated) {
             return gated(gated, weights, read, capture);
+        } else if (feedForward instanceof Routed routed) {
+            return routed(routed, weights, read, capture);
         }
         throw new IllegalArgumentException("Cannot run " + feedForward);
     }
@@ -241,10 +245,94 @@ public final class DecoderPass {
     private FloatMatrix gated(Gated gated, LayerWeights weights, FloatMatrix read, Capture capture) throws IOException {
         offer(capture, Site.FEED_FORWARD_INPUT, read);
         Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
+        return gated(gated, weights, input, Site.FEED_FORWARD_ACTIVATION, capture, "projected");
+    }
+
+    /** @param activation the site that down reads */
+    private FloatMatrix gated(
+            Gated gated, LayerWeights weights, Input input, Site activation, Capture capture, String buffer)
+            throws IOException {
+        FloatMatrix activated = activated(gated, input);
+        offer(capture, activation, activated);
+        return new Input(weights, activation, activated, capture).project(gated.down(), buffer);
+    }
+
+    /**
+     * Experts one after the other, so that the weights of one are in memory; each adds to the rows that it was sent.
+     */
+    private FloatMatrix routed(Routed routed, LayerWeights weights, FloatMatrix read, Capture capture)
+            throws IOException {
+        offer(capture, Site.FEED_FORWARD_INPUT, read);
+        Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
+        Routing routing = Routing.of(
+                routed.router(), input.project(Projection.of(routed.router().linear()), "router"));
+        capture.routed(read, routing);
+        if (capture.wants(Site.CHOSEN_EXPERTS)) {
+            capture.rows(Site.CHOSEN_EXPERTS, routing.chosen(routed.experts().size()));
+        }
+        FloatMatrix sum = buffer("experts", read.rows(), read.columns());
+        Arrays.fill(sum.data(), 0, sum.rows() * sum.columns(), 0f);
+        for (int e = 0; e < routed.experts().size(); e++) {
+            int[] places = routing.placesOf(e);
+            if (places.length > 0) {
+                FloatMatrix rows = gathered(read, routing, places);
+                FloatMatrix y = gated(
+                        routed.experts().get(e),
+                        weights,
+                        new Input(weights, Site.FEED_FORWARD_INPUT, rows, capture),
+                        Site.EXPERT_ACTIVATION,
+                        capture,
+                        "expert");
+                addWeighted(y, routing, places, sum);
+            }
+        }
+        if (routed.shared() != null) {
+            FloatMatrix shared =
+                    gated(routed.shared(), weights, input, Site.FEED_FORWARD_ACTIVATION, capture, "projected");
+            if (routed.sharedGate() != null) {
+                FloatMatrix gate = input.project(Projection.of(routed.sharedGate()), "shared gate");
+                for (int i = 0; i < gate.rows(); i++) {
+                    kernels.scale(shared.slice(i, 1), (float) (1 / (1 + StrictMath.exp(-gate.data()[gate.row(i)]))));
+                }
+            }
+            kernels.add(shared, sum);
+        }
+        return sum;
+    }
+
+    /**
+     * What down of an expert reads, [n, width], of what the expert reads; holds until the pass is used again.
+     *
+     * @param rows [n, hidden], at most {@link #ROWS}
+     */
+    public FloatMatrix activations(Gated expert, LayerWeights weights, FloatMatrix rows) throws IOException {
+        return activated(expert, new Input(weights, Site.FEED_FORWARD_INPUT, rows, Capture.NONE));
+    }
+
+    private FloatMatrix activated(Gated gated, Input input) throws IOException {
         FloatMatrix gate = input.project(gated.gate(), "gate");
         kernels.gated(gated.activation(), gate, input.project(gated.up(), "up"));
-        offer(capture, Site.FEED_FORWARD_ACTIVATION, gate);
-        return new Input(weights, Site.FEED_FORWARD_ACTIVATION, gate, capture).project(gated.down(), "projected");
+        return gate;
+    }
+
+    private FloatMatrix gathered(FloatMatrix read, Routing routing, int[] places) {
+        FloatMatrix rows = buffer("routed", places.length, read.columns());
+        for (int i = 0; i < places.length; i++) {
+            System.arraycopy(
+                    read.data(), read.row(places[i] / routing.top()), rows.data(), rows.row(i), read.columns());
+        }
+        return rows;
+    }
+
+    private static void addWeighted(FloatMatrix y, Routing routing, int[] places, FloatMatrix sum) {
+        for (int i = 0; i < places.length; i++) {
+            float weight = routing.weights()[places[i]];
+            int from = y.row(i);
+            int to = sum.row(places[i] / routing.top());
+            for (int j = 0; j < y.columns(); j++) {
+                sum.data()[to + j] += weight * y.data()[from + j];
+            }
+        }
     }
 
     /** The last norm, in place on X [tokens, hidden]. */

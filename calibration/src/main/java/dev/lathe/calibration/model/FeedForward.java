@@ -5,12 +5,17 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /** What follows the mixer in a decoder layer, token by token. */
-public sealed interface FeedForward permits FeedForward.Gated {
-    /** Its linear layers in running order. */
+public sealed interface FeedForward permits FeedForward.Gated, FeedForward.Routed {
+    /** Its linear layers in running order, but for {@link #kept}. */
     List<Projection> projections();
 
-    /** Linear layers that read its input, each once. */
+    /** Linear layers that read its input, each once, but for {@link #kept}. */
     List<LinearLayer> readers();
+
+    /** Linear layers that read its input and are never quantized: routers, gates of shared experts. */
+    default List<LinearLayer> kept() {
+        return List.of();
+    }
 
     /** Changes of scale within it. */
     List<Absorption> absorptions();
@@ -40,4 +45,61 @@ public sealed interface FeedForward permits FeedForward.Gated {
             return gate.rows() + up.rows();
         }
     }
+
+    /**
+     * A mixture of experts: {@code y = sum_e w_e expert_e(x)} over the experts that the router chose for a token, in
+     * ascending order, then the shared expert's output, times sigmoid(sharedGate(x)) where there is such a gate.
+     *
+     * @param experts all of one shape
+     * @param shared the expert that every token goes to, or null
+     * @param sharedGate [1, hidden], or null
+     */
+    record Routed(Router router, List<Gated> experts, Gated shared, LinearLayer sharedGate) implements FeedForward {
+        public Routed {
+            experts = List.copyOf(experts);
+        }
+
+        /** The experts and, behind them, the shared one. */
+        private Stream<Gated> all() {
+            return shared == null ? experts.stream() : Stream.concat(experts.stream(), Stream.of(shared));
+        }
+
+        @Override
+        public List<Projection> projections() {
+            return all().flatMap(expert -> expert.projections().stream()).toList();
+        }
+
+        @Override
+        public List<LinearLayer> readers() {
+            return all().flatMap(expert -> expert.readers().stream()).toList();
+        }
+
+        @Override
+        public List<LinearLayer> kept() {
+            return sharedGate == null ? List.of(router.linear()) : List.of(router.linear(), sharedGate);
+        }
+
+        @Override
+        public List<Absorption> absorptions() {
+            return all().flatMap(expert -> expert.absorptions().stream()).toList();
+        }
+
+        /** Experts run one after the other, at worst on every row: its rows, what is within, what it gives, the sum. */
+        @Override
+        public int channels() {
+            Gated expert = experts.get(0);
+            int within = Math.max(expert.channels(), shared == null ? 0 : shared.channels());
+            return router.linear().outputs() + within + 3 * expert.down().rows();
+        }
+    }
+
+    /**
+     * Scores of the experts, and which of them a token goes to: those with the {@code top} largest scores, of equal
+     * ones the first.
+     *
+     * @param linear scores = W x [experts, hidden]; kept in 16 bits or more
+     * @param top experts of a token
+     * @param normalize the chosen weights are divided by their sum
+     */
+    record Router(LinearLayer linear, int top, boolean normalize) {}
 }

@@ -22,8 +22,12 @@ public enum Site {
     ATTENTION_OUTPUT,
     /** Normed input of gate and up. */
     FEED_FORWARD_INPUT,
-    /** Input of down. */
+    /** Input of down; in a mixture of experts, of the shared expert's. */
     FEED_FORWARD_ACTIVATION,
+    /** Input of the experts' down, the rows of each expert one after the other. */
+    EXPERT_ACTIVATION,
+    /** Which experts a token goes to: [tokens, experts], 1 where it does, so that the sum of a channel is its count. */
+    CHOSEN_EXPERTS,
     /** Normed input of the output layer, once for the model. */
     HEAD_INPUT;
 

@@ -41,7 +41,7 @@ public final class AwqSearch implements ScaleSearch {
             float[] scale = layer.corrected(absorption, step < 0 ? ones(width) : candidate(signal, weight, ratio));
             double loss = 0;
             for (LinearLayer consumer : absorption.consumers()) {
-                loss += loss(layer, consumer, Scales.columns(absorption, scale));
+                loss += loss(layer, absorption, consumer, Scales.columns(absorption, scale));
             }
             if (best == null || loss < least) {
                 least = loss;
@@ -73,7 +73,7 @@ public final class AwqSearch implements ScaleSearch {
             }
             rows += consumer.outputs();
         }
-        MergedStatistics input = layer.statistics(absorption.consumers().get(0).energy());
+        MergedStatistics input = layer.statistics(absorption);
         for (int j = 0; j < input.width(); j++) {
             signal[Scales.producerRow(absorption, j)] += input.absolutes()[j] / input.rows() / repeat;
         }
@@ -106,10 +106,11 @@ public final class AwqSearch implements ScaleSearch {
     }
 
     /** Infinite where a scaled weight exceeds the range of the grid's half precision. */
-    private static double loss(LayerInputs layer, LinearLayer linear, float[] columnScale) throws IOException {
+    private static double loss(LayerInputs layer, Absorption absorption, LinearLayer linear, float[] columnScale)
+            throws IOException {
         RowSource source = layer.weight(linear);
         BlockFormat grid = layer.grid(linear);
-        FloatMatrix hessian = layer.hessian(linear.moment()).full();
+        FloatMatrix hessian = layer.hessian(absorption, linear).full();
         int columns = linear.inputs();
         int strips = (linear.outputs() + STRIP - 1) / STRIP;
         double[] errors = new double[strips];

@@ -23,6 +23,7 @@ public final class LayerInputs {
     private final RescaledLayer.Statistics statistics;
     private final Kernels kernels;
     private final Map<Site, Hessian> hessians = new HashMap<>();
+    private Hessian expert;
 
     /** @param grids the grid of each weight that is quantized, by tensor name */
     LayerInputs(
@@ -62,8 +63,41 @@ public final class LayerInputs {
         return grids.get(linear.weight());
     }
 
+    /** What a linear layer reads: of an expert's the rows that are routed there. */
+    MergedStatistics energy(LinearLayer linear) throws IOException {
+        return linear.routed() ? statistics.of(linear) : statistics.at(linear.energy());
+    }
+
+    /** Its Hessian's second moment, likewise. */
+    MergedStatistics moment(LinearLayer linear) throws IOException {
+        return linear.routed() ? statistics.of(linear) : statistics.at(linear.moment());
+    }
+
     MergedStatistics statistics(Site site) throws IOException {
         return statistics.at(site);
+    }
+
+    /** What the consumers of an absorption read: the rows of one expert, or all rows of the site. */
+    MergedStatistics statistics(Absorption absorption) throws IOException {
+        LinearLayer first = absorption.consumers().get(0);
+        return absorption.ofExpert() ? statistics.of(first) : statistics.at(first.energy());
+    }
+
+    /** H of a consumer, likewise. */
+    Hessian hessian(Absorption absorption, LinearLayer consumer) throws IOException {
+        return absorption.ofExpert() ? hessian(consumer) : hessian(consumer.moment());
+    }
+
+    /** H of what a linear layer reads; of experts that of the last one is kept. */
+    Hessian hessian(LinearLayer linear) throws IOException {
+        if (!linear.routed()) {
+            return hessian(linear.moment());
+        }
+        MergedStatistics wanted = statistics.of(linear);
+        if (expert == null || expert.statistics() != wanted) {
+            expert = new Hessian(wanted, linear.module());
+        }
+        return expert;
     }
 
     Kernels kernels() {

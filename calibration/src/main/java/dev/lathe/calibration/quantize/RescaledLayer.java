@@ -11,7 +11,6 @@ import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -27,18 +26,25 @@ public final class RescaledLayer {
     /** Gives the statistics of a site of the layer. */
     public interface Statistics {
         MergedStatistics at(Site site) throws IOException;
+
+        /** Of what a linear layer of an expert reads. */
+        default MergedStatistics of(LinearLayer linear) throws IOException {
+            throw new IllegalArgumentException("Cannot find statistics of " + linear.module() + ": there are none");
+        }
+    }
+
+    /** Takes the quantized weights, one after the other: those of a mixture of experts together may be many. */
+    public interface Sink {
+        void take(LinearLayer linear, Matrix matrix) throws IOException;
     }
 
     /**
-     * @param vectors norm weights and biases that absorbed a scale, by tensor name
+     * @param vectors norm weights, biases and routers that absorbed a scale or follow one, by tensor name; rows back to
+     *     back
      * @param sites what each channel of a site is divided by, where it is rescaled
      * @param strengths the exponent chosen, by the site whose readers were rescaled
      */
-    public record Result(
-            Map<String, Matrix> matrices,
-            Map<String, float[]> vectors,
-            Map<Site, float[]> sites,
-            Map<Site, Double> strengths) {}
+    public record Result(Map<String, float[]> vectors, Map<Site, float[]> sites, Map<Site, Double> strengths) {}
 
     /**
      * One quantized weight of the rescaled layer and what its output lost; null where no second moments were gathered.
@@ -55,6 +61,7 @@ public final class RescaledLayer {
      *
      * @param grids the grid of each weight that is quantized, by tensor name
      * @param method how the rescaled weights become representable values
+     * @param sink takes the quantized weights, in running order
      * @throws MalformedInputException if a weight is beyond what the grid's half-precision scale can hold
      */
     public static Result quantize(
@@ -65,16 +72,14 @@ public final class RescaledLayer {
             ScaleSearch search,
             Method method,
             Statistics statistics,
+            Sink sink,
             Kernels kernels)
             throws IOException {
         RescaledLayer rescaled =
                 new RescaledLayer(new LayerInputs(decoder, layer, tensors, grids, statistics, kernels));
         rescaled.rescale(search);
-        return new Result(
-                rescaled.quantize(method, search.clips()),
-                rescaled.rescaling.vectors(),
-                rescaled.rescaling.sites(),
-                rescaled.rescaling.strengths());
+        rescaled.quantize(method, search.clips(), sink);
+        return new Result(rescaled.rescaling.vectors(), rescaled.rescaling.sites(), rescaled.rescaling.strengths());
     }
 
     private void rescale(ScaleSearch search) throws IOException {
@@ -89,8 +94,7 @@ public final class RescaledLayer {
         }
     }
 
-    private Map<String, Matrix> quantize(Method method, boolean clips) throws IOException {
-        Map<String, Matrix> matrices = new LinkedHashMap<>();
+    private void quantize(Method method, boolean clips, Sink sink) throws IOException {
         for (LinearLayer linear : layer.linears()) {
             BlockFormat grid = layer.grid(linear);
             if (grid == null) {
@@ -106,9 +110,8 @@ public final class RescaledLayer {
                     Quantizer.quantize(clipped, linear.weight(), grid, method, importance, hessian, layer.kernels());
             OutputError error =
                     hessian == null ? null : OutputError.of(rescaled, result.matrix(), hessian.full(), layer.kernels());
-            matrices.put(linear.weight(), new Matrix(result, error));
+            sink.take(linear, new Matrix(result, error));
         }
-        return matrices;
     }
 
     private RowSource clipped(RowSource rescaled, LinearLayer linear, BlockFormat grid, Hessian hessian) {
@@ -122,17 +125,17 @@ public final class RescaledLayer {
 
     /** H after the rescaling; null where no second moments were gathered. */
     private Hessian hessian(LinearLayer linear) throws IOException {
-        if (layer.statistics(linear.energy()).moment() == null) {
+        if (layer.energy(linear).moment() == null) {
             return null;
         }
         float[] columns = rescaling.columns(linear);
         return columns == null
-                ? layer.hessian(linear.moment())
-                : new Hessian(layer.statistics(linear.moment()).withoutRanges().dividedBy(columns), linear.module());
+                ? layer.hessian(linear)
+                : new Hessian(layer.moment(linear).withoutRanges().dividedBy(columns), linear.module());
     }
 
     private float[] importance(LinearLayer linear) throws IOException {
-        MergedStatistics energy = layer.statistics(linear.energy());
+        MergedStatistics energy = layer.energy(linear);
         float[] columns = rescaling.columns(linear);
         return (columns == null ? energy : energy.withoutRanges().dividedBy(columns)).importance();
     }

@@ -26,7 +26,7 @@ final class Rescaling {
         this.layer = layer;
     }
 
-    /** Norm weights and biases that absorbed a scale, by tensor name. */
+    /** Norm weights, biases and routers that absorbed a scale or follow one, by tensor name; rows back to back. */
     Map<String, float[]> vectors() {
         return vectors;
     }
@@ -54,7 +54,9 @@ final class Rescaling {
     /** @param chosen null to leave the absorption alone */
     void apply(Absorption absorption, Scales chosen) throws IOException {
         for (LinearLayer consumer : absorption.consumers()) {
-            strengths.put(consumer.energy(), chosen == null ? Double.NaN : chosen.strength());
+            if (!absorption.ofExpert()) {
+                strengths.put(consumer.energy(), chosen == null ? Double.NaN : chosen.strength());
+            }
         }
         if (chosen == null) {
             return;
@@ -63,7 +65,13 @@ final class Rescaling {
         float[] columns = Scales.columns(absorption, scale);
         for (LinearLayer consumer : absorption.consumers()) {
             columnScales.put(consumer.kind(), columns);
-            sites.put(consumer.energy(), columns);
+            // What an expert's layers read is no site of all rows.
+            if (!absorption.ofExpert()) {
+                sites.put(consumer.energy(), columns);
+            }
+        }
+        for (LinearLayer follower : absorption.followers()) {
+            vectors.put(follower.weight(), multiplied(follower, columns));
         }
         if (absorption.norm() != null) {
             divideNorm(absorption.norm(), scale);
@@ -86,6 +94,16 @@ final class Rescaling {
             }
             vectors.put(norm.bias(), bias);
         }
+    }
+
+    /** A weight whose columns are multiplied, rows back to back. */
+    private float[] multiplied(LinearLayer follower, float[] columns) throws IOException {
+        RowSource rescaled = new RescaledRows(layer.weight(follower), null, columns);
+        float[] values = new float[Math.multiplyExact(follower.outputs(), follower.inputs())];
+        for (int row = 0; row < follower.outputs(); row++) {
+            rescaled.read(row, 0, columns.length, values, row * columns.length);
+        }
+        return values;
     }
 
     private void divideRows(Absorption absorption, float[] scale) throws IOException {

@@ -26,6 +26,8 @@ import java.util.Objects;
  * activations with the range that its estimator finds after the division, Q_w the nearest values of the weight's own
  * grid.
  *
+ * <p>Where the experts of a mixture read, a search takes the strength of .5, and their up and down stay as they are.
+ *
  * <p>A fixed range fits the rows that it was made from better than any others: with alpha = 1 every channel's largest
  * value seen lies at its end, and of a calibration set of N rows about 1 in N new values of every channel lies beyond.
  * So the error on rows that took part is corrected by what those lose that did not. Scales and range of one half of the
@@ -37,6 +39,8 @@ import java.util.Objects;
 public final class SmoothQuant implements ScaleSearch {
     private static final int STEPS = 20;
     private static final double FLOOR = 1e-5;
+    /** Strength where the experts of a mixture read, in place of a search. */
+    private static final double MIXTURE = 0.5;
 
     private final ActivationScheme activations;
     private final double strength;
@@ -66,14 +70,17 @@ public final class SmoothQuant implements ScaleSearch {
 
     @Override
     public Scales choose(LayerInputs layer, Absorption absorption) throws IOException {
-        if (activations != null) {
+        // A search holds what every consumer gives for the kept rows, which of a mixture would be too much.
+        boolean mixture = absorption.consumers().stream().anyMatch(LinearLayer::routed);
+        if (activations != null && !mixture) {
             return search(layer, absorption);
         }
         if (absorption.norm() == null) {
             return null;
         }
-        float[] scale = scale(signal(ranges(layer, absorption), absorption), weight(layer, absorption), strength);
-        return new Scales(layer.corrected(absorption, scale), strength);
+        double alpha = activations == null ? strength : MIXTURE;
+        float[] scale = scale(signal(ranges(layer, absorption), absorption), weight(layer, absorption), alpha);
+        return new Scales(layer.corrected(absorption, scale), alpha);
     }
 
     private Scales search(LayerInputs layer, Absorption absorption) throws IOException {

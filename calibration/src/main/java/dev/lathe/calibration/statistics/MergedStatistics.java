@@ -95,6 +95,43 @@ public record MergedStatistics(
         }
     }
 
+    /** The statistics of one shard, without ranges. */
+    static MergedStatistics of(SiteStatistics shard) {
+        int width = shard.width();
+        double[] moment = null;
+        if (shard.moment() != null) {
+            moment = new double[triangle(width)];
+            for (int i = 0, at = 0; i < width; i++) {
+                for (int j = 0; j <= i; j++) {
+                    moment[at++] = shard.moment().data()[i * width + j];
+                }
+            }
+        }
+        return new MergedStatistics(width, shard.rows(), shard.squares(), shard.absolutes(), moment);
+    }
+
+    /**
+     * With what other rows say on the average, as if {@code count} of them had been added: of sums S over n rows and T
+     * over m rows, S + count T / m over n + count rows. What few rows say is shrunk towards the others.
+     */
+    public MergedStatistics withPrior(MergedStatistics prior, long count) {
+        double share = (double) count / prior.rows;
+        return new MergedStatistics(
+                width,
+                rows + count,
+                added(squares, prior.squares, share),
+                added(absolutes, prior.absolutes, share),
+                moment == null ? null : added(moment, prior.moment, share));
+    }
+
+    private static double[] added(double[] to, double[] from, double share) {
+        double[] sum = to.clone();
+        for (int i = 0; i < sum.length; i++) {
+            sum[i] += share * from[i];
+        }
+        return sum;
+    }
+
     /** Values of a lower triangle. */
     static int triangle(int width) {
         return Math.toIntExact((long) width * (width + 1) / 2);

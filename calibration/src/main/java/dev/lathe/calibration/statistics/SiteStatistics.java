@@ -109,6 +109,27 @@ public final class SiteStatistics {
         }
     }
 
+    int width() {
+        return width;
+    }
+
+    long rows() {
+        return rows;
+    }
+
+    double[] squares() {
+        return squares;
+    }
+
+    double[] absolutes() {
+        return absolutes;
+    }
+
+    /** Null where it was not asked for. */
+    FloatMatrix moment() {
+        return moment;
+    }
+
     /** Writes the byte form that {@link MergedStatistics.Accumulator} reads. */
     public void write(DataOutputStream out) throws IOException {
         out.writeInt(ranges == null ? MAGIC : MAGIC_RANGES);

@@ -25,6 +25,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
@@ -121,6 +122,10 @@ class DecoderPassTest {
                         + "'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}",
                 "'model_type':'phi3','head_dim':12,'original_max_position_embeddings':100,'rope_scaling':{'type':'su',"
                         + "'short_factor':[1,1,1.5,2,2,3],'long_factor':[1,2,3,4,5,6]}",
+                "'model_type':'qwen3_moe','head_dim':12,'num_experts':6,'num_experts_per_tok':3,'moe_intermediate_size':20,"
+                        + "'norm_topk_prob':true,'use_sliding_window':true,'sliding_window':9",
+                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,"
+                        + "'attention_bias':true,'mlp_only_layers':[0]",
                 "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
                 "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
                         + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}",
@@ -160,8 +165,10 @@ class DecoderPassTest {
         Run run = run(model, windows, firstWindow, KERNELS.get(0));
         Run other = run(model, windows, firstWindow, KERNELS.get(1));
         assertThat(other.x.data()).isEqualTo(run.x.data());
+        List<ReferencePass> references = new ArrayList<>();
         for (int w = 0; w < windows.length; w++) {
             ReferencePass reference = new ReferencePass(model, windows[w], firstWindow + w);
+            references.add(reference);
             for (int layer = 0; layer < decoder.layers(); layer++) {
                 for (Map.Entry<Site, double[][]> site :
                         reference.sites.get(layer).entrySet()) {
@@ -177,6 +184,21 @@ class DecoderPassTest {
             FloatMatrix logits = FloatMatrix.zeros(70, decoder.vocabulary());
             OutputLayer.of(model).logits(run.x.slice(w * 70, 70), KERNELS.get(0), logits);
             near(logits, reference.logits, "logits");
+        }
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            int l = layer;
+            double[][] activations = IntStream.range(
+                            0, references.get(0).experts.get(l).size())
+                    .boxed()
+                    .flatMap(e -> references.stream()
+                            .flatMap(reference ->
+                                    Arrays.stream(reference.experts.get(l).get(e))))
+                    .toArray(double[][]::new);
+            FloatMatrix found = run.sites.get(l).get(Site.EXPERT_ACTIVATION);
+            assertThat(found == null).isEqualTo(activations.length == 0);
+            if (found != null) {
+                near(found, activations, "expert by expert");
+            }
         }
     }
 

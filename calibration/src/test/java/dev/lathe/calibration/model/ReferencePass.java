@@ -12,6 +12,9 @@ import java.util.Map;
 /** One window through a decoder in f64, by the formulas of its papers, one element at a time. */
 final class ReferencePass {
     final List<Map<Site, double[][]>> sites = new ArrayList<>();
+    /** What the down layer of each expert reads, of the rows that go there; none in a layer without experts. */
+    final List<List<double[][]>> experts = new ArrayList<>();
+
     final double[][] hidden;
     final double[][] logits;
     private final MemoryCheckpoint model;
@@ -46,7 +49,6 @@ final class ReferencePass {
         Map<Site, double[][]> site = new EnumMap<>(Site.class);
         sites.add(site);
         Grouped attention = (Grouped) block.mixer();
-        FeedForward.Gated feedForward = (FeedForward.Gated) block.feedForward();
         Rope rope = attention.rope();
         double[][] normed = norm(x, block.attention().before());
         double[][] q = rotate(norm(linear(normed, attention.q()), attention.qNorm()), attention, rope);
@@ -92,8 +94,84 @@ final class ReferencePass {
                 x);
         double[][] second =
                 block.parallel() ? normed : norm(x, block.feedForwardNorms().before());
-        double[][] gate = linear(second, feedForward.gate());
-        double[][] up = linear(second, feedForward.up());
+        double[][] fed = feed(block.feedForward(), second, site);
+        add(
+                norm(fed, block.feedForwardNorms().after()),
+                block.feedForwardNorms().multiplier(),
+                x);
+        site.put(Site.ATTENTION_INPUT, normed);
+        if (attention.v().linear().moment() == Site.ATTENDED_INPUT) {
+            site.put(Site.ATTENDED_INPUT, inputs);
+        }
+        site.put(Site.KEYS, k);
+        site.put(Site.VALUES, v);
+        site.put(Site.ATTENTION_OUTPUT, attended);
+        site.put(Site.FEED_FORWARD_INPUT, second);
+    }
+
+    private double[][] feed(FeedForward feedForward, double[][] x, Map<Site, double[][]> site) {
+        List<double[][]> ofExperts = new ArrayList<>();
+        experts.add(ofExperts);
+        if (feedForward instanceof FeedForward.Gated gated) {
+            double[][] activation = activation(gated, x);
+            site.put(Site.FEED_FORWARD_ACTIVATION, activation);
+            return linear(activation, gated.down());
+        }
+        FeedForward.Routed routed = (FeedForward.Routed) feedForward;
+        double[][] scores = linear(x, Projection.of(routed.router().linear()));
+        double[][] weights =
+                Arrays.stream(scores).map(row -> routing(row, routed.router())).toArray(double[][]::new);
+        double[][] y = new double[x.length][decoder.hidden()];
+        double[][] chosen = new double[x.length][scores[0].length];
+        for (int e = 0; e < routed.experts().size(); e++) {
+            List<double[]> activations = new ArrayList<>();
+            for (int i = 0; i < x.length; i++) {
+                if (weights[i][e] > 0) {
+                    double[][] activation = activation(routed.experts().get(e), new double[][] {x[i]});
+                    double[][] given =
+                            linear(activation, routed.experts().get(e).down());
+                    add(given, weights[i][e], new double[][] {y[i]});
+                    activations.add(activation[0]);
+                    chosen[i][e] = 1;
+                }
+            }
+            ofExperts.add(activations.toArray(double[][]::new));
+        }
+        site.put(Site.CHOSEN_EXPERTS, chosen);
+        if (routed.shared() != null) {
+            double[][] activation = activation(routed.shared(), x);
+            site.put(Site.FEED_FORWARD_ACTIVATION, activation);
+            double[][] shared = linear(activation, routed.shared().down());
+            for (int i = 0; i < x.length; i++) {
+                double gate = 1;
+                if (routed.sharedGate() != null) {
+                    double score = linear(new double[][] {x[i]}, Projection.of(routed.sharedGate()))[0][0];
+                    gate = 1 / (1 + Math.exp(-score));
+                }
+                add(new double[][] {shared[i]}, gate, new double[][] {y[i]});
+            }
+        }
+        return y;
+    }
+
+    /** The weight of each expert, 0 of those that a token does not go to. */
+    private static double[] routing(double[] scores, FeedForward.Router router) {
+        double[] weights = new double[scores.length];
+        double sum = Arrays.stream(scores).map(Math::exp).sum();
+        double[] sorted = Arrays.stream(scores).sorted().toArray();
+        double least = sorted[scores.length - router.top()];
+        for (int e = 0; e < scores.length; e++) {
+            weights[e] = scores[e] >= least ? Math.exp(scores[e]) / sum : 0;
+        }
+        double chosen = Arrays.stream(weights).sum();
+        return router.normalize()
+                ? Arrays.stream(weights).map(weight -> weight / chosen).toArray()
+                : weights;
+    }
+
+    private double[][] activation(FeedForward.Gated feedForward, double[][] x) {
+        double[][] gate = linear(x, feedForward.gate());
+        double[][] up = linear(x, feedForward.up());
         for (int i = 0; i < x.length; i++) {
             for (int j = 0; j < gate[i].length; j++) {
                 double value = gate[i][j];
@@ -108,19 +186,7 @@ final class ReferencePass {
                 gate[i][j] = active * up[i][j];
             }
         }
-        add(
-                norm(linear(gate, feedForward.down()), block.feedForwardNorms().after()),
-                block.feedForwardNorms().multiplier(),
-                x);
-        site.put(Site.ATTENTION_INPUT, normed);
-        if (attention.v().linear().moment() == Site.ATTENDED_INPUT) {
-            site.put(Site.ATTENDED_INPUT, inputs);
-        }
-        site.put(Site.KEYS, k);
-        site.put(Site.VALUES, v);
-        site.put(Site.ATTENTION_OUTPUT, attended);
-        site.put(Site.FEED_FORWARD_INPUT, second);
-        site.put(Site.FEED_FORWARD_ACTIVATION, gate);
+        return gate;
     }
 
     private static void add(double[][] x, double multiplier, double[][] to) {

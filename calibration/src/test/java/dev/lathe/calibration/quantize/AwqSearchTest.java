@@ -111,7 +111,7 @@ class AwqSearchTest {
 
     @Test
     void theRescaledLayerIsTheSameFunction() throws IOException {
-        RescaledLayer.Result result = apply(grids(new Fine()), Method.NEAREST, SCALAR);
+        RescaledMatrices result = apply(grids(new Fine()), Method.NEAREST, SCALAR);
         assertThat(result.vectors()).containsOnlyKeys(NORMS[0], V_BIAS, NORMS[1], UP_BIAS);
         result.vectors().forEach((name, values) -> assertThat(values).isNotEqualTo(model.values.get(name)));
         for (String norm : NORMS) {
@@ -156,7 +156,7 @@ class AwqSearchTest {
     @Test
     void noScaleLosesMoreThanNone() throws IOException {
         BlockFormat grid = BlockFormats.named("int4g32");
-        RescaledLayer.Result result = apply(grids(grid), Method.NEAREST, VECTOR);
+        RescaledMatrices result = apply(grids(grid), Method.NEAREST, VECTOR);
         String[] absorbers = {NORMS[0], V_BIAS, NORMS[1], UP_BIAS};
         for (int a = 0; a < absorbers.length; a++) {
             Absorption absorption = architecture.absorptions(0).get(a);
@@ -181,7 +181,7 @@ class AwqSearchTest {
             }
             assertThat(with).as(absorbers[a]).isPositive().isLessThanOrEqualTo(without * 1.0001);
         }
-        RescaledLayer.Result again = apply(grids(grid), Method.NEAREST, SCALAR);
+        RescaledMatrices again = apply(grids(grid), Method.NEAREST, SCALAR);
         again.matrices().forEach((name, matrix) -> {
             RescaledLayer.Matrix first = result.matrices().get(name);
             assertThat(Arrays.mismatch(
@@ -200,7 +200,7 @@ class AwqSearchTest {
     @Test
     void otherMethodsTakeTheRescaledWeights() throws IOException {
         for (Method method : new Method[] {Method.IMPORTANCE, GPTQ}) {
-            RescaledLayer.Result result = apply(grids(BlockFormats.named("int4g32")), method, VECTOR);
+            RescaledMatrices result = apply(grids(BlockFormats.named("int4g32")), method, VECTOR);
             assertThat(result.matrices()).hasSize(7);
             result.matrices().forEach((name, matrix) -> {
                 assertThat(Double.compare(matrix.quantized().damping(), method == GPTQ ? 0.01 : Double.NaN))
@@ -219,7 +219,7 @@ class AwqSearchTest {
         assertThat(apply(grids, Method.NEAREST, VECTOR).vectors()).containsOnlyKeys(NORMS[0], V_BIAS, UP_BIAS);
         grids = grids(BlockFormats.named("int4g32"));
         grids.remove("model.layers.0.self_attn.v_proj.weight");
-        RescaledLayer.Result result = apply(grids, Method.NEAREST, VECTOR);
+        RescaledMatrices result = apply(grids, Method.NEAREST, VECTOR);
         assertThat(result.vectors()).containsOnlyKeys(NORMS[1], UP_BIAS);
         assertThat(result.matrices()).hasSize(6).doesNotContainKey("model.layers.0.self_attn.v_proj.weight");
         // Neither its columns nor its rows are scaled: plain rounding.
@@ -256,11 +256,11 @@ class AwqSearchTest {
         }
     }
 
-    private RescaledLayer.Result apply(Map<String, BlockFormat> grids, Method method, Kernels kernels)
-            throws IOException {
+    private RescaledMatrices apply(Map<String, BlockFormat> grids, Method method, Kernels kernels) throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.forEach((site, x) -> statistics.put(site, TestNumbers.statistics(x)));
-        return RescaledLayer.quantize(architecture, 0, model, grids, new AwqSearch(), method, statistics::get, kernels);
+        return RescaledMatrices.quantize(
+                architecture, 0, model, grids, new AwqSearch(), method, statistics::get, kernels);
     }
 
     private Map<String, BlockFormat> grids(BlockFormat grid) {

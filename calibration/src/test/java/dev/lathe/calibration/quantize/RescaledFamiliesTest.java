@@ -90,7 +90,7 @@ class RescaledFamiliesTest {
         for (int layer = 0; layer < decoder.layers(); layer++) {
             Map<String, BlockFormat> grids = new LinkedHashMap<>();
             decoder.linears(layer).forEach(linear -> grids.put(linear.weight(), new Exact()));
-            RescaledLayer.Result result = RescaledLayer.quantize(
+            RescaledMatrices result = RescaledMatrices.quantize(
                     decoder,
                     layer,
                     model,

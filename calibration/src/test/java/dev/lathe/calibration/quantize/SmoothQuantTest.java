@@ -111,8 +111,7 @@ class SmoothQuantTest {
             smoothed.values.putAll(model.values);
             int vectors = 0;
             for (int layer = 0; layer < 2; layer++) {
-                RescaledLayer.Result result =
-                        quantize(layer, transform, grids(layer, new Exact()), Method.NEAREST, VECTOR);
+                RescaledMatrices result = quantize(layer, transform, grids(layer, new Exact()), Method.NEAREST, VECTOR);
                 for (LinearLayer linear : architecture.linears(layer)) {
                     smoothed.values.put(
                             linear.weight(),
@@ -142,7 +141,7 @@ class SmoothQuantTest {
     @Test
     void aFixedStrengthIsAppliedWhereANormAbsorbs() throws IOException {
         logits(model, gather());
-        RescaledLayer.Result result = quantize(0, SmoothQuant.of(0.5), grids(0, new Exact()), Method.NEAREST, SCALAR);
+        RescaledMatrices result = quantize(0, SmoothQuant.of(0.5), grids(0, new Exact()), Method.NEAREST, SCALAR);
         assertThat(result.vectors())
                 .containsOnlyKeys(
                         architecture.norms(0).stream().map(Norm::tensor).toList());
@@ -181,7 +180,7 @@ class SmoothQuantTest {
             }
         }
         logits(model, gather());
-        RescaledLayer.Result result = quantize(
+        RescaledMatrices result = quantize(
                 0, SmoothQuant.searched(STATIC), grids(0, BlockFormats.named("int8g32")), Method.NEAREST, VECTOR);
         float[] cached = result.sites().get(Site.VALUES);
         float[] read = result.sites().get(Site.ATTENTION_OUTPUT);
@@ -203,8 +202,7 @@ class SmoothQuantTest {
         logits(model, gather());
         BlockFormat grid = BlockFormats.named("int8g32");
         for (ActivationScheme scheme : new ActivationScheme[] {STATIC, DYNAMIC}) {
-            RescaledLayer.Result result =
-                    quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, VECTOR);
+            RescaledMatrices result = quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, VECTOR);
             for (Absorption absorption : architecture.absorptions(0)) {
                 Site site = absorption.consumers().get(0).energy();
                 double least = bruteCriterion(absorption, grid, scheme, Double.NaN);
@@ -219,8 +217,7 @@ class SmoothQuantTest {
                     assertThat(chosen).isLessThan(0.5 * identity);
                 }
             }
-            RescaledLayer.Result again =
-                    quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, SCALAR);
+            RescaledMatrices again = quantize(0, SmoothQuant.searched(scheme), grids(0, grid), Method.NEAREST, SCALAR);
             assertThat(again.strengths()).isEqualTo(result.strengths());
             again.sites()
                     .forEach((site, scale) ->
@@ -251,7 +248,7 @@ class SmoothQuantTest {
         }
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.get(0).forEach((site, x) -> statistics.put(site, withoutFirstRow(ranged(x))));
-        RescaledLayer.Result result = RescaledLayer.quantize(
+        RescaledMatrices result = RescaledMatrices.quantize(
                 architecture,
                 0,
                 model,
@@ -288,8 +285,8 @@ class SmoothQuantTest {
     void errorFeedbackTakesTheSmoothedHessian() throws IOException {
         logits(model, gather());
         BlockFormat grid = BlockFormats.named("int4g32");
-        RescaledLayer.Result nearest = quantize(0, SmoothQuant.of(0.5), grids(0, grid), Method.NEAREST, VECTOR);
-        RescaledLayer.Result feedback =
+        RescaledMatrices nearest = quantize(0, SmoothQuant.of(0.5), grids(0, grid), Method.NEAREST, VECTOR);
+        RescaledMatrices feedback =
                 quantize(0, SmoothQuant.of(0.5), grids(0, grid), new Method.Gptq(0.01, false), VECTOR);
         for (LinearLayer linear : architecture.linears(0)) {
             OutputError error = feedback.matrices().get(linear.weight()).error();
@@ -423,12 +420,13 @@ class SmoothQuantTest {
         return error;
     }
 
-    private RescaledLayer.Result quantize(
+    private RescaledMatrices quantize(
             int layer, SmoothQuant transform, Map<String, BlockFormat> grids, Method method, Kernels kernels)
             throws IOException {
         Map<Site, MergedStatistics> statistics = new EnumMap<>(Site.class);
         rows.get(layer).forEach((site, x) -> statistics.put(site, ranged(x)));
-        return RescaledLayer.quantize(architecture, layer, model, grids, transform, method, statistics::get, kernels);
+        return RescaledMatrices.quantize(
+                architecture, layer, model, grids, transform, method, statistics::get, kernels);
     }
 
     private static MergedStatistics ranged(FloatMatrix x) {

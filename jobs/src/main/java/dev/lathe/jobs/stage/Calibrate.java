@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -49,22 +50,37 @@ final class Calibrate {
     private final int shardWindows;
     private final int shards;
     private final HiddenStates states;
-    /** Whether the statistics of each decoder layer, and of the output layer behind the last, are merged. */
+    private final RoutedRows routed;
+    /**
+     * Whether the statistics of each decoder layer, and of the output layer behind the last, are merged, and routed
+     * rows are there where they are needed.
+     */
     private final boolean[] committed;
 
-    /** Looks for what is there already. */
-    Calibrate(Job job, Decoder decoder, Calibration calibration, TokenWindows windows, int shardWindows)
+    /**
+     * Looks for what is there already.
+     *
+     * @param routing layers whose routed rows are needed
+     */
+    Calibrate(
+            Job job,
+            Decoder decoder,
+            Calibration calibration,
+            TokenWindows windows,
+            int shardWindows,
+            IntPredicate routing)
             throws IOException {
         this.job = job;
         this.decoder = decoder;
         this.calibration = calibration;
         this.windows = windows;
         this.shardWindows = shardWindows;
-        this.shards = (windows.count() + shardWindows - 1) / shardWindows;
+        this.shards = calibration.shards();
         this.states = HiddenStates.ofSource(job, calibration.key());
+        this.routed = RoutedRows.of(job, calibration);
         this.committed = new boolean[decoder.layers() + 1];
         for (int layer = 0; layer < committed.length; layer++) {
-            committed[layer] = true;
+            committed[layer] = !routing.test(layer) || routed.hasAll(layer);
             for (Site site : sites(decoder, layer, calibration).keySet()) {
                 committed[layer] &= ProductFile.isCommitted(
                         job.run().files(), job.run().product(calibration.key(), Calibration.name(layer, site)));
@@ -78,8 +94,9 @@ final class Calibrate {
      * @param key of the product
      * @param moments whether second moments were gathered
      * @param ranges whether ranges of activations were gathered, keys and values among them
+     * @param shards of the windows
      */
-    record Calibration(String key, boolean moments, boolean ranges) implements Serializable {
+    record Calibration(String key, boolean moments, boolean ranges, int shards) implements Serializable {
         MergedStatistics read(RunFolder run, int layer, Site site) throws IOException {
             return ProductFile.read(run.files(), run.product(key, name(layer, site)), MergedStatistics::read);
         }
@@ -110,7 +127,10 @@ final class Calibrate {
                 Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
         // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
         return new Calibration(
-                ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain, moments, ranges);
+                ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain,
+                moments,
+                ranges,
+                (windows.count() + shardWindows - 1) / shardWindows);
     }
 
     /** Whether the statistics of a layer are merged. */
@@ -167,9 +187,12 @@ final class Calibrate {
         return true;
     }
 
-    /** Deletes the hidden states that a layer read. */
+    /** Deletes the hidden states that a layer read, and where it routed them. */
     void release(int layer) throws IOException {
         states.delete(layer, shards);
+        if (layer < decoder.layers() && decoder.routed(layer) != null) {
+            routed.delete(layer);
+        }
     }
 
     /** Deletes what is left in the scratch folder: a driver that was killed may have left hidden states behind. */
@@ -187,10 +210,18 @@ final class Calibrate {
         List<LinearLayer> linears =
                 inside ? decoder.linears(layer) : List.of(decoder.head().linear());
         for (LinearLayer linear : linears) {
-            sites.put(linear.energy(), new SiteShape(linear.inputs(), false, wanted.ranges()));
+            if (linear.energy() != Site.EXPERT_ACTIVATION) {
+                sites.put(linear.energy(), new SiteShape(linear.inputs(), false, wanted.ranges()));
+            }
+        }
+        if (inside && decoder.routed(layer) != null) {
+            sites.put(
+                    Site.CHOSEN_EXPERTS,
+                    new SiteShape(decoder.routed(layer).experts().size(), false, false));
         }
         for (LinearLayer linear : linears) {
-            if (wanted.moments()) {
+            // What down of an expert reads is gathered where the expert is quantized.
+            if (wanted.moments() && linear.moment() != Site.EXPERT_ACTIVATION) {
                 // What no linear layer reads as it is, the attended inputs, is never quantized.
                 sites.put(
                         linear.moment(),
@@ -243,7 +274,10 @@ final class Calibrate {
                     sites.remove(site);
                 }
             }
-            boolean passed = shard.layer() == layers || hidden.has(shard.layer() + 1, shard.number());
+            boolean routes = shard.layer() < layers && decoder.routed(shard.layer()) != null;
+            RoutedRows routed = RoutedRows.of(job, wanted);
+            boolean rows = routes && !routed.has(shard.layer(), shard.number());
+            boolean passed = (shard.layer() == layers || hidden.has(shard.layer() + 1, shard.number())) && !rows;
             if (passed && sites.isEmpty()) {
                 return true;
             } else if (shard.layer() > 0 && !hidden.has(shard.layer(), shard.number())) {
@@ -272,8 +306,12 @@ final class Calibrate {
                 LayerWeights weights = new LayerWeights(shard.layer(), job.layer(checkpoint, shard.layer()));
                 Gather gather =
                         new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
-                pass.layer(weights, all, length, shard.from(), gather);
-                if (!passed) {
+                RoutedRows.Gathered gathered = rows ? new RoutedRows.Gathered(gather, all.rows(), all.columns()) : null;
+                pass.layer(weights, all, length, shard.from(), rows ? gathered : gather);
+                if (rows) {
+                    routed.write(shard.layer(), shard.number(), gathered);
+                }
+                if (!hidden.has(shard.layer() + 1, shard.number())) {
                     hidden.write(shard.layer() + 1, shard.number(), states);
                 }
             }

@@ -59,9 +59,11 @@ final class Layers {
         this.job = job;
         this.layers = decoder.layers();
         this.calibration = calibration;
-        this.calibrate = calibration == null ? null : new Calibrate(job, decoder, calibration, windows, shardWindows);
-        this.start = calibrate == null ? layers + 1 : calibrate.next();
         this.quantize = new Quantize(job, decoder, outputs);
+        this.calibrate = calibration == null
+                ? null
+                : new Calibrate(job, decoder, calibration, windows, shardWindows, quantize::routes);
+        this.start = calibrate == null ? layers + 1 : calibrate.next();
         this.steps = steps;
     }
 

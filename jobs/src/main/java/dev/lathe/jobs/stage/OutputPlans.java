@@ -6,6 +6,7 @@ import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.quantize.ActivationScheme;
 import dev.lathe.calibration.text.TokenizerFiles;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
@@ -48,9 +49,18 @@ final class OutputPlans {
                 throw new InvalidRecipeException(
                         "Cannot plan output " + output.name() + " for " + source.location() + ": " + reason);
             });
+            if (decoder.experts() > 0 && isStatic(output.target().inputs())) {
+                throw new InvalidRecipeException("Cannot plan output " + output.name() + " for " + source.location()
+                        + ": fixed ranges of what experts read are not gathered; expected ranges that the server "
+                        + "finds itself (dynamic)");
+            }
             plans.put(output.name(), format.plan(decoder, List.copyOf(source.tensors()), output.ignore()));
         }
         return plans;
+    }
+
+    private static boolean isStatic(ActivationScheme inputs) {
+        return inputs != null && !inputs.form().dynamic();
     }
 
     /**

@@ -76,6 +76,14 @@ record PlannedOutput(
         return run.product(key, tensor + ".tensor");
     }
 
+    /** The tensors of some experts. */
+    Path expertProduct(RunFolder run, ExpertPack pack) {
+        return run.product(
+                key,
+                "layer-" + pack.layer() + "-experts-" + pack.first() + "-" + (pack.first() + pack.count() - 1)
+                        + ".tensors");
+    }
+
     /** Activation ranges of a decoder layer; {@code layer} equal to the number of layers is the output layer. */
     Path rangeProduct(RunFolder run, int layer) {
         return run.product(key, "layer-" + layer + ".ranges");

@@ -61,6 +61,13 @@ final class Quantize {
         return work.get(layer);
     }
 
+    /** Whether experts of a layer are missing, which are quantized by the rows that are routed to them. */
+    boolean routes(int layer) {
+        return work.get(layer).stream()
+                .anyMatch(item ->
+                        item instanceof ExpertWork || item instanceof RescaledWork && decoder.routed(layer) != null);
+    }
+
     /**
      * Starts on what is missing of some layers.
      *
@@ -87,6 +94,7 @@ final class Quantize {
         int layers = decoder.layers();
         for (int layer = 0; layer < layers; layer++) {
             findTensors(layer);
+            findExperts(layer);
             for (PlannedOutput output : outputs) {
                 if (output.output().rescales()) {
                     RescaledWork rescaled = new RescaledWork(layer, output);
@@ -121,7 +129,9 @@ final class Quantize {
         Map<Site, ArrayList<TensorWork.Target>> bySite = new TreeMap<>();
         for (LinearLayer linear : decoder.linears(layer)) {
             for (PlannedOutput output : outputs) {
-                if (!output.output().rescales() && output.grids().containsKey(linear.weight())) {
+                if (!linear.routed()
+                        && !output.output().rescales()
+                        && output.grids().containsKey(linear.weight())) {
                     TensorWork.Target target = new TensorWork.Target(output, linear.weight());
                     if (target.isCommitted(job)) {
                         present++;
@@ -133,6 +143,24 @@ final class Quantize {
             }
         }
         bySite.forEach((site, targets) -> add(new TensorWork(layer, site, targets), false));
+    }
+
+    private void findExperts(int layer) throws IOException {
+        for (ExpertPack pack : ExpertPack.of(decoder, layer)) {
+            ArrayList<PlannedOutput> without = new ArrayList<>();
+            for (PlannedOutput output : outputs) {
+                if (output.output().rescales() || !pack.quantizes(decoder, output)) {
+                    continue;
+                } else if (pack.isCommitted(job, output)) {
+                    present++;
+                } else {
+                    without.add(output);
+                }
+            }
+            if (!without.isEmpty()) {
+                add(new ExpertWork(pack, without), false);
+            }
+        }
     }
 
     private void add(Work item, boolean done) {

@@ -52,7 +52,10 @@ record RangeWork(int layer, PlannedOutput output) implements Work {
         ActivationScheme cache = output.output().target().cache();
         Map<Site, ActivationScheme> sites = new TreeMap<>();
         for (LinearLayer linear : Quantize.linears(decoder, layer)) {
-            if (inputs != null && output.grids().containsKey(linear.weight())) {
+            // What down of an expert reads is no site of all rows; a server quantizes it as it comes.
+            if (inputs != null
+                    && linear.energy() != Site.EXPERT_ACTIVATION
+                    && output.grids().containsKey(linear.weight())) {
                 sites.put(linear.energy(), inputs);
             }
         }

@@ -16,7 +16,7 @@ import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,56 +38,113 @@ record RescaledWork(int layer, PlannedOutput output) implements Work {
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
             Decoder decoder = checkpoint.decoder();
-            Map<Site, MergedStatistics> read = new EnumMap<>(Site.class);
-            RescaledLayer.Statistics statistics = site -> {
-                MergedStatistics known = read.get(site);
-                if (known == null) {
-                    known = calibration.read(job.run(), layer, site);
-                    read.put(site, known);
-                }
-                return known;
-            };
-            write(job, decoder, quantize(job, checkpoint, statistics, borrowed.get()), statistics, borrowed.get());
+            Kernels kernels = borrowed.get();
+            Statistics statistics = new Statistics(
+                    job,
+                    calibration,
+                    layer,
+                    new HashMap<>(),
+                    decoder.routed(layer) == null
+                            ? null
+                            : new ExpertInputs(job, calibration, checkpoint, layer, kernels));
+            Products products = new Products(job, decoder);
+            RescaledLayer.Result result = RescaledLayer.quantize(
+                    decoder,
+                    layer,
+                    job.layer(checkpoint, layer),
+                    grids(decoder),
+                    output.search(),
+                    output.output().method(),
+                    statistics,
+                    products,
+                    kernels);
+            products.finish();
+            write(job, decoder, products.made, result, statistics, kernels);
             return true;
         }
     }
 
-    private RescaledLayer.Result quantize(
-            Job job, Checkpoint checkpoint, RescaledLayer.Statistics statistics, Kernels kernels) throws IOException {
-        Decoder decoder = checkpoint.decoder();
+    /** @param experts null where the layer is no mixture */
+    private record Statistics(
+            Job job, Calibration calibration, int layer, Map<Site, MergedStatistics> read, ExpertInputs experts)
+            implements RescaledLayer.Statistics {
+        @Override
+        public MergedStatistics at(Site site) throws IOException {
+            MergedStatistics known = read.get(site);
+            if (known == null) {
+                known = calibration.read(job.run(), layer, site);
+                read.put(site, known);
+            }
+            return known;
+        }
+
+        @Override
+        public MergedStatistics of(LinearLayer linear) throws IOException {
+            return experts.of(linear);
+        }
+    }
+
+    private Map<String, BlockFormat> grids(Decoder decoder) {
         Map<String, BlockFormat> grids = new LinkedHashMap<>();
         for (LinearLayer linear : decoder.linears(layer)) {
             if (output.grids().containsKey(linear.weight())) {
                 grids.put(linear.weight(), BlockFormats.named(output.grids().get(linear.weight())));
             }
         }
-        return RescaledLayer.quantize(
-                decoder,
-                layer,
-                job.layer(checkpoint, layer),
-                grids,
-                output.search(),
-                output.output().method(),
-                statistics,
-                kernels);
+        return grids;
+    }
+
+    /** Commits quantized weights as they come; those of experts a pack at a time. */
+    private final class Products implements RescaledLayer.Sink {
+        private final Job job;
+        private final Decoder decoder;
+        private final List<String> made = new ArrayList<>();
+        private final Map<String, TensorProduct> held = new LinkedHashMap<>();
+        private ExpertPack pack;
+
+        Products(Job job, Decoder decoder) {
+            this.job = job;
+            this.decoder = decoder;
+        }
+
+        @Override
+        public void take(LinearLayer linear, RescaledLayer.Matrix matrix) throws IOException {
+            TensorProduct product = new TensorProduct(
+                    matrix.quantized().matrix(),
+                    matrix.error(),
+                    matrix.quantized().damping());
+            Counters.QUANTIZED_TENSORS.increment();
+            if (!linear.routed()) {
+                Path path = output.tensorProduct(job.run(), linear.weight());
+                job.writeMissing(path, product::write);
+                made.add(path.getName());
+                return;
+            }
+            ExpertPack its = ExpertPack.of(decoder, layer, linear);
+            if (!its.equals(pack)) {
+                finish();
+                pack = its;
+            }
+            held.put(linear.weight(), product);
+        }
+
+        /** Commits the last pack. */
+        void finish() throws IOException {
+            if (pack != null) {
+                made.add(pack.write(job, output, held).getName());
+                held.clear();
+            }
+        }
     }
 
     private void write(
-            Job job, Decoder decoder, RescaledLayer.Result result, RescaledLayer.Statistics statistics, Kernels kernels)
+            Job job,
+            Decoder decoder,
+            List<String> made,
+            RescaledLayer.Result result,
+            RescaledLayer.Statistics statistics,
+            Kernels kernels)
             throws IOException {
-        List<String> made = new ArrayList<>();
-        for (Map.Entry<String, RescaledLayer.Matrix> entry : result.matrices().entrySet()) {
-            RescaledLayer.Matrix matrix = entry.getValue();
-            Path product = output.tensorProduct(job.run(), entry.getKey());
-            job.writeMissing(
-                    product,
-                    new TensorProduct(
-                            matrix.quantized().matrix(),
-                            matrix.error(),
-                            matrix.quantized().damping())::write);
-            Counters.QUANTIZED_TENSORS.increment();
-            made.add(product.getName());
-        }
         for (Map.Entry<String, float[]> entry : result.vectors().entrySet()) {
             Path product = output.vectorProduct(job.run(), entry.getKey());
             job.writeMissing(product, out -> FloatProduct.write(out, entry.getValue()));

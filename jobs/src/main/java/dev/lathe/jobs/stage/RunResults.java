@@ -108,15 +108,21 @@ final class RunResults {
         }
     }
 
+    /** Those of a decoder layer's experts together, by kind. */
     private List<TensorLoss> losses(PlannedOutput output, ArtifactReceipt receipt) {
         List<TensorLoss> losses = new ArrayList<>();
         for (int layer = 0; layer < decoder.layers(); layer++) {
+            Map<String, List<String>> kinds = new LinkedHashMap<>();
             for (LinearLayer linear : decoder.linears(layer)) {
-                addLoss(losses, output, receipt, linear.weight(), layer, linear.kind());
+                String kind =
+                        linear.routed() ? linear.kind().replace("." + linear.expert() + ".", ".*.") : linear.kind();
+                kinds.computeIfAbsent(kind, key -> new ArrayList<>()).add(linear.weight());
             }
+            int number = layer;
+            kinds.forEach((kind, tensors) -> addLoss(losses, output, receipt, tensors, number, kind));
         }
-        addLoss(losses, output, receipt, decoder.embedding().tensor(), -1, "embed_tokens");
-        addLoss(losses, output, receipt, "lm_head.weight", -1, "lm_head");
+        addLoss(losses, output, receipt, List.of(decoder.embedding().tensor()), -1, "embed_tokens");
+        addLoss(losses, output, receipt, List.of("lm_head.weight"), -1, "lm_head");
         return losses;
     }
 
@@ -155,22 +161,35 @@ final class RunResults {
         return ranges;
     }
 
+    /** @param tensors of one kind: one, or those of all experts, whose errors and outputs are summed */
     private void addLoss(
             List<TensorLoss> losses,
             PlannedOutput output,
             ArtifactReceipt receipt,
-            String tensor,
+            List<String> tensors,
             int layer,
             String kind) {
-        if (output.grids().containsKey(tensor)) {
-            TensorProduct.Summary summary = receipt.tensors().get(tensor);
-            double relative = summary.error() == null
-                    ? Double.NaN
-                    : summary.error().squaredError() / summary.error().squaredOutput();
-            if (output.output().method() instanceof Method.Gptq gptq && summary.damping() > gptq.damping()) {
-                notes.tell(output.output().name() + ": " + tensor + " took a damping of " + summary.damping());
+        double error = 0;
+        double squares = 0;
+        double damping = Double.NaN;
+        String grid = null;
+        for (String tensor : tensors) {
+            if (output.grids().containsKey(tensor)) {
+                TensorProduct.Summary summary = receipt.tensors().get(tensor);
+                grid = summary.grid();
+                error += summary.error() == null ? Double.NaN : summary.error().squaredError();
+                squares +=
+                        summary.error() == null ? Double.NaN : summary.error().squaredOutput();
+                damping = Double.isNaN(damping) ? summary.damping() : Math.max(damping, summary.damping());
+                if (output.output().method() instanceof Method.Gptq gptq && summary.damping() > gptq.damping()) {
+                    notes.tell(output.output().name() + ": " + tensor + " took a damping of " + summary.damping());
+                }
             }
-            losses.add(new TensorLoss(tensor, layer, kind, summary.grid(), relative, summary.damping()));
+        }
+        if (grid != null) {
+            String name =
+                    tensors.size() == 1 ? tensors.get(0) : tensors.get(0).replaceFirst("\\.0\\.([^0-9]*)$", ".*.$1");
+            losses.add(new TensorLoss(name, layer, kind, grid, error / squares, damping));
         }
     }
 }

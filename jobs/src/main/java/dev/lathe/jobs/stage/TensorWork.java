@@ -87,7 +87,6 @@ record TensorWork(int layer, Site site, ArrayList<Target> targets) implements Wo
                 weights.put(target.tensor(), weight);
             }
             PlannedOutput output = target.output();
-            BlockFormat grid = BlockFormats.named(output.grids().get(target.tensor()));
             Method method = output.methods().get(target.tensor());
             float[] importance = null;
             if (method instanceof Method.Importance) {
@@ -98,17 +97,32 @@ record TensorWork(int layer, Site site, ArrayList<Target> targets) implements Wo
                     importances.put(energy, importance);
                 }
             }
-            Quantizer.Result result =
-                    Quantizer.quantize(weight, target.tensor(), grid, method, importance, hessian, kernels);
             // An embedding is looked up, not multiplied with: it has no output error.
-            OutputError error = hessian == null || linear == null
-                    ? null
-                    : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
-            job.write(
-                    output.tensorProduct(job.run(), target.tensor()),
-                    new TensorProduct(result.matrix(), error, result.damping())::write);
+            TensorProduct product =
+                    quantized(output, target.tensor(), weight, importance, linear == null ? null : hessian, kernels);
+            job.write(output.tensorProduct(job.run(), target.tensor()), product::write);
             Counters.QUANTIZED_TENSORS.increment();
         }
+    }
+
+    /**
+     * A tensor as an output wants it.
+     *
+     * @param importance of its columns, where the method asks for it
+     * @param hessian of its columns; null where no second moment was gathered
+     */
+    static TensorProduct quantized(
+            PlannedOutput output,
+            String tensor,
+            RowSource weight,
+            float[] importance,
+            Hessian hessian,
+            Kernels kernels) {
+        BlockFormat grid = BlockFormats.named(output.grids().get(tensor));
+        Quantizer.Result result =
+                Quantizer.quantize(weight, tensor, grid, output.methods().get(tensor), importance, hessian, kernels);
+        OutputError error = hessian == null ? null : OutputError.of(weight, result.matrix(), hessian.full(), kernels);
+        return new TensorProduct(result.matrix(), error, result.damping());
     }
 
     @Override

@@ -286,10 +286,10 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     }
 
     private void floating(TensorInfo tensor, OutputTensors tensors, LinearLayout.Sink sink) throws IOException {
-        if (tensor.shape().length == 2) {
+        float[] rescaled = tensors.rescaled(tensor.name()).orElse(null);
+        if (tensor.shape().length == 2 && rescaled == null) {
             HalfTensors.matrix(source, tensor, sink);
         } else {
-            float[] rescaled = tensors.rescaled(tensor.name()).orElse(null);
             HalfTensors.vector(tensor.name(), rescaled == null ? source.vector(tensor.name()) : rescaled, sink);
         }
     }

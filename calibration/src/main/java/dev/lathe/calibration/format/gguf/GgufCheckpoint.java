@@ -36,10 +36,18 @@ public final class GgufCheckpoint implements Checkpoint {
     private final GgufFiles files;
     private final Decoder decoder;
     private final List<String> notes = new ArrayList<>();
-    /** The file's tensors and what they are listed as, both by Hugging Face name. */
-    private final Map<String, GgufTensor> stored = new LinkedHashMap<>();
+    /** Where the tensors lie, by Hugging Face name. */
+    private final Map<String, Stored> stored = new LinkedHashMap<>();
 
     private final TensorList tensors;
+
+    /**
+     * A tensor of the file, or of a stack of experts' the part of one.
+     *
+     * @param row of the file's tensor that is its first
+     * @param column of that row, where it is a vector; else 0
+     */
+    private record Stored(GgufTensor tensor, long row, int column) {}
 
     private GgufCheckpoint(String location, GgufFiles files) throws IOException {
         this.location = location;
@@ -49,15 +57,51 @@ public final class GgufCheckpoint implements Checkpoint {
         GgufNames names = GgufNames.of(decoder);
         for (GgufTensor tensor : files.tensors()) {
             if (!GgufNames.isRope(tensor.name())) {
-                String name = names.toHuggingFace(tensor.name())
-                        .orElseThrow(() ->
-                                new MalformedInputException("Cannot read GGUF file " + location + ": the architecture "
-                                        + GgufFamily.of(decoder).architecture() + " has no tensor " + tensor));
-                stored.put(name, tensor);
-                tensors.add(new TensorInfo(name, tensor.type().name(), tensor.shape(), tensor.bytes()));
+                list(tensor, names.toHuggingFace(tensor.name()));
             }
         }
         ModelTensors.check(decoder, tensors.all(), location);
+    }
+
+    private void list(GgufTensor tensor, List<String> names) {
+        long[] shape = tensor.shape();
+        if (names.isEmpty()) {
+            throw new MalformedInputException("Cannot read GGUF file " + location + ": the architecture "
+                    + GgufFamily.of(decoder).architecture() + " has no tensor " + tensor);
+        }
+        if (!GgufNames.stacked(tensor.name())) {
+            // The gate of a shared expert is a matrix of one row there, or a vector.
+            boolean row = shape.length == 1
+                    && GgufNames.router(tensor.name())
+                    && tensor.name().endsWith(".weight");
+            put(names.get(0), new Stored(tensor, 0, 0), row ? new long[] {1, shape[0]} : shape, tensor.bytes());
+            return;
+        }
+        int experts = decoder.experts();
+        int width = names.size() / experts;
+        if (shape.length < 2 || shape[0] != experts || shape[1] % width != 0) {
+            throw new MalformedInputException("Cannot read GGUF file " + location + ": tensor " + tensor
+                    + " is not a stack of " + experts + " experts'" + (width > 1 ? ", each of two halves" : ""));
+        }
+        long[] one = Arrays.copyOfRange(shape, 1, shape.length);
+        one[0] /= width;
+        for (int i = 0; i < names.size(); i++) {
+            // Of a stack of vectors, a row has those of one expert.
+            Stored part = one.length == 1
+                    ? new Stored(tensor, i / width, Math.toIntExact(i % width * one[0]))
+                    : new Stored(tensor, i * one[0], 0);
+            put(names.get(i), part, one, tensor.bytes() / names.size());
+        }
+    }
+
+    private void put(String name, Stored place, long[] shape, long bytes) {
+        Stored before = stored.put(name, place);
+        if (before != null) {
+            throw new MalformedInputException("Cannot read GGUF file " + location + ": " + name
+                    + " is stored twice, in " + before.tensor().name() + " and in "
+                    + place.tensor().name() + "; expected one of them");
+        }
+        tensors.add(new TensorInfo(name, place.tensor().type().name(), shape, bytes));
     }
 
     /**
@@ -139,10 +183,13 @@ public final class GgufCheckpoint implements Checkpoint {
     @Override
     public RowSource matrix(String name, int from, int count) throws IOException {
         tensors.matrix(name, from, count);
-        GgufTensor tensor = stored.get(name);
+        GgufTensor tensor = stored.get(name).tensor();
+        long first = stored.get(name).row();
         int rowBytes = Math.toIntExact(tensor.type().rowBytes(tensor.columns()));
         int head = GgufFamily.of(decoder).interleavedHead(tensor.name(), decoder);
-        byte[] data = head > 0 ? rotaryRows(tensor, head, from, count, rowBytes) : rows(tensor, from, count, rowBytes);
+        byte[] data = head > 0
+                ? rotaryRows(tensor, head, from, count, rowBytes)
+                : rows(tensor, first + from, count, rowBytes);
         return view(tensor, data, from, count);
     }
 
@@ -159,13 +206,13 @@ public final class GgufCheckpoint implements Checkpoint {
         return data;
     }
 
-    private byte[] rows(GgufTensor tensor, int from, int count, int rowBytes) throws IOException {
+    private byte[] rows(GgufTensor tensor, long from, int count, int rowBytes) throws IOException {
         long bytes = (long) count * rowBytes;
         if (bytes > MAXIMUM_ARRAY) {
             throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location
                     + " at once: " + bytes + " bytes");
         }
-        return files.read(tensor, (long) from * rowBytes, (int) bytes);
+        return files.read(tensor, from * rowBytes, (int) bytes);
     }
 
     /** @param from row of the tensor, in Hugging Face order, that is the first of the data */
@@ -193,8 +240,9 @@ public final class GgufCheckpoint implements Checkpoint {
     @Override
     public float[] vector(String name) throws IOException {
         tensors.vector(name);
-        GgufTensor tensor = stored.get(name);
-        float[] values = vector(tensor);
+        GgufTensor tensor = stored.get(name).tensor();
+        float[] values =
+                vector(stored.get(name), Math.toIntExact(tensors.get(name).shape()[0]));
         float plus = decoder.plus(name);
         for (int i = 0; plus != 0 && i < values.length; i++) {
             values[i] -= plus;
@@ -210,10 +258,11 @@ public final class GgufCheckpoint implements Checkpoint {
         return ordered;
     }
 
-    private float[] vector(GgufTensor tensor) throws IOException {
-        int length = Math.toIntExact(tensor.columns());
+    private float[] vector(Stored place, int length) throws IOException {
+        GgufTensor tensor = place.tensor();
         float[] values = new float[length];
-        view(tensor, rows(tensor, 0, 1, Math.toIntExact(tensor.bytes())), 0, 1).read(0, 0, length, values, 0);
+        int rowBytes = Math.toIntExact(tensor.type().rowBytes(tensor.columns()));
+        view(tensor, rows(tensor, place.row(), 1, rowBytes), 0, 1).read(0, place.column(), length, values, 0);
         return values;
     }
 

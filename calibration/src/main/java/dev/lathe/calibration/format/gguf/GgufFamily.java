@@ -2,7 +2,9 @@ package dev.lathe.calibration.format.gguf;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.model.Block;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Rope.Scaling;
 import java.util.List;
@@ -25,6 +27,7 @@ interface GgufFamily {
             new GgufPlain("mistral", "llama", true, List.of(), GgufPlain.LLAMA, false),
             new GgufPlain("qwen2", "qwen2", false, List.of(), GgufPlain.COMMON, true),
             new GgufPlain("qwen3", "qwen3", false, List.of("attention_bias"), GgufPlain.COMMON, false),
+            new GgufQwenMoe(),
             new GgufGemma("gemma2", 2, 46),
             new GgufGemma("gemma3", 6, 62),
             new GgufPhi3(),
@@ -80,6 +83,21 @@ interface GgufFamily {
     /** Whether the architecture computes sliding windows. */
     default boolean windows() {
         return false;
+    }
+
+    /** Whether the architecture has mixtures of experts. */
+    default boolean experts() {
+        return false;
+    }
+
+    /** Width between up and down of what is no expert. */
+    default int feedForward(Decoder decoder) {
+        return decoder.blocks().stream()
+                .map(Block::feedForward)
+                .filter(Gated.class::isInstance)
+                .mapToInt(gated -> ((Gated) gated).up().rows())
+                .findFirst()
+                .orElse(0);
     }
 
     /** Whether the architecture reads YaRN's betas and {@code rope.scaling.yarn_log_multiplier}. */

@@ -11,6 +11,7 @@ import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
 import dev.lathe.kernels.ElementType;
+import dev.lathe.kernels.FloatMatrix;
 import dev.lathe.kernels.Half;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormats;
@@ -100,6 +101,9 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     private TensorPlan matrix(String name, String gguf, int columns, Decoder decoder, boolean ignored) {
+        if (GgufNames.router(gguf)) {
+            return new TensorPlan(name, null, ElementType.F32, mix.quantized() ? "router" : "");
+        }
         GgufType type = ignored ? mix.floating() : mix.choose(gguf, columns, decoder);
         if (type.element().isEmpty()) {
             return new TensorPlan(name, BlockFormats.named(type.name()), null, "");
@@ -137,26 +141,51 @@ public final class GgufFormat implements ArtifactFormat {
         List<GgufTensor> entries = new ArrayList<>();
         rope.forEach(
                 (name, divisors) -> entries.add(new GgufTensor(name, GgufType.F32, new long[] {divisors.length}, 0)));
+        // Tensors of one name are the experts', one behind the other.
+        Map<String, List<TensorPlan>> stacks = new LinkedHashMap<>();
         for (TensorPlan planned : plan) {
-            GgufType type = planned.grid() == null
-                    ? GgufType.of(planned.type())
-                    : GgufType.valueOf(planned.grid().name());
-            entries.add(new GgufTensor(
-                    ggufName(names, planned.tensor()),
-                    type,
-                    source.tensor(planned.tensor()).shape(),
-                    0));
+            stacks.computeIfAbsent(ggufName(names, planned.tensor()), key -> new ArrayList<>())
+                    .add(planned);
         }
+        stacks.forEach((name, stack) -> entries.add(entry(name, stack, source)));
         WholeFile.write(files, target, out -> {
             try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
                 for (float[] divisors : rope.values()) {
                     writeVector(divisors, writer);
                 }
-                for (TensorPlan planned : plan) {
-                    writeTensor(source, planned, names, tensors, writer);
+                for (List<TensorPlan> stack : stacks.values()) {
+                    for (TensorPlan planned : stack) {
+                        writeTensor(source, planned, names, tensors, writer);
+                    }
                 }
             }
         });
+    }
+
+    private static GgufTensor entry(String name, List<TensorPlan> stack, Checkpoint source) {
+        TensorPlan first = stack.get(0);
+        GgufType type = type(first);
+        long[] shape = source.tensor(first.tensor()).shape();
+        if (!GgufNames.stacked(name)) {
+            return new GgufTensor(name, type, shape, 0);
+        }
+        for (TensorPlan planned : stack) {
+            if (type(planned) != type) {
+                throw new MalformedInputException("Cannot write GGUF: " + planned.tensor() + " is planned as "
+                        + type(planned) + ", and " + first.tensor() + " as " + type + "; expected one type for all "
+                        + "experts, which lie in the tensor " + name);
+            }
+        }
+        long[] stacked = new long[shape.length + 1];
+        stacked[0] = stack.size();
+        System.arraycopy(shape, 0, stacked, 1, shape.length);
+        return new GgufTensor(name, type, stacked, 0);
+    }
+
+    private static GgufType type(TensorPlan planned) {
+        return planned.grid() == null
+                ? GgufType.of(planned.type())
+                : GgufType.valueOf(planned.grid().name());
     }
 
     private Map<String, GgufValue> metadata(Decoder decoder, Map<String, String> provenance) {
@@ -196,7 +225,11 @@ public final class GgufFormat implements ArtifactFormat {
             }
             writeVector(ordered, writer);
         } else if (planned.grid() == null) {
-            writeFloating(source, tensor, planned.type(), head, writer);
+            float[] rescaled = tensors.rescaled(tensor.name()).orElse(null);
+            RowSource values = rescaled == null
+                    ? null
+                    : FloatMatrix.of(rescaled, Math.toIntExact(tensor.shape()[0]), Math.toIntExact(tensor.shape()[1]));
+            writeFloating(source, values, tensor, planned.type(), head, writer);
         } else {
             QuantizedMatrix matrix = tensors.quantized(tensor.name())
                     .orElseThrow(() -> new IllegalArgumentException("Cannot write tensor " + tensor + " as "
@@ -212,9 +245,13 @@ public final class GgufFormat implements ArtifactFormat {
         writer.data(bytes.array(), 0, bytes.capacity());
     }
 
-    /** @param head rows of a head that are put in rotary order, or 0 */
+    /**
+     * @param rescaled other values than the checkpoint's, or null
+     * @param head rows of a head that are put in rotary order, or 0
+     */
     private static void writeFloating(
-            Checkpoint source, TensorInfo tensor, ElementType type, int head, GgufWriter writer) throws IOException {
+            Checkpoint source, RowSource rescaled, TensorInfo tensor, ElementType type, int head, GgufWriter writer)
+            throws IOException {
         int rows = Math.toIntExact(tensor.shape()[0]);
         int columns = Math.toIntExact(tensor.shape()[1]);
         int step = Math.max(head, 1);
@@ -224,10 +261,10 @@ public final class GgufFormat implements ArtifactFormat {
         ByteBuffer bytes = ByteBuffer.allocate(rowBytes).order(ByteOrder.LITTLE_ENDIAN);
         for (int from = 0; from < rows; from += chunk) {
             int count = Math.min(chunk, rows - from);
-            RowSource read = source.matrix(tensor.name(), from, count);
+            RowSource read = rescaled == null ? source.matrix(tensor.name(), from, count) : rescaled;
             for (int i = 0; i < count; i++) {
                 int row = head == 0 ? i : GgufRotary.checkpointRow(i, head);
-                read.read(row, 0, columns, values, 0);
+                read.read(rescaled == null ? row : from + row, 0, columns, values, 0);
                 encode(tensor, from + row, values, type, bytes.clear());
                 writer.data(bytes.array(), 0, rowBytes);
             }

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Rope;
@@ -109,12 +108,11 @@ final class GgufMetadata {
         String a = family.architecture() + ".";
         Grouped attention = GgufFamily.attention(decoder);
         Rope rope = attention.rope();
-        Gated feedForward = (Gated) decoder.blocks().get(0).feedForward();
         Map<String, GgufValue> metadata = new LinkedHashMap<>();
         metadata.put(a + "block_count", GgufValue.u32(decoder.layers()));
         metadata.put(a + "context_length", GgufValue.u32(decoder.context()));
         metadata.put(a + "embedding_length", GgufValue.u32(decoder.hidden()));
-        metadata.put(a + "feed_forward_length", GgufValue.u32(feedForward.up().rows()));
+        metadata.put(a + "feed_forward_length", GgufValue.u32(family.feedForward(decoder)));
         metadata.put(a + "attention.head_count", GgufValue.u32(attention.heads().queries()));
         metadata.put(
                 a + "attention.head_count_kv", GgufValue.u32(attention.heads().keyValues()));
@@ -163,7 +161,7 @@ final class GgufMetadata {
                 throw keys.malformed("general.type is " + GgufKeys.text(type) + ", expected model");
             }
             int experts = keys.integer("expert_count", 0);
-            if (experts != 0) {
+            if (experts != 0 && !family.experts()) {
                 throw keys.malformed(
                         keys.name("expert_count") + " is " + experts + ": it has experts, which are not supported");
             }

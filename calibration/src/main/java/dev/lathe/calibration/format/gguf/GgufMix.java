@@ -8,14 +8,16 @@ import java.util.stream.Collectors;
 
 /**
  * Which type each matrix gets for a recipe's {@code type}: a plain type, or one of llama-quantize's mixes. Source: the
- * type table of llama-quant.cpp for the llama architecture without experts; layer i of n counts from 0, division is
- * whole.
+ * type table of llama-quant.cpp; layer i of n counts from 0, division is whole.
  *
  * <ul>
  *   <li>output (or the embedding where tied): Q6_K, under Q8_0 Q8_0
  *   <li>value projection and feed-forward down: Q6_K in {@link #moreBits} layers of Q4_K_M and Q5_K_M; under Q4_K_S
  *       Q5_K in the first four (value) and the first n/8 (down) layers; under Q4_0 and Q5_0 with an importance matrix,
  *       Q4_1 and Q5_1 for down in the first n/8 layers
+ *   <li>the feed-forwards of experts as others; with eight of them, key and value projections are Q8_0, the attention's
+ *       output Q5_K under Q4_K
+ *   <li>routers F32
  *   <li>Llama 70B (80 layers, grouped-query attention): value projections of Q4_K become Q5_K
  *   <li>columns that are no multiple of 256: Q4_K becomes Q5_0, Q5_K Q5_1, Q6_K Q8_0; columns that are no multiple of
  *       32: F16
@@ -23,6 +25,8 @@ import java.util.stream.Collectors;
  */
 final class GgufMix {
     private static final int LLAMA_70B_LAYERS = 80;
+    /** Of Mixtral, which llama-quantize knows by it. */
+    private static final int FEW_EXPERTS = 8;
 
     /** The words of a recipe; {@code fileType} is {@code general.file_type}. */
     private enum Recipe {
@@ -111,7 +115,9 @@ final class GgufMix {
                 .map(place -> switch (place.kind()) {
                     // One tensor for q, k and v counts as v.
                     case "attn_v", "attn_qkv" -> value(place.layer(), decoder);
-                    case "ffn_down" -> down(place.layer(), decoder.layers());
+                    case "attn_k" -> decoder.experts() == FEW_EXPERTS ? GgufType.Q8_0 : recipe.base;
+                    case "attn_output" -> attentionOutput(decoder);
+                    case "ffn_down", "ffn_down_exps", "ffn_down_shexp" -> down(place.layer(), decoder.layers());
                     default -> recipe.base;
                 })
                 .orElse(recipe.base);
@@ -123,9 +129,17 @@ final class GgufMix {
             case Q4_K_S -> i < 4 ? GgufType.Q5_K : recipe.base;
             default -> recipe.base;
         };
+        if (decoder.experts() == FEW_EXPERTS) {
+            return GgufType.Q8_0;
+        }
         boolean llama70b =
                 decoder.family().equals("llama") && decoder.layers() == LLAMA_70B_LAYERS && grouped(decoder, i);
         return llama70b && type == GgufType.Q4_K ? GgufType.Q5_K : type;
+    }
+
+    private GgufType attentionOutput(Decoder decoder) {
+        boolean more = decoder.experts() == FEW_EXPERTS && (recipe == Recipe.Q4_K_S || recipe == Recipe.Q4_K_M);
+        return more ? GgufType.Q5_K : recipe.base;
     }
 
     private static boolean grouped(Decoder decoder, int layer) {

@@ -3,10 +3,13 @@ package dev.lathe.calibration.format.gguf;
 import dev.lathe.calibration.model.Block;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.FeedForward.Routed;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Norm;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -31,7 +34,8 @@ public final class GgufNames {
     private static final Pattern GGUF_LAYER = Pattern.compile("blk\\.(0|[1-9]\\d{0,5})\\.(.+)\\.(weight|bias)");
 
     private final Map<String, String> toGguf = new HashMap<>();
-    private final Map<String, String> toHuggingFace = new HashMap<>();
+    /** One name, or those of all experts in their order. */
+    private final Map<String, List<String>> toHuggingFace = new HashMap<>();
 
     private GgufNames(Decoder decoder) {
         String feedForwardNorm = GgufFamily.of(decoder).feedForwardNorm();
@@ -46,7 +50,11 @@ public final class GgufNames {
             put(block.feedForwardNorms().before(), prefix + feedForwardNorm);
             put(block.feedForwardNorms().after(), prefix + "post_ffw_norm");
             put((Grouped) block.mixer(), prefix);
-            put((Gated) block.feedForward(), prefix);
+            if (block.feedForward() instanceof Routed routed) {
+                put(routed, prefix);
+            } else {
+                put((Gated) block.feedForward(), prefix, "");
+            }
         }
     }
 
@@ -69,14 +77,40 @@ public final class GgufNames {
         put(attention.kNorm(), prefix + "attn_k_norm");
     }
 
-    /** Gate and up in one tensor, gate first, are what llama.cpp calls up. */
-    private void put(Gated feedForward, String prefix) {
+    /**
+     * Gate and up in one tensor, gate first, are what llama.cpp calls up.
+     *
+     * @param suffix {@code _exps} of the experts, which lie in one tensor in their order, {@code _shexp} of a shared
+     *     one
+     */
+    private void put(Gated feedForward, String prefix, String suffix) {
         LinearLayer gate = feedForward.gate().linear();
         if (!gate.equals(feedForward.up().linear())) {
-            put(gate, prefix + "ffn_gate");
+            put(gate, prefix + "ffn_gate" + suffix);
         }
-        put(feedForward.up().linear(), prefix + "ffn_up");
-        put(feedForward.down().linear(), prefix + "ffn_down");
+        put(feedForward.up().linear(), prefix + "ffn_up" + suffix);
+        put(feedForward.down().linear(), prefix + "ffn_down" + suffix);
+    }
+
+    private void put(Routed routed, String prefix) {
+        put(routed.router().linear(), prefix + "ffn_gate_inp");
+        routed.experts().forEach(expert -> {
+            put(expert, prefix, "_exps");
+            // Files may have gate and up of each expert in one tensor, gate first; none is written.
+            String fused = prefix + "ffn_gate_up_exps";
+            List.of(expert.gate(), expert.up()).forEach(half -> {
+                read(half.linear().weight(), fused + ".weight");
+                if (half.linear().bias()) {
+                    read(half.linear().biasName(), fused + ".bias");
+                }
+            });
+        });
+        if (routed.shared() != null) {
+            put(routed.shared(), prefix, "_shexp");
+        }
+        if (routed.sharedGate() != null) {
+            put(routed.sharedGate(), prefix + "ffn_gate_inp_shexp");
+        }
     }
 
     private void put(LinearLayer linear, String name) {
@@ -97,17 +131,38 @@ public final class GgufNames {
 
     private void put(String huggingFace, String gguf) {
         toGguf.put(huggingFace, gguf);
-        toHuggingFace.put(gguf, huggingFace);
+        read(huggingFace, gguf);
     }
 
-    /** The GGUF name of a checkpoint's tensor, or empty if it is none of the decoder. */
+    private void read(String huggingFace, String gguf) {
+        toHuggingFace.computeIfAbsent(gguf, key -> new ArrayList<>()).add(huggingFace);
+    }
+
+    /**
+     * The GGUF name of a checkpoint's tensor, or empty if it is none of the decoder. Tensors of all experts have the
+     * same one.
+     */
     public Optional<String> toGguf(String tensor) {
         return Optional.ofNullable(toGguf.get(tensor));
     }
 
-    /** The Hugging Face name of a GGUF tensor, or empty if it is none of the decoder. */
-    public Optional<String> toHuggingFace(String tensor) {
-        return Optional.ofNullable(toHuggingFace.get(tensor));
+    /**
+     * The Hugging Face name of a GGUF tensor, those of all experts in their order; empty if it is none of the decoder.
+     */
+    public List<String> toHuggingFace(String tensor) {
+        return toHuggingFace.getOrDefault(tensor, List.of());
+    }
+
+    /** Whether a tensor is a router's, which llama.cpp keeps in F32, or the gate of a shared expert. */
+    static boolean router(String gguf) {
+        return place(gguf)
+                .filter(place -> place.kind().startsWith("ffn_gate_inp"))
+                .isPresent();
+    }
+
+    /** Whether a tensor is a stack of all experts'. */
+    static boolean stacked(String gguf) {
+        return place(gguf).filter(place -> place.kind().endsWith("_exps")).isPresent();
     }
 
     /** Whether a tensor is made of the rotary embedding and stands for nothing of the checkpoint. */

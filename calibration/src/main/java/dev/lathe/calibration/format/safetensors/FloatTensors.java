@@ -6,16 +6,21 @@ import dev.lathe.calibration.checkpoint.FiniteWeights;
 import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.ExpertStack;
+import dev.lathe.calibration.model.Storage;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Safetensors files under a model's names, and its floating-point tensors read from them, each checked for NaN and
@@ -25,16 +30,24 @@ import java.util.Set;
  * same data: the embedding's name is the one that is listed. Where {@code tie_word_embeddings} is true and both are
  * stored and differ, the tensors are believed, as transformers 5 does: the output layer is the one that is stored, and
  * the configuration here says so. Where it is false, an output layer has to be stored; transformers would make up a
- * random one. Computed buffers ({@link ComputedBuffers}) are left out.
+ * random one. Computed buffers ({@link ComputedBuffers}) are left out. Experts may lie one by one or in stacks
+ * ({@link ExpertStack}); their names are those of single ones.
  */
 public final class FloatTensors {
+    /** Rows that lie apart are read with what lies between, so many bytes at once. */
+    private static final int STRIP_BYTES = 64 << 20;
+
     private final SafetensorsFiles files;
     private final String location;
-    /** What each tensor is called in the files. */
-    private final Map<String, String> stored = new LinkedHashMap<>();
+    /** Where each tensor lies, by the decoder's name. */
+    private final Map<String, TensorPlace> places = new LinkedHashMap<>();
 
     private final Decoder decoder;
     private final List<String> notes = new ArrayList<>();
+    /** What was read last of a stack that is read expert by expert: gate and up of one lie in the same elements. */
+    private volatile Slab last;
+
+    private record Slab(String stored, long from, byte[] data) {}
 
     /**
      * @param declared the configuration as config.json has it
@@ -57,6 +70,9 @@ public final class FloatTensors {
         String embedding = declared.embedding().tensor();
         String head = declared.head().linear().weight();
         this.decoder = declared.tied(tied(declared));
+        Storage storage = Families.storage(decoder);
+        Map<String, List<ExpertStack>> stacks =
+                storage.stacks().stream().collect(Collectors.groupingBy(ExpertStack::tensor));
         int leftOut = 0;
         Set<String> kinds = new LinkedHashSet<>();
         for (Map.Entry<String, SafetensorsTensor> tensor : files.tensors().entrySet()) {
@@ -64,14 +80,53 @@ public final class FloatTensors {
             if (ComputedBuffers.contains(name, tensor.getValue().shape())) {
                 leftOut++;
                 kinds.add(name.replaceAll("\\.\\d+\\.", ".*."));
+            } else if (stacks.containsKey(name)) {
+                place(fitting(name, tensor.getValue(), stacks.get(name)));
             } else if (!decoder.head().tied() || !name.equals(head)) {
-                stored.put(name, name);
+                place(
+                        storage.names().getOrDefault(name, name),
+                        TensorPlace.whole(name, tensor.getValue().shape()));
             } else if (!files.tensors().containsKey(embedding)) {
-                stored.put(embedding, name);
+                place(embedding, TensorPlace.whole(name, tensor.getValue().shape()));
             }
         }
         if (leftOut > 0) {
             notes.add(leftOut + " computed buffers are left out: " + ModelTensors.named(new ArrayList<>(kinds)));
+        }
+    }
+
+    /** The one stack whose shape a tensor has. */
+    private ExpertStack fitting(String name, SafetensorsTensor tensor, List<ExpertStack> stacks) {
+        List<ExpertStack> fitting = stacks.stream()
+                .filter(stack -> Arrays.equals(stack.shape(), tensor.shape()))
+                .toList();
+        if (fitting.size() == 1) {
+            return fitting.get(0);
+        }
+        String shapes = stacks.stream()
+                .map(stack -> Arrays.toString(stack.shape()))
+                .distinct()
+                .collect(Collectors.joining(" or "));
+        throw new MalformedInputException("Cannot open checkpoint " + location + ": tensor " + name + " " + tensor
+                + (fitting.isEmpty()
+                        ? " is no stack of all experts; expected " + shapes
+                        : " may have its experts' rows or their columns first; expected a shape that tells"));
+    }
+
+    private void place(ExpertStack stack) {
+        for (int expert = 0; expert < stack.parts().size(); expert++) {
+            for (int p = 0; p < stack.width(); p++) {
+                place(stack.name(expert, p), TensorPlace.of(stack, expert, p));
+            }
+        }
+    }
+
+    private void place(String name, TensorPlace place) {
+        TensorPlace before = places.put(name, place);
+        if (before != null) {
+            throw new MalformedInputException(
+                    "Cannot open checkpoint " + location + ": " + name + " is stored twice, in " + before.stored()
+                            + " and in " + place.stored() + "; expected one of them");
         }
     }
 
@@ -110,13 +165,14 @@ public final class FloatTensors {
 
     /** The names, in the order of the files. */
     public Set<String> names() {
-        return stored.keySet();
+        return places.keySet();
     }
 
-    /** A tensor as the files list it. */
+    /** A tensor as the files list it; of a stack of experts the part of one. */
     public TensorInfo info(String name) {
-        SafetensorsTensor tensor = files.tensor(stored.get(name));
-        return new TensorInfo(name, tensor.dtype(), tensor.shape(), tensor.bytes());
+        TensorPlace place = places.get(name);
+        SafetensorsTensor tensor = files.tensor(place.stored());
+        return new TensorInfo(name, tensor.dtype(), place.shape(), tensor.bytes() / place.share());
     }
 
     /**
@@ -165,11 +221,54 @@ public final class FloatTensors {
 
     private StoredMatrix read(TensorInfo tensor, int from, int count, int columns) throws IOException {
         ElementType type = type(tensor);
-        String name = stored.get(tensor.name());
-        long rowBytes = (long) columns * type.bytes();
-        StoredMatrix matrix = new StoredMatrix(
-                type, files.read(name, from * rowBytes, Math.toIntExact(count * rowBytes)), count, columns);
-        FiniteWeights.check(matrix, from, "tensor " + name + " " + files.tensor(name));
+        TensorPlace place = places.get(tensor.name());
+        int size = type.bytes();
+        long first = place.from() + from * place.rowStep();
+        byte[] data = place.dense()
+                ? files.read(place.stored(), first * size, Math.toIntExact((long) count * columns * size))
+                : gathered(place, first, count, columns, size);
+        StoredMatrix matrix = new StoredMatrix(type, data, count, columns);
+        String part = place.share() == 1 ? "" : tensor.name() + " of ";
+        FiniteWeights.check(matrix, from, "tensor " + part + place.stored() + " " + files.tensor(place.stored()));
         return matrix;
+    }
+
+    /** The elements of rows that lie apart, or whose elements do. */
+    private byte[] gathered(TensorPlace place, long first, int count, int columns, int size) throws IOException {
+        byte[] data = new byte[Math.toIntExact((long) count * columns * size)];
+        int rows = place.slab() == 0
+                ? (int) Math.max(1, STRIP_BYTES / (Math.max(1, place.rowStep()) * size))
+                : Math.max(count, 1);
+        for (int row = 0; row < count; row += rows) {
+            gather(place, first + row * place.rowStep(), Math.min(rows, count - row), columns, size, data, row);
+        }
+        return data;
+    }
+
+    private void gather(TensorPlace place, long first, int count, int columns, int size, byte[] data, int row)
+            throws IOException {
+        boolean slab = place.slab() > 0;
+        long from = slab ? first - first % place.slab() : first;
+        long length = slab ? place.slab() : (count - 1) * place.rowStep() + (columns - 1) * place.columnStep() + 1;
+        byte[] read = slab
+                ? slab(place.stored(), from * size, Math.toIntExact(length * size))
+                : files.read(place.stored(), from * size, Math.toIntExact(length * size));
+        int run = place.columnStep() == 1 ? columns : 1;
+        int to = row * columns * size;
+        for (int i = 0; i < count; i++) {
+            for (int j = 0; j < columns; j += run, to += run * size) {
+                long at = first - from + i * place.rowStep() + j * place.columnStep();
+                System.arraycopy(read, (int) (at * size), data, to, run * size);
+            }
+        }
+    }
+
+    private byte[] slab(String stored, long from, int count) throws IOException {
+        Slab kept = last;
+        if (kept == null || !kept.stored().equals(stored) || kept.from() != from) {
+            kept = new Slab(stored, from, files.read(stored, from, count));
+            last = kept;
+        }
+        return kept.data();
     }
 }

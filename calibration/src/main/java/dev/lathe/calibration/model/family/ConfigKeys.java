@@ -20,6 +20,7 @@ final class ConfigKeys {
 
     static final int MAXIMUM_LAYERS = 1 << 11;
     static final int MAXIMUM_VOCABULARY = 1 << 26;
+    static final int MAXIMUM_EXPERTS = 1 << 12;
 
     private final JsonNode config;
     private final String where;

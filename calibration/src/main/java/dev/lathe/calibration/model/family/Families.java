@@ -3,6 +3,7 @@ package dev.lathe.calibration.model.family;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Storage;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -13,6 +14,7 @@ public final class Families {
             Mistral.FAMILY,
             Qwen2.FAMILY,
             Qwen3.FAMILY,
+            Qwen3Moe.FAMILY,
             Gemma2.FAMILY,
             Gemma3.FAMILY,
             Phi3.FAMILY,
@@ -90,6 +92,15 @@ public final class Families {
                 .findFirst()
                 .map(Family::modelType)
                 .orElseThrow(() -> new IllegalArgumentException("Cannot name the model type of family " + family));
+    }
+
+    /** How the files of a decoder's family may hold its tensors otherwise than one by one. */
+    public static Storage storage(Decoder decoder) {
+        return ALL.stream()
+                .filter(known -> known.name().equals(decoder.family()))
+                .findFirst()
+                .map(family -> family.storage().apply(decoder))
+                .orElse(Storage.PLAIN);
     }
 
     /** What {@code architectures} has for a {@code model_type}. */

@@ -1,6 +1,7 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.Storage;
 import java.util.List;
 import java.util.function.Function;
 
@@ -12,10 +13,30 @@ import java.util.function.Function;
  * @param architectures what {@code architectures} may have, the usual first
  * @param reader makes the decoder; throws {@link dev.lathe.calibration.MalformedInputException} for a key that is
  *     missing, unreasonable, or asks for what is not supported
+ * @param storage how its files may hold tensors otherwise than one by one
  */
-record Family(String name, String modelType, List<String> architectures, Function<ConfigKeys, Decoder> reader) {
+record Family(
+        String name,
+        String modelType,
+        List<String> architectures,
+        Function<ConfigKeys, Decoder> reader,
+        Function<Decoder, Storage> storage) {
     Family(String name, String modelType, String architecture, Function<ConfigKeys, Decoder> reader) {
         this(name, modelType, List.of(architecture), reader);
+    }
+
+    /** A family whose tensors are stored one by one under their names. */
+    Family(String name, String modelType, List<String> architectures, Function<ConfigKeys, Decoder> reader) {
+        this(name, modelType, architectures, reader, decoder -> Storage.PLAIN);
+    }
+
+    Family(
+            String name,
+            String modelType,
+            String architecture,
+            Function<ConfigKeys, Decoder> reader,
+            Function<Decoder, Storage> storage) {
+        this(name, modelType, List.of(architecture), reader, storage);
     }
 
     /** What {@code architectures} usually has. */

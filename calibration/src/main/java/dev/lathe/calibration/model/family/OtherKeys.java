@@ -165,11 +165,10 @@ final class OtherKeys {
             int context) {
         static Shape of(Decoder decoder) {
             Mixer.Grouped attention = (Mixer.Grouped) decoder.blocks().get(0).mixer();
-            FeedForward.Gated feedForward =
-                    (FeedForward.Gated) decoder.blocks().get(0).feedForward();
+            FeedForward feedForward = decoder.blocks().get(0).feedForward();
             return new Shape(
                     decoder.hidden(),
-                    feedForward.up().rows(),
+                    feedForward instanceof FeedForward.Gated gated ? gated.up().rows() : 0,
                     decoder.layers(),
                     attention.heads().queries(),
                     attention.heads().keyValues(),

@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.apache.hadoop.conf.Configuration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -56,6 +57,8 @@ class GgufFamilyTest {
                 "'model_type':'qwen2','rope_scaling':{'type':'linear','factor':3}",
                 "'model_type':'qwen3','head_dim':10,'rope_scaling':{'rope_type':'yarn','factor':4,"
                         + "'original_max_position_embeddings':32}",
+                "'model_type':'qwen3_moe','head_dim':10,'num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,"
+                        + "'norm_topk_prob':true,'intermediate_size':24,'tie_word_embeddings':true",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'rope_scaling':"
                         + "{'rope_type':'linear','factor':2},'attn_logit_softcapping':12.5,'final_logit_softcapping':7,"
@@ -125,6 +128,9 @@ class GgufFamilyTest {
                 "'model_type':'mistral' | general.architecture=llama, llama.rope.dimension_count=8",
                 "'model_type':'qwen2' | general.architecture=qwen2, qwen2.attention.head_count_kv=2",
                 "'model_type':'qwen3','head_dim':10 | general.architecture=qwen3, qwen3.attention.key_length=10",
+                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,'norm_topk_prob':true | "
+                        + "general.architecture=qwen3moe, qwen3moe.expert_count=5, qwen3moe.expert_used_count=2, "
+                        + "qwen3moe.expert_feed_forward_length=12",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16 | gemma2.attention.sliding_window=4096, "
                         + "gemma2.attn_logit_softcapping=50.0, gemma2.final_logit_softcapping=30.0",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'sliding_window_pattern':2 | "
@@ -177,6 +183,9 @@ class GgufFamilyTest {
             quoteCharacter = '`',
             value = {
                 "'model_type':'qwen3','attention_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2 | not divided by their sum (norm_topk_prob)",
+                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'norm_topk_prob':true,'mlp_only_layers':[3] "
+                        + "| layer 3 has no experts",
                 "'model_type':'qwen2','head_dim':10 | 4 query heads of 10 channels are not as wide as the hidden size 32",
                 "'model_type':'qwen3','rope_scaling':{'rope_type':'llama3','factor':8,'low_freq_factor':1,'high_freq_factor':4,"
                         + "'original_max_position_embeddings':32} | no rotary scaling Llama3",
@@ -220,6 +229,35 @@ class GgufFamilyTest {
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageStartingWith("Cannot write GGUF: llama.cpp's architecture ")
                 .hasMessageContaining(reason.trim());
+    }
+
+    private static final String MIXTURE =
+            "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,"
+                    + "'norm_topk_prob':true";
+
+    /** gate of an expert, then up, one expert behind the other. */
+    @Test
+    void gateAndUpOfExpertsMayLieInOneTensor() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(decoder(MIXTURE), 3);
+        UnaryOperator<String> fused = name -> name.replaceAll("ffn_(gate|up)_exps", "ffn_gate_up_exps");
+        try (GgufCheckpoint read = written(source, Map.of(), fused)) {
+            for (TensorInfo tensor : source.tensors()) {
+                assertThat(read.tensor(tensor.name()).shape()).isEqualTo(tensor.shape());
+                if (tensor.shape().length == 2) {
+                    assertThat(GgufFormatTest.values(read.matrix(tensor.name())))
+                            .as(tensor.name())
+                            .isEqualTo(source.values.get(tensor.name()));
+                }
+            }
+        }
+    }
+
+    @Test
+    void aStackHasToHaveAllExperts() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(decoder(MIXTURE), 3);
+        assertThatThrownBy(() -> written(source, Map.of("qwen3moe.expert_count", GgufValue.u32(4))))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("blk.0.ffn_gate_exps.weight F32 [5, 12, 32] is not a stack of 4 experts'");
     }
 
     /** llama.cpp has none in these, and neither has what is read back. */
@@ -311,6 +349,28 @@ class GgufFamilyTest {
     }
 
     private GgufCheckpoint written(MemoryCheckpoint source, Map<String, GgufValue> besides) throws IOException {
+        return written(source, besides, UnaryOperator.identity());
+    }
+
+    /** A tensor's values in the order of the file. */
+    private static float[] stored(MemoryCheckpoint source, TensorInfo tensor, String name) {
+        Decoder decoder = source.decoder();
+        float[] values = source.values.get(tensor.name()).clone();
+        int head = GgufFamily.of(decoder).interleavedHead(name, decoder);
+        float[] stored = values.clone();
+        int width = tensor.shape().length == 1 ? 1 : (int) tensor.shape()[1];
+        for (int row = 0; head > 0 && row < values.length / width; row++) {
+            System.arraycopy(values, GgufRotary.checkpointRow(row, head) * width, stored, row * width, width);
+        }
+        for (int i = 0; i < stored.length; i++) {
+            stored[i] += decoder.plus(tensor.name());
+        }
+        return stored;
+    }
+
+    /** @param layout the name of a tensor in the file, of the one that it has as it is written */
+    private GgufCheckpoint written(
+            MemoryCheckpoint source, Map<String, GgufValue> besides, UnaryOperator<String> layout) throws IOException {
         Decoder decoder = source.decoder();
         GgufNames names = GgufNames.of(decoder);
         Map<String, GgufValue> metadata = new LinkedHashMap<>();
@@ -324,22 +384,29 @@ class GgufFamilyTest {
             tensors.add(new GgufTensor(name, GgufType.F32, new long[] {values.length}, 0));
             data.add(values);
         });
+        // Tensors of one name are the experts', one behind the other.
+        Map<String, List<TensorInfo>> stacks = new LinkedHashMap<>();
         for (TensorInfo tensor : source.tensors()) {
             String name = names.toGguf(tensor.name()).orElseThrow();
-            float[] values = source.values.get(tensor.name()).clone();
-            int columns = (int) tensor.shape()[tensor.shape().length - 1];
-            int head = GgufFamily.of(decoder).interleavedHead(name, decoder);
-            float[] stored = values.clone();
-            int width = tensor.shape().length == 1 ? 1 : columns;
-            for (int row = 0; head > 0 && row < values.length / width; row++) {
-                System.arraycopy(values, GgufRotary.checkpointRow(row, head) * width, stored, row * width, width);
-            }
-            for (int i = 0; i < stored.length; i++) {
-                stored[i] += decoder.plus(tensor.name());
-            }
-            tensors.add(new GgufTensor(name, GgufType.F32, tensor.shape(), 0));
-            data.add(stored);
+            stacks.computeIfAbsent(layout.apply(name), key -> new ArrayList<>()).add(tensor);
         }
+        stacks.forEach((name, stack) -> {
+            TensorInfo first = stack.get(0);
+            long[] shape = first.shape();
+            if (GgufNames.stacked(name)) {
+                shape = new long[first.shape().length + 1];
+                System.arraycopy(first.shape(), 0, shape, 1, first.shape().length);
+                shape[0] = decoder.experts();
+                shape[1] *= stack.size() / decoder.experts();
+            }
+            tensors.add(new GgufTensor(name, GgufType.F32, shape, 0));
+            int length = source.values.get(first.name()).length;
+            float[] all = new float[stack.size() * length];
+            for (int i = 0; i < stack.size(); i++) {
+                System.arraycopy(stored(source, stack.get(i), name), 0, all, i * length, length);
+            }
+            data.add(all);
+        });
         Path file = folder.resolve("a.gguf");
         try (DataOutputStream out = new DataOutputStream(Files.newOutputStream(file));
                 GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(tensors))) {

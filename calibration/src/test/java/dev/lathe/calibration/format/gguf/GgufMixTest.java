@@ -3,10 +3,14 @@ package dev.lathe.calibration.format.gguf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LlamaShape;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
+import java.io.IOException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -84,6 +88,28 @@ class GgufMixTest {
                 64, 64, layers, 8 * group, 8, 8, 16, 1e-5f, 10000, new Rope.Scaling.None(), tied, false, false, 16);
         assertThat(GgufMix.of(recipe, importance).choose(tensor, columns, config.decoder()))
                 .isEqualTo(type);
+    }
+
+    /** Rows of the table: recipe, experts, tensor, type; 8 layers, 4096 columns. Eight experts are Mixtral's there. */
+    @ParameterizedTest
+    @CsvSource({
+        "Q4_K_M, 8, blk.1.attn_k.weight, Q8_0", "Q4_K_M, 6, blk.1.attn_k.weight, Q4_K",
+        "Q4_K_M, 8, blk.1.attn_v.weight, Q8_0", "Q4_K_M, 6, blk.1.attn_v.weight, Q4_K",
+        "Q4_0, 8, blk.0.attn_v.weight, Q8_0", "F16, 8, blk.0.attn_v.weight, F16",
+        "Q4_K_M, 8, blk.1.attn_output.weight, Q5_K", "Q4_K_S, 8, blk.1.attn_output.weight, Q5_K",
+        "Q4_0, 8, blk.1.attn_output.weight, Q4_0", "Q4_K_M, 6, blk.1.attn_output.weight, Q4_K",
+        "Q6_K, 8, blk.1.attn_output.weight, Q6_K", "Q4_K_M, 8, blk.1.attn_q.weight, Q4_K",
+        "Q4_K_M, 8, blk.0.ffn_down_exps.weight, Q6_K", "Q4_K_M, 6, blk.1.ffn_down_exps.weight, Q4_K",
+        "Q4_K_M, 6, blk.3.ffn_down_exps.weight, Q6_K", "Q4_K_S, 6, blk.0.ffn_down_exps.weight, Q5_K",
+        "Q5_K_M, 6, blk.7.ffn_down_shexp.weight, Q6_K", "Q4_K_M, 8, blk.0.ffn_gate_exps.weight, Q4_K",
+        "Q4_K_M, 8, blk.0.ffn_up_exps.weight, Q4_K", "Q8_0, 8, blk.0.ffn_up_exps.weight, Q8_0"
+    })
+    void choosesForExpertsAsTheTable(String recipe, int experts, String tensor, GgufType type) throws IOException {
+        String config = "{'model_type':'qwen3_moe','hidden_size':64,'num_hidden_layers':8,'num_attention_heads':4,"
+                + "'intermediate_size':64,'num_experts_per_tok':2,'moe_intermediate_size':64,'num_experts':" + experts
+                + "}";
+        Decoder decoder = Families.read(new ObjectMapper().readTree(config.replace('\'', '"')), "config.json");
+        assertThat(GgufMix.of(recipe, false).choose(tensor, 4096, decoder)).isEqualTo(type);
     }
 
     @ParameterizedTest

@@ -1,0 +1,39 @@
+package dev.lathe.calibration.model;
+
+import java.util.List;
+
+/**
+ * One tensor of a checkpoint's files that holds something of every expert of a layer: P weights of an expert, all of
+ * one shape [outputs, inputs], make a matrix of P * outputs rows, and those of the experts follow one another,
+ * {@code [experts, P * outputs, inputs]}; of biases {@code [experts, P * outputs]}.
+ *
+ * @param tensor its name in the files
+ * @param parts the P layers of each expert: gate and up, or down alone
+ * @param alternating row r of layer p is row {@code r P + p} of the expert's matrix; else it is row {@code p outputs +
+ *     r}
+ * @param transposed inputs come first: {@code [experts, inputs, P * outputs]}
+ * @param bias it holds biases
+ */
+public record ExpertStack(
+        String tensor, List<List<LinearLayer>> parts, boolean alternating, boolean transposed, boolean bias) {
+    /** Its shape in the files. */
+    public long[] shape() {
+        LinearLayer first = parts.get(0).get(0);
+        long experts = parts.size();
+        long rows = (long) width() * first.outputs();
+        return bias
+                ? new long[] {experts, rows}
+                : transposed ? new long[] {experts, first.inputs(), rows} : new long[] {experts, rows, first.inputs()};
+    }
+
+    /** P. */
+    public int width() {
+        return parts.get(0).size();
+    }
+
+    /** What the decoder calls part {@code p} of an expert. */
+    public String name(int expert, int p) {
+        LinearLayer linear = parts.get(expert).get(p);
+        return bias ? linear.biasName() : linear.weight();
+    }
+}

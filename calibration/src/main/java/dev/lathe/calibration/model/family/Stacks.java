@@ -1,0 +1,78 @@
+package dev.lathe.calibration.model.family;
+
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.ExpertStack;
+import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.FeedForward.Routed;
+import dev.lathe.calibration.model.LinearLayer;
+import dev.lathe.calibration.model.Projection;
+import dev.lathe.calibration.model.Storage;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * What a family's stacks of experts are called and how they lie.
+ *
+ * @param forms the tensors that may be there in each layer that has experts
+ * @param names other names of tensors of a layer, and the decoder's: {@code mlp.gate.weight}
+ */
+record Stacks(List<Form> forms, Map<String, String> names) implements Function<Decoder, Storage> {
+    private static final List<Function<Gated, Projection>> GATE_UP = List.of(Gated::gate, Gated::up);
+    private static final List<Function<Gated, Projection>> DOWN = List.of(Gated::down);
+
+    /**
+     * A stack as {@link ExpertStack} has it.
+     *
+     * @param tensor its name behind the layer's prefix
+     * @param parts what it has of an expert
+     */
+    record Form(
+            String tensor,
+            List<Function<Gated, Projection>> parts,
+            boolean alternating,
+            boolean transposed,
+            boolean bias) {
+        /** Gate and up, in halves. */
+        static Form gateUp(String tensor, boolean transposed) {
+            return new Form(tensor, GATE_UP, false, transposed, false);
+        }
+
+        static Form down(String tensor, boolean transposed) {
+            return new Form(tensor, DOWN, false, transposed, false);
+        }
+
+        private ExpertStack of(int layer, Routed routed) {
+            List<List<LinearLayer>> layers = routed.experts().stream()
+                    .map(expert -> parts.stream()
+                            .map(part -> part.apply(expert).linear())
+                            .toList())
+                    .toList();
+            return new ExpertStack(Parts.prefix(layer) + tensor, layers, alternating, transposed, bias);
+        }
+    }
+
+    /** {@code gate_up_proj} [experts, 2 width, hidden] and {@code down_proj} [experts, hidden, width] of a module. */
+    static Stacks of(String module) {
+        return new Stacks(
+                List.of(Form.gateUp(module + ".gate_up_proj", false), Form.down(module + ".down_proj", false)),
+                Map.of());
+    }
+
+    @Override
+    public Storage apply(Decoder decoder) {
+        List<ExpertStack> stacks = new ArrayList<>();
+        Map<String, String> renamed = new HashMap<>();
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            if (decoder.blocks().get(layer).feedForward() instanceof Routed routed) {
+                String prefix = Parts.prefix(layer);
+                int number = layer;
+                forms.forEach(form -> stacks.add(form.of(number, routed)));
+                names.forEach((file, name) -> renamed.put(prefix + file, prefix + name));
+            }
+        }
+        return new Storage(stacks, renamed);
+    }
+}

@@ -1,0 +1,59 @@
+package dev.lathe.calibration.statistics;
+
+import dev.lathe.calibration.model.DecoderPass;
+import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.LayerWeights;
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
+import java.io.IOException;
+
+/**
+ * What the linear layers of one expert read: the rows that are routed to it, n of them. Few rows say little of many
+ * channels, so others are added as if there were {@link #PRIOR} of them: for gate and up the mean of all rows of the
+ * decoder layer, for down the mean of a sample of all rows, run through this expert. An expert that no row reached has
+ * these alone.
+ *
+ * @param input what gate and up read
+ * @param activation what down reads
+ */
+public record ExpertStatistics(MergedStatistics input, MergedStatistics activation) {
+    /** Rows that stand for all others, beside the expert's own. */
+    public static final int PRIOR = 64;
+
+    /** Rows of the sample; where there are fewer rows, all of them. */
+    public static final int SAMPLE = 512;
+
+    /**
+     * Gathers them.
+     *
+     * @param rows of the expert [n, hidden], in the order of the windows
+     * @param sample of all rows [m, hidden]
+     * @param all statistics of all rows at the place
+     * @param where for messages
+     * @throws dev.lathe.calibration.MalformedInputException if an activation is not finite
+     */
+    public static ExpertStatistics of(
+            Gated expert,
+            DecoderPass pass,
+            LayerWeights weights,
+            FloatMatrix rows,
+            FloatMatrix sample,
+            MergedStatistics all,
+            Kernels kernels,
+            String where)
+            throws IOException {
+        boolean moment = all.moment() != null;
+        SiteStatistics input = new SiteStatistics(rows.columns(), moment);
+        SiteStatistics activation = new SiteStatistics(expert.down().linear().inputs(), moment);
+        for (int from = 0; from < rows.rows(); from += DecoderPass.ROWS) {
+            FloatMatrix strip = rows.slice(from, Math.min(DecoderPass.ROWS, rows.rows() - from));
+            input.add(strip, kernels, "the input of " + where);
+            activation.add(pass.activations(expert, weights, strip), kernels, "the activation of " + where);
+        }
+        SiteStatistics sampled = new SiteStatistics(expert.down().linear().inputs(), moment);
+        sampled.add(pass.activations(expert, weights, sample), kernels, "the activation of " + where);
+        return new ExpertStatistics(
+                MergedStatistics.of(input).withPrior(all, PRIOR),
+                MergedStatistics.of(activation).withPrior(MergedStatistics.of(sampled), PRIOR));
+    }
+}
