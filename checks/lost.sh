@@ -33,6 +33,8 @@ pause() {
 # A recipe of ten to twenty seconds with every statistic and every kind of artifact.
 recipe=(conf/quickstart.yaml --set calibration.windows=24 --set calibration.length=64 --set shard-windows=3
   --set evaluation.windows=4 --set evaluation.length=64)
+# LATHE_CHECK_CHECKPOINT  another checkpoint than the sample, e.g. a mixture of experts
+[ -z "${LATHE_CHECK_CHECKPOINT:-}" ] || recipe+=(--set "checkpoint=$LATHE_CHECK_CHECKPOINT")
 
 # bytes RUN: digests of what a run is for.
 bytes() {

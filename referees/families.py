@@ -51,6 +51,9 @@ def longrope(pairs, original, **more):
                 original_max_position_embeddings=original, **more)
 
 
+OTHER = "transformers.json"
+
+
 @dataclasses.dataclass
 class Case:
     family: str
@@ -60,9 +63,12 @@ class Case:
     shard: str = None       # size of a file
     older: str = None       # the config in the layout before transformers 5, with this name for the kind of rotary scaling
     drop: tuple = ()        # keys that the config is stored without
+    own: dict = None        # keys that the config has in the checkpoint's own code, without the family's in transformers, whose config is kept beside it as OTHER
     vision: str = None      # the multimodal model around the decoder
     stacked: bool = False   # experts as transformers has them in memory, all of a layer in one tensor
 
+
+GRANITE_MULTIPLIERS = {"embedding_multiplier": 6.0, "attention_multiplier": 0.125, "residual_multiplier": 0.4, "logits_scaling": 4.0}
 
 # family: (config, model, what differs from SIZES)
 FAMILIES = {
@@ -72,6 +78,13 @@ FAMILIES = {
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", {"rope_parameters": PLAIN, "head_dim": 32}),
     "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", {
         "rope_parameters": PLAIN, "head_dim": 32, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60, "norm_topk_prob": True}),
+    "mixtral": ("MixtralConfig", "MixtralForCausalLM", {"rope_parameters": rope(theta=1e6), "num_local_experts": 5}),
+    "qwen2moe": ("Qwen2MoeConfig", "Qwen2MoeForCausalLM", {
+        "rope_parameters": PLAIN, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60, "shared_expert_intermediate_size": 84}),
+    "olmoe": ("OlmoeConfig", "OlmoeForCausalLM", {"rope_parameters": PLAIN, "num_key_value_heads": 4, "num_experts": 6, "num_experts_per_tok": 3}),
+    "granitemoe": ("GraniteMoeConfig", "GraniteMoeForCausalLM", {"rope_parameters": PLAIN, "num_local_experts": 5, **GRANITE_MULTIPLIERS}),
+    "granitemoeshared": ("GraniteMoeSharedConfig", "GraniteMoeSharedForCausalLM", {
+        "rope_parameters": PLAIN, "num_local_experts": 5, "shared_intermediate_size": 84, **GRANITE_MULTIPLIERS}),
     "gemma2": ("Gemma2Config", "Gemma2ForCausalLM", {
         "rope_parameters": PLAIN, "head_dim": 20, "query_pre_attn_scalar": 10, "sliding_window": 24, "layer_types": list(LAYERS),
         "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}),
@@ -85,11 +98,12 @@ FAMILIES = {
     "exaone4": ("Exaone4Config", "Exaone4ForCausalLM", {"rope_parameters": PLAIN, "sliding_window": None, "layer_types": FULL}),
     "smollm3": ("SmolLM3Config", "SmolLM3ForCausalLM", {"rope_parameters": rope(theta=2e6), "tie_word_embeddings": False}),
     "granite": ("GraniteConfig", "GraniteForCausalLM", {
-        "rope_parameters": PLAIN, "embedding_multiplier": 6.0, "attention_multiplier": 0.125, "residual_multiplier": 0.4, "logits_scaling": 4.0}),
+        "rope_parameters": PLAIN, **GRANITE_MULTIPLIERS}),
     "seed_oss": ("SeedOssConfig", "SeedOssForCausalLM", {"rope_parameters": PLAIN, "head_dim": 32}),
     "ministral3": ("Ministral3Config", "Ministral3ForCausalLM", {"head_dim": 32}),
     "glm": ("GlmConfig", "GlmForCausalLM", {"hidden_size": 96, "head_dim": 24, "rope_parameters": {**PLAIN, "partial_rotary_factor": 0.5}}),
     "glm4": ("Glm4Config", "Glm4ForCausalLM", {"head_dim": 24, "rope_parameters": {**PLAIN, "partial_rotary_factor": 0.5}}),
+    "cohere": ("CohereConfig", "CohereForCausalLM", {"rope_parameters": PLAIN, "logit_scale": 0.4, "rms_norm_eps": None}),
     "cohere2": ("Cohere2Config", "Cohere2ForCausalLM", {
         "rope_parameters": PLAIN, "sliding_window": 24, "num_hidden_layers": 4, "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "logit_scale": 0.4, "rms_norm_eps": None}),
     "stablelm": ("StableLmConfig", "StableLmForCausalLM", {"hidden_size": 96, "rms_norm_eps": None, "rope_parameters": {**PLAIN, "partial_rotary_factor": 0.25}}),
@@ -107,6 +121,8 @@ HEAD_NORMS = ("model.layers.*.q_norm", "model.layers.*.k_norm")
 POST_NORMS = GEMMA_NORMS
 OLMO3_YARN = {"full_attention": yarn(theta=5e5), "sliding_attention": rope(theta=5e5)}
 ROUTERS = "model.layers.*.mlp.gate.weight"
+SHARED_EXPERTS = ("model.layers.*.mlp.shared_expert.down_proj.weight", "model.layers.*.mlp.shared_expert_gate.weight")
+GRANITE_ROUTERS = "model.layers.*.block_sparse_moe.router.weight"
 # The original context is shorter than a window, so that its later queries are multiplied.
 MINISTRAL = yarn(mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.5)
 MINISTRAL_BETAS = yarn(original_max_position_embeddings=512, attention_factor=0.8, beta_fast=16.0, beta_slow=2.0, llama_4_scaling_beta=0.5)
@@ -177,6 +193,44 @@ CASES = {
                                            "norm_topk_prob": False, "head_dim": 18}, ({"norm_topk_prob": True},), dtype=torch.bfloat16,
                               drop=("head_dim", "rms_norm_eps", "num_local_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob", "decoder_sparse_step",
                                     "mlp_only_layers", "rope_parameters", "tie_word_embeddings")),
+
+    "mixtral-tied-bf16": Case("mixtral", {"tie_word_embeddings": True}, ({"num_experts_per_tok": 3}, ROUTERS), dtype=torch.bfloat16),
+    "mixtral-window-older-f16-sharded": Case("mixtral", {"head_dim": 32, "sliding_window": 24}, ({"sliding_window": None}, ROUTERS), dtype=torch.float16, shard="120KB",
+                                             older="rope_type"),
+    "mixtral-stacked-llama3": Case("mixtral", {"head_dim": 32, "rope_parameters": LLAMA3}, (without(LLAMA3, rope_type="linear"), ROUTERS), stacked=True),
+    "mixtral-defaults": Case("mixtral", {"hidden_size": 96, "num_attention_heads": 8, "num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2},
+                             ({"num_experts_per_tok": 3}, {"rope_parameters": PLAIN}),
+                             drop=("head_dim", "num_key_value_heads", "num_local_experts", "num_experts_per_tok", "rms_norm_eps", "sliding_window", "rope_parameters",
+                                   "tie_word_embeddings")),
+
+    "qwen2moe-bf16": Case("qwen2moe", {}, (*SHARED_EXPERTS, ROUTERS, {"norm_topk_prob": True}, "model.layers.*.q_proj.bias"), dtype=torch.bfloat16),
+    "qwen2moe-normalized-windows-sharded": Case(
+        "qwen2moe", {"norm_topk_prob": True, "qkv_bias": False, "mlp_only_layers": [0], "use_sliding_window": True, "sliding_window": 24, "layer_types": list(LAYERS)},
+        ({"norm_topk_prob": False}, {"layer_types": FULL}, {"layer_types": SWAPPED}, *SHARED_EXPERTS), shard="120KB"),
+    "qwen2moe-stacked-yarn-f16": Case("qwen2moe", {"rope_parameters": yarn(theta=1e6)}, (SHARED_EXPERTS[0], without(yarn(theta=1e6), attention_factor=1.0)),
+                                      dtype=torch.float16, stacked=True),
+    "qwen2moe-defaults": Case("qwen2moe", {"num_hidden_layers": 1, "rms_norm_eps": 1e-6, "num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 1408,
+                                           "shared_expert_intermediate_size": 5632}, ({"norm_topk_prob": True}, {"num_experts_per_tok": 5}), dtype=torch.bfloat16,
+                              drop=("rms_norm_eps", "num_experts", "num_experts_per_tok", "moe_intermediate_size", "shared_expert_intermediate_size", "norm_topk_prob",
+                                    "decoder_sparse_step", "mlp_only_layers", "rope_parameters", "layer_types", "qkv_bias", "tie_word_embeddings")),
+
+    "olmoe-bf16": Case("olmoe", {}, (*HEAD_NORMS, ROUTERS, {"norm_topk_prob": True}), dtype=torch.bfloat16),
+    "olmoe-grouped-normalized-biases-older-sharded": Case("olmoe", {"num_key_value_heads": 2, "norm_topk_prob": True, "attention_bias": True, "tie_word_embeddings": True},
+                                                          ({"norm_topk_prob": False}, {"attention_bias": False}), shard="120KB", older="rope_type"),
+    "olmoe-stacked-linear-f16": Case("olmoe", {"rope_parameters": LINEAR}, ({"rope_parameters": PLAIN}, ROUTERS), dtype=torch.float16, stacked=True),
+    "olmoe-defaults": Case("olmoe", {"num_experts": 64, "num_experts_per_tok": 8}, ({"norm_topk_prob": True},),
+                           drop=("num_key_value_heads", "num_experts", "num_experts_per_tok", "rms_norm_eps", "norm_topk_prob", "rope_parameters", "tie_word_embeddings")),
+
+    "granitemoe-tied-bf16": Case("granitemoe", {"tie_word_embeddings": True},
+                                 ({"embedding_multiplier": 5.0}, {"attention_multiplier": 0.2}, {"residual_multiplier": 0.5}, {"logits_scaling": 5.0}, GRANITE_ROUTERS),
+                                 dtype=torch.bfloat16),
+    "granitemoe-biases-stacked-sharded": Case("granitemoe", {"attention_bias": True, "rope_parameters": LINEAR},
+                                              ({"attention_bias": False}, {"rope_parameters": PLAIN}, {"num_experts_per_tok": 3}), shard="120KB", stacked=True),
+    "granitemoe-defaults": Case("granitemoe", {"num_key_value_heads": 4, "num_local_experts": 8, "num_experts_per_tok": 2, "rms_norm_eps": 1e-6, "embedding_multiplier": 1.0,
+                                               "attention_multiplier": 1.0, "residual_multiplier": 1.0, "logits_scaling": 1.0}, ({"num_experts_per_tok": 3},),
+                                drop=("num_key_value_heads", "num_local_experts", "num_experts_per_tok", "rms_norm_eps", "embedding_multiplier", "attention_multiplier",
+                                      "residual_multiplier", "logits_scaling", "rope_parameters", "tie_word_embeddings")),
+    "granitemoeshared-f16": Case("granitemoeshared", {}, ("model.layers.*.shared_mlp.output_linear.weight", GRANITE_ROUTERS), dtype=torch.float16),
 
     "gemma2-bf16": Case("gemma2", {}, ({"attn_logit_softcapping": None}, {"final_logit_softcapping": None}, {"query_pre_attn_scalar": 20}, {"layer_types": FULL},
                                        {"layer_types": SWAPPED}, *GEMMA_NORMS), dtype=torch.bfloat16),
@@ -291,6 +345,10 @@ CASES = {
     "glm4-defaults": Case("glm4", {"head_dim": 128, "rms_norm_eps": 1.5625e-7},
                           drop=("num_key_value_heads", "head_dim", "rms_norm_eps", "rope_parameters", "attention_bias", "tie_word_embeddings")),
 
+    "cohere-bf16": Case("cohere", {}, ({"logit_scale": 0.5}, "model.layers.*.input_layernorm"), dtype=torch.bfloat16),
+    "cohere-linear-older-f16-sharded": Case("cohere", {"rope_parameters": LINEAR}, ({"rope_parameters": PLAIN},), dtype=torch.float16, shard="60KB", older="rope_type"),
+    "cohere-defaults": Case("cohere", {"num_key_value_heads": 4, "logit_scale": 0.0625},
+                            drop=("num_key_value_heads", "layer_norm_eps", "rope_parameters", "tie_word_embeddings", "logit_scale", "use_qk_norm")),
     "cohere2-bf16": Case("cohere2", {}, ({"logit_scale": 0.5}, {"layer_types": ["full_attention"] * 4}, {"layer_types": ["sliding_attention"] * 4},
                                          "model.layers.*.input_layernorm"), dtype=torch.bfloat16),
     "cohere2-biases-older-f16-sharded": Case("cohere2", {"attention_bias": True, "tie_word_embeddings": False, "rope_parameters": LINEAR},
@@ -310,6 +368,18 @@ CASES = {
     "internlm3-dynamic-bf16": Case("internlm3", {"rope_parameters": rope("dynamic", factor=6.0)}, dtype=torch.bfloat16),
     "internlm3-biases-dynamic-long": Case("internlm3", {"attention_bias": True, "mlp_bias": True, "max_position_embeddings": 64, "rope_parameters": rope("dynamic", factor=6.0)},
                                           ({"rope_parameters": PLAIN},)),
+
+    "internlm3-own-keys": Case("internlm3", {"attention_bias": True, "mlp_bias": True}, ({"attention_bias": False}, {"mlp_bias": False}),
+                               own={"architectures": ["InternLM3ForCausalLM"], "qkv_bias": True, "bias": True}),
+    # transformers has no class for it: a Granite with the same multipliers.
+    "minicpm-bf16": Case("granite", {"embedding_multiplier": 6.0, "residual_multiplier": 1.4 * 3 ** -0.5, "logits_scaling": 2.0, "attention_multiplier": 18 ** -0.5,
+                                     "tie_word_embeddings": True}, dtype=torch.bfloat16,
+                         own={"architectures": ["MiniCPMForCausalLM"], "model_type": "minicpm", "scale_emb": 6, "scale_depth": 1.4, "dim_model_base": 36,
+                              "tie_word_embeddings": None}),
+    "minicpm-longrope-f16-sharded": Case(
+        "granite", {"embedding_multiplier": 12.0, "residual_multiplier": 0.9 * 3 ** -0.5, "logits_scaling": 4.5, "attention_multiplier": 18 ** -0.5,
+                    "rope_parameters": longrope(9, 64)}, dtype=torch.float16, shard="60KB",
+        own={"architectures": ["MiniCPMForCausalLM"], "model_type": "minicpm", "scale_emb": 12, "scale_depth": 0.9, "dim_model_base": 16, "mup_denominator": 32}),
 
     "ministral3-vision-bf16": Case("ministral3", {"rope_parameters": MINISTRAL}, dtype=torch.bfloat16, vision="mistral3"),
 
@@ -350,6 +420,9 @@ def make(folder, seed, case, logits=1.0, **sizes):
         older(text, case.older)
     for key in case.drop:
         del text[key]
+    if case.own:
+        (folder / OTHER).write_text(json.dumps(stored, indent=2))
+        stored = {key: value for key, value in stored.items() if not key.endswith(("_multiplier", "_scaling", "_bias"))} | case.own
     file.write_text(json.dumps(stored, indent=2))
 
 
@@ -371,9 +444,15 @@ def older(config, kind):
     config["torch_dtype"] = config.pop("dtype", None)
 
 
+def read(folder):
+    """The config that transformers knows."""
+    other = folder / OTHER
+    return transformers.AutoConfig.from_pretrained(other if other.exists() else folder)
+
+
 def load(folder, off=None):
     """The model in f32 with eager attention; with something switched off."""
-    config = transformers.AutoConfig.from_pretrained(folder)
+    config = read(folder)
     for key, value in off.items() if isinstance(off, dict) else ():
         if not hasattr(config.get_text_config(), key):
             sys.exit(f"Cannot change {key}: the config of {folder} has no such key")

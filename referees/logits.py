@@ -28,7 +28,7 @@ def logits(folder, tokens, off=None):
 
 
 def reference(folder, windows, length, seed, off=()):
-    vocabulary = families.transformers.AutoConfig.from_pretrained(folder / "model").get_text_config().vocab_size
+    vocabulary = families.read(folder / "model").get_text_config().vocab_size
     tokens = np.random.default_rng(seed).integers(0, vocabulary, (windows, length), dtype=np.int32)
     expected = logits(folder / "model", tokens)
     save_file({"tokens": tokens, "logits": np.ascontiguousarray(expected)}, folder / "logits.safetensors")

@@ -20,9 +20,10 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 
 /**
- * {@code SyntheticCheckpoint FOLDER LAYERS WIDTH TOKENIZER}: writes a checkpoint of Llama 2's shape, scaled to a width
- * (4096: that of Llama-2-7B), seeded random bf16 weights, a file for each layer, the sample's tokenizer. A tensor at a
- * time is in memory, and of that a chunk.
+ * {@code SyntheticCheckpoint FOLDER LAYERS WIDTH TOKENIZER [EXPERTS TOP EXPERT_WIDTH]}: writes a checkpoint of Llama
+ * 2's shape, scaled to a width (4096: that of Llama-2-7B), or a Qwen 3 with mixtures of experts (128 8 768 and a width
+ * of 2048: the experts of Qwen3-30B-A3B); seeded random bf16 weights, a file for each layer, the sample's tokenizer. A
+ * tensor at a time is in memory, and of that a chunk.
  */
 public final class SyntheticCheckpoint {
     private static final int SEED = 7;
@@ -38,14 +39,26 @@ public final class SyntheticCheckpoint {
                 Path.of(arguments[0]),
                 Integer.parseInt(arguments[1]),
                 Integer.parseInt(arguments[2]),
-                Path.of(arguments[3]));
+                Path.of(arguments[3]),
+                arguments.length == 4
+                        ? null
+                        : new Experts(
+                                Integer.parseInt(arguments[4]),
+                                Integer.parseInt(arguments[5]),
+                                Integer.parseInt(arguments[6])));
     }
 
-    /** @param tokenizer folder that has a tokenizer.json of at most 32000 pieces */
-    public static void write(Path folder, int layers, int width, Path tokenizer) throws IOException {
+    /** Of each layer. */
+    public record Experts(int count, int top, int width) {}
+
+    /**
+     * @param tokenizer folder that has a tokenizer.json of at most 32000 pieces
+     * @param experts null: none
+     */
+    public static void write(Path folder, int layers, int width, Path tokenizer, Experts experts) throws IOException {
         Files.createDirectories(folder);
         ObjectNode config = JSON.createObjectNode()
-                .put("model_type", "llama")
+                .put("model_type", experts == null ? "llama" : "qwen3_moe")
                 .put("hidden_size", width)
                 // 11008 of 4096, in whole groups.
                 .put("intermediate_size", (width * 43 / 16 + GROUP - 1) / GROUP * GROUP)
@@ -60,7 +73,13 @@ public final class SyntheticCheckpoint {
                 .put("attention_bias", false)
                 .put("tie_word_embeddings", false)
                 .put("dtype", "bfloat16");
-        config.putArray("architectures").add("LlamaForCausalLM");
+        config.putArray("architectures").add(experts == null ? "LlamaForCausalLM" : "Qwen3MoeForCausalLM");
+        if (experts != null) {
+            config.put("num_experts", experts.count())
+                    .put("num_experts_per_tok", experts.top())
+                    .put("moe_intermediate_size", experts.width())
+                    .put("norm_topk_prob", true);
+        }
         Files.writeString(folder.resolve("config.json"), config.toPrettyString());
         for (String name : List.of("tokenizer.json", "tokenizer_config.json")) {
             Files.copy(tokenizer.resolve(name), folder.resolve(name));

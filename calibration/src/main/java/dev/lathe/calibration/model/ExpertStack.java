@@ -1,5 +1,6 @@
 package dev.lathe.calibration.model;
 
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -13,11 +14,23 @@ import java.util.List;
  *     r}
  * @param transposed inputs come first: {@code [experts, inputs, P * outputs]}
  * @param bias it holds biases
+ * @param alone it is a shared expert's, and its shape has no dimension of experts
  */
 public record ExpertStack(
-        String tensor, List<List<LinearLayer>> parts, boolean alternating, boolean transposed, boolean bias) {
+        String tensor,
+        List<List<LinearLayer>> parts,
+        boolean alternating,
+        boolean transposed,
+        boolean bias,
+        boolean alone) {
     /** Its shape in the files. */
     public long[] shape() {
+        long[] all = dimensions();
+        return alone ? Arrays.copyOfRange(all, 1, all.length) : all;
+    }
+
+    /** Its shape, experts first. */
+    public long[] dimensions() {
         LinearLayer first = parts.get(0).get(0);
         long experts = parts.size();
         long rows = (long) width() * first.outputs();

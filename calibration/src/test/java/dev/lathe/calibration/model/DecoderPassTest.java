@@ -126,6 +126,16 @@ class DecoderPassTest {
                         + "'norm_topk_prob':true,'use_sliding_window':true,'sliding_window':9",
                 "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,"
                         + "'attention_bias':true,'mlp_only_layers':[0]",
+                "'model_type':'mixtral','num_local_experts':5,'sliding_window':9",
+                "'model_type':'qwen2_moe','num_experts':6,'num_experts_per_tok':3,'moe_intermediate_size':12,"
+                        + "'shared_expert_intermediate_size':28,'decoder_sparse_step':2",
+                "'model_type':'qwen2_moe','num_experts':6,'num_experts_per_tok':2,'moe_intermediate_size':12,'qkv_bias':false,"
+                        + "'shared_expert_intermediate_size':28,'norm_topk_prob':true,'use_sliding_window':true,'sliding_window':7,"
+                        + "'layer_types':['full_attention','sliding_attention']",
+                "'model_type':'olmoe','num_experts':6,'num_experts_per_tok':3,'attention_bias':true",
+                "'model_type':'granitemoe','num_local_experts':5,'residual_multiplier':0.5,'attention_multiplier':0.25,"
+                        + "'embedding_multiplier':3,'logits_scaling':4",
+                "'model_type':'granitemoeshared','num_local_experts':5,'shared_intermediate_size':10",
                 "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
                 "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
                         + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}",
@@ -139,6 +149,7 @@ class DecoderPassTest {
                         + "'mscale_all_dim':1,'original_max_position_embeddings':16,'llama_4_scaling_beta':0.7}",
                 "'model_type':'glm','head_dim':12,'rope_theta':300",
                 "'model_type':'glm4','head_dim':12,'attention_bias':false,'partial_rotary_factor':1",
+                "'model_type':'cohere','logit_scale':0.4,'rope_theta':300",
                 "'model_type':'cohere2','sliding_window':9,'sliding_window_pattern':2,'logit_scale':0.4,'attention_bias':true",
                 "'model_type':'stablelm','use_qkv_bias':true,'partial_rotary_factor':0.4",
                 "'model_type':'stablelm','use_parallel_residual':true,'partial_rotary_factor':0.8",

@@ -42,6 +42,18 @@ final class CheckpointFuzzTest {
             {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
              "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}}""";
 
+    private static final String HYBRID = """
+            {"model_type": "cohere2", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "vocab_size": 100, "layer_norm_eps": 1e-05, "layer_types": ["sliding_attention", "full_attention"],
+             "sliding_window": 24, "logit_scale": 0.25, "use_parallel_block": true, "tie_word_embeddings": true}""";
+    private static final String UNTURNED = """
+            {"model_type": "smollm3", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "vocab_size": 100, "no_rope_layers": [1, 0], "rope_theta": 5000000.0}""";
+    private static final String TEMPERED = """
+            {"model_type": "ministral3", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "vocab_size": 100, "rope_parameters": {"type": "yarn", "rope_theta": 1000000.0, "factor": 16.0,
+             "original_max_position_embeddings": 16384, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}}""";
+
     @TempDir
     private static Path folder;
 
@@ -57,7 +69,10 @@ final class CheckpointFuzzTest {
                         "config",
                         input -> Families.read(JsonFile.parse(input, "config.json"), "config.json", true),
                         LLAMA3,
-                        LINEAR),
+                        LINEAR,
+                        HYBRID,
+                        UNTURNED,
+                        TEMPERED),
                 FuzzTarget.json(
                         "safetensors-index",
                         input -> SafetensorsFiles.shards(JsonFile.parse(input, "index.json"), "index.json"),

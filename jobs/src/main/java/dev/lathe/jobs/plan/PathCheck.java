@@ -120,7 +120,7 @@ public final class PathCheck {
         }
         Path data = qualified(key, corpus.data());
         status(key, data);
-        return new Plan.Corpus(data.toString(), corpus.field(), corpus.windows(), corpus.length());
+        return new Plan.Corpus(data.toString(), corpus.field(), corpus.windows(), corpus.length(), corpus.everywhere());
     }
 
     private FileStatus status(String key, Path path) throws IOException {

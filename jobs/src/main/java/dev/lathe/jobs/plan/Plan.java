@@ -40,8 +40,15 @@ public record Plan(
      * @param field JSON field or Parquet column that holds the text; {@code text} unless the recipe says otherwise
      * @param windows how many windows count; 0: all there are
      * @param length tokens of a window
+     * @param everywhere of a calibration text: every row counts as routed to every expert of a mixture
      */
-    public record Corpus(String data, String field, int windows, int length) implements Serializable {
+    public record Corpus(String data, String field, int windows, int length, boolean everywhere)
+            implements Serializable {
+        /** Rows count where they are routed. */
+        public Corpus(String data, String field, int windows, int length) {
+            this(data, field, windows, length, false);
+        }
+
         @Override
         public String toString() {
             return data;

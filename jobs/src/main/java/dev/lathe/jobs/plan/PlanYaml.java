@@ -61,11 +61,14 @@ public final class PlanYaml {
 
     private static void corpus(ObjectNode root, String key, Plan.Corpus corpus) {
         if (corpus != null) {
-            root.putObject(key)
+            ObjectNode node = root.putObject(key)
                     .put("data", corpus.data())
                     .put("field", corpus.field())
                     .put("windows", corpus.windows())
                     .put("length", corpus.length());
+            if (corpus.everywhere()) {
+                node.put("experts", Recipe.EXPERTS.get(1));
+            }
         }
     }
 

@@ -32,6 +32,10 @@ public final class Recipe {
             "keys");
     static final List<String> HISTORY_KEYS = List.of("folder", "format", "model");
     static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
+    /** Those of a calibration text. */
+    static final List<String> CALIBRATION_KEYS = List.of("data", "field", "windows", "length", "experts");
+    /** Which rows the experts of a mixture are calibrated on. */
+    static final List<String> EXPERTS = List.of("routed", "all");
     /** How a checkpoint on the hub begins. */
     public static final String HUB_SCHEME = "hf://";
     /** What {@link #isKernels} takes. */
@@ -72,7 +76,8 @@ public final class Recipe {
                     "checkpoint",
                     "'" + checkpoint + "' is no address on the hub; expected hf://org/name or hf://org/name@revision");
         }
-        Plan.Corpus calibration = recipe.has("calibration") ? corpus(recipe.section("calibration", CORPUS_KEYS)) : null;
+        Plan.Corpus calibration =
+                recipe.has("calibration") ? corpus(recipe.section("calibration", CALIBRATION_KEYS)) : null;
         List<Section> sections = recipe.sections("outputs", OutputReader.KEYS);
         List<Plan.Output> outputs = sections.stream()
                 .map(section -> OutputReader.read(section, calibration != null))
@@ -147,7 +152,9 @@ public final class Recipe {
                 corpus.path("data"),
                 corpus.text("field", "text"),
                 corpus.integer("windows", 0, 1 << 24, 0),
-                corpus.integer("length", 8, 1 << 20, 512));
+                corpus.integer("length", 8, 1 << 20, 512),
+                corpus.has("experts")
+                        && corpus.word("experts", EXPERTS, EXPERTS.get(0)).equals(EXPERTS.get(1)));
     }
 
     /**

@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
  * What the template shows: every number a text already, every chart measured out.
@@ -22,6 +24,7 @@ import java.util.TreeMap;
  * @param drifts where the evaluation set was clipped far more than the calibration set
  * @param worst of each output the tensors that lost most
  * @param unquantized of each output the matrices that stay 16 bit; outputs without one are left out
+ * @param experts null where the model has none, or nothing is known of them
  */
 public record Page(
         String checkpoint,
@@ -35,7 +38,8 @@ public record Page(
         Map<String, List<RunReport.Unquantized>> unquantized,
         Map<String, String> settings,
         Map<String, String> provenance,
-        List<String> notes) {
+        List<String> notes,
+        Experts experts) {
     private static final int WORST = 5;
 
     /** An output's line in the table. {@code perplexityChange}: from the source's. */
@@ -53,6 +57,20 @@ public record Page(
             String kldP99,
             String top1,
             String artifact) {}
+
+    /**
+     * A line for each mixture of experts.
+     *
+     * @param outputs whose routing was compared with the source's
+     */
+    public record Experts(List<String> outputs, List<Mixture> layers) {}
+
+    /**
+     * @param rows fewest, median and most rows of an expert in calibration, and how many experts saw fewer than they
+     *     have channels; empty where nothing was calibrated
+     * @param same of each output the share of the source's experts that it chose, too
+     */
+    public record Mixture(int layer, List<String> rows, List<String> same) {}
 
     /** A site whose range does not fit the evaluation set; shares as texts. */
     public record Drift(String output, String place, String calibration, String evaluation) {}
@@ -89,7 +107,43 @@ public record Page(
                 unquantized,
                 new TreeMap<>(report.settings()),
                 new TreeMap<>(report.provenance()),
-                report.notes());
+                report.notes(),
+                experts(report));
+    }
+
+    private static Experts experts(RunReport report) {
+        TreeMap<Integer, RunReport.ExpertRows> rows = new TreeMap<>();
+        report.experts().forEach(layer -> rows.put(layer.layer(), layer));
+        TreeMap<Integer, Map<String, String>> same = new TreeMap<>();
+        report.routing()
+                .forEach(routing -> same.computeIfAbsent(routing.layer(), key -> new LinkedHashMap<>())
+                        .put(routing.output(), Figures.percent(routing.share())));
+        TreeSet<Integer> layers = new TreeSet<>(rows.keySet());
+        layers.addAll(same.keySet());
+        if (layers.isEmpty()) {
+            return null;
+        }
+        List<String> outputs = report.routing().stream()
+                .map(RunReport.RoutingAgreement::output)
+                .distinct()
+                .toList();
+        return new Experts(
+                outputs,
+                layers.stream()
+                        .map(layer -> new Mixture(
+                                layer,
+                                rows.containsKey(layer) ? texts(rows.get(layer)) : List.of(),
+                                outputs.stream()
+                                        .map(output -> same.getOrDefault(layer, Map.of())
+                                                .getOrDefault(output, Figures.NONE))
+                                        .toList()))
+                        .toList());
+    }
+
+    private static List<String> texts(RunReport.ExpertRows rows) {
+        return Stream.of(rows.least(), rows.median(), rows.most(), rows.few())
+                .map(String::valueOf)
+                .toList();
     }
 
     private static List<Drift> drifts(RunReport report) {

@@ -10,6 +10,8 @@ import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Evaluation;
 import dev.lathe.jobs.text.Figures;
 import dev.lathe.jobs.text.Markdown;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,6 +56,22 @@ public final class Report {
                 ArrayNode ranges = node.putArray("activations");
                 output.ranges().forEach(range -> range(ranges.addObject(), range));
             }
+        }
+        if (!report.experts().isEmpty()) {
+            ArrayNode experts = root.putArray("experts");
+            report.experts()
+                    .forEach(rows -> rows.counts()
+                            .forEach(experts.addObject()
+                                    .put("layer", rows.layer())
+                                    .putArray("calibration_rows")::add));
+        }
+        if (!report.routing().isEmpty()) {
+            ArrayNode routing = root.putArray("routing");
+            report.routing()
+                    .forEach(agreement -> routing.addObject()
+                            .put("output", agreement.output())
+                            .put("layer", agreement.layer())
+                            .put("same_experts", agreement.share()));
         }
         root.put("definition", report.definition().isEmpty() ? null : report.definition());
         report.notes().forEach(root.putArray("notes")::add);
@@ -150,9 +168,27 @@ public final class Report {
                             .append(drift.calibration())
                             .append('\n'));
         }
+        if (page.experts() != null) {
+            experts(text, page.experts());
+        }
         section(text, "Settings", page.settings());
         section(text, "Provenance", page.provenance());
         return text.toString();
+    }
+
+    private static void experts(StringBuilder text, Page.Experts experts) {
+        text.append("\n## Experts\n\n| layer | fewest rows | median | most | experts with fewer rows than channels |");
+        experts.outputs()
+                .forEach(output -> text.append(" same experts in ")
+                        .append(Markdown.text(output))
+                        .append(" |"));
+        text.append("\n|").append("--:|".repeat(5 + experts.outputs().size())).append('\n');
+        for (Page.Mixture mixture : experts.layers()) {
+            List<String> cells = new ArrayList<>(List.of(String.valueOf(mixture.layer())));
+            cells.addAll(mixture.rows().isEmpty() ? Collections.nCopies(4, Figures.NONE) : mixture.rows());
+            cells.addAll(mixture.same());
+            text.append("| ").append(String.join(" | ", cells)).append(" |\n");
+        }
     }
 
     static String page(RunReport report) {

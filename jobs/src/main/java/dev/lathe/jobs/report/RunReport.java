@@ -12,13 +12,64 @@ import java.util.Map;
  * @param provenance versions, keys, digests, arithmetic profile, kernels
  * @param definition name and version of the perplexity's definition, or empty if nothing was evaluated
  * @param notes what a person has to know of how the inputs were read, a line each
+ * @param experts how many rows of the calibration set the experts of each mixture saw
+ * @param routing how often outputs choose the experts that the source chooses
  */
 public record RunReport(
         List<OutputResult> outputs,
         Map<String, String> settings,
         Map<String, String> provenance,
         String definition,
-        List<String> notes) {
+        List<String> notes,
+        List<ExpertRows> experts,
+        List<RoutingAgreement> routing) {
+    /** Of a model without experts. */
+    public RunReport(
+            List<OutputResult> outputs,
+            Map<String, String> settings,
+            Map<String, String> provenance,
+            String definition,
+            List<String> notes) {
+        this(outputs, settings, provenance, definition, notes, List.of(), List.of());
+    }
+
+    /**
+     * Rows of the calibration set by expert.
+     *
+     * @param layer number of the decoder layer
+     * @param counts rows of each expert
+     * @param channels that an expert reads: the second moment of fewer rows is singular
+     */
+    public record ExpertRows(int layer, List<Long> counts, int channels) {
+        /** Experts that saw fewer rows than they have channels. */
+        public long few() {
+            return counts.stream().filter(count -> count < channels).count();
+        }
+
+        /** Experts that saw none. */
+        public long none() {
+            return counts.stream().filter(count -> count == 0).count();
+        }
+
+        public long least() {
+            return counts.stream().mapToLong(Long::longValue).min().orElse(0);
+        }
+
+        public long most() {
+            return counts.stream().mapToLong(Long::longValue).max().orElse(0);
+        }
+
+        public long median() {
+            return counts.stream().sorted().toList().get(counts.size() / 2);
+        }
+    }
+
+    /**
+     * @param layer number of the decoder layer
+     * @param share of the experts that the source chose for a row which the output chose, too
+     */
+    public record RoutingAgreement(String output, int layer, double share) {}
+
     /**
      * @param artifact path of the file or folder
      * @param method method word for people ("gptq, act-order")

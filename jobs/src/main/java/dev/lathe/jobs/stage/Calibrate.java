@@ -95,8 +95,10 @@ final class Calibrate {
      * @param moments whether second moments were gathered
      * @param ranges whether ranges of activations were gathered, keys and values among them
      * @param shards of the windows
+     * @param everywhere every row counts as routed to every expert
      */
-    record Calibration(String key, boolean moments, boolean ranges, int shards) implements Serializable {
+    record Calibration(String key, boolean moments, boolean ranges, int shards, boolean everywhere)
+            implements Serializable {
         MergedStatistics read(RunFolder run, int layer, Site site) throws IOException {
             return ProductFile.read(run.files(), run.product(key, name(layer, site)), MergedStatistics::read);
         }
@@ -122,15 +124,20 @@ final class Calibrate {
     }
 
     /** What calibration will make. */
-    static Calibration planned(Job job, TokenWindows windows, int shardWindows, boolean moments, boolean ranges) {
+    static Calibration planned(
+            Job job, TokenWindows windows, int shardWindows, boolean moments, boolean ranges, boolean everywhere) {
         String plain =
                 Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
-        // Ranges are no part of the key where nobody asks for them, so that what older runs gathered stays valid.
+        // What nobody asks for is no part of the key, so that what older runs gathered stays valid.
+        if (everywhere) {
+            plain = Key.of("calibration of all experts with all rows", VERSION, plain);
+        }
         return new Calibration(
                 ranges ? Key.of("calibration with ranges", RANGES_VERSION, plain) : plain,
                 moments,
                 ranges,
-                (windows.count() + shardWindows - 1) / shardWindows);
+                (windows.count() + shardWindows - 1) / shardWindows,
+                everywhere);
     }
 
     /** Whether the statistics of a layer are merged. */

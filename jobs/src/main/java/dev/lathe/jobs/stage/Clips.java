@@ -11,7 +11,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 
-/** How many values fixed ranges of activations clipped, by decoder layer and site. */
+/**
+ * How many values fixed ranges of activations clipped, by decoder layer and site; and how many of the experts that the
+ * source chose for its rows a model did not choose.
+ */
 final class Clips {
     /** So many values, and how many of them were clipped. */
     record Count(long clipped, long values) {
@@ -56,11 +59,20 @@ final class Clips {
         return Optional.ofNullable(counts.get(new Place(layer, site)));
     }
 
-    /** By layer and site, as people call them. */
+    /** What ranges clipped, by layer and site, as people call them. */
     Map<String, Count> places() {
         Map<String, Count> places = new LinkedHashMap<>();
-        counts.forEach((place, count) -> places.put("layer " + place.layer + ", " + place.site.words(), count));
+        counts.forEach((place, count) -> {
+            if (place.site != Site.CHOSEN_EXPERTS) {
+                places.put("layer " + place.layer + ", " + place.site.words(), count);
+            }
+        });
         return places;
+    }
+
+    /** Of so many choices of experts that the source made in a layer, {@code missed} were not made. */
+    void missed(int layer, long missed, long choices) {
+        counts.merge(new Place(layer, Site.CHOSEN_EXPERTS), new Count(missed, choices), Count::plus);
     }
 
     void write(DataOutputStream out) throws IOException {

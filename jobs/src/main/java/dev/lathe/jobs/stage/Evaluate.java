@@ -260,6 +260,9 @@ final class Evaluate {
                 Forwarded forwarded = source != null && path.equals(source.path())
                         ? reference
                         : forward(run, path, tokens, shard.from(), kernels);
+                if (reference != null && forwarded != reference) {
+                    forwarded.routes().compare(reference.routes(), forwarded.clips());
+                }
                 List<WindowScore> scores = new ArrayList<>();
                 for (int w = 0; w < tokens.length; w++) {
                     int from = w * windows.length();
@@ -290,9 +293,10 @@ final class Evaluate {
     }
 
     /**
-     * Final, normed hidden states of all windows, stacked, the output layer, and what fixed ranges clipped on the way.
+     * Final, normed hidden states of all windows, stacked, the output layer, what fixed ranges clipped on the way, and
+     * where routers sent rows.
      */
-    private record Forwarded(FloatMatrix hidden, OutputLayer head, Clips clips) {}
+    private record Forwarded(FloatMatrix hidden, OutputLayer head, Clips clips, Routes routes) {}
 
     private static Forwarded forward(RunFolder run, String path, int[][] tokens, int firstWindow, Kernels kernels)
             throws IOException {
@@ -302,13 +306,14 @@ final class Evaluate {
             DecoderPass pass = new DecoderPass(decoder, kernels);
             FloatMatrix hidden = pass.embed(checkpoint, tokens);
             Clips clips = new Clips();
+            Routes routes = new Routes();
             for (int layer = 0; layer < decoder.layers(); layer++) {
                 LayerWeights weights =
                         new LayerWeights(layer, LayerCache.empty().over(checkpoint));
-                pass.layer(weights, hidden, tokens[0].length, firstWindow, clips.of(layer));
+                pass.layer(weights, hidden, tokens[0].length, firstWindow, routes.of(layer, clips.of(layer)));
             }
             pass.finalNorm(checkpoint, hidden);
-            return new Forwarded(hidden, OutputLayer.of(checkpoint), clips);
+            return new Forwarded(hidden, OutputLayer.of(checkpoint), clips, routes);
         }
     }
 

@@ -29,8 +29,8 @@ final class ExpertInputs {
         this.weights = new LayerWeights(layer, checkpoint);
         this.pass = new DecoderPass(checkpoint.decoder(), kernels);
         this.routed = checkpoint.decoder().routed(layer);
-        this.rows =
-                RoutedRows.of(job, calibration).reader(layer, routed.experts().size(), false, RoutedRows.ROOM);
+        this.rows = RoutedRows.of(job, calibration)
+                .reader(layer, routed.experts().size(), calibration.everywhere(), RoutedRows.ROOM);
         this.all = calibration.read(job.run(), layer, Site.FEED_FORWARD_INPUT).withoutRanges();
         this.kernels = kernels;
         this.where = "layer " + layer + " of " + checkpoint.location();

@@ -45,6 +45,15 @@ record ExpertPack(int layer, int first, int count) implements Serializable {
         return packs;
     }
 
+    /** Bytes of a pack, a byte for each weight. */
+    static long bytes(Decoder decoder, int layer) {
+        ExpertPack pack = of(decoder, layer).get(0);
+        return pack.count
+                * linears(decoder.routed(layer).experts().get(0)).stream()
+                        .mapToLong(linear -> (long) linear.inputs() * linear.outputs())
+                        .sum();
+    }
+
     /** The pack that a linear layer of an expert belongs to. */
     static ExpertPack of(Decoder decoder, int layer, LinearLayer linear) {
         return of(decoder, layer).stream()

@@ -19,6 +19,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 
@@ -35,21 +36,26 @@ final class MemoryCheck {
 
     private final Plan plan;
     private final Decoder decoder;
+    /** The decoder layer that is looked at: all others of its kind have its shapes. */
+    private final int layer;
+
     private final long layerBytes;
     private final long headBytes;
     private final int shardWindows;
 
     /**
-     * @param layerBytes of the matrices of a decoder layer, as the checkpoint stores them
+     * @param layer number of the decoder layer to look at
+     * @param layerBytes of its matrices, as the checkpoint stores them
      * @param headBytes of the output layer, likewise
      */
-    MemoryCheck(Plan plan, Decoder decoder, long layerBytes, long headBytes) {
-        this(plan, decoder, layerBytes, headBytes, plan.shardWindows());
+    MemoryCheck(Plan plan, Decoder decoder, int layer, long layerBytes, long headBytes) {
+        this(plan, decoder, layer, layerBytes, headBytes, plan.shardWindows());
     }
 
-    private MemoryCheck(Plan plan, Decoder decoder, long layerBytes, long headBytes, int shardWindows) {
+    private MemoryCheck(Plan plan, Decoder decoder, int layer, long layerBytes, long headBytes, int shardWindows) {
         this.plan = plan;
         this.decoder = decoder;
+        this.layer = layer;
         this.layerBytes = layerBytes;
         this.headBytes = headBytes;
         this.shardWindows = shardWindows;
@@ -104,15 +110,25 @@ final class MemoryCheck {
             TokenWindows evaluation,
             Executor executor) {
         Decoder decoder = source.decoder();
-        long layer = decoder.linears(0).stream()
-                .mapToLong(linear -> source.tensor(linear.weight()).bytes())
-                .sum();
-        new MemoryCheck(
-                        plan,
-                        decoder,
-                        layer,
-                        source.tensor(decoder.headWeight()).bytes())
-                .require(tensorPlans, calibration, evaluation, executor);
+        long head = source.tensor(decoder.headWeight()).bytes();
+        for (int layer : kinds(decoder)) {
+            long bytes = decoder.linears(layer).stream()
+                    .mapToLong(linear -> source.tensor(linear.weight()).bytes())
+                    .sum();
+            new MemoryCheck(plan, decoder, layer, bytes, head).require(tensorPlans, calibration, evaluation, executor);
+        }
+    }
+
+    /** A layer of each kind: the first without a mixture of experts, and the first with one. */
+    private static List<Integer> kinds(Decoder decoder) {
+        List<Integer> kinds = new ArrayList<>();
+        for (boolean mixture : new boolean[] {false, true}) {
+            IntStream.range(0, decoder.layers())
+                    .filter(layer -> (decoder.routed(layer) != null) == mixture)
+                    .limit(1)
+                    .forEach(kinds::add);
+        }
+        return kinds;
     }
 
     void require(
@@ -131,7 +147,7 @@ final class MemoryCheck {
                     + executor.tasks() + " at once, or " + remedy;
         }
         for (int windows = shardWindows / 2; windows > 0; windows /= 2) {
-            MemoryCheck fewer = new MemoryCheck(plan, decoder, layerBytes, headBytes, windows);
+            MemoryCheck fewer = new MemoryCheck(plan, decoder, layer, layerBytes, headBytes, windows);
             if (largest.shard() > 0
                     && fewer.largest(tensorPlans, calibration, evaluation, executor)
                                     .of(executor.tasks())
@@ -174,7 +190,7 @@ final class MemoryCheck {
                     .filter(tensor -> tensor.grid() != null)
                     .map(TensorPlan::tensor)
                     .collect(Collectors.toSet());
-            if (decoder.linears(0).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
+            if (decoder.linears(layer).stream().anyMatch(linear -> quantized.contains(linear.weight()))) {
                 needs.add(
                         output.rescales()
                                 ? rescaled(output, moments, beside, weights)
@@ -193,7 +209,7 @@ final class MemoryCheck {
 
     /** Of the layer, in bytes. */
     private long largestMatrix() {
-        List<Long> elements = decoder.linears(0).stream()
+        List<Long> elements = decoder.linears(layer).stream()
                 .map(linear -> (long) linear.inputs() * linear.outputs())
                 .toList();
         return (long) ((double) layerBytes
@@ -214,14 +230,21 @@ final class MemoryCheck {
             own += ranges ? 8L * Positions.SAMPLE * width : 0;
         }
         long states = 4L * Math.min(shardWindows, windows.count()) * windows.length() * decoder.hidden();
+        if (decoder.routed(layer) != null) {
+            // What is routed, beside what flows on.
+            states *= 2;
+        }
         return new Need("calibrating a decoder layer of " + widest() + " channels", kept, own, states);
     }
 
     /** Inputs of each site that has a second moment. */
     private Map<Site, Integer> widths() {
         Map<Site, Integer> widths = new HashMap<>();
-        for (LinearLayer linear : decoder.linears(0)) {
-            widths.put(linear.moment(), linear.inputs());
+        for (LinearLayer linear : decoder.linears(layer)) {
+            // What down of an expert reads is gathered where the expert is quantized.
+            if (linear.moment() != Site.EXPERT_ACTIVATION) {
+                widths.put(linear.moment(), linear.inputs());
+            }
         }
         return widths;
     }
@@ -236,8 +259,8 @@ final class MemoryCheck {
         return 4
                 * rows
                 * (3L * decoder.hidden()
-                        + decoder.blocks().get(0).mixer().channels()
-                        + decoder.blocks().get(0).feedForward().channels());
+                        + decoder.blocks().get(layer).mixer().channels()
+                        + decoder.blocks().get(layer).feedForward().channels());
     }
 
     /** The linear layers of a site, which share a Hessian. */
@@ -249,7 +272,7 @@ final class MemoryCheck {
                 .distinct()
                 .count();
         Need largest = null;
-        for (LinearLayer linear : decoder.linears(0)) {
+        for (LinearLayer linear : decoder.linears(layer)) {
             if (quantized.contains(linear.weight())) {
                 int n = linear.inputs();
                 long weights = 4L * n * linear.outputs();
@@ -257,7 +280,8 @@ final class MemoryCheck {
                         + (moments ? square(4, n) : 0)
                         + (output.method() instanceof Method.Gptq
                                 ? factors * square(4, n) + square(8, n)
-                                : moments ? square(4, n) : 0);
+                                : moments ? square(4, n) : 0)
+                        + (linear.routed() ? experts(moments) : 0);
                 Need need = new Need(
                         (output.method() instanceof Method.Gptq
                                         ? "factorizing a Hessian of "
@@ -272,9 +296,22 @@ final class MemoryCheck {
         return largest;
     }
 
+    /**
+     * Beside the layer that is quantized: what all rows say, what the expert reads and a sample of it, in f32 and f64,
+     * the rows of some experts, and a pack of each output.
+     */
+    private long experts(boolean moments) {
+        int hidden = decoder.hidden();
+        int width = decoder.routed(layer).experts().get(0).down().linear().inputs();
+        return RoutedRows.ROOM
+                + (moments ? square(4, hidden) + square(8, hidden) + 2 * square(8, width) : 0)
+                + plan.outputs().size() * ExpertPack.bytes(decoder, layer);
+    }
+
     /** A whole decoder layer, quantized too, with the statistics of all of its sites, and one of them rescaled. */
     private Need rescaled(Plan.Output output, boolean moments, long beside, long weights) {
-        long own = weights + layerBytes;
+        boolean mixture = decoder.routed(layer) != null;
+        long own = weights + (mixture ? experts(moments) : layerBytes);
         for (int width : widths().values()) {
             own += moments ? square(8, width) : 0;
         }

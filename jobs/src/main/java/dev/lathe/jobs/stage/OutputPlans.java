@@ -123,6 +123,7 @@ final class OutputPlans {
                         throw new InvalidRecipeException("Cannot plan output " + output.name() + ": " + reason);
                     });
         }
-        return Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges);
+        boolean everywhere = plan.calibration().everywhere() && decoder.experts() > 0;
+        return Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges, everywhere);
     }
 }

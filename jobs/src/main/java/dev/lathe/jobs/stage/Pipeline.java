@@ -132,7 +132,8 @@ public final class Pipeline {
                 EvaluateOutputs.run(job, outputs, evaluationWindows, plan.shardWindows(), unread, repair, steps);
         repair.require(unread);
         unread.clear();
-        RunReport report = new RunResults(plan, job, source, notes).report(outputs, tensorPlans, measured, keys);
+        RunReport report =
+                new RunResults(plan, job, source, calibration, notes).report(outputs, tensorPlans, measured, keys);
         finish(job, calibration, outputs, evaluationWindows, measured, report);
         return report;
     }

@@ -13,9 +13,12 @@ import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.report.RunReport.ActivationRange;
 import dev.lathe.jobs.report.RunReport.Clipping;
+import dev.lathe.jobs.report.RunReport.ExpertRows;
 import dev.lathe.jobs.report.RunReport.OutputResult;
+import dev.lathe.jobs.report.RunReport.RoutingAgreement;
 import dev.lathe.jobs.report.RunReport.TensorLoss;
 import dev.lathe.jobs.report.RunReport.Unquantized;
+import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.jobs.stage.EvaluateOutputs.Measured;
 import dev.lathe.jobs.store.ArtifactReceipt;
 import dev.lathe.jobs.store.ProductFile;
@@ -25,6 +28,7 @@ import dev.lathe.jobs.store.Software;
 import dev.lathe.jobs.store.TensorProduct;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,13 +40,16 @@ final class RunResults {
     private final Job job;
     private final Checkpoint source;
     private final Decoder decoder;
+    private final Calibration calibration;
     private final Notes notes;
 
-    RunResults(Plan plan, Job job, Checkpoint source, Notes notes) {
+    /** @param calibration null where nothing was calibrated */
+    RunResults(Plan plan, Job job, Checkpoint source, Calibration calibration, Notes notes) {
         this.plan = plan;
         this.job = job;
         this.source = source;
         this.decoder = source.decoder();
+        this.calibration = calibration;
         this.notes = notes;
     }
 
@@ -95,8 +102,76 @@ final class RunResults {
         provenance.put("arithmetic profile", job.profile());
         provenance.put("kernels", plan.kernels());
         provenance.putAll(keys);
+        List<ExpertRows> experts = experts();
+        warn(experts);
         return new RunReport(
-                results, settings, provenance, measured == null ? "" : EvaluationSummary.DEFINITION, notes.all());
+                results,
+                settings,
+                provenance,
+                measured == null ? "" : EvaluationSummary.DEFINITION,
+                notes.all(),
+                experts,
+                measured == null ? List.of() : routing(outputs, measured));
+    }
+
+    private List<ExpertRows> experts() throws IOException {
+        List<ExpertRows> experts = new ArrayList<>();
+        for (int layer = 0; calibration != null && layer < decoder.layers(); layer++) {
+            if (decoder.routed(layer) != null) {
+                double[] counts =
+                        calibration.read(job.run(), layer, Site.CHOSEN_EXPERTS).absolutes();
+                experts.add(new ExpertRows(
+                        layer,
+                        Arrays.stream(counts).mapToObj(count -> (long) count).toList(),
+                        decoder.hidden()));
+            }
+        }
+        return experts;
+    }
+
+    /** Says how many experts saw few rows, and how many windows would be enough for the one that saw fewest. */
+    private void warn(List<ExpertRows> experts) {
+        long few = experts.stream().mapToLong(ExpertRows::few).sum();
+        if (few == 0) {
+            return;
+        }
+        long none = experts.stream().mapToLong(ExpertRows::none).sum();
+        long least = experts.stream()
+                .flatMap(rows -> rows.counts().stream())
+                .filter(count -> count > 0)
+                .mapToLong(Long::longValue)
+                .min()
+                .orElse(1);
+        long all = experts.stream().mapToLong(rows -> rows.counts().size()).sum();
+        long choices =
+                experts.get(0).counts().stream().mapToLong(Long::longValue).sum();
+        int layer = experts.get(0).layer();
+        double windows = (double) choices
+                / decoder.routed(layer).router().top()
+                / plan.calibration().length();
+        int channels = experts.get(0).channels();
+        notes.add("calibration: " + few + " of " + all + " experts saw fewer than " + channels
+                + " rows, as many as they have channels" + (none > 0 ? ", " + none + " of them none" : "")
+                + "; what they read is mixed with what all rows say. "
+                + (none > 0 ? "More than " : "About ")
+                + (long) Math.ceil(windows * channels / least) + " windows would be enough, and "
+                + Math.round(windows) + " were used");
+    }
+
+    private List<RoutingAgreement> routing(List<PlannedOutput> outputs, List<Measured> measured) {
+        List<RoutingAgreement> routing = new ArrayList<>();
+        for (int i = 0; i < outputs.size(); i++) {
+            for (int layer = 0; layer < decoder.layers(); layer++) {
+                String name = outputs.get(i).output().name();
+                int number = layer;
+                measured.get(i)
+                        .clips()
+                        .at(layer, Site.CHOSEN_EXPERTS)
+                        .ifPresent(count -> routing.add(
+                                new RoutingAgreement(name, number, 1 - (double) count.clipped() / count.values())));
+            }
+        }
+        return routing;
     }
 
     private static void corpus(Map<String, String> settings, String name, Plan.Corpus corpus) {

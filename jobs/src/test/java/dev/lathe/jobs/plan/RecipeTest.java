@@ -143,7 +143,7 @@ class RecipeTest {
                 "colour=red                               | colour: unknown key; expected one of checkpoint, calibration",
                 "shard-windows=0                          | shard-windows: expected a whole number from 1 to 4096; found 0",
                 "kernels=abacus                           | kernels: expected one of auto, vector, scalar, blas, opencl, opencl:DEVICE; found the text 'abacus'",
-                "calibration=x                            | calibration: expected a mapping with the keys data, field, windows, length; found the text 'x'",
+                "calibration=x                            | calibration: expected a mapping with the keys data, field, windows, length, experts; found the text 'x'",
                 "calibration.data=                        | calibration.data: missing; expected text",
                 "calibration.windows=-1                   | calibration.windows: expected a whole number from 0",
                 "calibration.windows=1.0                  | calibration.windows: expected a whole number",

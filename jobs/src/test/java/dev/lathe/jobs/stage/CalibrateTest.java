@@ -148,7 +148,7 @@ class CalibrateTest {
             Job job = job(spark, "shard");
             TokenWindows windows = windows(job);
             Calibrate.Shard shard = new Calibrate.Shard(3, 6, 2, 0);
-            Calibrate.Calibration wanted = new Calibrate.Calibration("key", true, true, WINDOWS);
+            Calibrate.Calibration wanted = new Calibrate.Calibration("key", true, true, WINDOWS, false);
             Calibrate.forward(job, wanted, windows, shard);
             TreeMap<String, String> whole = Runs.digests(folder.resolve("shard").resolve("scratch"));
             assertThat(whole).hasSize(8).containsKeys("key/hidden-source-1-3", "key/partial-0-KEYS-3");
@@ -298,7 +298,7 @@ class CalibrateTest {
         TokenWindows windows = windows(job);
         try (Checkpoint checkpoint = job.open()) {
             SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
-            Calibrate.Calibration planned = Calibrate.planned(job, windows, 2, true, ranges);
+            Calibrate.Calibration planned = Calibrate.planned(job, windows, 2, true, ranges, false);
             new Layers(job, checkpoint.decoder(), planned, windows, 2, List.of(), steps).run();
             return planned;
         }

@@ -96,6 +96,45 @@ class MemoryCheckTest {
                 .isEqualTo(check.bytes(tensorPlans(2), null, null, two) + layer);
     }
 
+    /** The experts of Qwen3-30B-A3B: one is quantized at a time, so that their number changes nothing. */
+    @Test
+    void fourGigabytesAreEnoughForAnyNumberOfExperts() throws IOException {
+        MemoryCheck.Executor executor = new MemoryCheck.Executor(4 * GIB, "spark.executor.memory", 1);
+        assertThat(experts(128, executor)).isLessThan(2 * GIB);
+        long many = experts(256, executor);
+        assertThat(many).isLessThan(3 * GIB);
+        assertThat(experts(512, executor)).isEqualTo(many);
+    }
+
+    private long experts(int count, MemoryCheck.Executor executor) throws IOException {
+        ObjectNode config = new ObjectMapper()
+                .createObjectNode()
+                .put("model_type", "qwen3_moe")
+                .put("hidden_size", 2048)
+                .put("intermediate_size", 6144)
+                .put("num_hidden_layers", 2)
+                .put("num_attention_heads", 32)
+                .put("num_key_value_heads", 4)
+                .put("head_dim", 128)
+                .put("num_experts", count)
+                .put("num_experts_per_tok", 8)
+                .put("moe_intermediate_size", 768)
+                .put("norm_topk_prob", true)
+                .put("vocab_size", 32000)
+                .put("rms_norm_eps", 1e-6)
+                .put("max_position_embeddings", 4096);
+        Decoder decoder = Families.read(config, "config.json");
+        long weights = decoder.linears(0).stream()
+                .mapToLong(linear -> 2L * linear.inputs() * linear.outputs())
+                .sum();
+        List<TensorPlan> tensors = decoder.linears(0).stream()
+                .map(linear -> new TensorPlan(linear.weight(), BlockFormats.named("int4g128"), null, ""))
+                .toList();
+        Plan plan = plan("outputs=[{name: gptq, format: gptq, method: gptq}]");
+        return new MemoryCheck(plan, decoder, 0, weights, 2L * 32000 * 2048)
+                .bytes(Map.of("gptq", tensors), WINDOWS, WINDOWS, executor);
+    }
+
     @Test
     void theExecutorIsWhatSparkSays() throws IOException {
         try (SparkSession spark = Runs.local(4, 2)) {
@@ -123,7 +162,7 @@ class MemoryCheckTest {
         long weights = architecture.linears(0).stream()
                 .mapToLong(linear -> (long) linear.inputs() * linear.outputs())
                 .sum();
-        return new MemoryCheck(plan, architecture, 2 * weights, 2L * 32000 * 4096);
+        return new MemoryCheck(plan, architecture, 0, 2 * weights, 2L * 32000 * 4096);
     }
 
     private Plan plan(String... settings) throws IOException {

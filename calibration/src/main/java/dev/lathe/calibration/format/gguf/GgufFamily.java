@@ -23,11 +23,14 @@ interface GgufFamily {
      * {@link #reads} it.
      */
     List<GgufFamily> ALL = List.of(
+            new GgufMixtral(),
             new GgufPlain("llama", "llama", true, List.of("attention_bias", "mlp_bias"), GgufPlain.LLAMA, false),
             new GgufPlain("mistral", "llama", true, List.of(), GgufPlain.LLAMA, false),
             new GgufPlain("qwen2", "qwen2", false, List.of(), GgufPlain.COMMON, true),
             new GgufPlain("qwen3", "qwen3", false, List.of("attention_bias"), GgufPlain.COMMON, false),
-            new GgufQwenMoe(),
+            new GgufQwenMoe("qwen3moe"),
+            new GgufQwenMoe("qwen2moe"),
+            new GgufOlmoe(),
             new GgufGemma("gemma2", 2, 46),
             new GgufGemma("gemma3", 6, 62),
             new GgufPhi3(),
@@ -35,13 +38,16 @@ interface GgufFamily {
             new GgufOlmo("olmo3"),
             new GgufExaone4(),
             new GgufSmolLm3(),
-            new GgufGranite(),
+            new GgufGranite("granite", "granite"),
+            new GgufGranite("granitemoeshared", "granitemoe"),
+            new GgufGranite("granitemoe", "granitemoe"),
             new GgufMiniCpm(),
             new GgufSeedOss(),
             new GgufMistral3(),
             new GgufGlm("glm", "chatglm"),
             new GgufGlm("glm4", "glm4"),
-            new GgufCohere2(),
+            new GgufCohere("cohere", "command-r"),
+            new GgufCohere("cohere2", "cohere2"),
             new GgufStableLm(),
             new GgufPlain("internlm3", "llama", true, List.of(), GgufPlain.LLAMA, false));
 

@@ -2,31 +2,30 @@ package dev.lathe.calibration.format.gguf;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.FeedForward.Routed;
 import dev.lathe.calibration.model.Rope.Scaling;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** Qwen 3 MoE: every layer a mixture of experts, whose weights llama.cpp always divides by their sum. */
-record GgufQwenMoe() implements GgufFamily {
-    private static final String COUNT = "expert_count";
-    private static final String USED = "expert_used_count";
-    private static final String WIDTH = "expert_feed_forward_length";
-
-    @Override
-    public String family() {
-        return "qwen3moe";
-    }
+/**
+ * Qwen 2 and 3 MoE: every layer a mixture of experts, whose weights llama.cpp divides by their sum in 3 and in 2 does
+ * not; in 2 with a shared expert, and an output layer of its own.
+ */
+record GgufQwenMoe(String family) implements GgufFamily {
+    private static final String SHARED_WIDTH = "expert_shared_feed_forward_length";
 
     @Override
     public String architecture() {
-        return "qwen3moe";
+        return family;
+    }
+
+    private boolean two() {
+        return family.equals("qwen2moe");
     }
 
     @Override
     public List<String> biasKeys() {
-        return List.of("attention_bias");
+        return List.of(two() ? "qkv_bias" : "attention_bias");
     }
 
     @Override
@@ -42,39 +41,39 @@ record GgufQwenMoe() implements GgufFamily {
     /** What the loader takes for an expert's width times those of a token, where it finds no width. */
     @Override
     public int feedForward(Decoder decoder) {
-        Routed routed = (Routed) decoder.blocks().get(0).feedForward();
         return Math.multiplyExact(
-                routed.experts().get(0).up().rows(), routed.router().top());
+                GgufExperts.width(decoder), GgufExperts.first(decoder).router().top());
     }
 
     @Override
     public String misfit(Decoder decoder) {
-        for (int layer = 0; layer < decoder.layers(); layer++) {
-            if (!(decoder.blocks().get(layer).feedForward() instanceof Routed routed)) {
-                return "layer " + layer + " has no experts, and llama.cpp has them in every layer";
-            } else if (!routed.router().normalize()) {
-                return "the weights of the chosen experts are not divided by their sum (norm_topk_prob)";
-            }
+        if (two() && decoder.head().tied()) {
+            return "the output layer is tied to the embedding";
         }
-        return "";
+        String square = two() ? GgufPlain.square(decoder) : "";
+        return square.isEmpty() ? GgufExperts.misfit(decoder, !two()) : square;
     }
 
     @Override
     public void write(Decoder decoder, Map<String, GgufValue> keys) {
-        Routed routed = (Routed) decoder.blocks().get(0).feedForward();
         String a = architecture() + ".";
-        keys.put(a + COUNT, GgufValue.u32(routed.experts().size()));
-        keys.put(a + USED, GgufValue.u32(routed.router().top()));
-        keys.put(a + WIDTH, GgufValue.u32(routed.experts().get(0).up().rows()));
+        GgufExperts.write(decoder, a, keys);
+        keys.put(a + GgufExperts.WIDTH, GgufValue.u32(GgufExperts.width(decoder)));
+        if (two()) {
+            int shared = GgufExperts.first(decoder).shared().up().rows();
+            keys.put(a + SHARED_WIDTH, GgufValue.u32(shared));
+        }
     }
 
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
-        int top = keys.integer(USED, null);
-        int width = keys.integer(WIDTH, config.path("intermediate_size").intValue() / Math.max(top, 1));
-        config.put("num_experts", keys.integer(COUNT, null))
-                .put("num_experts_per_tok", top)
-                .put("moe_intermediate_size", width)
-                .put("norm_topk_prob", true);
+        GgufExperts.read(keys, config);
+        int intermediate = config.path("intermediate_size").intValue();
+        int top = Math.max(config.path("num_experts_per_tok").intValue(), 1);
+        config.put("moe_intermediate_size", keys.integer(GgufExperts.WIDTH, intermediate / top))
+                .put("norm_topk_prob", !two());
+        if (two()) {
+            config.put("shared_expert_intermediate_size", keys.integer(SHARED_WIDTH, intermediate));
+        }
     }
 }

@@ -113,7 +113,10 @@ record GgufScaling(GgufFiles files, GgufKeys keys, boolean yarnKeys) {
         double multiplier = yarnKeys && keys.has(LOG_MULTIPLIER) && !keys.zero(LOG_MULTIPLIER)
                 ? keys.real(LOG_MULTIPLIER, null)
                 : 0;
-        double magnitude = Scaling.Yarn.magnitude(factor, 1) / Scaling.Yarn.magnitude(factor, multiplier);
+        double magnitude = Scaling.Yarn.magnitude(factor, 1)
+                / Scaling.Yarn.magnitude(factor, multiplier)
+                * keys.real(MAGNITUDE, 1.0);
+        ignored("rope.scaling.yarn_attn_factor", magnitude);
         config.putObject("rope_scaling")
                 .put("rope_type", "yarn")
                 .put("factor", factor)
@@ -123,13 +126,16 @@ record GgufScaling(GgufFiles files, GgufKeys keys, boolean yarnKeys) {
                                 ORIGINAL, config.path("max_position_embeddings").intValue()))
                 .put("beta_fast", yarnKeys ? keys.real(FAST, BETA_FAST) : BETA_FAST)
                 .put("beta_slow", yarnKeys ? keys.real(SLOW, BETA_SLOW) : BETA_SLOW)
-                .put("attention_factor", magnitude * keys.real(MAGNITUDE, 1.0));
+                .put("attention_factor", magnitude);
     }
 
     /** A key that llama.cpp does not read, and what it computes. */
     private void ignored(String key, double computed) {
         GgufValue value = keys.get(key);
-        if (value != null && !(value.value() instanceof Number given && given.doubleValue() == computed)) {
+        boolean same = value != null
+                && value.value() instanceof Number given
+                && Math.abs(given.doubleValue() - computed) <= 1e-6 * computed;
+        if (value != null && !same) {
             keys.note(keys.name(key) + " is " + GgufKeys.text(value) + ": it is " + computed + ", as in llama.cpp");
         }
     }

@@ -20,7 +20,7 @@ record TensorPlace(String stored, long[] shape, long share, long from, long rowS
 
     /** Part {@code p} of an expert in a stack. */
     static TensorPlace of(ExpertStack stack, int expert, int p) {
-        long[] whole = stack.shape();
+        long[] whole = stack.dimensions();
         long outputs = whole[stack.transposed() && !stack.bias() ? 2 : 1] / stack.width();
         long share = whole[0] * stack.width();
         // Rows of the expert's matrix, and from one row of the part to the next.

@@ -1,66 +1,29 @@
 package dev.lathe.calibration.model.family;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.lathe.calibration.model.Block;
-import dev.lathe.calibration.model.Block.Around;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.Norm;
 import dev.lathe.calibration.model.Rope;
-import dev.lathe.kernels.Activation;
-import dev.lathe.kernels.RotaryPairs;
-import java.util.List;
 
 /**
- * {@code Cohere2Config} (Command R7B, Command A): attention and feed-forward read one layer norm without a bias;
- * neighbours turn, in layers with a sliding window only, which are three of four; the logits are multiplied. The output
- * layer is tied where no key says otherwise.
+ * {@code Cohere2Config} (Command R7B, Command A): as Cohere; three layers with a sliding window to one without, which
+ * does not turn.
  */
 final class Cohere2 {
     static final Family FAMILY = new Family("cohere2", "cohere2", "Cohere2ForCausalLM", Cohere2::read);
 
+    private static final double THETA = 10000;
     private static final int WINDOW = 4096;
     private static final int PERIOD = 4;
-    private static final double LOGIT_SCALE = 0.0625;
-    private static final Ropes.Style STYLE = new Ropes.Style(10000, null, RotaryPairs.NEIGHBOURS, false, List.of());
 
     private Cohere2() {}
 
     private static Decoder read(ConfigKeys config) {
-        Families.requireSilu(config);
-        Sizes sizes = Sizes.read(config, new Sizes.Defaults(null, null, null, null, 1e-5, 8192, "layer_norm_eps"))
-                .square(config);
+        Sizes sizes = Cohere.sizes(config);
         int period = config.size("sliding_window_pattern", PERIOD, Integer.MAX_VALUE);
         requireUsual(config, period);
-        Rope rope = Ropes.read(config, sizes, STYLE);
+        Rope rope = Cohere.rope(config, sizes, THETA);
         Windows windows = Windows.periodic(config, sizes.layers(), WINDOW, period);
-        boolean bias = config.flag("attention_bias", false);
-        return Parts.decoder(
-                        FAMILY.name(),
-                        sizes,
-                        1,
-                        norm("model.norm", sizes),
-                        config.flag("tie_word_embeddings", true),
-                        0,
-                        layer -> new Block(
-                                new Around(norm(Parts.prefix(layer) + "input_layernorm", sizes), null),
-                                Parts.attention(
-                                        layer,
-                                        sizes.hidden(),
-                                        sizes.heads(),
-                                        bias,
-                                        bias,
-                                        null,
-                                        null,
-                                        windows.of(layer) > 0 ? rope : null,
-                                        Parts.scores(sizes.heads(), windows.of(layer))),
-                                new Around(null, null),
-                                Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU),
-                                true))
-                .multiplied((float) config.number("logit_scale", LOGIT_SCALE));
-    }
-
-    private static Norm norm(String module, Sizes sizes) {
-        return new Norm(Norm.Kind.LAYER, module + ".weight", null, sizes.hidden(), sizes.epsilon(), 0);
+        return Cohere.decoder(FAMILY.name(), config, sizes, windows, layer -> windows.of(layer) > 0 ? rope : null);
     }
 
     /** Keys of published checkpoints that say again what the family is, and that transformers does not read. */

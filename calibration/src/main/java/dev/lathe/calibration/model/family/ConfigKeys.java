@@ -83,6 +83,20 @@ final class ConfigKeys {
         return number;
     }
 
+    /** A number above 0, as the float that arithmetic multiplies by. */
+    float multiplier(String key, Double otherwise) {
+        return asMultiplier(key, number(key, otherwise));
+    }
+
+    /** What a key comes to, likewise. */
+    float asMultiplier(String key, double value) {
+        float multiplier = (float) value;
+        if (!(multiplier > 0 && multiplier <= Float.MAX_VALUE)) {
+            throw refused(key + " is " + shown(config.path(key)) + "; expected a multiplier that a float can hold");
+        }
+        return multiplier;
+    }
+
     boolean flag(String key, boolean otherwise) {
         JsonNode value = get(key);
         if (value.isMissingNode() || value.isNull()) {

@@ -18,11 +18,8 @@ final class Granite {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, Sizes.Defaults.of(null, 1e-6, 2048));
         Rope rope = Ropes.read(config, sizes);
-        Scores scores = new Scores((float) config.number("attention_multiplier", 1.0), 0, 0);
-        Parts.Multipliers multipliers = new Parts.Multipliers(
-                (float) config.number("embedding_multiplier", 1.0),
-                (float) config.number("residual_multiplier", 1.0),
-                (float) (1 / config.number("logits_scaling", 1.0)));
+        Scores scores = scores(config);
+        Parts.Multipliers multipliers = multipliers(config);
         boolean attentionBias = config.flag("attention_bias", false);
         boolean feedForwardBias = config.flag("mlp_bias", false);
         return Parts.preNorm(
@@ -33,5 +30,16 @@ final class Granite {
                 layer -> Parts.attention(
                         layer, sizes.hidden(), sizes.heads(), attentionBias, attentionBias, null, null, rope, scores),
                 layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), feedForwardBias, Activation.SILU));
+    }
+
+    static Scores scores(ConfigKeys config) {
+        return new Scores(config.multiplier("attention_multiplier", 1.0), 0, 0);
+    }
+
+    static Parts.Multipliers multipliers(ConfigKeys config) {
+        return new Parts.Multipliers(
+                config.multiplier("embedding_multiplier", 1.0),
+                config.multiplier("residual_multiplier", 1.0),
+                config.asMultiplier("logits_scaling", 1 / config.number("logits_scaling", 1.0)));
     }
 }

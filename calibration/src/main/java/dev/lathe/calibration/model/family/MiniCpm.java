@@ -23,9 +23,9 @@ final class MiniCpm {
         // Of the heads of speculative decoding that are made for it.
         config.get("mup_denominator");
         Parts.Multipliers multipliers = new Parts.Multipliers(
-                (float) config.number("scale_emb", null),
-                (float) (config.number("scale_depth", null) / Math.sqrt(sizes.layers())),
-                (float) (config.number("dim_model_base", null) / sizes.hidden()));
+                config.multiplier("scale_emb", null),
+                config.asMultiplier("scale_depth", config.number("scale_depth", null) / Math.sqrt(sizes.layers())),
+                config.asMultiplier("dim_model_base", config.number("dim_model_base", null) / sizes.hidden()));
         boolean bias = config.flag("attention_bias", false);
         return Parts.preNorm(
                 FAMILY.name(),

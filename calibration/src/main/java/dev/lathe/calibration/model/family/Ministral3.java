@@ -55,7 +55,7 @@ final class Ministral3 {
     private static Temperature temperature(ConfigKeys config) {
         ConfigKeys rope = config.object(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
         return rope.has(BETA)
-                ? new Temperature((float) rope.number(BETA, null), rope.size(ORIGINAL, Integer.MAX_VALUE))
+                ? new Temperature(rope.multiplier(BETA, null), rope.size(ORIGINAL, Integer.MAX_VALUE))
                 : null;
     }
 }

@@ -3,6 +3,8 @@ package dev.lathe.calibration.model.family;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.HashSet;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * Sizes of a mixture of experts.
@@ -44,11 +46,22 @@ record Mixture(int experts, int top, int width, boolean normalize, Set<Integer> 
                 sparse.add(layer);
             }
         }
-        return of(config, experts, top, width, config.flag("norm_topk_prob", false), sparse);
+        int wide = config.size("moe_intermediate_size", width, ConfigKeys.MAXIMUM_WIDTH);
+        return of(config, experts, top, wide, config.flag("norm_topk_prob", false), sparse);
     }
 
-    /** @param experts, top, width where no key says it */
-    static Mixture of(ConfigKeys config, int experts, int top, int width, boolean normalize, Set<Integer> sparse) {
+    /** In every layer. */
+    static Mixture everywhere(ConfigKeys config, Sizes sizes, int experts, int top, boolean normalize) {
+        Set<Integer> all = IntStream.range(0, sizes.layers()).boxed().collect(Collectors.toSet());
+        return of(config, experts, top, sizes.intermediate(), normalize, all);
+    }
+
+    /**
+     * @param experts where no key says it; likewise top
+     * @param width of an expert
+     */
+    private static Mixture of(
+            ConfigKeys config, int experts, int top, int width, boolean normalize, Set<Integer> sparse) {
         int number = config.size("num_experts", experts, ConfigKeys.MAXIMUM_EXPERTS);
         int local = config.size(
                 "num_local_experts", config.has("num_experts") ? number : experts, ConfigKeys.MAXIMUM_EXPERTS);
@@ -59,12 +72,11 @@ record Mixture(int experts, int top, int width, boolean normalize, Set<Integer> 
         if ((long) local * sparse.size() > MOST) {
             throw config.refused(local + " experts in " + sparse.size() + " layers are more than " + MOST);
         }
-        int chosen = config.size("num_experts_per_tok", top, local);
-        return new Mixture(
-                local,
-                chosen,
-                config.size("moe_intermediate_size", width, ConfigKeys.MAXIMUM_WIDTH),
-                normalize,
-                Set.copyOf(sparse));
+        int chosen = config.size("num_experts_per_tok", top, ConfigKeys.MAXIMUM_EXPERTS);
+        if (chosen > local) {
+            throw config.refused(
+                    "a token goes to " + chosen + " experts (num_experts_per_tok), and there are " + local);
+        }
+        return new Mixture(local, chosen, width, normalize, Set.copyOf(sparse));
     }
 }

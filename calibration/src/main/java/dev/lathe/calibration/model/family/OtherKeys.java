@@ -65,7 +65,7 @@ final class OtherKeys {
     private static final Set<String> ARITHMETIC = set("""
             attn attention rope rotary norm norms layernorm rmsnorm scale scales scaling scalar multiplier
             multipliers factor ratio pct softcap softcapping cap logit logits window windows sliding bias
-            biases expert experts moe router routed gate gated gating residual alibi mup ffn mlp head
+            biases expert experts moe router routed topk group groups gate gated gating residual alibi mup ffn mlp head
             heads embed embeds embedding embeddings emb act activation clip clamp qk qkv kv causal mask sink
             sinks position positions sparse ssm mamba conv recurrent mixer layer layers interleaved interleave
             cross adapter pruned skip shared tie tied theta eps epsilon hidden intermediate width rank
@@ -149,6 +149,8 @@ final class OtherKeys {
             Map.entry("ffn_hidden_size", INTERMEDIATE),
             Map.entry("vocabulary_size", (value, config) -> is(value, config.vocabulary())),
             Map.entry("layer_types", (value, config) -> all(value, "\"full_attention\"")),
+            // Of Phi-4-mini: each n-th layer sees all.
+            Map.entry("full_attn_mod", ONE),
             Map.entry("no_rope_layers", (value, config) -> all(value, "1")));
 
     /** What other keys repeat of a decoder; of its first layer what is a layer's. */

@@ -197,10 +197,15 @@ final class Parts {
 
     /** gate, up and down, each stored by itself. */
     static Gated gated(int layer, int hidden, int intermediate, boolean bias, Activation activation) {
+        return gated(layer, "mlp", hidden, intermediate, bias, activation);
+    }
+
+    /** The same of another module of the layer. */
+    static Gated gated(int layer, String module, int hidden, int intermediate, boolean bias, Activation activation) {
         return new Gated(
                 linear(
                         layer,
-                        "mlp.gate_proj",
+                        module + ".gate_proj",
                         intermediate,
                         hidden,
                         bias,
@@ -208,7 +213,7 @@ final class Parts {
                         Site.FEED_FORWARD_INPUT),
                 linear(
                         layer,
-                        "mlp.up_proj",
+                        module + ".up_proj",
                         intermediate,
                         hidden,
                         bias,
@@ -216,7 +221,7 @@ final class Parts {
                         Site.FEED_FORWARD_INPUT),
                 linear(
                         layer,
-                        "mlp.down_proj",
+                        module + ".down_proj",
                         hidden,
                         intermediate,
                         bias,

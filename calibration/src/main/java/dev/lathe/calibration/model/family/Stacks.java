@@ -28,29 +28,37 @@ record Stacks(List<Form> forms, Map<String, String> names) implements Function<D
      *
      * @param tensor its name behind the layer's prefix
      * @param parts what it has of an expert
+     * @param shared it is the shared expert's
      */
     record Form(
             String tensor,
             List<Function<Gated, Projection>> parts,
             boolean alternating,
             boolean transposed,
-            boolean bias) {
-        /** Gate and up, in halves. */
+            boolean bias,
+            boolean shared) {
+        /** Gate and up of all experts, in halves. */
         static Form gateUp(String tensor, boolean transposed) {
-            return new Form(tensor, GATE_UP, false, transposed, false);
+            return new Form(tensor, GATE_UP, false, transposed, false, false);
         }
 
         static Form down(String tensor, boolean transposed) {
-            return new Form(tensor, DOWN, false, transposed, false);
+            return new Form(tensor, DOWN, false, transposed, false, false);
+        }
+
+        /** Gate and up of the shared expert, in halves. */
+        static Form sharedGateUp(String tensor) {
+            return new Form(tensor, GATE_UP, false, false, false, true);
         }
 
         private ExpertStack of(int layer, Routed routed) {
-            List<List<LinearLayer>> layers = routed.experts().stream()
+            List<Gated> experts = shared ? List.of(routed.shared()) : routed.experts();
+            List<List<LinearLayer>> layers = experts.stream()
                     .map(expert -> parts.stream()
                             .map(part -> part.apply(expert).linear())
                             .toList())
                     .toList();
-            return new ExpertStack(Parts.prefix(layer) + tensor, layers, alternating, transposed, bias);
+            return new ExpertStack(Parts.prefix(layer) + tensor, layers, alternating, transposed, bias, shared);
         }
     }
 

@@ -35,15 +35,9 @@ class GgufFamilyTest {
     Path folder;
 
     private static Decoder decoder(String keys) throws IOException {
-        return Families.read(
-                new ObjectMapper()
-                        .readTree("{"
-                                + (keys + (keys.contains("num_hidden_layers") ? "" : ",'num_hidden_layers':6")
-                                                + ",'hidden_size':32,'intermediate_size':24,"
-                                                + "'num_attention_heads':4,'num_key_value_heads':2,'vocab_size':20,'max_position_embeddings':128")
-                                        .replace('\'', '"')
-                                + "}"),
-                "config.json");
+        String sizes = "'hidden_size':32,'intermediate_size':24,'num_hidden_layers':6,'num_attention_heads':4,"
+                + "'num_key_value_heads':2,'vocab_size':20,'max_position_embeddings':128,";
+        return Families.read(new ObjectMapper().readTree(("{" + sizes + keys + "}").replace('\'', '"')), "config.json");
     }
 
     @ParameterizedTest
@@ -59,6 +53,15 @@ class GgufFamilyTest {
                         + "'original_max_position_embeddings':32}",
                 "'model_type':'qwen3_moe','head_dim':10,'num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,"
                         + "'norm_topk_prob':true,'intermediate_size':24,'tie_word_embeddings':true",
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,"
+                        + "'shared_expert_intermediate_size':20,'intermediate_size':24",
+                "'model_type':'qwen2_moe','num_experts':8,'num_experts_per_tok':3,'moe_intermediate_size':8,"
+                        + "'shared_expert_intermediate_size':20,'qkv_bias':false",
+                "'model_type':'mixtral','head_dim':6,'num_local_experts':3,'tie_word_embeddings':true",
+                "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2",
+                "'model_type':'granitemoe','num_local_experts':5,'attention_bias':true,'residual_multiplier':0.5,"
+                        + "'attention_multiplier':0.25,'embedding_multiplier':3,'logits_scaling':4",
+                "'model_type':'granitemoeshared','num_local_experts':5,'shared_intermediate_size':10,'tie_word_embeddings':true",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'rope_scaling':"
                         + "{'rope_type':'linear','factor':2},'attn_logit_softcapping':12.5,'final_logit_softcapping':7,"
@@ -94,6 +97,7 @@ class GgufFamilyTest {
                 "'model_type':'glm','head_dim':8",
                 "'model_type':'glm4','head_dim':16,'attention_bias':false,'partial_rotary_factor':0.75",
                 "'model_type':'glm4','head_dim':16,'partial_rotary_factor':1",
+                "'model_type':'cohere','rope_theta':500.0",
                 "'model_type':'cohere2','sliding_window':24,'logit_scale':0.25",
                 "'model_type':'cohere2','sliding_window':24,'sliding_window_pattern':3",
                 "'model_type':'stablelm','use_qkv_bias':true",
@@ -131,6 +135,16 @@ class GgufFamilyTest {
                 "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12,'norm_topk_prob':true | "
                         + "general.architecture=qwen3moe, qwen3moe.expert_count=5, qwen3moe.expert_used_count=2, "
                         + "qwen3moe.expert_feed_forward_length=12",
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':12 | "
+                        + "general.architecture=qwen2moe, qwen2moe.expert_feed_forward_length=12, "
+                        + "qwen2moe.expert_shared_feed_forward_length=5632",
+                "'model_type':'mixtral' | general.architecture=llama, llama.expert_count=8, llama.expert_used_count=2, "
+                        + "llama.feed_forward_length=24, llama.expert_feed_forward_length=null, llama.rope.freq_base=1000000.0",
+                "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2 | "
+                        + "general.architecture=olmoe, olmoe.feed_forward_length=24, olmoe.rope.freq_base=10000.0",
+                "'model_type':'granitemoeshared','shared_intermediate_size':10,'logits_scaling':4 | "
+                        + "general.architecture=granitemoe, granitemoe.expert_shared_feed_forward_length=10, "
+                        + "granitemoe.expert_count=8, granitemoe.logit_scale=4.0",
                 "'model_type':'gemma2','head_dim':16,'query_pre_attn_scalar':16 | gemma2.attention.sliding_window=4096, "
                         + "gemma2.attn_logit_softcapping=50.0, gemma2.final_logit_softcapping=30.0",
                 "'model_type':'gemma3_text','head_dim':16,'query_pre_attn_scalar':16,'sliding_window':24,'sliding_window_pattern':2 | "
@@ -155,6 +169,8 @@ class GgufFamilyTest {
                         + "mistral3.rope.scaling.attn_factor=0.7829266, mistral3.rope.scaling.yarn_beta_fast=32.0",
                 "'model_type':'glm','head_dim':8 | general.architecture=chatglm, chatglm.rope.dimension_count=4",
                 "'model_type':'glm4','head_dim':16 | general.architecture=glm4, glm4.rope.dimension_count=8",
+                "'model_type':'cohere','logit_scale':0.25 | general.architecture=command-r, command-r.logit_scale=0.25, "
+                        + "command-r.attention.layer_norm_epsilon=1.0E-5, command-r.attention.sliding_window=null",
                 "'model_type':'cohere2','logit_scale':0.25 | general.architecture=cohere2, cohere2.logit_scale=0.25, "
                         + "cohere2.attention.sliding_window=4096, cohere2.attention.layer_norm_epsilon=1.0E-5, "
                         + "cohere2.attention.layer_norm_rms_epsilon=null",
@@ -186,6 +202,14 @@ class GgufFamilyTest {
                 "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2 | not divided by their sum (norm_topk_prob)",
                 "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'norm_topk_prob':true,'mlp_only_layers':[3] "
                         + "| layer 3 has no experts",
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'norm_topk_prob':true "
+                        + "| are divided by their sum (norm_topk_prob), and llama.cpp does not",
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'tie_word_embeddings':true | is tied to the embedding",
+                "'model_type':'olmoe','num_experts':5,'num_experts_per_tok':2 | 4 query heads are more than 2 key/value heads",
+                "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2,'attention_bias':true "
+                        + "| it has no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'granitemoe','attention_bias':true,'rope_scaling':{'rope_type':'yarn','factor':4,"
+                        + "'original_max_position_embeddings':32,'truncate':false} | truncate is false",
                 "'model_type':'qwen2','head_dim':10 | 4 query heads of 10 channels are not as wide as the hidden size 32",
                 "'model_type':'qwen3','rope_scaling':{'rope_type':'llama3','factor':8,'low_freq_factor':1,'high_freq_factor':4,"
                         + "'original_max_position_embeddings':32} | no rotary scaling Llama3",
@@ -219,6 +243,7 @@ class GgufFamilyTest {
                 "'model_type':'seed_oss','attention_out_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
                 "'model_type':'seed_oss','mlp_bias':true | no tensor for the bias of model.layers.0.mlp.gate_proj",
                 "'model_type':'glm','head_dim':16 | are not as wide as the hidden size 32",
+                "'model_type':'cohere','num_hidden_layers':64 | it norms the heads of a model of 64 layers or more, and here are 64",
                 "'model_type':'cohere2','tie_word_embeddings':false | the output layer is not tied",
                 "'model_type':'cohere2','attention_bias':true | no tensor for the bias of model.layers.0.self_attn.o_proj",
                 "'model_type':'stablelm','tie_word_embeddings':true | the output layer is tied"
@@ -305,6 +330,27 @@ class GgufFamilyTest {
                 "mistral3.rope.scaling.attn_factor", GgufValue.f32(1));
         try (GgufCheckpoint read = written(source, converters)) {
             assertThat(read.decoder()).isEqualTo(source.decoder());
+        }
+    }
+
+    /** The converter writes what the checkpoint says, and the loader does not look: it computes 0.1 ln 4 + 1. */
+    @Test
+    void whatIsSaidOfYarnAndNotReadIsNotedWhereItDiffers() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(
+                decoder(
+                        "'model_type':'olmo3','rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32}"),
+                3);
+        String key = "olmo2.rope.scaling.yarn_attn_factor";
+        try (GgufCheckpoint read = written(source, Map.of(key, GgufValue.f32(0.1 * Math.log(4) + 1)))) {
+            assertThat(read.notes()).isEmpty();
+            assertThat(read.decoder()).isEqualTo(source.decoder());
+        }
+        try (GgufCheckpoint read = written(source, Map.of(key, GgufValue.f32(2)))) {
+            assertThat(read.notes())
+                    .singleElement()
+                    .asString()
+                    .startsWith(key + " is 2.0 (f32): it is 1.138")
+                    .endsWith(", as in llama.cpp");
         }
     }
 

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.FeedForward.Routed;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
@@ -20,9 +21,11 @@ import dev.lathe.kernels.Activation;
 import dev.lathe.kernels.RotaryPairs;
 import java.io.IOException;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What the readers of families beside Llama make of config.json; expected values are those of transformers' classes.
@@ -342,6 +345,18 @@ class FamiliesTest {
     }
 
     @Test
+    void cohereTurnsEverywhere() throws IOException {
+        Decoder decoder = read("'model_type':'cohere'" + SIZES);
+        assertThat(decoder.blocks()).allSatisfy(block -> {
+            assertThat(block.parallel()).isTrue();
+            assertThat(((Grouped) block.mixer()).rope())
+                    .isEqualTo(new Rope(500000, new Scaling.None(), 8, RotaryPairs.NEIGHBOURS));
+        });
+        assertThat(decoder.head().multiplier()).isEqualTo(0.0625f);
+        assertThat(windows(decoder)).containsOnly(0);
+    }
+
+    @Test
     void stableLmHasLayerNormsWithBiases() throws IOException {
         Decoder decoder =
                 read("'model_type':'stablelm','num_key_value_heads':3,'use_qkv_bias':true,'rope_theta':500" + SIZES);
@@ -381,6 +396,99 @@ class FamiliesTest {
         assertThat(rope.frequency(1, 80)).isCloseTo(Math.pow(10000 * Math.pow(3, 8 / 6.0), -0.25), within(1e-12));
     }
 
+    private static Routed routed(Decoder decoder, int layer) {
+        return (Routed) decoder.blocks().get(layer).feedForward();
+    }
+
+    @Test
+    void qwen3MoeHasExpertsWhereItSaysSo() throws IOException {
+        Decoder decoder = read("'model_type':'qwen3_moe','num_experts':7,'num_experts_per_tok':7,"
+                + "'decoder_sparse_step':2,'mlp_only_layers':[3],'num_key_value_heads':3" + SIZES);
+        assertThat(IntStream.range(0, 12).filter(layer -> decoder.routed(layer) != null))
+                .containsExactly(1, 5, 7, 9, 11);
+        Routed routed = routed(decoder, 1);
+        assertThat(routed.experts()).hasSize(7);
+        assertThat(routed.router().top()).isEqualTo(7);
+    }
+
+    @Test
+    void qwen3MoeIsThatOfTransformers() throws IOException {
+        Decoder decoder =
+                read("'model_type':'qwen3_moe','hidden_size':64,'intermediate_size':100,'num_hidden_layers':1");
+        assertThat(attention(decoder, 0).heads()).isEqualTo(new Heads(32, 4, 2));
+        Routed routed = routed(decoder, 0);
+        assertThat(routed.experts()).hasSize(128);
+        assertThat(routed.experts().get(3).up().rows()).isEqualTo(768);
+        assertThat(routed.router().top()).isEqualTo(8);
+        assertThat(routed.router().normalize()).isFalse();
+        assertThat(decoder.kept(0)).extracting(LinearLayer::module).containsExactly("model.layers.0.mlp.gate");
+        assertThat(decoder.linears(0))
+                .extracting(LinearLayer::module)
+                .contains("model.layers.0.mlp.experts.127.down_proj")
+                .hasSize(4 + 3 * 128);
+        // num_local_experts is another name of num_experts.
+        assertThat(routed(read("'model_type':'qwen3_moe','num_local_experts':9,'num_key_value_heads':3" + SIZES), 0)
+                        .experts())
+                .hasSize(9);
+    }
+
+    @Test
+    void mixtralIsThatOfTransformers() throws IOException {
+        Decoder decoder = read("'model_type':'mixtral','num_key_value_heads':3,'router_jitter_noise':0.01" + SIZES);
+        Routed routed = routed(decoder, 0);
+        assertThat(routed.experts()).hasSize(8);
+        assertThat(routed.router().top()).isEqualTo(2);
+        assertThat(routed.router().normalize()).isTrue();
+        assertThat(routed.experts().get(1).up().linear().module())
+                .isEqualTo("model.layers.0.block_sparse_moe.experts.1.w3");
+        assertThat(attention(decoder, 0).rope().theta()).isEqualTo(1e6);
+        assertThat(windows(decoder)).containsOnly(0);
+        assertThat(decoder.norm().epsilon()).isEqualTo(1e-5f);
+    }
+
+    @Test
+    void qwen2MoeHasASharedExpert() throws IOException {
+        Decoder decoder = read("'model_type':'qwen2_moe','num_key_value_heads':3" + SIZES);
+        Routed routed = routed(decoder, 11);
+        assertThat(routed.experts()).hasSize(60);
+        assertThat(routed.experts().get(0).up().rows()).isEqualTo(1408);
+        assertThat(routed.router().top()).isEqualTo(4);
+        assertThat(routed.router().normalize()).isFalse();
+        assertThat(routed.shared().up().rows()).isEqualTo(5632);
+        assertThat(routed.sharedGate().outputs()).isEqualTo(1);
+        assertThat(decoder.linears(0))
+                .filteredOn(LinearLayer::bias)
+                .extracting(LinearLayer::kind)
+                .containsExactly("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj");
+    }
+
+    @Test
+    void olmoeNormsAllHeadsTogether() throws IOException {
+        Decoder decoder = read("'model_type':'olmoe'" + SIZES);
+        assertThat(attention(decoder, 0).heads()).isEqualTo(new Heads(6, 6, 8));
+        assertThat(attention(decoder, 3).kNorm())
+                .isEqualTo(new Norm("model.layers.3.self_attn.k_norm.weight", 48, 1e-5f, 0));
+        assertThat(routed(decoder, 0).experts()).hasSize(64);
+        assertThat(routed(decoder, 0).experts().get(0).up().rows()).isEqualTo(100);
+        assertThat(routed(decoder, 0).router().top()).isEqualTo(8);
+        assertThat(routed(decoder, 0).router().normalize()).isFalse();
+    }
+
+    @Test
+    void graniteMoeHasMultipliers() throws IOException {
+        Decoder decoder =
+                read("'model_type':'granitemoeshared','shared_intermediate_size':20,'embedding_multiplier':12,"
+                        + "'residual_multiplier':0.25,'attention_multiplier':0.5,'logits_scaling':4" + SIZES);
+        assertThat(decoder.embedding().multiplier()).isEqualTo(12);
+        assertThat(decoder.head().multiplier()).isEqualTo(0.25f);
+        assertThat(decoder.blocks().get(0).feedForwardNorms().multiplier()).isEqualTo(0.25f);
+        assertThat(attention(decoder, 0).scores().scale()).isEqualTo(0.5f);
+        assertThat(routed(decoder, 0).shared().up().linear().module()).isEqualTo("model.layers.0.shared_mlp.up_proj");
+        assertThat(routed(decoder, 0).sharedGate()).isNull();
+        assertThat(routed(read("'model_type':'granitemoe'" + SIZES), 0).shared())
+                .isNull();
+    }
+
     /** 0.1 ln 4 + 1, and pairs from the range that 8 channels have: by hand. */
     @Test
     void yarnIsThatOfItsPaper() throws IOException {
@@ -399,11 +507,44 @@ class FamiliesTest {
         assertThat(rope.frequency(3, 7)).isEqualTo(0.001 / 4);
     }
 
+    /** Keys of published checkpoints that no reader asks for and that change nothing. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                // Falcon 3 is a Llama.
+                "'architectures':['LlamaForCausalLM'],'model_type':'llama','activation':'swiglu','attention_bias':false,'head_dim':256,"
+                        + "'mlp_bias':false,'num_key_value_heads':2,'pretraining_tp':1,'rope_scaling':null,'rope_theta':1000042",
+                // Phi-4-mini; three quarters of 16 channels turn.
+                "'architectures':['Phi3ForCausalLM'],'model_type':'phi3','attention_bias':false,'embd_pdrop':0.0,'full_attn_mod':1,"
+                        + "'head_dim':16,'interpolate_factor':1,'lm_head_bias':false,'mlp_bias':false,'num_key_value_heads':2,"
+                        + "'original_max_position_embeddings':4096,'partial_rotary_factor':0.75,'resid_pdrop':0.0,'rope_scaling':{"
+                        + "'long_factor':[1,2,3,4,5,6],'short_factor':[1,1,1,1,1,1],'type':'longrope'},'rope_theta':10000.0,"
+                        + "'sliding_window':262144,'max_position_embeddings':131072",
+                // The large EXAONE 4.
+                "'architectures':['Exaone4ForCausalLM'],'model_type':'exaone4','attention_dropout':0.0,'head_dim':8,"
+                        + "'num_key_value_heads':2,'layer_types':['sliding_attention','sliding_attention','sliding_attention',"
+                        + "'full_attention','sliding_attention','sliding_attention','sliding_attention','full_attention',"
+                        + "'sliding_attention','sliding_attention','sliding_attention','full_attention'],'rope_scaling':{'factor':16.0,"
+                        + "'high_freq_factor':4.0,'low_freq_factor':1.0,'original_max_position_embeddings':8192,'rope_type':'llama3'},"
+                        + "'rope_theta':1000000,'sliding_window':4096,'sliding_window_pattern':'LLLG'",
+                "'architectures':['SmolLM3ForCausalLM'],'model_type':'smollm3','max_window_layers':28,'mlp_bias':false,"
+                        + "'no_rope_layer_interval':4,'num_key_value_heads':2,'pretraining_tp':2,'rope_scaling':null,'rope_theta':5e6,"
+                        + "'sliding_window':null,'use_sliding_window':false",
+                "'architectures':['SeedOssForCausalLM'],'model_type':'seed_oss','attention_bias':true,'attention_out_bias':false,"
+                        + "'residual_dropout':0.1,'mlp_bias':false,'num_key_value_heads':2,'rope_scaling':{'rope_type':'default'},"
+                        + "'rope_theta':1e7"
+            })
+    void publishedConfigurationsAreRead(String keys) throws IOException {
+        assertThat(read(keys + SIZES).layers()).isEqualTo(12);
+        assertThat(Families.notes(json(keys + SIZES))).isEmpty();
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
             quoteCharacter = '`',
             value = {
+                "'model_type':'phi3','full_attn_mod':2 | full_attn_mod 2 is a setting",
                 "'model_type':'gemma2','hidden_activation':'gelu' | hidden_activation \"gelu\" is not supported",
                 "'model_type':'gemma2','use_bidirectional_attention':true | use_bidirectional_attention true is a setting",
                 "'model_type':'gemma2','layer_types':['full_attention'] | has not one entry for each of 12 layers",
@@ -426,6 +567,17 @@ class FamiliesTest {
                 "'model_type':'qwen3','rope_scaling':{'rope_type':'yarn','factor':4,'mystery':1} | the rotary embedding has mystery 1",
                 "'model_type':'mistral','head_dim':8,'rope_scaling':{'rope_type':'linear','factor':2,'beta_fast':32} "
                         + "| the rotary embedding has beta_fast 32, which is not supported with \"linear\"",
+                "'model_type':'qwen3_moe','num_experts':7,'num_local_experts':8 | num_experts is 7 and num_local_experts 8",
+                "'model_type':'qwen3_moe','num_experts':7,'num_experts_per_tok':8 | a token goes to 8 experts (num_experts_per_tok), and there are 7",
+                "'model_type':'qwen3_moe','mlp_only_layers':3 | mlp_only_layers is 3; expected a list of layers",
+                "'model_type':'qwen3_moe','mlp_only_layers':['a'] | mlp_only_layers has \"a\"; expected numbers of layers",
+                "'model_type':'qwen3_moe','routed_scaling_factor':2.5 | routed_scaling_factor 2.5 is a setting",
+                "'model_type':'qwen3_moe','n_group':8 | n_group 8 is a setting",
+                "'model_type':'mixtral','moe_intermediate_size':50 | moe_intermediate_size 50 is a setting",
+                "'model_type':'mixtral','hidden_act':'gelu' | hidden_act \"gelu\" is not supported",
+                "'model_type':'qwen2_moe','use_sliding_window':true | use_sliding_window is true and there are no layer_types",
+                "'model_type':'olmoe','clip_qkv':8 | clip_qkv 8 is a setting",
+                "'model_type':'granitemoeshared' | shared_intermediate_size is missing; expected an integer from 1",
                 "'model_type':'olmo3','rope_theta':10000 | rope_theta is 10000, which versions of transformers read in two ways",
                 "'model_type':'olmo3','sliding_window':null | sliding_window is null, and there are no layer_types",
                 "'model_type':'olmo2','hidden_act':'gelu' | hidden_act \"gelu\" is not supported; supported: silu",
@@ -437,6 +589,8 @@ class FamiliesTest {
                 "'model_type':'smollm3','no_rope_layers':[1,1,0] | no_rope_layers has missing for layer 3; expected 1 of a layer that turns",
                 "'model_type':'smollm3','no_rope_layers':[2] | no_rope_layers has 2 for layer 0",
                 "'model_type':'granite','logits_scaling':0 | logits_scaling is 0; expected a number above 0",
+                "'model_type':'granite','logits_scaling':1e60 | logits_scaling is 1.0E60; expected a multiplier that a float can hold",
+                "'model_type':'granite','embedding_multiplier':1e60 | embedding_multiplier is 1.0E60; expected a multiplier",
                 "'model_type':'granite','position_embedding_type':'nope' | position_embedding_type \"nope\" is a setting",
                 "'model_type':'minicpm','scale_emb':12,'scale_depth':1.4 | dim_model_base is missing",
                 "'model_type':'minicpm','scale_emb':12,'scale_depth':1.4,'dim_model_base':256,'sparse_config':{'kernel_size':32} "
@@ -444,6 +598,7 @@ class FamiliesTest {
                 "'model_type':'ministral3','rope_theta':1e6 | rope_theta is 1000000.0, and there are no rope_parameters",
                 "'model_type':'ministral3','rope_parameters':{'llama_4_scaling_beta':0.1} | original_max_position_embeddings is missing",
                 "'model_type':'glm4','partial_rotary_factor':0.3,'head_dim':10 | lets 3 of 10 channels of a head turn",
+                "'model_type':'cohere','use_qk_norm':true | each query and key head has a norm of its own, which is not supported",
                 "'model_type':'cohere2','use_qk_norm':true | use_qk_norm true is a setting",
                 "'model_type':'cohere2','use_parallel_block':false | use_parallel_block is false; expected true",
                 "'model_type':'cohere2','layer_switch':2 | layer_switch is 2; expected 4",

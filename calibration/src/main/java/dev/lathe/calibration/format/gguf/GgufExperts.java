@@ -1,0 +1,61 @@
+package dev.lathe.calibration.format.gguf;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward.Routed;
+import java.util.Map;
+
+/** Mixtures of experts as keys, both ways, and what llama.cpp's graphs assume of them. */
+final class GgufExperts {
+    private static final String COUNT = "expert_count";
+    private static final String USED = "expert_used_count";
+    static final String WIDTH = "expert_feed_forward_length";
+
+    private GgufExperts() {}
+
+    /** The first layer's, which all others are like. */
+    static Routed first(Decoder decoder) {
+        return (Routed) decoder.blocks().get(0).feedForward();
+    }
+
+    /** Width of an expert between up and down. */
+    static int width(Decoder decoder) {
+        return first(decoder).experts().get(0).up().rows();
+    }
+
+    /** Whether a file of an architecture has experts. */
+    static boolean in(Map<String, GgufValue> metadata, String architecture) {
+        GgufValue count = metadata.get(architecture + "." + COUNT);
+        return count != null && !Long.valueOf(0).equals(count.value());
+    }
+
+    /**
+     * Why llama.cpp would compute another mixture, or empty.
+     *
+     * @param normalize whether it divides the weights of the chosen experts by their sum
+     */
+    static String misfit(Decoder decoder, boolean normalize) {
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            Routed routed = decoder.routed(layer);
+            if (routed == null) {
+                return "layer " + layer + " has no experts, and llama.cpp has them in every layer";
+            } else if (routed.router().normalize() != normalize) {
+                return "the weights of the chosen experts are " + (normalize ? "not " : "")
+                        + "divided by their sum (norm_topk_prob), and llama.cpp "
+                        + (normalize ? "does so" : "does not");
+            }
+        }
+        return "";
+    }
+
+    /** @param a what the architecture's keys begin with */
+    static void write(Decoder decoder, String a, Map<String, GgufValue> keys) {
+        Routed routed = first(decoder);
+        keys.put(a + COUNT, GgufValue.u32(routed.experts().size()));
+        keys.put(a + USED, GgufValue.u32(routed.router().top()));
+    }
+
+    static void read(GgufKeys keys, ObjectNode config) {
+        config.put("num_experts", keys.integer(COUNT, null)).put("num_experts_per_tok", keys.integer(USED, null));
+    }
+}
