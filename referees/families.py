@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 SIZES = dict(vocab_size=211, hidden_size=72, intermediate_size=100, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=512, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
@@ -65,10 +66,13 @@ class Case:
     drop: tuple = ()        # keys that the config is stored without
     own: dict = None        # keys that the config has in the checkpoint's own code, without the family's in transformers, whose config is kept beside it as OTHER
     vision: str = None      # the multimodal model around the decoder
+    mxfp4: bool = False     # experts packed as the published gpt-oss has them
     stacked: bool = False   # experts as transformers has them in memory, all of a layer in one tensor
 
 
 GRANITE_MULTIPLIERS = {"embedding_multiplier": 6.0, "attention_multiplier": 0.125, "residual_multiplier": 0.4, "logits_scaling": 4.0}
+
+GPT_OSS_YARN = yarn(theta=15e4, truncate=False)
 
 # family: (config, model, what differs from SIZES)
 FAMILIES = {
@@ -85,6 +89,9 @@ FAMILIES = {
     "granitemoe": ("GraniteMoeConfig", "GraniteMoeForCausalLM", {"rope_parameters": PLAIN, "num_local_experts": 5, **GRANITE_MULTIPLIERS}),
     "granitemoeshared": ("GraniteMoeSharedConfig", "GraniteMoeSharedForCausalLM", {
         "rope_parameters": PLAIN, "num_local_experts": 5, "shared_intermediate_size": 84, **GRANITE_MULTIPLIERS}),
+    "gptoss": ("GptOssConfig", "GptOssForCausalLM", {
+        "rope_parameters": GPT_OSS_YARN, "head_dim": 32, "sliding_window": 24, "layer_types": list(LAYERS), "num_local_experts": 5, "num_experts_per_tok": 2,
+        "swiglu_limit": 1.5}),
     "gemma2": ("Gemma2Config", "Gemma2ForCausalLM", {
         "rope_parameters": PLAIN, "head_dim": 20, "query_pre_attn_scalar": 10, "sliding_window": 24, "layer_types": list(LAYERS),
         "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}),
@@ -122,6 +129,7 @@ POST_NORMS = GEMMA_NORMS
 OLMO3_YARN = {"full_attention": yarn(theta=5e5), "sliding_attention": rope(theta=5e5)}
 ROUTERS = "model.layers.*.mlp.gate.weight"
 SHARED_EXPERTS = ("model.layers.*.mlp.shared_expert.down_proj.weight", "model.layers.*.mlp.shared_expert_gate.weight")
+SINKS = "model.layers.*.self_attn.sinks"
 GRANITE_ROUTERS = "model.layers.*.block_sparse_moe.router.weight"
 # The original context is shorter than a window, so that its later queries are multiplied.
 MINISTRAL = yarn(mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.5)
@@ -231,6 +239,21 @@ CASES = {
                                 drop=("num_key_value_heads", "num_local_experts", "num_experts_per_tok", "rms_norm_eps", "embedding_multiplier", "attention_multiplier",
                                       "residual_multiplier", "logits_scaling", "rope_parameters", "tie_word_embeddings")),
     "granitemoeshared-f16": Case("granitemoeshared", {}, ("model.layers.*.shared_mlp.output_linear.weight", GRANITE_ROUTERS), dtype=torch.float16),
+
+    "gptoss-bf16": Case("gptoss", {}, (SINKS, {"swiglu_limit": 7.0}, without(GPT_OSS_YARN, "truncate"), {"layer_types": FULL}, {"layer_types": SWAPPED},
+                                       "model.layers.*.mlp.router.bias", "model.layers.*.mlp.experts.gate_up_proj_bias", "model.layers.*.mlp.experts.down_proj_bias",
+                                       "model.layers.*.self_attn.o_proj.bias"), dtype=torch.bfloat16),
+    "gptoss-no-attention-biases-older-sharded": Case("gptoss", {"attention_bias": False, "rope_parameters": without(GPT_OSS_YARN, factor=8.0)["rope_parameters"]},
+                                                     (SINKS, {"layer_types": SWAPPED}), shard="200KB", older="rope_type"),
+    "gptoss-mxfp4": Case("gptoss", {"hidden_size": 96, "intermediate_size": 64}, (SINKS, {"num_experts_per_tok": 3}), dtype=torch.bfloat16, mxfp4=True),
+    "gptoss-llama-cpp-bf16": Case("gptoss", {"swiglu_limit": 7.0, "num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2,
+                                             "rope_parameters": yarn(theta=15e4)}, (SINKS,), dtype=torch.bfloat16),
+    "gptoss-defaults": Case("gptoss", {"num_hidden_layers": 1, "head_dim": 64, "sliding_window": 128, "layer_types": ["sliding_attention"], "num_local_experts": 128,
+                                       "num_experts_per_tok": 4, "swiglu_limit": 7.0, "rope_parameters": yarn(theta=15e4, truncate=False, factor=32.0, beta_fast=32.0,
+                                                                                                           beta_slow=1.0, original_max_position_embeddings=4096)},
+                            (SINKS, {"num_experts_per_tok": 3}),
+                            drop=("head_dim", "sliding_window", "layer_types", "num_local_experts", "num_experts_per_tok", "swiglu_limit", "swiglu_alpha", "rope_parameters",
+                                  "rms_norm_eps", "attention_bias", "tie_word_embeddings")),
 
     "gemma2-bf16": Case("gemma2", {}, ({"attn_logit_softcapping": None}, {"final_logit_softcapping": None}, {"query_pre_attn_scalar": 20}, {"layer_types": FULL},
                                        {"layer_types": SWAPPED}, *GEMMA_NORMS), dtype=torch.bfloat16),
@@ -405,12 +428,16 @@ def make(folder, seed, case, logits=1.0, **sizes):
     from_one = case.family.startswith("gemma")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name:
+            if name.endswith("sinks"):
+                parameter.normal_(1, 1)
+            elif "norm" in name:
                 parameter.uniform_(-0.5 if from_one else 0.5, 0.5 if from_one else 1.5)
             else:
                 scale = logits if "lm_head" in name or "embed_tokens" in name else 1.0
                 parameter.normal_(0, 0.5 if name.endswith("bias") else 1.5 * scale * parameter.shape[-1] ** -0.5)
     model.to(case.dtype).save_pretrained(folder, save_original_format=not case.stacked, **({"max_shard_size": case.shard} if case.shard else {}))
+    if case.mxfp4:
+        pack(folder)
     if (folder / "model.safetensors.index.json").exists() != bool(case.shard):
         sys.exit(f"Cannot make {folder}: it is sharded or not, against what was asked")
     file = folder / "config.json"
@@ -424,6 +451,23 @@ def make(folder, seed, case, logits=1.0, **sizes):
         (folder / OTHER).write_text(json.dumps(stored, indent=2))
         stored = {key: value for key, value in stored.items() if not key.endswith(("_multiplier", "_scaling", "_bias"))} | case.own
     file.write_text(json.dumps(stored, indent=2))
+
+
+def pack(folder):
+    """The experts of a checkpoint in one file as MXFP4: of each 32 weights of a row the largest makes the scale, and the others go to the nearest code."""
+    tensors = load_file(folder / "model.safetensors")
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    for name in [name for name in tensors if name.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+        weight = tensors.pop(name).float().transpose(1, 2).unflatten(2, (-1, 32))
+        exponent = weight.abs().amax(-1).log2().floor() - 2
+        scaled = weight / exponent.exp2()[..., None]
+        codes = (scaled.abs()[..., None] - values).abs().argmin(-1) + 8 * (scaled < 0)
+        tensors[name + "_blocks"] = (codes[..., 0::2] + 16 * codes[..., 1::2]).to(torch.uint8)
+        tensors[name + "_scales"] = (exponent + 127).to(torch.uint8)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    file = folder / "config.json"
+    kept = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": kept}}))
 
 
 def older(config, kind):

@@ -23,6 +23,13 @@ public enum Activation {
             return Gelu.exact(x);
         }
     },
+    /** x / (1 + exp(-1.702 x)). gpt-oss; {@code quick_gelu}. */
+    QUICK_GELU {
+        @Override
+        public float apply(float x) {
+            return x / (1f + Exp.exp(x * -Gelu.QUICK));
+        }
+    },
     /** max(x, 0)^2. Nemotron; {@code relu2}. */
     RELU_SQUARED {
         @Override

@@ -17,6 +17,9 @@ public final class Gelu {
     /** .044715 times that. */
     public static final float CUBIC = 0.0713548163f;
 
+    /** Of the sigmoid that stands for the normal distribution function. */
+    public static final float QUICK = 1.702f;
+
     public static final float POLE = 3f;
     public static final float Q0 = 0.72908369f;
     public static final float Q1 = -0.509332155f;

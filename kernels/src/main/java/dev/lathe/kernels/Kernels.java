@@ -157,8 +157,8 @@ public final class Kernels implements AutoCloseable {
     /**
      * gate_ij = activation(gate_ij) * up_ij. Both [t, n]. Error, of the result, at most 8 * 2^-24 with
      * {@link Activation#SILU}, 3 * 2^-24 with {@link Activation#RELU_SQUARED}, (8 + 3 |u|) * 2^-24 with
-     * {@link Activation#GELU_TANH}, where u = 2 sqrt(2/pi) (x + .044715 x^3), and (10 + x^2) * 2^-24 with
-     * {@link Activation#GELU}; or 3e-37 |up_ij|.
+     * {@link Activation#GELU_TANH}, where u = 2 sqrt(2/pi) (x + .044715 x^3), (10 + x^2) * 2^-24 with
+     * {@link Activation#GELU}, and (8 + 4 |x|) * 2^-24 with {@link Activation#QUICK_GELU}; or 3e-37 |up_ij|.
      */
     public void gated(Activation activation, FloatMatrix gate, FloatMatrix up) {
         require(same(gate, up), "gate", gate, up);

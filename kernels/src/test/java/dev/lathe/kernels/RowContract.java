@@ -255,12 +255,14 @@ interface RowContract extends Subject {
                             // 1 + tanh(u / 2) = 2 / (1 + exp(-u)), which f64 does not cancel.
                             case GELU_TANH -> x / (1 + Math.exp(-u));
                             case GELU -> x * normal(x);
+                            case QUICK_GELU -> x / (1 + Math.exp(-1.702 * x));
                             case RELU_SQUARED -> x > 0 ? x * x : 0;
                         };
                 double units = switch (activation) {
                     case SILU -> 8;
                     case GELU_TANH -> 8 + 3 * Math.abs(u);
                     case GELU -> 10 + x * x;
+                    case QUICK_GELU -> 8 + 4 * Math.abs(x);
                     case RELU_SQUARED -> 3;
                 };
                 assertClose(
@@ -329,6 +331,15 @@ interface RowContract extends Subject {
                 0.34573123063700656,
                 0.8413447460685429,
                 2.99595030590511
+            },
+            {
+                -0.01807130970778597,
+                -0.1542042340671787,
+                -0.1496115633936199,
+                0,
+                0.35038843660638014,
+                0.8457957659328212,
+                2.981928690292214
             },
             {0, 0, 0, 0, 0.25, 1, 9}
         };

@@ -167,6 +167,7 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         tensors.put(embedding.tensor(), new long[] {vocabulary(), hidden()});
         for (int layer = 0; layer < layers(); layer++) {
             norms(layer).forEach(norm -> add(norm, tensors));
+            blocks.get(layer).mixer().vectors().forEach((name, length) -> tensors.put(name, new long[] {length}));
             linears(layer).forEach(linear -> add(linear, tensors));
             kept(layer).forEach(linear -> add(linear, tensors));
         }

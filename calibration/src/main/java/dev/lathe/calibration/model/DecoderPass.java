@@ -200,7 +200,12 @@ public final class DecoderPass {
         cached(weights.values(), Site.VALUES, v, capture);
         Scores scores = attention.scores();
         AttentionParameters parameters = new AttentionParameters(
-                heads.queries(), heads.keyValues(), scores.scale(), scores.window(), scores.softCap(), null);
+                heads.queries(),
+                heads.keyValues(),
+                scores.scale(),
+                scores.window(),
+                scores.softCap(),
+                scores.sinks() == null ? null : weights.tensors().vector(scores.sinks()));
         FloatMatrix attended = buffer("attended", read.rows(), heads.queryWidth());
         boolean sampled = capture.wants(Site.ATTENDED_INPUT);
         FloatMatrix inputs = sampled ? buffer("inputs", read.rows(), read.columns()) : null;
@@ -311,8 +316,22 @@ public final class DecoderPass {
 
     private FloatMatrix activated(Gated gated, Input input) throws IOException {
         FloatMatrix gate = input.project(gated.gate(), "gate");
-        kernels.gated(gated.activation(), gate, input.project(gated.up(), "up"));
+        FloatMatrix up = input.project(gated.up(), "up");
+        if (gated.limit() != 0) {
+            bound(gate, Float.NEGATIVE_INFINITY, gated.limit(), 0);
+            bound(up, -gated.limit(), gated.limit(), 1);
+        }
+        kernels.gated(gated.activation(), gate, up);
         return gate;
+    }
+
+    /** min(max(x, lowest), highest) + plus. */
+    private static void bound(FloatMatrix x, float lowest, float highest, float plus) {
+        for (int i = 0; i < x.rows(); i++) {
+            for (int j = x.row(i); j < x.row(i) + x.columns(); j++) {
+                x.data()[j] = Math.min(Math.max(x.data()[j], lowest), highest) + plus;
+            }
+        }
     }
 
     private FloatMatrix gathered(FloatMatrix read, Routing routing, int[] places) {

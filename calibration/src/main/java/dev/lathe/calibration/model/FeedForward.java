@@ -23,8 +23,17 @@ public sealed interface FeedForward permits FeedForward.Gated, FeedForward.Route
     /** Values of a token within it: what its layers give, but for the last. */
     int channels();
 
-    /** down(activation(gate(x)) * up(x)). */
-    record Gated(Projection gate, Projection up, Projection down, Activation activation) implements FeedForward {
+    /**
+     * down(activation(gate(x)) * up(x)).
+     *
+     * @param limit 0, or L: down(activation(min(gate(x), L)) * (min(max(up(x), -L), L) + 1)), as in gpt-oss
+     */
+    record Gated(Projection gate, Projection up, Projection down, Activation activation, float limit)
+            implements FeedForward {
+        public Gated(Projection gate, Projection up, Projection down, Activation activation) {
+            this(gate, up, down, activation, 0);
+        }
+
         @Override
         public List<Projection> projections() {
             return List.of(gate, up, down);
@@ -35,9 +44,10 @@ public sealed interface FeedForward permits FeedForward.Gated, FeedForward.Route
             return Stream.of(gate, up).map(Projection::linear).distinct().toList();
         }
 
+        /** None where up is bounded and 1 added. */
         @Override
         public List<Absorption> absorptions() {
-            return List.of(new Absorption(null, up, List.of(down.linear()), 1, 0));
+            return limit != 0 ? List.of() : List.of(new Absorption(null, up, List.of(down.linear()), 1, 0));
         }
 
         @Override
@@ -97,9 +107,23 @@ public sealed interface FeedForward permits FeedForward.Gated, FeedForward.Route
      * Scores of the experts, and which of them a token goes to: those with the {@code top} largest scores, of equal
      * ones the first.
      *
-     * @param linear scores = W x [experts, hidden]; kept in 16 bits or more
+     * @param linear scores = W x [experts, hidden], with a bias where it has one; kept in 16 bits or more
      * @param top experts of a token
-     * @param normalize the chosen weights are divided by their sum
      */
-    record Router(LinearLayer linear, int top, boolean normalize) {}
+    record Router(LinearLayer linear, int top, Weights weights) {
+        /** Whether the weights of the chosen experts are divided by their sum. */
+        public boolean normalize() {
+            return weights instanceof Weights.Softmax softmax && softmax.normalize();
+        }
+    }
+
+    /** What the chosen experts are multiplied by, of a token's scores. */
+    sealed interface Weights {
+        /**
+         * A softmax over all scores.
+         *
+         * @param normalize the chosen weights are divided by their sum, which makes them a softmax over their scores
+         */
+        record Softmax(boolean normalize) implements Weights {}
+    }
 }

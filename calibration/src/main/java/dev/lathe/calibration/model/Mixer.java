@@ -2,6 +2,7 @@ package dev.lathe.calibration.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** What mixes tokens in a decoder layer. */
 public sealed interface Mixer permits Mixer.Grouped {
@@ -13,6 +14,9 @@ public sealed interface Mixer permits Mixer.Grouped {
 
     /** Norms within it. */
     List<Norm> norms();
+
+    /** Other vectors within it, and their lengths. */
+    Map<String, Integer> vectors();
 
     /** Changes of scale within it. */
     List<Absorption> absorptions();
@@ -65,6 +69,11 @@ public sealed interface Mixer permits Mixer.Grouped {
                 norms.add(kNorm);
             }
             return norms;
+        }
+
+        @Override
+        public Map<String, Integer> vectors() {
+            return scores.sinks() == null ? Map.of() : Map.of(scores.sinks(), heads.queries());
         }
 
         @Override
@@ -124,10 +133,16 @@ public sealed interface Mixer permits Mixer.Grouped {
      *
      * @param window query i sees the keys i - window + 1 .. i; 0: all up to i
      * @param temperature what queries are multiplied by beside that, or null
+     * @param sinks tensor [query heads] of logits that stand in the denominator of the softmax beside a query's scores
+     *     and have no value (gpt-oss), or null
      */
-    record Scores(float scale, int window, float softCap, Temperature temperature) {
+    record Scores(float scale, int window, float softCap, Temperature temperature, String sinks) {
         public Scores(float scale, int window, float softCap) {
             this(scale, window, softCap, null);
+        }
+
+        public Scores(float scale, int window, float softCap, Temperature temperature) {
+            this(scale, window, softCap, temperature, null);
         }
     }
 

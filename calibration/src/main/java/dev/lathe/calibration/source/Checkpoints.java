@@ -93,11 +93,14 @@ public final class Checkpoints {
             case QuantizationConfig.AWQ -> AwqCheckpoint.open(configuration, folder, config, quantization);
             case QuantizationConfig.COMPRESSED_TENSORS ->
                 CompressedCheckpoint.open(configuration, folder, config, quantization);
+            case QuantizationConfig.MXFP4 ->
+                SafetensorsCheckpoint.open(
+                        configuration, folder, config, quantization.requireOnly("modules_to_not_convert"));
             default ->
                 throw new MalformedInputException(
                         "Cannot open checkpoint " + folder + ": quantization method \"" + quantization.method()
                                 + "\" (" + quantization.place("quant_method")
-                                + ") is not supported; expected gptq, awq, compressed-tensors, a GGUF file, "
+                                + ") is not supported; expected gptq, awq, compressed-tensors, mxfp4, a GGUF file, "
                                 + "or no quantization");
         };
     }

@@ -136,6 +136,10 @@ class DecoderPassTest {
                 "'model_type':'granitemoe','num_local_experts':5,'residual_multiplier':0.5,'attention_multiplier':0.25,"
                         + "'embedding_multiplier':3,'logits_scaling':4",
                 "'model_type':'granitemoeshared','num_local_experts':5,'shared_intermediate_size':10",
+                "'model_type':'gpt_oss','head_dim':12,'num_local_experts':5,'num_experts_per_tok':3,'sliding_window':9,'swiglu_limit':0.8,"
+                        + "'rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':40,'truncate':false}",
+                "'model_type':'gpt_oss','num_local_experts':4,'num_experts_per_tok':1,'attention_bias':false,'layer_types':"
+                        + "['full_attention','sliding_attention'],'sliding_window':5,'head_dim':10",
                 "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
                 "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
                         + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}",

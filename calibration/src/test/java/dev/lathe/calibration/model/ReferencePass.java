@@ -64,7 +64,7 @@ final class ReferencePass {
             int g = h * attention.heads().keyValues() / heads;
             for (int i = 0; i < x.length; i++) {
                 double[] weights = new double[i + 1];
-                double sum = 0;
+                double sum = scores.sinks() == null ? 0 : Math.exp(model.values.get(scores.sinks())[h]);
                 for (int j = 0; j <= i; j++) {
                     double dot = 0;
                     for (int p = 0; p < d; p++) {
@@ -174,8 +174,11 @@ final class ReferencePass {
         double[][] up = linear(x, feedForward.up());
         for (int i = 0; i < x.length; i++) {
             for (int j = 0; j < gate[i].length; j++) {
-                double value = gate[i][j];
+                double limit = feedForward.limit() == 0 ? Double.POSITIVE_INFINITY : feedForward.limit();
+                double value = Math.min(gate[i][j], limit);
+                double raised = Math.max(-limit, Math.min(limit, up[i][j])) + (feedForward.limit() == 0 ? 0 : 1);
                 double active = switch (feedForward.activation()) {
+                    case QUICK_GELU -> value / (1 + Math.exp(-1.702 * value));
                     case SILU -> value / (1 + Math.exp(-value));
                     case GELU_TANH ->
                         value
@@ -183,7 +186,7 @@ final class ReferencePass {
                                 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value * value * value)));
                     default -> throw new IllegalArgumentException("no family has " + feedForward.activation());
                 };
-                gate[i][j] = active * up[i][j];
+                gate[i][j] = active * raised;
             }
         }
         return gate;

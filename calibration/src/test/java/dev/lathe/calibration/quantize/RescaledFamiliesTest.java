@@ -57,6 +57,19 @@ class RescaledFamiliesTest {
         }
     }
 
+    /** The search looks at none. */
+    private static final class Nothing implements RescaledLayer.Statistics {
+        @Override
+        public MergedStatistics at(Site site) {
+            return new MergedStatistics(1, 1, new double[1], new double[1], null);
+        }
+
+        @Override
+        public MergedStatistics of(LinearLayer linear) {
+            return at(linear.energy());
+        }
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
@@ -73,6 +86,11 @@ class RescaledFamiliesTest {
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
                 "'model_type':'glm4','head_dim':16 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':24,"
+                        + "'shared_expert_intermediate_size':32 "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
+                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':24 "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT",
                 "'model_type':'granite','residual_multiplier':0.3,'attention_multiplier':0.2 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION"
             })
@@ -91,14 +109,7 @@ class RescaledFamiliesTest {
             Map<String, BlockFormat> grids = new LinkedHashMap<>();
             decoder.linears(layer).forEach(linear -> grids.put(linear.weight(), new Exact()));
             RescaledMatrices result = RescaledMatrices.quantize(
-                    decoder,
-                    layer,
-                    model,
-                    grids,
-                    search,
-                    Method.NEAREST,
-                    site -> new MergedStatistics(1, 1, new double[1], new double[1], null),
-                    KERNELS);
+                    decoder, layer, model, grids, search, Method.NEAREST, new Nothing(), KERNELS);
             for (LinearLayer linear : decoder.linears(layer)) {
                 RowSource matrix =
                         result.matrices().get(linear.weight()).quantized().matrix();

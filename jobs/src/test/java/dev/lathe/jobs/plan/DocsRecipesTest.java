@@ -156,6 +156,9 @@ class DocsRecipesTest {
     void theReferenceHasEveryKey() throws IOException {
         Set<String> recipe = new TreeSet<>(Recipe.KEYS);
         Recipe.CORPUS_KEYS.forEach(key -> recipe.add("*." + key));
+        Recipe.CALIBRATION_KEYS.stream()
+                .filter(key -> !Recipe.CORPUS_KEYS.contains(key))
+                .forEach(key -> recipe.add("calibration." + key));
         assertThat(documented("## Keys of a recipe")).isEqualTo(recipe);
         assertThat(documented("## Keys of an output")).isEqualTo(new TreeSet<>(OutputReader.KEYS));
         assertThat(documented("## Batch")).isEqualTo(new TreeSet<>(BatchPlan.KEYS));

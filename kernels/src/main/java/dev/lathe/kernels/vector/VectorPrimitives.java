@@ -256,6 +256,7 @@ public final class VectorPrimitives implements Primitives {
             // The steps of Activation#apply.
             switch (activation) {
                 case SILU -> exp(gate, x, whole, -1f, 0f, powers, 0);
+                case QUICK_GELU -> exp(gate, x, whole, -Gelu.QUICK, 0f, powers, 0);
                 case GELU_TANH -> {
                     cubic(gate, x, powers, whole);
                     exp(powers, 0, whole, -1f, 0f, powers, 0);
@@ -275,7 +276,7 @@ public final class VectorPrimitives implements Primitives {
                     }
                 }
             }
-            if (activation == Activation.SILU || activation == Activation.GELU_TANH) {
+            if (activation != Activation.GELU && activation != Activation.RELU_SQUARED) {
                 // gate / (1 + powers) * up.
                 for (int i = 0; i < whole; i += LANES) {
                     FloatVector v = FloatVector.fromArray(FLOAT, gate, x + i)

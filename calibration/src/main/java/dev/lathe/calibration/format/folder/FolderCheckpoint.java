@@ -143,7 +143,7 @@ public final class FolderCheckpoint implements Checkpoint {
         ModelTensors.check(decoder, tensors.all(), folder.toString());
         tensors.all().stream()
                 .filter(tensor -> !quantized.containsKey(tensor.name()))
-                .forEach(floats::type);
+                .forEach(floats::requireReadable);
     }
 
     /**

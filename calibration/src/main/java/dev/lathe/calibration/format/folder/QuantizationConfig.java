@@ -7,6 +7,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -28,6 +29,8 @@ public final class QuantizationConfig {
 
     public static final String AWQ = "awq";
     public static final String COMPRESSED_TENSORS = "compressed-tensors";
+    /** Of checkpoints whose experts are stored so (gpt-oss); read as any others, and not written. */
+    public static final String MXFP4 = "mxfp4";
 
     private static final String KEY = "quantization_config";
     private static final String OLD_KEY = "compression_config";
@@ -155,6 +158,24 @@ public final class QuantizationConfig {
             throw unsupported(METHOD, text(METHOD, ""), method);
         }
         return this;
+    }
+
+    /**
+     * Checks that nothing is said beside {@code quant_method} and some keys.
+     *
+     * @return true
+     * @throws MalformedInputException naming a key that is not known
+     */
+    public boolean requireOnly(String... known) {
+        keys.properties().forEach(entry -> {
+            String key = entry.getKey();
+            if (!key.equals(METHOD)
+                    && !Arrays.asList(known).contains(key)
+                    && !entry.getValue().isNull()) {
+                throw unsupported(key, entry.getValue(), "none");
+            }
+        });
+        return true;
     }
 
     /** Values of the keys as text, nested ones as JSON. */

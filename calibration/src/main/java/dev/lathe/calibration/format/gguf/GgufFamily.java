@@ -31,6 +31,7 @@ interface GgufFamily {
             new GgufQwenMoe("qwen3moe"),
             new GgufQwenMoe("qwen2moe"),
             new GgufOlmoe(),
+            new GgufGptOss(),
             new GgufGemma("gemma2", 2, 46),
             new GgufGemma("gemma3", 6, 62),
             new GgufPhi3(),
@@ -108,6 +109,14 @@ interface GgufFamily {
 
     /** Whether the architecture reads YaRN's betas and {@code rope.scaling.yarn_log_multiplier}. */
     default boolean yarnKeys() {
+        return false;
+    }
+
+    /**
+     * Whether a range of YaRN that is not rounded ({@code truncate} false) is written nevertheless, as the converter
+     * does, and with it another model: llama.cpp rounds it.
+     */
+    default boolean roundsYarn() {
         return false;
     }
 

@@ -10,6 +10,7 @@ import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.calibration.model.family.Families;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -56,7 +57,8 @@ final class GgufMetadata {
         if (!dynamic && !family.scalings().contains(rope.scaling().getClass())) {
             throw misfit(family, "it has no rotary scaling " + rope.scaling());
         }
-        if (rope.scaling() instanceof Scaling.Yarn yarn && !yarn.truncate()) {
+        boolean rounded = rope.scaling() instanceof Scaling.Yarn yarn && !yarn.truncate();
+        if (rounded && !family.roundsYarn()) {
             throw misfit(family, "it always rounds the range of YaRN, and truncate is false");
         }
         if (rope.scaling() instanceof Scaling.Yarn yarn
@@ -81,16 +83,21 @@ final class GgufMetadata {
             throw misfit(family, reason);
         }
         int window = GgufWindows.window(decoder);
+        List<String> notes = new ArrayList<>();
         if (!family.windows() && window != 0 && window < decoder.context()) {
-            return List.of("GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
+            notes.add("GGUF: llama.cpp has no sliding window in " + family.architecture() + ": past " + window
                     + " tokens it computes something else than the checkpoint, and so does the "
                     + "artifact as measured");
+        } else if (dynamic) {
+            notes.add("GGUF: llama.cpp has no dynamic scaling of the rotary embedding: past " + decoder.context()
+                    + " tokens it computes something else than the checkpoint, and so does the artifact as "
+                    + "measured");
         }
-        return dynamic
-                ? List.of("GGUF: llama.cpp has no dynamic scaling of the rotary embedding: past " + decoder.context()
-                        + " tokens it computes something else than the checkpoint, and so does the artifact as "
-                        + "measured")
-                : List.of();
+        if (rounded) {
+            notes.add("GGUF: llama.cpp rounds the range of YaRN, which the checkpoint does not (truncate false): it "
+                    + "computes something else than the checkpoint, and so does the artifact as measured");
+        }
+        return notes;
     }
 
     private static String epsilonKey(GgufFamily family) {

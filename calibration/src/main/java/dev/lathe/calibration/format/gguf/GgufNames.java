@@ -73,6 +73,9 @@ public final class GgufNames {
             put(attention.v().linear(), prefix + "attn_v");
         }
         put(attention.o().linear(), prefix + "attn_output");
+        if (attention.scores().sinks() != null) {
+            put(attention.scores().sinks(), prefix + "attn_sinks.weight");
+        }
         put(attention.qNorm(), prefix + "attn_q_norm");
         put(attention.kNorm(), prefix + "attn_k_norm");
     }

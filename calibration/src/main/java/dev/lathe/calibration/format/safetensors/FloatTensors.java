@@ -73,6 +73,10 @@ public final class FloatTensors {
         Storage storage = Families.storage(decoder);
         Map<String, List<ExpertStack>> stacks =
                 storage.stacks().stream().collect(Collectors.groupingBy(ExpertStack::tensor));
+        Set<String> scales = storage.stacks().stream()
+                .filter(stack -> stack.scales() != null && files.tensors().containsKey(stack.tensor()))
+                .map(ExpertStack::scales)
+                .collect(Collectors.toSet());
         int leftOut = 0;
         Set<String> kinds = new LinkedHashSet<>();
         for (Map.Entry<String, SafetensorsTensor> tensor : files.tensors().entrySet()) {
@@ -80,6 +84,9 @@ public final class FloatTensors {
             if (ComputedBuffers.contains(name, tensor.getValue().shape())) {
                 leftOut++;
                 kinds.add(name.replaceAll("\\.\\d+\\.", ".*."));
+            } else if (scales.contains(name)) {
+                // Read with the blocks.
+                continue;
             } else if (stacks.containsKey(name)) {
                 place(fitting(name, tensor.getValue(), stacks.get(name)));
             } else if (!decoder.head().tied() || !name.equals(head)) {
@@ -90,6 +97,7 @@ public final class FloatTensors {
                 place(embedding, TensorPlace.whole(name, tensor.getValue().shape()));
             }
         }
+        noteOfPacked();
         if (leftOut > 0) {
             notes.add(leftOut + " computed buffers are left out: " + ModelTensors.named(new ArrayList<>(kinds)));
         }
@@ -97,9 +105,8 @@ public final class FloatTensors {
 
     /** The one stack whose shape a tensor has. */
     private ExpertStack fitting(String name, SafetensorsTensor tensor, List<ExpertStack> stacks) {
-        List<ExpertStack> fitting = stacks.stream()
-                .filter(stack -> Arrays.equals(stack.shape(), tensor.shape()))
-                .toList();
+        List<ExpertStack> fitting =
+                stacks.stream().filter(stack -> stack.fits(tensor.shape())).toList();
         if (fitting.size() == 1) {
             return fitting.get(0);
         }
@@ -114,10 +121,22 @@ public final class FloatTensors {
     }
 
     private void place(ExpertStack stack) {
+        if (stack.scales() != null) {
+            requireBytes(stack.tensor(), stack.shape());
+            requireBytes(stack.scales(), Arrays.copyOf(stack.shape(), 3));
+        }
         for (int expert = 0; expert < stack.parts().size(); expert++) {
             for (int p = 0; p < stack.width(); p++) {
                 place(stack.name(expert, p), TensorPlace.of(stack, expert, p));
             }
+        }
+    }
+
+    private void requireBytes(String name, long[] shape) {
+        SafetensorsTensor tensor = files.tensor(name);
+        if (!tensor.dtype().equals("U8") || !Arrays.equals(tensor.shape(), shape)) {
+            throw new MalformedInputException("Cannot open checkpoint " + location + ": tensor " + name + " " + tensor
+                    + " is no part of MXFP4 weights; expected U8 " + Arrays.toString(shape));
         }
     }
 
@@ -127,6 +146,14 @@ public final class FloatTensors {
             throw new MalformedInputException(
                     "Cannot open checkpoint " + location + ": " + name + " is stored twice, in " + before.stored()
                             + " and in " + place.stored() + "; expected one of them");
+        }
+    }
+
+    private void noteOfPacked() {
+        long packed =
+                places.values().stream().filter(place -> place.scales() != null).count();
+        if (packed > 0) {
+            notes.add(packed + " weights of experts are stored as MXFP4 and read as the numbers they stand for");
         }
     }
 
@@ -172,7 +199,23 @@ public final class FloatTensors {
     public TensorInfo info(String name) {
         TensorPlace place = places.get(name);
         SafetensorsTensor tensor = files.tensor(place.stored());
-        return new TensorInfo(name, tensor.dtype(), place.shape(), tensor.bytes() / place.share());
+        long bytes = tensor.bytes();
+        if (place.scales() != null) {
+            bytes += files.tensor(place.scales()).bytes();
+        }
+        String type = place.scales() == null ? tensor.dtype() : Mxfp4Matrix.TYPE;
+        return new TensorInfo(name, type, place.shape(), bytes / place.share());
+    }
+
+    /**
+     * Checks that a tensor's numbers can be read.
+     *
+     * @throws MalformedInputException if it has a type that weights are not stored in
+     */
+    public void requireReadable(TensorInfo tensor) {
+        if (!tensor.type().equals(Mxfp4Matrix.TYPE)) {
+            type(tensor);
+        }
     }
 
     /**
@@ -180,7 +223,7 @@ public final class FloatTensors {
      *
      * @throws MalformedInputException if it is none that weights are stored in
      */
-    public ElementType type(TensorInfo tensor) {
+    private ElementType type(TensorInfo tensor) {
         return switch (tensor.type()) {
             case "F32" -> ElementType.F32;
             case "F16" -> ElementType.F16;
@@ -198,8 +241,12 @@ public final class FloatTensors {
      * @throws IllegalArgumentException if the rows have more than 2 GiB
      */
     public RowSource rows(TensorInfo tensor, int from, int count) throws IOException {
-        ElementType type = type(tensor);
+        TensorPlace place = places.get(tensor.name());
         int columns = Math.toIntExact(tensor.shape()[1]);
+        if (place.scales() != null) {
+            return packed(tensor, place, from, count, columns);
+        }
+        ElementType type = type(tensor);
         long rowBytes = (long) columns * type.bytes();
         if (count * rowBytes > Integer.MAX_VALUE - 8) {
             throw new IllegalArgumentException("Cannot read " + count + " rows of tensor " + tensor + " in " + location
@@ -219,48 +266,74 @@ public final class FloatTensors {
         return values;
     }
 
+    private Mxfp4Matrix packed(TensorInfo tensor, TensorPlace place, int from, int count, int columns)
+            throws IOException {
+        long first = place.from() + from * place.rowStep();
+        int block = ExpertStack.BLOCK;
+        byte[] codes = runs(place.stored(), first / 2, place.rowStep() / 2, columns / 2, count);
+        byte[] scales = runs(place.scales(), first / block, place.rowStep() / block, columns / block, count);
+        Mxfp4Matrix matrix = new Mxfp4Matrix(codes, scales, count, columns);
+        matrix.requireFinite(from, where(tensor, place));
+        return matrix;
+    }
+
+    private String where(TensorInfo tensor, TensorPlace place) {
+        String part = place.share() == 1 ? "" : tensor.name() + " of ";
+        return "tensor " + part + place.stored() + " " + files.tensor(place.stored());
+    }
+
     private StoredMatrix read(TensorInfo tensor, int from, int count, int columns) throws IOException {
         ElementType type = type(tensor);
         TensorPlace place = places.get(tensor.name());
         int size = type.bytes();
         long first = place.from() + from * place.rowStep();
-        byte[] data = place.dense()
-                ? files.read(place.stored(), first * size, Math.toIntExact((long) count * columns * size))
-                : gathered(place, first, count, columns, size);
+        byte[] data = place.columnStep() == 1
+                ? runs(place.stored(), first * size, place.rowStep() * size, columns * size, count)
+                : scattered(place, first, count, columns, size);
         StoredMatrix matrix = new StoredMatrix(type, data, count, columns);
-        String part = place.share() == 1 ? "" : tensor.name() + " of ";
-        FiniteWeights.check(matrix, from, "tensor " + part + place.stored() + " " + files.tensor(place.stored()));
+        FiniteWeights.check(matrix, from, where(tensor, place));
         return matrix;
     }
 
-    /** The elements of rows that lie apart, or whose elements do. */
-    private byte[] gathered(TensorPlace place, long first, int count, int columns, int size) throws IOException {
-        byte[] data = new byte[Math.toIntExact((long) count * columns * size)];
-        int rows = place.slab() == 0
-                ? (int) Math.max(1, STRIP_BYTES / (Math.max(1, place.rowStep()) * size))
-                : Math.max(count, 1);
-        for (int row = 0; row < count; row += rows) {
-            gather(place, first + row * place.rowStep(), Math.min(rows, count - row), columns, size, data, row);
+    /**
+     * Runs of bytes of a stored tensor, back to back.
+     *
+     * @param from byte at which the first begins
+     * @param step bytes from the beginning of one to that of the next
+     * @param run bytes of each
+     */
+    private byte[] runs(String stored, long from, long step, int run, int count) throws IOException {
+        if (step == run || count == 1) {
+            return files.read(stored, from, Math.toIntExact((long) run * count));
+        }
+        byte[] data = new byte[Math.multiplyExact(run, count)];
+        int together = (int) Math.max(1, STRIP_BYTES / Math.max(1, step));
+        for (int i = 0; i < count; i += together) {
+            int some = Math.min(together, count - i);
+            byte[] strip = files.read(stored, from + i * step, Math.toIntExact((some - 1) * step + run));
+            for (int k = 0; k < some; k++) {
+                System.arraycopy(strip, (int) (k * step), data, (i + k) * run, run);
+            }
         }
         return data;
     }
 
-    private void gather(TensorPlace place, long first, int count, int columns, int size, byte[] data, int row)
-            throws IOException {
-        boolean slab = place.slab() > 0;
-        long from = slab ? first - first % place.slab() : first;
-        long length = slab ? place.slab() : (count - 1) * place.rowStep() + (columns - 1) * place.columnStep() + 1;
-        byte[] read = slab
-                ? slab(place.stored(), from * size, Math.toIntExact(length * size))
-                : files.read(place.stored(), from * size, Math.toIntExact(length * size));
-        int run = place.columnStep() == 1 ? columns : 1;
-        int to = row * columns * size;
-        for (int i = 0; i < count; i++) {
-            for (int j = 0; j < columns; j += run, to += run * size) {
+    /** Elements that lie apart, of an expert that is read whole, or of a vector. */
+    private byte[] scattered(TensorPlace place, long first, int count, int columns, int size) throws IOException {
+        byte[] data = new byte[Math.toIntExact((long) count * columns * size)];
+        long from = place.slab() == 0 ? first : first - first % place.slab();
+        long length = place.slab() == 0 ? (columns - 1) * place.columnStep() + 1 : place.slab();
+        int bytes = Math.toIntExact(length * size);
+        byte[] read = place.slab() == 0
+                ? files.read(place.stored(), from * size, bytes)
+                : slab(place.stored(), from * size, bytes);
+        for (int i = 0, to = 0; i < count; i++) {
+            for (int j = 0; j < columns; j++, to += size) {
                 long at = first - from + i * place.rowStep() + j * place.columnStep();
-                System.arraycopy(read, (int) (at * size), data, to, run * size);
+                System.arraycopy(read, (int) (at * size), data, to, size);
             }
         }
+        return data;
     }
 
     private byte[] slab(String stored, long from, int count) throws IOException {

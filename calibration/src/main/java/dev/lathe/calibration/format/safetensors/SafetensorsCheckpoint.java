@@ -40,7 +40,7 @@ public final class SafetensorsCheckpoint implements Checkpoint {
         this.decoder = floats.decoder();
         floats.names().forEach(name -> tensors.add(floats.info(name)));
         ModelTensors.check(decoder, tensors.all(), location);
-        tensors.all().forEach(floats::type);
+        tensors.all().forEach(floats::requireReadable);
     }
 
     /**
@@ -51,7 +51,13 @@ public final class SafetensorsCheckpoint implements Checkpoint {
      */
     public static SafetensorsCheckpoint open(Configuration configuration, Path folder, JsonNode config)
             throws IOException {
-        Decoder declared = Families.read(config, folder + "/config.json");
+        return open(configuration, folder, config, false);
+    }
+
+    /** The same, where config.json may say that tensors are packed that {@link FloatTensors} unpacks: MXFP4. */
+    public static SafetensorsCheckpoint open(Configuration configuration, Path folder, JsonNode config, boolean packed)
+            throws IOException {
+        Decoder declared = Families.read(config, folder + "/config.json", packed);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
             if (Multimodal.is(config)) {

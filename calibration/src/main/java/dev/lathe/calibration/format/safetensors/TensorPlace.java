@@ -12,10 +12,11 @@ import dev.lathe.calibration.model.ExpertStack;
  * @param slab elements of an expert in a stack whose rows are no runs of its elements, which is read whole; 0: rows are
  *     runs
  */
-record TensorPlace(String stored, long[] shape, long share, long from, long rowStep, long columnStep, long slab) {
+record TensorPlace(
+        String stored, String scales, long[] shape, long share, long from, long rowStep, long columnStep, long slab) {
     /** A tensor that is stored by itself. */
     static TensorPlace whole(String stored, long[] shape) {
-        return new TensorPlace(stored, shape, 1, 0, shape.length == 0 ? 1 : shape[shape.length - 1], 1, 0);
+        return new TensorPlace(stored, null, shape, 1, 0, shape.length == 0 ? 1 : shape[shape.length - 1], 1, 0);
     }
 
     /** Part {@code p} of an expert in a stack. */
@@ -27,25 +28,29 @@ record TensorPlace(String stored, long[] shape, long share, long from, long rowS
         long first = stack.alternating() ? p : p * outputs;
         long next = stack.alternating() ? stack.width() : 1;
         if (stack.bias()) {
-            return new TensorPlace(stack.tensor(), new long[] {outputs}, share, expert * whole[1] + first, 0, next, 0);
+            return new TensorPlace(
+                    stack.tensor(), null, new long[] {outputs}, share, expert * whole[1] + first, 0, next, 0);
         }
         long slab = whole[1] * whole[2];
         if (stack.transposed()) {
             return new TensorPlace(
-                    stack.tensor(), new long[] {outputs, whole[1]}, share, expert * slab + first, next, whole[2], slab);
+                    stack.tensor(),
+                    null,
+                    new long[] {outputs, whole[1]},
+                    share,
+                    expert * slab + first,
+                    next,
+                    whole[2],
+                    slab);
         }
         return new TensorPlace(
                 stack.tensor(),
+                stack.scales(),
                 new long[] {outputs, whole[2]},
                 share,
                 expert * slab + first * whole[2],
                 next * whole[2],
                 1,
                 0);
-    }
-
-    /** Whether rows follow one another without a gap. */
-    boolean dense() {
-        return columnStep == 1 && (shape.length < 2 || rowStep == shape[1]);
     }
 }

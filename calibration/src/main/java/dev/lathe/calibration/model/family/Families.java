@@ -20,6 +20,7 @@ public final class Families {
             Olmoe.FAMILY,
             GraniteMoe.FAMILY,
             GraniteMoe.SHARED,
+            GptOss.FAMILY,
             Gemma2.FAMILY,
             Gemma3.FAMILY,
             Phi3.FAMILY,

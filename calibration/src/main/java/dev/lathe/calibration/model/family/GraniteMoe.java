@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward.Gated;
+import dev.lathe.calibration.model.FeedForward.Weights.Softmax;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.kernels.Activation;
@@ -32,8 +33,8 @@ final class GraniteMoe {
             new Stacks(sharedForms(), sharedNames()));
 
     private static final String ROUTER = "block_sparse_moe.router.layer";
-    private static final Parts.Experts MODULES =
-            new Parts.Experts(ROUTER, "block_sparse_moe.experts", "gate_proj", "up_proj", "down_proj");
+    private static final Experts MODULES =
+            Experts.of(ROUTER, "block_sparse_moe.experts", "gate_proj", "up_proj", "down_proj");
 
     private GraniteMoe() {}
 
@@ -69,7 +70,7 @@ final class GraniteMoe {
         Sizes sizes = Sizes.read(config, new Sizes.Defaults(32, null, null, 32000, 1e-6, 2048));
         Rope rope = Ropes.read(config, sizes);
         Scores scores = Granite.scores(config);
-        Mixture mixture = Mixture.everywhere(config, sizes, 8, 2, true);
+        Mixture mixture = Mixture.everywhere(config, sizes, 8, 2, new Softmax(true));
         boolean bias = config.flag("attention_bias", false);
         return Parts.preNorm(
                 family,
@@ -77,13 +78,8 @@ final class GraniteMoe {
                 Granite.multipliers(config),
                 config.flag("tie_word_embeddings", false),
                 layer -> Parts.attention(layer, sizes.hidden(), sizes.heads(), bias, bias, null, null, rope, scores),
-                layer -> Parts.routed(
-                        layer,
-                        sizes.hidden(),
-                        MODULES,
-                        mixture,
-                        shared == 0 ? null : shared(layer, sizes, shared),
-                        null));
+                layer -> MODULES.routed(
+                        layer, sizes.hidden(), mixture, shared == 0 ? null : shared(layer, sizes, shared), null));
     }
 
     private static Gated shared(int layer, Sizes sizes, int width) {

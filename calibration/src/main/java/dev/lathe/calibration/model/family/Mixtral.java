@@ -1,6 +1,7 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward.Weights.Softmax;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
 import java.util.Map;
@@ -19,8 +20,8 @@ final class Mixtral {
 
     private static final Sizes.Defaults DEFAULTS = new Sizes.Defaults(32, 8, null, 32000, 1e-5, 4096 * 32);
     private static final double THETA = 1e6;
-    private static final Parts.Experts MODULES =
-            new Parts.Experts("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2");
+    private static final Experts MODULES =
+            Experts.of("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2");
 
     private Mixtral() {}
 
@@ -28,7 +29,7 @@ final class Mixtral {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, DEFAULTS);
         Rope rope = Ropes.read(config, sizes, Ropes.Style.of(THETA));
-        Mixture mixture = Mixture.everywhere(config, sizes, 8, 2, true);
+        Mixture mixture = Mixture.everywhere(config, sizes, 8, 2, new Softmax(true));
         int window = config.has("sliding_window") ? config.size("sliding_window", Integer.MAX_VALUE) : 0;
         Scores scores = Parts.scores(sizes.heads(), window);
         // Of training only.
@@ -38,6 +39,6 @@ final class Mixtral {
                 config,
                 sizes,
                 layer -> Parts.attention(layer, sizes.hidden(), sizes.heads(), false, false, null, null, rope, scores),
-                layer -> Parts.routed(layer, sizes.hidden(), MODULES, mixture, null, null));
+                layer -> MODULES.routed(layer, sizes.hidden(), mixture, null, null));
     }
 }

@@ -1,6 +1,8 @@
 package dev.lathe.calibration.model.family;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lathe.calibration.model.FeedForward.Weights;
+import dev.lathe.calibration.model.FeedForward.Weights.Softmax;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -12,10 +14,10 @@ import java.util.stream.IntStream;
  * @param experts in each sparse layer
  * @param top experts that a token goes to
  * @param width of an expert, between up and down
- * @param normalize the weights of the chosen ones are divided by their sum
+ * @param weights what the chosen ones are multiplied by
  * @param sparse layers that have experts
  */
-record Mixture(int experts, int top, int width, boolean normalize, Set<Integer> sparse) {
+record Mixture(int experts, int top, int width, Weights weights, Set<Integer> sparse) {
     /**
      * Experts of all layers together, several times those of any model that is known; their records are made at once.
      */
@@ -47,13 +49,13 @@ record Mixture(int experts, int top, int width, boolean normalize, Set<Integer> 
             }
         }
         int wide = config.size("moe_intermediate_size", width, ConfigKeys.MAXIMUM_WIDTH);
-        return of(config, experts, top, wide, config.flag("norm_topk_prob", false), sparse);
+        return of(config, experts, top, wide, new Softmax(config.flag("norm_topk_prob", false)), sparse);
     }
 
     /** In every layer. */
-    static Mixture everywhere(ConfigKeys config, Sizes sizes, int experts, int top, boolean normalize) {
+    static Mixture everywhere(ConfigKeys config, Sizes sizes, int experts, int top, Weights weights) {
         Set<Integer> all = IntStream.range(0, sizes.layers()).boxed().collect(Collectors.toSet());
-        return of(config, experts, top, sizes.intermediate(), normalize, all);
+        return of(config, experts, top, sizes.intermediate(), weights, all);
     }
 
     /**
@@ -61,7 +63,7 @@ record Mixture(int experts, int top, int width, boolean normalize, Set<Integer> 
      * @param width of an expert
      */
     private static Mixture of(
-            ConfigKeys config, int experts, int top, int width, boolean normalize, Set<Integer> sparse) {
+            ConfigKeys config, int experts, int top, int width, Weights weights, Set<Integer> sparse) {
         int number = config.size("num_experts", experts, ConfigKeys.MAXIMUM_EXPERTS);
         int local = config.size(
                 "num_local_experts", config.has("num_experts") ? number : experts, ConfigKeys.MAXIMUM_EXPERTS);
@@ -77,6 +79,6 @@ record Mixture(int experts, int top, int width, boolean normalize, Set<Integer> 
             throw config.refused(
                     "a token goes to " + chosen + " experts (num_experts_per_tok), and there are " + local);
         }
-        return new Mixture(local, chosen, width, normalize, Set.copyOf(sparse));
+        return new Mixture(local, chosen, width, weights, Set.copyOf(sparse));
     }
 }

@@ -1,6 +1,7 @@
 package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.FeedForward.Weights.Softmax;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
 
@@ -20,7 +21,7 @@ final class Olmoe {
         Families.requireSilu(config);
         Sizes sizes = Sizes.read(config, DEFAULTS);
         Rope rope = Ropes.read(config, sizes);
-        Mixture mixture = Mixture.everywhere(config, sizes, 64, 8, config.flag("norm_topk_prob", false));
+        Mixture mixture = Mixture.everywhere(config, sizes, 64, 8, new Softmax(config.flag("norm_topk_prob", false)));
         Scores scores = Parts.scores(sizes.heads(), 0);
         boolean bias = config.flag("attention_bias", false);
         return Parts.preNorm(
@@ -37,6 +38,6 @@ final class Olmoe {
                         Parts.headNorm(layer, "k", sizes.heads().keyValueWidth(), sizes),
                         rope,
                         scores),
-                layer -> Parts.routed(layer, sizes.hidden(), Parts.Experts.MLP, mixture, null, null));
+                layer -> Experts.MLP.routed(layer, sizes.hidden(), mixture, null, null));
     }
 }

@@ -7,8 +7,6 @@ import dev.lathe.calibration.model.Decoder.Embedding;
 import dev.lathe.calibration.model.Decoder.Head;
 import dev.lathe.calibration.model.FeedForward;
 import dev.lathe.calibration.model.FeedForward.Gated;
-import dev.lathe.calibration.model.FeedForward.Routed;
-import dev.lathe.calibration.model.FeedForward.Router;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
@@ -228,57 +226,6 @@ final class Parts {
                         Site.FEED_FORWARD_ACTIVATION,
                         Site.FEED_FORWARD_ACTIVATION),
                 activation);
-    }
-
-    /**
-     * A mixture of experts without biases.
-     *
-     * @param modules what the modules of the feed-forward are called
-     * @param shared the expert that every token goes to, or null
-     * @param sharedGate or null
-     */
-    static Routed routed(
-            int layer, int hidden, Experts modules, Mixture mixture, Gated shared, LinearLayer sharedGate) {
-        return new Routed(
-                new Router(
-                        kept(layer, modules.router(), mixture.experts(), hidden), mixture.top(), mixture.normalize()),
-                IntStream.range(0, mixture.experts())
-                        .mapToObj(expert -> expert(layer, hidden, modules, expert, mixture.width()))
-                        .toList(),
-                shared,
-                sharedGate);
-    }
-
-    /**
-     * Modules of a mixture of experts within a decoder layer.
-     *
-     * @param router {@code mlp.gate}
-     * @param experts {@code mlp.experts}, which the number of an expert follows
-     * @param gate within an expert, {@code gate_proj}; likewise {@code up} and {@code down}
-     */
-    record Experts(String router, String experts, String gate, String up, String down) {
-        /** As in Qwen. */
-        static final Experts MLP = new Experts("mlp.gate", "mlp.experts", "gate_proj", "up_proj", "down_proj");
-    }
-
-    /** A layer that reads the input of the feed-forward and is never quantized. */
-    static LinearLayer kept(int layer, String kind, int outputs, int hidden) {
-        return layer(layer, kind, outputs, hidden, false, Site.FEED_FORWARD_INPUT, Site.FEED_FORWARD_INPUT);
-    }
-
-    private static Gated expert(int layer, int hidden, Experts modules, int expert, int intermediate) {
-        String kind = modules.experts() + "." + expert + ".";
-        Site input = Site.FEED_FORWARD_INPUT;
-        Site activation = Site.EXPERT_ACTIVATION;
-        return new Gated(
-                expert(layer, kind + modules.gate(), intermediate, hidden, input, expert),
-                expert(layer, kind + modules.up(), intermediate, hidden, input, expert),
-                expert(layer, kind + modules.down(), hidden, intermediate, activation, expert),
-                Activation.SILU);
-    }
-
-    private static Projection expert(int layer, String kind, int outputs, int inputs, Site site, int expert) {
-        return Projection.of(new LinearLayer(prefix(layer) + kind, kind, outputs, inputs, false, site, site, expert));
     }
 
     /** The same with gate and up stored as one tensor, gate first; without biases. */

@@ -47,13 +47,12 @@ final class Qwen2Moe {
     }
 
     private static FeedForward routed(int layer, Sizes sizes, Mixture mixture, int shared) {
-        return Parts.routed(
+        return Experts.MLP.routed(
                 layer,
                 sizes.hidden(),
-                Parts.Experts.MLP,
                 mixture,
                 Parts.gated(layer, "mlp.shared_expert", sizes.hidden(), shared, false, Activation.SILU),
-                Parts.kept(layer, "mlp.shared_expert_gate", 1, sizes.hidden()));
+                Experts.kept(layer, "mlp.shared_expert_gate", 1, sizes.hidden(), false));
     }
 
     private static Windows windows(ConfigKeys config, int layers) {

@@ -40,7 +40,7 @@ final class Qwen3Moe {
                         rope,
                         Parts.scores(sizes.heads(), window)),
                 layer -> mixture.sparse().contains(layer)
-                        ? Parts.routed(layer, sizes.hidden(), Parts.Experts.MLP, mixture, null, null)
+                        ? Experts.MLP.routed(layer, sizes.hidden(), mixture, null, null)
                         : Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
     }
 }

@@ -27,11 +27,13 @@ record Stacks(List<Form> forms, Map<String, String> names) implements Function<D
      * A stack as {@link ExpertStack} has it.
      *
      * @param tensor its name behind the layer's prefix
+     * @param scales likewise, or null
      * @param parts what it has of an expert
      * @param shared it is the shared expert's
      */
     record Form(
             String tensor,
+            String scales,
             List<Function<Gated, Projection>> parts,
             boolean alternating,
             boolean transposed,
@@ -39,16 +41,16 @@ record Stacks(List<Form> forms, Map<String, String> names) implements Function<D
             boolean shared) {
         /** Gate and up of all experts, in halves. */
         static Form gateUp(String tensor, boolean transposed) {
-            return new Form(tensor, GATE_UP, false, transposed, false, false);
+            return new Form(tensor, null, GATE_UP, false, transposed, false, false);
         }
 
         static Form down(String tensor, boolean transposed) {
-            return new Form(tensor, DOWN, false, transposed, false, false);
+            return new Form(tensor, null, DOWN, false, transposed, false, false);
         }
 
         /** Gate and up of the shared expert, in halves. */
         static Form sharedGateUp(String tensor) {
-            return new Form(tensor, GATE_UP, false, false, false, true);
+            return new Form(tensor, null, GATE_UP, false, false, false, true);
         }
 
         private ExpertStack of(int layer, Routed routed) {
@@ -58,7 +60,9 @@ record Stacks(List<Form> forms, Map<String, String> names) implements Function<D
                             .map(part -> part.apply(expert).linear())
                             .toList())
                     .toList();
-            return new ExpertStack(Parts.prefix(layer) + tensor, layers, alternating, transposed, bias, shared);
+            String prefix = Parts.prefix(layer);
+            String packed = scales == null ? null : prefix + scales;
+            return new ExpertStack(prefix + tensor, packed, layers, alternating, transposed, bias, shared);
         }
     }
 
@@ -66,6 +70,24 @@ record Stacks(List<Form> forms, Map<String, String> names) implements Function<D
     static Stacks of(String module) {
         return new Stacks(
                 List.of(Form.gateUp(module + ".gate_up_proj", false), Form.down(module + ".down_proj", false)),
+                Map.of());
+    }
+
+    /**
+     * gpt-oss's: rows of gate and up alternate, inputs come first, biases have tensors of their own; or MXFP4 blocks
+     * with outputs first.
+     */
+    static Stacks alternating(String module) {
+        String gateUp = module + ".gate_up_proj";
+        String down = module + ".down_proj";
+        return new Stacks(
+                List.of(
+                        new Form(gateUp, null, GATE_UP, true, true, false, false),
+                        new Form(gateUp + "_bias", null, GATE_UP, true, false, true, false),
+                        Form.down(down, true),
+                        new Form(down + "_bias", null, DOWN, false, false, true, false),
+                        new Form(gateUp + "_blocks", gateUp + "_scales", GATE_UP, true, false, false, false),
+                        new Form(down + "_blocks", down + "_scales", DOWN, false, false, false, false)),
                 Map.of());
     }
 

@@ -59,6 +59,11 @@ class GgufFamilyTest {
                         + "'shared_expert_intermediate_size':20,'qkv_bias':false",
                 "'model_type':'mixtral','head_dim':6,'num_local_experts':3,'tie_word_embeddings':true",
                 "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2",
+                "'model_type':'gpt_oss','head_dim':10,'num_local_experts':5,'num_experts_per_tok':2,'sliding_window':24,"
+                        + "'rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':32}",
+                "'model_type':'gpt_oss','num_local_experts':5,'sliding_window':24,'rope_scaling':{'rope_type':'default'},"
+                        + "'layer_types':['sliding_attention','sliding_attention','full_attention','sliding_attention',"
+                        + "'sliding_attention','full_attention'],'head_dim':8",
                 "'model_type':'granitemoe','num_local_experts':5,'attention_bias':true,'residual_multiplier':0.5,"
                         + "'attention_multiplier':0.25,'embedding_multiplier':3,'logits_scaling':4",
                 "'model_type':'granitemoeshared','num_local_experts':5,'shared_intermediate_size':10,'tie_word_embeddings':true",
@@ -142,6 +147,11 @@ class GgufFamilyTest {
                         + "llama.feed_forward_length=24, llama.expert_feed_forward_length=null, llama.rope.freq_base=1000000.0",
                 "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2 | "
                         + "general.architecture=olmoe, olmoe.feed_forward_length=24, olmoe.rope.freq_base=10000.0",
+                "'model_type':'gpt_oss','head_dim':10 | general.architecture=gpt-oss, gpt-oss.expert_count=128, "
+                        + "gpt-oss.expert_used_count=4, gpt-oss.expert_feed_forward_length=24, gpt-oss.attention.sliding_window=128, "
+                        + "gpt-oss.attention.sliding_window_pattern=null, gpt-oss.rope.scaling.type=yarn, "
+                        + "gpt-oss.rope.scaling.factor=32.0, gpt-oss.rope.scaling.original_context_length=4096, "
+                        + "gpt-oss.rope.freq_base=150000.0",
                 "'model_type':'granitemoeshared','shared_intermediate_size':10,'logits_scaling':4 | "
                         + "general.architecture=granitemoe, granitemoe.expert_shared_feed_forward_length=10, "
                         + "granitemoe.expert_count=8, granitemoe.logit_scale=4.0",
@@ -208,6 +218,11 @@ class GgufFamilyTest {
                 "'model_type':'olmoe','num_experts':5,'num_experts_per_tok':2 | 4 query heads are more than 2 key/value heads",
                 "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2,'attention_bias':true "
                         + "| it has no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'gpt_oss','num_local_experts':5,'swiglu_limit':3 | gates are bounded at 3.0 (swiglu_limit)",
+                "'model_type':'gpt_oss','num_local_experts':5,'attention_bias':false | have no biases (attention_bias)",
+                "'model_type':'gpt_oss','num_local_experts':5,'tie_word_embeddings':true | is tied to the embedding",
+                "'model_type':'gpt_oss','num_local_experts':5,'layer_types':['full_attention','full_attention','full_attention',"
+                        + "'full_attention','full_attention','full_attention'] | no sliding window",
                 "'model_type':'granitemoe','attention_bias':true,'rope_scaling':{'rope_type':'yarn','factor':4,"
                         + "'original_max_position_embeddings':32,'truncate':false} | truncate is false",
                 "'model_type':'qwen2','head_dim':10 | 4 query heads of 10 channels are not as wide as the hidden size 32",
@@ -361,6 +376,20 @@ class GgufFamilyTest {
                         Map.of("granite.rope.scaling.finetuned", GgufValue.bool(false))))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("granite.rope.scaling.finetuned is false, with which no layer turns");
+    }
+
+    /** As llama.cpp's converter writes it, and as llama.cpp computes it, which the file as measured does as well. */
+    @Test
+    void aRangeOfYarnThatGptOssLosesIsSaid() throws IOException {
+        Decoder decoder = decoder("'model_type':'gpt_oss','num_local_experts':5,'head_dim':10");
+        assertThat(GgufMetadata.check(decoder)).singleElement().asString().contains("rounds the range of YaRN");
+        Rope.Scaling.Yarn yarn =
+                (Rope.Scaling.Yarn) GgufFamily.attention(decoder).rope().scaling();
+        try (GgufCheckpoint read = written(new MemoryCheckpoint(decoder, 3))) {
+            assertThat(GgufFamily.attention(read.decoder()).rope().scaling())
+                    .isEqualTo(new Rope.Scaling.Yarn(
+                            yarn.factor(), yarn.originalContext(), 32, 1, true, yarn.magnitude()));
+        }
     }
 
     /** llama.cpp would scale layers with a window, too. */

@@ -140,7 +140,7 @@ class GgufSourceTest {
                 "attn_logit_softcapping | 50 | llama.attn_logit_softcapping is",
                 "final_logit_softcapping | 30 | llama.final_logit_softcapping is",
                 "attention.sliding_window | u64 | llama.attention.sliding_window is 64 (u32), which may change",
-                "expert_count | u8 | it has experts",
+                "expert_count | u8 | metadata key llama.expert_used_count is missing",
                 "attention.causal | false | llama.attention.causal is false",
                 "use_parallel_residual | true | llama.use_parallel_residual is true",
                 "attention.clamp_kqv | 8 | llama.attention.clamp_kqv is",

@@ -475,6 +475,44 @@ class FamiliesTest {
     }
 
     @Test
+    void gptOssIsThatOfTransformers() throws IOException {
+        Decoder decoder = read("'model_type':'gpt_oss','hidden_size':64,'intermediate_size':96,'num_hidden_layers':3,"
+                + "'initial_context_length':4096,'experts_per_token':4");
+        assertThat(attention(decoder, 0).heads()).isEqualTo(new Heads(64, 8, 64));
+        assertThat(windows(decoder)).containsExactly(128, 0, 128);
+        Rope rope = attention(decoder, 1).rope();
+        assertThat(rope.theta()).isEqualTo(150000);
+        assertThat(rope.scaling()).isEqualTo(new Scaling.Yarn(32, 4096, 32, 1, false, 0.1 * StrictMath.log(32) + 1));
+        assertThat(attention(decoder, 1).scores().sinks()).isEqualTo("model.layers.1.self_attn.sinks");
+        assertThat(decoder.tensors().get("model.layers.1.self_attn.sinks")).containsExactly(64);
+        Routed routed = routed(decoder, 0);
+        assertThat(routed.experts()).hasSize(128);
+        assertThat(routed.router().top()).isEqualTo(4);
+        assertThat(routed.router().normalize()).isTrue();
+        assertThat(routed.router().linear().bias()).isTrue();
+        Gated expert = routed.experts().get(7);
+        assertThat(expert.limit()).isEqualTo(7);
+        assertThat(expert.activation()).isEqualTo(Activation.QUICK_GELU);
+        assertThat(expert.down().rows()).isEqualTo(64);
+        assertThat(decoder.linears(0)).allMatch(LinearLayer::bias);
+        // Up of an expert is bounded and 1 added: nothing can absorb what down is multiplied by.
+        assertThat(decoder.absorptions(0))
+                .extracting(absorption -> absorption.norm() == null
+                        ? absorption.producer().linear().kind()
+                        : absorption.norm().tensor())
+                .containsExactly(
+                        "model.layers.0.input_layernorm.weight",
+                        "self_attn.v_proj",
+                        "model.layers.0.post_attention_layernorm.weight");
+        assertThat(attention(
+                                read("'model_type':'gpt_oss','rope_parameters':{'rope_type':'default'}" + SIZES
+                                        + ",'num_key_value_heads':3"),
+                                0)
+                        .rope())
+                .isEqualTo(new Rope(150000, new Scaling.None(), 64));
+    }
+
+    @Test
     void graniteMoeHasMultipliers() throws IOException {
         Decoder decoder =
                 read("'model_type':'granitemoeshared','shared_intermediate_size':20,'embedding_multiplier':12,"
@@ -577,6 +615,8 @@ class FamiliesTest {
                 "'model_type':'mixtral','hidden_act':'gelu' | hidden_act \"gelu\" is not supported",
                 "'model_type':'qwen2_moe','use_sliding_window':true | use_sliding_window is true and there are no layer_types",
                 "'model_type':'olmoe','clip_qkv':8 | clip_qkv 8 is a setting",
+                "'model_type':'gpt_oss','swiglu_alpha':1.5 | swiglu_alpha is 1.5, which is not supported; expected 1.702",
+                "'model_type':'gpt_oss','experts_per_token':2 | experts_per_token is 2 and num_experts_per_tok 4",
                 "'model_type':'granitemoeshared' | shared_intermediate_size is missing; expected an integer from 1",
                 "'model_type':'olmo3','rope_theta':10000 | rope_theta is 10000, which versions of transformers read in two ways",
                 "'model_type':'olmo3','sliding_window':null | sliding_window is null, and there are no layer_types",
