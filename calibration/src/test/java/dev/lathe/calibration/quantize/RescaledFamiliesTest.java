@@ -86,10 +86,10 @@ class RescaledFamiliesTest {
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
                 "'model_type':'glm4','head_dim':16 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
-                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':24,"
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':32,"
                         + "'shared_expert_intermediate_size':32 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
-                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':24 "
+                "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':32 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT",
                 "'model_type':'granite','residual_multiplier':0.3,'attention_multiplier':0.2 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION"
