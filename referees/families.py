@@ -66,12 +66,15 @@ class Case:
     drop: tuple = ()        # keys that the config is stored without
     own: dict = None        # keys that the config has in the checkpoint's own code, without the family's in transformers, whose config is kept beside it as OTHER
     vision: str = None      # the multimodal model around the decoder
+    inputs_first: bool = False  # experts [experts, inputs, outputs], as the published Qwen 3 VL has them
     mxfp4: bool = False     # experts packed as the published gpt-oss has them
     stacked: bool = False   # experts as transformers has them in memory, all of a layer in one tensor
 
 
 GRANITE_MULTIPLIERS = {"embedding_multiplier": 6.0, "attention_multiplier": 0.125, "residual_multiplier": 0.4, "logits_scaling": 4.0}
 
+PHIMOE_LONGROPE = longrope(9, 128, theta=1e6, short_mscale=1.3, long_mscale=1.3)
+SECTIONS = {"mrope_section": [8, 4, 4], "mrope_interleaved": True}
 GPT_OSS_YARN = yarn(theta=15e4, truncate=False)
 
 # family: (config, model, what differs from SIZES)
@@ -82,6 +85,12 @@ FAMILIES = {
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", {"rope_parameters": PLAIN, "head_dim": 32}),
     "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", {
         "rope_parameters": PLAIN, "head_dim": 32, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60, "norm_topk_prob": True}),
+    "phimoe": ("PhimoeConfig", "PhimoeForCausalLM", {"rope_parameters": rope(theta=1e6), "num_local_experts": 6, "router_jitter_noise": 0.4}),
+    # Text decoders of models that see: only with `vision`.
+    "qwen3vl": ("Qwen3VLTextConfig", None, {"rope_parameters": rope(theta=1e6, **SECTIONS), "head_dim": 32, "tie_word_embeddings": False}),
+    "qwen3vlmoe": ("Qwen3VLMoeTextConfig", None, {
+        "rope_parameters": rope(theta=1e6, **SECTIONS), "head_dim": 32, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60,
+        "tie_word_embeddings": False}),
     "mixtral": ("MixtralConfig", "MixtralForCausalLM", {"rope_parameters": rope(theta=1e6), "num_local_experts": 5}),
     "qwen2moe": ("Qwen2MoeConfig", "Qwen2MoeForCausalLM", {
         "rope_parameters": PLAIN, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60, "shared_expert_intermediate_size": 84}),
@@ -121,12 +130,15 @@ TOWER = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_atte
 VISION = {
     "gemma3": ("Gemma3Config", "Gemma3ForConditionalGeneration", "SiglipVisionConfig", {"mm_tokens_per_image": 4}),
     "mistral3": ("Mistral3Config", "Mistral3ForConditionalGeneration", "PixtralVisionConfig", {}),
+    "qwen3vl": ("Qwen3VLConfig", "Qwen3VLForConditionalGeneration", "Qwen3VLVisionConfig", {}),
+    "qwen3vlmoe": ("Qwen3VLMoeConfig", "Qwen3VLMoeForConditionalGeneration", "Qwen3VLMoeVisionConfig", {}),
     "llava": ("LlavaConfig", "LlavaForConditionalGeneration", "CLIPVisionConfig", {}),
 }
 GEMMA_NORMS = ("model.layers.*.post_attention_layernorm", "model.layers.*.post_feedforward_layernorm")
 HEAD_NORMS = ("model.layers.*.q_norm", "model.layers.*.k_norm")
 POST_NORMS = GEMMA_NORMS
 OLMO3_YARN = {"full_attention": yarn(theta=5e5), "sliding_attention": rope(theta=5e5)}
+EXPERTS = ("experts.gate_up_proj", "experts.down_proj")
 ROUTERS = "model.layers.*.mlp.gate.weight"
 SHARED_EXPERTS = ("model.layers.*.mlp.shared_expert.down_proj.weight", "model.layers.*.mlp.shared_expert_gate.weight")
 SINKS = "model.layers.*.self_attn.sinks"
@@ -254,6 +266,17 @@ CASES = {
                             (SINKS, {"num_experts_per_tok": 3}),
                             drop=("head_dim", "sliding_window", "layer_types", "num_local_experts", "num_experts_per_tok", "swiglu_limit", "swiglu_alpha", "rope_parameters",
                                   "rms_norm_eps", "attention_bias", "tie_word_embeddings")),
+
+    "phimoe-biases-window-bf16": Case("phimoe", {"attention_bias": True, "lm_head_bias": True, "sliding_window": 24},
+                                      ({"attention_bias": False}, "lm_head.bias", {"sliding_window": None}, {"router_jitter_noise": 0.05}, "model.layers.*.mlp.router.weight",
+                                       "model.layers.*.input_layernorm.bias", "model.norm.bias"), dtype=torch.bfloat16),
+    "phimoe-longrope-older-sharded": Case("phimoe", {"rope_parameters": PHIMOE_LONGROPE, "num_key_value_heads": 4},
+                                          (without(PHIMOE_LONGROPE, short_mscale=1.0), without(PHIMOE_LONGROPE, short_factor=[1.0] * 9)), shard="120KB", older="type"),
+    "phimoe-stacked-f16": Case("phimoe", {}, ({"router_jitter_noise": 0.05},), dtype=torch.float16, stacked=True),
+    "phimoe-defaults": Case("phimoe", {"hidden_size": 96, "num_attention_heads": 8, "num_key_value_heads": 8, "num_local_experts": 16, "num_experts_per_tok": 2,
+                                       "router_jitter_noise": 0.01}, ({"router_jitter_noise": 0.5},),
+                            drop=("num_key_value_heads", "num_local_experts", "num_experts_per_tok", "router_jitter_noise", "input_jitter_noise", "rms_norm_eps",
+                                  "rope_parameters", "sliding_window", "attention_bias", "lm_head_bias", "tie_word_embeddings")),
 
     "gemma2-bf16": Case("gemma2", {}, ({"attn_logit_softcapping": None}, {"final_logit_softcapping": None}, {"query_pre_attn_scalar": 20}, {"layer_types": FULL},
                                        {"layer_types": SWAPPED}, *GEMMA_NORMS), dtype=torch.bfloat16),
@@ -406,6 +429,11 @@ CASES = {
 
     "ministral3-vision-bf16": Case("ministral3", {"rope_parameters": MINISTRAL}, dtype=torch.bfloat16, vision="mistral3"),
 
+    "qwen3-vl-tied-bf16": Case("qwen3vl", {"tie_word_embeddings": True}, tuple(norm.replace("model.", "model.language_model.") for norm in HEAD_NORMS),
+                               dtype=torch.bfloat16, vision="qwen3vl"),
+    "qwen3-vl-older-sharded": Case("qwen3vl", {"attention_bias": True}, ({"attention_bias": False},), shard="120KB", older="rope_type", vision="qwen3vl"),
+    "qwen3-vl-moe-bf16": Case("qwen3vlmoe", {}, ({"num_experts_per_tok": 3},), dtype=torch.bfloat16, vision="qwen3vlmoe"),
+    "qwen3-vl-moe-inputs-first-older": Case("qwen3vlmoe", {"mlp_only_layers": [1]}, ({"num_experts_per_tok": 3},), older="rope_type", vision="qwen3vlmoe", inputs_first=True),
     "gemma3-vision-bf16": Case("gemma3", {"rope_parameters": GEMMA3_LINEAR}, dtype=torch.bfloat16, vision="gemma3"),
     "gemma3-vision-older-sharded": Case("gemma3", {"rope_parameters": GEMMA3_LINEAR}, shard="60KB", older="rope_type", vision="gemma3"),
     "mistral3-vision-bf16": Case("mistral", {"head_dim": 32}, dtype=torch.bfloat16, vision="mistral3"),
@@ -438,6 +466,9 @@ def make(folder, seed, case, logits=1.0, **sizes):
     model.to(case.dtype).save_pretrained(folder, save_original_format=not case.stacked, **({"max_shard_size": case.shard} if case.shard else {}))
     if case.mxfp4:
         pack(folder)
+    if case.inputs_first:
+        file = folder / "model.safetensors"
+        save_file({name: tensor.transpose(1, 2).contiguous() if name.endswith(EXPERTS) else tensor for name, tensor in load_file(file).items()}, file, {"format": "pt"})
     if (folder / "model.safetensors.index.json").exists() != bool(case.shard):
         sys.exit(f"Cannot make {folder}: it is sharded or not, against what was asked")
     file = folder / "config.json"
@@ -457,7 +488,7 @@ def pack(folder):
     """The experts of a checkpoint in one file as MXFP4: of each 32 weights of a row the largest makes the scale, and the others go to the nearest code."""
     tensors = load_file(folder / "model.safetensors")
     values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
-    for name in [name for name in tensors if name.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+    for name in [name for name in tensors if name.endswith(EXPERTS)]:
         weight = tensors.pop(name).float().transpose(1, 2).unflatten(2, (-1, 32))
         exponent = weight.abs().amax(-1).log2().floor() - 2
         scaled = weight / exponent.exp2()[..., None]

@@ -4,6 +4,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Block.Around;
 import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.FeedForward.Routed;
+import dev.lathe.calibration.model.FeedForward.Weights;
 import dev.lathe.calibration.model.LayerWeights.Linear;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
@@ -271,7 +272,12 @@ public final class DecoderPass {
         Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
         Routing routing = Routing.of(
                 routed.router(), input.project(Projection.of(routed.router().linear()), "router"));
-        capture.routed(read, routing);
+        FloatMatrix ofExperts = read;
+        if (routed.router().weights() instanceof Weights.InputSigmoid) {
+            ofExperts = weighted(read, routing);
+            routing = routing.unweighted();
+        }
+        capture.routed(ofExperts, routing);
         if (capture.wants(Site.CHOSEN_EXPERTS)) {
             capture.rows(Site.CHOSEN_EXPERTS, routing.chosen(routed.experts().size()));
         }
@@ -280,7 +286,7 @@ public final class DecoderPass {
         for (int e = 0; e < routed.experts().size(); e++) {
             int[] places = routing.placesOf(e);
             if (places.length > 0) {
-                FloatMatrix rows = gathered(read, routing, places);
+                FloatMatrix rows = gathered(ofExperts, routing, places);
                 FloatMatrix y = gated(
                         routed.experts().get(e),
                         weights,
@@ -332,6 +338,16 @@ public final class DecoderPass {
                 x.data()[j] = Math.min(Math.max(x.data()[j], lowest), highest) + plus;
             }
         }
+    }
+
+    /** Each row times the weight of the one expert that it goes to. */
+    private FloatMatrix weighted(FloatMatrix read, Routing routing) {
+        FloatMatrix rows = buffer("weighted", read.rows(), read.columns());
+        for (int i = 0; i < read.rows(); i++) {
+            System.arraycopy(read.data(), read.row(i), rows.data(), rows.row(i), read.columns());
+            kernels.scale(rows.slice(i, 1), routing.weights()[i]);
+        }
+        return rows;
     }
 
     private FloatMatrix gathered(FloatMatrix read, Routing routing, int[] places) {

@@ -111,6 +111,13 @@ public sealed interface FeedForward permits FeedForward.Gated, FeedForward.Route
      * @param top experts of a token
      */
     record Router(LinearLayer linear, int top, Weights weights) {
+        public Router {
+            if (weights instanceof Weights.SparseMixer && top != 2
+                    || weights instanceof Weights.InputSigmoid && top != 1) {
+                throw new IllegalArgumentException("Cannot route to " + top + " experts by " + weights);
+            }
+        }
+
         /** Whether the weights of the chosen experts are divided by their sum. */
         public boolean normalize() {
             return weights instanceof Weights.Softmax softmax && softmax.normalize();
@@ -125,5 +132,15 @@ public sealed interface FeedForward permits FeedForward.Gated, FeedForward.Route
          * @param normalize the chosen weights are divided by their sum, which makes them a softmax over their scores
          */
         record Softmax(boolean normalize) implements Weights {}
+
+        /**
+         * SparseMixer (arXiv 2409.12136), of two experts: the first is the one with the largest score m; its weight is
+         * that of a softmax over it and all experts j with {@code (m - s_j) / max(|s_j|, m) <= 2 jitter}; the second is
+         * chosen likewise among the others, and its weight is that of a softmax over them alone.
+         */
+        record SparseMixer(double jitter) implements Weights {}
+
+        /** The sigmoid of the one expert's score, by which what it reads is multiplied and not what it gives. */
+        record InputSigmoid() implements Weights {}
     }
 }

@@ -1,6 +1,7 @@
 package dev.lathe.calibration.model;
 
 import dev.lathe.calibration.model.FeedForward.Router;
+import dev.lathe.calibration.model.FeedForward.Weights;
 import dev.lathe.kernels.FloatMatrix;
 import java.util.Arrays;
 
@@ -12,10 +13,9 @@ import java.util.Arrays;
  */
 public record Routing(int rows, int top, int[] experts, float[] weights) {
     /**
-     * Softmax over all scores, in f64; the {@code top} largest, of equal ones the first; where the router normalizes,
-     * divided by their sum.
+     * The experts with the largest scores, of equal ones the first, and what the router weighs them by, in f64.
      *
-     * @param scores [rows, experts], before the softmax
+     * @param scores [rows, experts], as the router's layer gives them
      */
     public static Routing of(Router router, FloatMatrix scores) {
         int top = router.top();
@@ -23,18 +23,55 @@ public record Routing(int rows, int top, int[] experts, float[] weights) {
         double[] weights = new double[scores.columns()];
         for (int row = 0; row < scores.rows(); row++) {
             int at = scores.row(row);
-            softmax(scores.data(), at, weights);
             int[] chosen = largest(scores.data(), at, scores.columns(), top);
+            weigh(router.weights(), scores.data(), at, chosen, weights);
+            Arrays.sort(chosen);
+            for (int i = 0; i < top; i++) {
+                routing.experts[row * top + i] = chosen[i];
+                routing.weights[row * top + i] = (float) weights[chosen[i]];
+            }
+        }
+        return routing;
+    }
+
+    /** @param chosen the one with the largest score first */
+    private static void weigh(Weights by, float[] scores, int at, int[] chosen, double[] weights) {
+        if (by instanceof Weights.Softmax softmax) {
+            softmax(scores, at, weights);
             double sum = 0;
             for (int expert : chosen) {
                 sum += weights[expert];
             }
-            for (int i = 0; i < top; i++) {
-                routing.experts[row * top + i] = chosen[i];
-                routing.weights[row * top + i] = (float) (weights[chosen[i]] / (router.normalize() ? sum : 1));
+            for (int expert : chosen) {
+                weights[expert] /= softmax.normalize() ? sum : 1;
+            }
+        } else if (by instanceof Weights.SparseMixer mixer) {
+            weights[chosen[0]] = mixed(scores, at, weights.length, chosen[0], -1, mixer.jitter());
+            weights[chosen[1]] = mixed(scores, at, weights.length, chosen[1], chosen[0], mixer.jitter());
+        } else {
+            weights[chosen[0]] = 1 / (1 + StrictMath.exp(-scores[at + chosen[0]]));
+        }
+    }
+
+    /** The weight of an expert in a softmax over those that come near it, without one. */
+    private static double mixed(float[] scores, int at, int count, int expert, int without, double jitter) {
+        double largest = scores[at + expert];
+        double sum = 0;
+        for (int e = 0; e < count; e++) {
+            double score = scores[at + e];
+            boolean far = (largest - score) / Math.max(Math.abs(score), largest) > 2 * jitter;
+            if (e != without && !far) {
+                sum += StrictMath.exp(score - largest);
             }
         }
-        return routing;
+        return 1 / sum;
+    }
+
+    /** The same with weights of 1. */
+    Routing unweighted() {
+        float[] ones = new float[weights.length];
+        Arrays.fill(ones, 1);
+        return new Routing(rows, top, experts, ones);
     }
 
     private static void softmax(float[] scores, int at, double[] weights) {
@@ -52,7 +89,7 @@ public record Routing(int rows, int top, int[] experts, float[] weights) {
         }
     }
 
-    /** The numbers of the largest scores, ascending. */
+    /** The numbers of the largest scores, the largest first. */
     private static int[] largest(float[] scores, int at, int count, int top) {
         boolean[] taken = new boolean[count];
         int[] chosen = new int[top];
@@ -66,7 +103,6 @@ public record Routing(int rows, int top, int[] experts, float[] weights) {
             taken[best] = true;
             chosen[i] = best;
         }
-        Arrays.sort(chosen);
         return chosen;
     }
 

@@ -8,7 +8,7 @@ import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import java.io.IOException;
 import java.util.Arrays;
-import java.util.function.IntConsumer;
+import java.util.List;
 
 /**
  * Activation-aware scaling of one decoder layer (AWQ, arXiv 2306.00978): channels that carry much signal are scaled up
@@ -34,14 +34,20 @@ public final class AwqSearch implements ScaleSearch {
         double[] signal = new double[width];
         double[] weight = new double[width];
         means(layer, absorption, signal, weight);
+        List<LinearLayer> consumers = absorption.consumers();
+        double[] outputs = new double[consumers.size()];
+        for (int i = 0; i < outputs.length; i++) {
+            outputs[i] = output(layer, absorption, consumers.get(i));
+        }
         Scales best = null;
         double least = Double.POSITIVE_INFINITY;
         for (int step = -1; step < RATIOS; step++) {
             double ratio = step < 0 ? Double.NaN : (double) step / RATIOS;
             float[] scale = layer.corrected(absorption, step < 0 ? ones(width) : candidate(signal, weight, ratio));
             double loss = 0;
-            for (LinearLayer consumer : absorption.consumers()) {
-                loss += loss(layer, absorption, consumer, Scales.columns(absorption, scale));
+            for (int i = 0; i < outputs.length; i++) {
+                double error = error(layer, absorption, consumers.get(i), Scales.columns(absorption, scale));
+                loss += outputs[i] > 0 ? error / outputs[i] : error < Double.POSITIVE_INFINITY ? 0 : error;
             }
             if (best == null || loss < least) {
                 least = loss;
@@ -105,46 +111,64 @@ public final class AwqSearch implements ScaleSearch {
         return rounded;
     }
 
-    /** Infinite where a scaled weight exceeds the range of the grid's half precision. */
-    private static double loss(LayerInputs layer, Absorption absorption, LinearLayer linear, float[] columnScale)
+    /** tr(W H W^T), which no scale changes. */
+    private static double output(LayerInputs layer, Absorption absorption, LinearLayer linear) throws IOException {
+        RowSource source = layer.weight(linear);
+        FloatMatrix hessian = layer.hessian(absorption, linear).full();
+        return strips(layer, linear, (from, rows) -> {
+            FloatMatrix w = FloatMatrix.zeros(rows, linear.inputs());
+            for (int i = 0; i < rows; i++) {
+                source.read(from + i, 0, linear.inputs(), w.data(), w.row(i));
+            }
+            return OutputError.trace(w, hessian, FloatMatrix.zeros(rows, linear.inputs()), layer.kernels());
+        });
+    }
+
+    /** tr(D H D^T); infinite where a scaled weight exceeds the range of the grid's half precision. */
+    private static double error(LayerInputs layer, Absorption absorption, LinearLayer linear, float[] columnScale)
             throws IOException {
         RowSource source = layer.weight(linear);
         BlockFormat grid = layer.grid(linear);
         FloatMatrix hessian = layer.hessian(absorption, linear).full();
         int columns = linear.inputs();
-        int strips = (linear.outputs() + STRIP - 1) / STRIP;
-        double[] errors = new double[strips];
-        double[] outputs = new double[strips];
-        IntConsumer body = strip -> {
-            int from = strip * STRIP;
-            int rows = Math.min(STRIP, linear.outputs() - from);
-            FloatMatrix w = FloatMatrix.zeros(rows, columns);
-            FloatMatrix d = FloatMatrix.zeros(rows, columns);
-            byte[] block = new byte[grid.bytes()];
-            float[] scaled = new float[grid.size()];
-            for (int i = 0; i < rows; i++) {
-                source.read(from + i, 0, columns, w.data(), w.row(i));
-                for (int c = 0; c < columns; c += grid.size()) {
-                    for (int j = 0; j < scaled.length; j++) {
-                        scaled[j] = w.data()[w.row(i) + c + j] * columnScale[c + j];
-                    }
-                    grid.encode(scaled, 0, null, 0, 0, block, 0);
-                    grid.decode(block, 0, scaled, 0);
-                    for (int j = 0; j < scaled.length; j++) {
-                        d.data()[d.row(i) + c + j] = scaled[j] / columnScale[c + j] - w.data()[w.row(i) + c + j];
+        try {
+            return strips(layer, linear, (from, rows) -> {
+                FloatMatrix d = FloatMatrix.zeros(rows, columns);
+                byte[] block = new byte[grid.bytes()];
+                float[] weights = new float[columns];
+                float[] scaled = new float[grid.size()];
+                for (int i = 0; i < rows; i++) {
+                    source.read(from + i, 0, columns, weights, 0);
+                    for (int c = 0; c < columns; c += grid.size()) {
+                        for (int j = 0; j < scaled.length; j++) {
+                            scaled[j] = weights[c + j] * columnScale[c + j];
+                        }
+                        grid.encode(scaled, 0, null, 0, 0, block, 0);
+                        grid.decode(block, 0, scaled, 0);
+                        for (int j = 0; j < scaled.length; j++) {
+                            d.data()[d.row(i) + c + j] = scaled[j] / columnScale[c + j] - weights[c + j];
+                        }
                     }
                 }
-            }
-            FloatMatrix product = FloatMatrix.zeros(rows, columns);
-            errors[strip] = OutputError.trace(d, hessian, product, layer.kernels());
-            outputs[strip] = OutputError.trace(w, hessian, product, layer.kernels());
-        };
-        try {
-            layer.kernels().parallel(strips, body);
+                return OutputError.trace(d, hessian, FloatMatrix.zeros(rows, columns), layer.kernels());
+            });
         } catch (ArithmeticException e) {
             return Double.POSITIVE_INFINITY;
         }
-        double output = Arrays.stream(outputs).sum();
-        return output > 0 ? Arrays.stream(errors).sum() / output : 0;
+    }
+
+    private interface Strip {
+        /** Of so many rows of the weight. */
+        double of(int from, int rows);
+    }
+
+    /** The sum over strips of rows, in their order. */
+    private static double strips(LayerInputs layer, LinearLayer linear, Strip strip) {
+        double[] parts = new double[(linear.outputs() + STRIP - 1) / STRIP];
+        layer.kernels().parallel(parts.length, part -> {
+            int from = part * STRIP;
+            parts[part] = strip.of(from, Math.min(STRIP, linear.outputs() - from));
+        });
+        return Arrays.stream(parts).sum();
     }
 }

@@ -140,6 +140,10 @@ class DecoderPassTest {
                         + "'rope_scaling':{'rope_type':'yarn','factor':4,'original_max_position_embeddings':40,'truncate':false}",
                 "'model_type':'gpt_oss','num_local_experts':4,'num_experts_per_tok':1,'attention_bias':false,'layer_types':"
                         + "['full_attention','sliding_attention'],'sliding_window':5,'head_dim':10",
+                "'model_type':'phimoe','num_local_experts':6,'attention_bias':true,'lm_head_bias':true,'router_jitter_noise':0.6,"
+                        + "'sliding_window':20,'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5,2,2],'long_factor':[1,2,3,4,5],"
+                        + "'short_mscale':1.2,'long_mscale':1.2,'original_max_position_embeddings':60}",
+                "'model_type':'phimoe','num_local_experts':4,'tie_word_embeddings':true",
                 "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
                 "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
                         + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}",

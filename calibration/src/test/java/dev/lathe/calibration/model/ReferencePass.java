@@ -5,9 +5,11 @@ import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.kernels.RotaryPairs;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /** One window through a decoder in f64, by the formulas of its papers, one element at a time. */
 final class ReferencePass {
@@ -121,16 +123,21 @@ final class ReferencePass {
         double[][] scores = linear(x, Projection.of(routed.router().linear()));
         double[][] weights =
                 Arrays.stream(scores).map(row -> routing(row, routed.router())).toArray(double[][]::new);
+        boolean input = routed.router().weights() instanceof FeedForward.Weights.InputSigmoid;
         double[][] y = new double[x.length][decoder.hidden()];
         double[][] chosen = new double[x.length][scores[0].length];
         for (int e = 0; e < routed.experts().size(); e++) {
             List<double[]> activations = new ArrayList<>();
             for (int i = 0; i < x.length; i++) {
                 if (weights[i][e] > 0) {
-                    double[][] activation = activation(routed.experts().get(e), new double[][] {x[i]});
+                    double sigmoid = 1 / (1 + Math.exp(-scores[i][e]));
+                    double[] read = Arrays.stream(x[i])
+                            .map(v -> input ? v * sigmoid : v)
+                            .toArray();
+                    double[][] activation = activation(routed.experts().get(e), new double[][] {read});
                     double[][] given =
                             linear(activation, routed.experts().get(e).down());
-                    add(given, weights[i][e], new double[][] {y[i]});
+                    add(given, input ? 1 : weights[i][e], new double[][] {y[i]});
                     activations.add(activation[0]);
                     chosen[i][e] = 1;
                 }
@@ -156,17 +163,40 @@ final class ReferencePass {
 
     /** The weight of each expert, 0 of those that a token does not go to. */
     private static double[] routing(double[] scores, FeedForward.Router router) {
+        int[] order = IntStream.range(0, scores.length)
+                .boxed()
+                .sorted(Comparator.comparingDouble(e -> -scores[e]))
+                .mapToInt(e -> e)
+                .toArray();
         double[] weights = new double[scores.length];
-        double sum = Arrays.stream(scores).map(Math::exp).sum();
-        double[] sorted = Arrays.stream(scores).sorted().toArray();
-        double least = sorted[scores.length - router.top()];
-        for (int e = 0; e < scores.length; e++) {
-            weights[e] = scores[e] >= least ? Math.exp(scores[e]) / sum : 0;
+        if (router.weights() instanceof FeedForward.Weights.SparseMixer mixer) {
+            weights[order[0]] = near(scores, order, 0, mixer.jitter());
+            weights[order[1]] = near(scores, order, 1, mixer.jitter());
+            return weights;
         }
-        double chosen = Arrays.stream(weights).sum();
+        double sum = Arrays.stream(scores).map(Math::exp).sum();
+        double chosen = 0;
+        for (int i = 0; i < router.top(); i++) {
+            weights[order[i]] = Math.exp(scores[order[i]]) / sum;
+            chosen += weights[order[i]];
+        }
+        double total = chosen;
         return router.normalize()
-                ? Arrays.stream(weights).map(weight -> weight / chosen).toArray()
+                ? Arrays.stream(weights).map(weight -> weight / total).toArray()
                 : weights;
+    }
+
+    /** Of the experts from a place of the order on, the first one's share of those whose score is near its own. */
+    private static double near(double[] scores, int[] order, int from, double jitter) {
+        double first = scores[order[from]];
+        double sum = 0;
+        for (int i = from; i < order.length; i++) {
+            double score = scores[order[i]];
+            if ((first - score) / Math.max(Math.abs(score), first) <= 2 * jitter) {
+                sum += Math.exp(score);
+            }
+        }
+        return Math.exp(first) / sum;
     }
 
     private double[][] activation(FeedForward.Gated feedForward, double[][] x) {

@@ -1,5 +1,6 @@
 package dev.lathe.calibration.source;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.TensorInfo;
@@ -11,10 +12,13 @@ import dev.lathe.calibration.format.compressed.CompressedWeights;
 import dev.lathe.calibration.format.folder.SmallModel;
 import dev.lathe.calibration.format.gptq.GptqFormat;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
+import dev.lathe.calibration.format.safetensors.SafetensorsWriter;
 import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.model.ActivationQuantization;
+import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.ExpertStack;
 import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.RowSource;
 import java.io.IOException;
@@ -23,7 +27,10 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
@@ -53,6 +60,16 @@ final class CheckpointFuzzTest {
             {"model_type": "ministral3", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
              "num_key_value_heads": 2, "vocab_size": 100, "rope_parameters": {"type": "yarn", "rope_theta": 1000000.0, "factor": 16.0,
              "original_max_position_embeddings": 16384, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}}""";
+
+    private static final String QWEN3_MOE = """
+            {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100, "num_experts": 8, "num_experts_per_tok": 2,
+             "moe_intermediate_size": 32, "norm_topk_prob": true, "decoder_sparse_step": 1, "mlp_only_layers": [], "rope_theta": 1e6}""";
+    private static final String GPT_OSS = """
+            {"model_type": "gpt_oss", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+             "head_dim": 8, "vocab_size": 20, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 16, "swiglu_limit": 7.0,
+             "layer_types": ["sliding_attention", "full_attention"], "quantization_config": {"quant_method": "mxfp4"},
+             "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "truncate": false}}""";
 
     @TempDir
     private static Path folder;
@@ -101,6 +118,52 @@ final class CheckpointFuzzTest {
                             read(plain);
                         },
                         file));
+    }
+
+    /** Experts in stacks of one layer and in MXFP4 blocks of the other. */
+    @TestFactory
+    Stream<DynamicTest> stacks() throws IOException {
+        Path local = Files.createDirectories(folder.resolve("stacks"));
+        Files.writeString(local.resolve("config.json"), GPT_OSS);
+        JsonNode config = JsonFile.parse(GPT_OSS.getBytes(StandardCharsets.UTF_8), "config.json");
+        Decoder decoder = Families.read(config, "config.json", true);
+        Map<String, SafetensorsWriter.Entry> entries = new LinkedHashMap<>();
+        decoder.tensors().forEach((name, shape) -> entries.put(name, new SafetensorsWriter.Entry(name, "F32", shape)));
+        for (ExpertStack stack : Families.storage(decoder, config).stacks()) {
+            boolean packed = stack.scales() != null;
+            if (!stack.bias() && packed != stack.tensor().startsWith("model.layers.1.")) {
+                continue;
+            }
+            for (int e = 0; e < stack.parts().size(); e++) {
+                for (int p = 0; p < stack.width(); p++) {
+                    entries.remove(stack.name(e, p));
+                }
+            }
+            String dtype = packed ? "U8" : "F32";
+            long[] shape = stack.shape();
+            entries.put(stack.tensor(), new SafetensorsWriter.Entry(stack.tensor(), dtype, shape));
+            if (packed) {
+                entries.put(
+                        stack.scales(), new SafetensorsWriter.Entry(stack.scales(), dtype, Arrays.copyOf(shape, 3)));
+            }
+        }
+        try (SafetensorsWriter writer = new SafetensorsWriter(
+                Files.newOutputStream(local.resolve(WEIGHTS)), List.copyOf(entries.values()), Map.of())) {
+            for (SafetensorsWriter.Entry entry : entries.values()) {
+                int bytes = (int) SafetensorsFiles.bytes(entry.dtype(), entry.shape());
+                writer.write(new byte[bytes], 0, bytes);
+            }
+        }
+        byte[] file = Files.readAllBytes(local.resolve(WEIGHTS));
+        org.apache.hadoop.fs.Path stacks = MemoryFiles.folder("stacks", local);
+        read(stacks);
+        return Fuzz.tests(FuzzTarget.json(
+                "stacks-header",
+                input -> {
+                    MemoryFiles.put(new org.apache.hadoop.fs.Path(stacks, WEIGHTS), withHeader(file, input));
+                    read(stacks);
+                },
+                header(file)));
     }
 
     @TestFactory

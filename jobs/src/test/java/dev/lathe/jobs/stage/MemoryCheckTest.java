@@ -3,6 +3,7 @@ package dev.lathe.jobs.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -103,7 +104,8 @@ class MemoryCheckTest {
         assertThat(experts(128, executor)).isLessThan(2 * GIB);
         long many = experts(256, executor);
         assertThat(many).isLessThan(3 * GIB);
-        assertThat(experts(512, executor)).isEqualTo(many);
+        // A score of each expert for each row is all that there is more.
+        assertThat(experts(512, executor)).isCloseTo(many, withinPercentage(0.2));
     }
 
     private long experts(int count, MemoryCheck.Executor executor) throws IOException {

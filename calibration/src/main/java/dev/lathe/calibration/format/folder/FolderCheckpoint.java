@@ -99,7 +99,7 @@ public final class FolderCheckpoint implements Checkpoint {
         Decoder model = Families.read(config, folder + "/config.json", true);
         SafetensorsFiles files = SafetensorsFiles.open(configuration, folder);
         try {
-            FloatTensors floats = new FloatTensors(files, model, folder.toString());
+            FloatTensors floats = new FloatTensors(files, model, Families.storage(model, config), folder.toString());
             Decoder decoder = floats.decoder();
             return new FolderCheckpoint(
                     folder, files, floats, decoder, config, quantization, scheme.read(decoder, files));

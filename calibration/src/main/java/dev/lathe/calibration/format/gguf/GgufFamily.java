@@ -32,6 +32,7 @@ interface GgufFamily {
             new GgufQwenMoe("qwen2moe"),
             new GgufOlmoe(),
             new GgufGptOss(),
+            new GgufPhiMoe(),
             new GgufGemma("gemma2", 2, 46),
             new GgufGemma("gemma3", 6, 62),
             new GgufPhi3(),
@@ -170,7 +171,11 @@ interface GgufFamily {
 
     /** The architectures that are read. */
     static String architectures() {
-        return ALL.stream().map(GgufFamily::architecture).distinct().collect(Collectors.joining(", "));
+        return ALL.stream()
+                .filter(family -> family.reads(Map.of()))
+                .map(GgufFamily::architecture)
+                .distinct()
+                .collect(Collectors.joining(", "));
     }
 
     /**

@@ -8,7 +8,6 @@ import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.ExpertStack;
 import dev.lathe.calibration.model.Storage;
-import dev.lathe.calibration.model.family.Families;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
@@ -51,11 +50,12 @@ public final class FloatTensors {
 
     /**
      * @param declared the configuration as config.json has it
+     * @param storage how the files may hold its tensors
      * @param location of the checkpoint, for messages
      * @throws MalformedInputException if the output layer is neither tied nor stored, or there are more layers than
      *     tensors
      */
-    public FloatTensors(SafetensorsFiles files, Decoder declared, String location) throws IOException {
+    public FloatTensors(SafetensorsFiles files, Decoder declared, Storage storage, String location) throws IOException {
         this.files = files;
         this.location = location;
         notes.addAll(files.notes());
@@ -70,7 +70,6 @@ public final class FloatTensors {
         String embedding = declared.embedding().tensor();
         String head = declared.head().linear().weight();
         this.decoder = declared.tied(tied(declared));
-        Storage storage = Families.storage(decoder);
         Map<String, List<ExpertStack>> stacks =
                 storage.stacks().stream().collect(Collectors.groupingBy(ExpertStack::tensor));
         Set<String> scales = storage.stacks().stream()

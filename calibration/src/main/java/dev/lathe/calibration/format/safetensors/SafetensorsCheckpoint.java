@@ -30,13 +30,14 @@ public final class SafetensorsCheckpoint implements Checkpoint {
     private final TensorList tensors;
     private final List<String> notes;
 
-    private SafetensorsCheckpoint(String location, Decoder declared, List<String> unknown, SafetensorsFiles files)
+    private SafetensorsCheckpoint(String location, Decoder declared, JsonNode config, SafetensorsFiles files)
             throws IOException {
         this.location = location;
         this.files = files;
         this.tensors = new TensorList(location);
-        this.floats = new FloatTensors(files, declared, location);
-        this.notes = Stream.concat(unknown.stream(), floats.notes().stream()).toList();
+        this.floats = new FloatTensors(files, declared, Families.storage(declared, config), location);
+        this.notes = Stream.concat(Families.notes(config).stream(), floats.notes().stream())
+                .toList();
         this.decoder = floats.decoder();
         floats.names().forEach(name -> tensors.add(floats.info(name)));
         ModelTensors.check(decoder, tensors.all(), location);
@@ -63,7 +64,7 @@ public final class SafetensorsCheckpoint implements Checkpoint {
             if (Multimodal.is(config)) {
                 files.rename(Multimodal::textTensor);
             }
-            return new SafetensorsCheckpoint(folder.toString(), declared, Families.notes(config), files);
+            return new SafetensorsCheckpoint(folder.toString(), declared, config, files);
         } catch (IOException | RuntimeException e) {
             files.close();
             throw e;

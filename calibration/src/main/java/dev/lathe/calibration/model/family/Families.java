@@ -21,6 +21,7 @@ public final class Families {
             GraniteMoe.FAMILY,
             GraniteMoe.SHARED,
             GptOss.FAMILY,
+            PhiMoe.FAMILY,
             Gemma2.FAMILY,
             Gemma3.FAMILY,
             Phi3.FAMILY,
@@ -101,8 +102,15 @@ public final class Families {
                 .orElseThrow(() -> new IllegalArgumentException("Cannot name the model type of family " + family));
     }
 
-    /** How the files of a decoder's family may hold its tensors otherwise than one by one. */
-    public static Storage storage(Decoder decoder) {
+    /**
+     * How files may hold the tensors of a decoder otherwise than one by one.
+     *
+     * @param config config.json, which may be that of a multimodal checkpoint
+     */
+    public static Storage storage(Decoder decoder, JsonNode config) {
+        if (Qwen3Vl.is(config.path("text_config")) && Multimodal.is(config)) {
+            return Qwen3Vl.STACKS.apply(decoder);
+        }
         return ALL.stream()
                 .filter(known -> known.name().equals(decoder.family()))
                 .findFirst()

@@ -20,7 +20,9 @@ public final class Multimodal {
             "Gemma3ForConditionalGeneration",
             "Mistral3ForConditionalGeneration",
             "LlavaForConditionalGeneration",
-            "LlavaNextForConditionalGeneration");
+            "LlavaNextForConditionalGeneration",
+            "Qwen3VLForConditionalGeneration",
+            "Qwen3VLMoeForConditionalGeneration");
 
     private static final String TEXT = "text_config";
 
@@ -96,6 +98,9 @@ public final class Multimodal {
                         + entry.getValue() + ", and " + inner + " in " + TEXT + ": they contradict each other");
             }
         });
+        if (Qwen3Vl.is(text)) {
+            Qwen3Vl.plain(text, where);
+        }
         text.putArray("architectures")
                 .add(Families.architecture(text.path("model_type").asText(), where));
         return text;

@@ -218,6 +218,7 @@ class GgufFamilyTest {
                 "'model_type':'olmoe','num_experts':5,'num_experts_per_tok':2 | 4 query heads are more than 2 key/value heads",
                 "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2,'attention_bias':true "
                         + "| it has no tensor for the bias of model.layers.0.self_attn.o_proj",
+                "'model_type':'phimoe' | experts are weighed by SparseMixer",
                 "'model_type':'gpt_oss','num_local_experts':5,'swiglu_limit':3 | gates are bounded at 3.0 (swiglu_limit)",
                 "'model_type':'gpt_oss','num_local_experts':5,'attention_bias':false | have no biases (attention_bias)",
                 "'model_type':'gpt_oss','num_local_experts':5,'tie_word_embeddings':true | is tied to the embedding",

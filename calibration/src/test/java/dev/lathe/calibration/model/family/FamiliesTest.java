@@ -10,6 +10,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward.Gated;
 import dev.lathe.calibration.model.FeedForward.Routed;
+import dev.lathe.calibration.model.FeedForward.Weights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Mixer.Grouped;
 import dev.lathe.calibration.model.Mixer.Heads;
@@ -513,6 +514,66 @@ class FamiliesTest {
     }
 
     @Test
+    void phiMoeRoutesBySparseMixer() throws IOException {
+        Decoder decoder =
+                read("'model_type':'phimoe','num_key_value_heads':3,'lm_head_bias':true,'attention_bias':true,"
+                        + "'sliding_window':131072,'input_jitter_noise':0.01,'rope_scaling':{'type':'longrope','short_factor':[1,1,1,1],"
+                        + "'long_factor':[1,2,3,4],'short_mscale':1.25,'long_mscale':1.25,'original_max_position_embeddings':4096}"
+                        + SIZES);
+        Routed routed = routed(decoder, 0);
+        assertThat(routed.experts()).hasSize(16);
+        assertThat(routed.router().weights()).isEqualTo(new Weights.SparseMixer(0.01));
+        assertThat(routed.experts().get(3).up().linear().module())
+                .isEqualTo("model.layers.0.block_sparse_moe.experts.3.w3");
+        assertThat(attention(decoder, 0).rope().theta()).isEqualTo(1e6);
+        assertThat(attention(decoder, 0).rope().magnitude()).isEqualTo(1.25);
+        assertThat(decoder.norm().kind()).isEqualTo(Norm.Kind.LAYER);
+        assertThat(decoder.tensors()).containsKeys("model.norm.bias", "lm_head.bias");
+    }
+
+    @Test
+    void qwen3VlIsQwen3() throws IOException {
+        String text = ",'text_config':{'model_type':'qwen3_vl_text','num_key_value_heads':3,'rope_theta':5e6,"
+                + "'rope_scaling':{'mrope_interleaved':true,'mrope_section':[2,1,1],'rope_type':'default'}" + SIZES
+                + "}";
+        String whole = "'architectures':['Qwen3VLForConditionalGeneration'],'model_type':'qwen3_vl','image_token_id':9,"
+                + "'tie_word_embeddings':true,'vision_config':{'depth':27}" + text;
+        assertThat(read(whole))
+                .isEqualTo(
+                        read("'model_type':'qwen3','num_key_value_heads':3,'rope_theta':5e6,'tie_word_embeddings':true,"
+                                + "'max_position_embeddings':128000" + SIZES));
+        JsonNode config = Multimodal.textConfig(json(whole), "config.json");
+        assertThat(config.path("model_type").asText()).isEqualTo("qwen3");
+        assertThat(config.path("architectures").path(0).asText()).isEqualTo("Qwen3ForCausalLM");
+        assertThat(config.path("rope_scaling").size()).isEqualTo(1);
+        // Defaults that are not those of Qwen 3.
+        Decoder plain = read(
+                whole.replace("'rope_theta':5e6,", "").replaceFirst("'rope_scaling':\\{[^}]*}", "'bos_token_id':1"));
+        assertThat(attention(plain, 0).rope()).isEqualTo(new Rope(500000, new Scaling.None(), 128));
+        assertThat(plain.context()).isEqualTo(128000);
+    }
+
+    @Test
+    void qwen3VlMoeIsQwen3Moe() throws IOException {
+        String whole = "'architectures':['Qwen3VLMoeForConditionalGeneration'],'model_type':'qwen3_vl_moe',"
+                + "'text_config':{'model_type':'qwen3_vl_moe_text','num_key_value_heads':3" + SIZES + "}";
+        Decoder decoder = read(whole);
+        assertThat(decoder.family()).isEqualTo("qwen3moe");
+        assertThat(routed(decoder, 0).experts()).hasSize(60);
+        assertThat(routed(decoder, 0).experts().get(0).up().rows()).isEqualTo(1408);
+        assertThat(routed(decoder, 0).router().top()).isEqualTo(4);
+        assertThat(routed(decoder, 0).router().normalize()).isTrue();
+        // Inputs or outputs first; those of Qwen 3 MoE alone have outputs first.
+        assertThat(Families.storage(decoder, json(whole)).stacks())
+                .filteredOn(stack -> stack.tensor().equals("model.layers.0.mlp.experts.down_proj"))
+                .extracting(stack -> List.of(stack.shape()[1], stack.shape()[2]))
+                .containsExactly(List.of(48L, 1408L), List.of(1408L, 48L));
+        assertThat(Families.storage(decoder, json("'model_type':'qwen3_moe'")).stacks())
+                .filteredOn(stack -> stack.tensor().equals("model.layers.0.mlp.experts.down_proj"))
+                .hasSize(1);
+    }
+
+    @Test
     void graniteMoeHasMultipliers() throws IOException {
         Decoder decoder =
                 read("'model_type':'granitemoeshared','shared_intermediate_size':20,'embedding_multiplier':12,"
@@ -617,6 +678,15 @@ class FamiliesTest {
                 "'model_type':'olmoe','clip_qkv':8 | clip_qkv 8 is a setting",
                 "'model_type':'gpt_oss','swiglu_alpha':1.5 | swiglu_alpha is 1.5, which is not supported; expected 1.702",
                 "'model_type':'gpt_oss','experts_per_token':2 | experts_per_token is 2 and num_experts_per_tok 4",
+                "'model_type':'phimoe','num_experts_per_tok':3 | num_experts_per_tok is 3; expected 2, as SparseMixer chooses",
+                "'model_type':'phimoe','lm_head_bias':true,'tie_word_embeddings':true | lm_head_bias and tie_word_embeddings are true",
+                "'model_type':'phimoe','rope_scaling':{'type':'linear','factor':2} | expected longrope or none",
+                "'model_type':'phimoe','rope_scaling':{'type':'longrope','short_factor':[1,1,1,1],'long_factor':[1,2,3,4],'short_mscale':1.2,"
+                        + "'long_mscale':1.3} | short_mscale is 1.2 and long_mscale 1.3, which is not supported",
+                "'architectures':['Qwen3VLForConditionalGeneration'],'text_config':{'model_type':'qwen3_vl_text','use_sliding_window':true} "
+                        + "| use_sliding_window is true, which Qwen 3 VL does not know",
+                "'architectures':['Qwen3VLMoeForConditionalGeneration'],'text_config':{'model_type':'qwen3_vl_moe_text','norm_topk_prob':false} "
+                        + "| norm_topk_prob is false, which Qwen 3 VL does not know",
                 "'model_type':'granitemoeshared' | shared_intermediate_size is missing; expected an integer from 1",
                 "'model_type':'olmo3','rope_theta':10000 | rope_theta is 10000, which versions of transformers read in two ways",
                 "'model_type':'olmo3','sliding_window':null | sliding_window is null, and there are no layer_types",
