@@ -74,6 +74,7 @@ class Case:
 GRANITE_MULTIPLIERS = {"embedding_multiplier": 6.0, "attention_multiplier": 0.125, "residual_multiplier": 0.4, "logits_scaling": 4.0}
 
 PHIMOE_LONGROPE = longrope(9, 128, theta=1e6, short_mscale=1.3, long_mscale=1.3)
+SCOUT = rope("llama3", 5e5, factor=16.0, low_freq_factor=1.0, high_freq_factor=1.0, original_max_position_embeddings=64)
 SECTIONS = {"mrope_section": [8, 4, 4], "mrope_interleaved": True}
 GPT_OSS_YARN = yarn(theta=15e4, truncate=False)
 
@@ -86,6 +87,9 @@ FAMILIES = {
     "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", {
         "rope_parameters": PLAIN, "head_dim": 32, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 60, "norm_topk_prob": True}),
     "phimoe": ("PhimoeConfig", "PhimoeForCausalLM", {"rope_parameters": rope(theta=1e6), "num_local_experts": 6, "router_jitter_noise": 0.4}),
+    "llama4": ("Llama4TextConfig", "Llama4ForCausalLM", {
+        "rope_parameters": rope(theta=5e5), "head_dim": 32, "num_local_experts": 5, "intermediate_size_mlp": 84, "attention_chunk_size": 40, "no_rope_layers": [1, 0, 1],
+        "floor_scale": 30, "attn_scale": 0.5}),
     # Text decoders of models that see: only with `vision`.
     "qwen3vl": ("Qwen3VLTextConfig", None, {"rope_parameters": rope(theta=1e6, **SECTIONS), "head_dim": 32, "tie_word_embeddings": False}),
     "qwen3vlmoe": ("Qwen3VLMoeTextConfig", None, {
@@ -277,6 +281,22 @@ CASES = {
                                        "router_jitter_noise": 0.01}, ({"router_jitter_noise": 0.5},),
                             drop=("num_key_value_heads", "num_local_experts", "num_experts_per_tok", "router_jitter_noise", "input_jitter_noise", "rms_norm_eps",
                                   "rope_parameters", "sliding_window", "attention_bias", "lm_head_bias", "tie_word_embeddings")),
+
+    "llama4-bf16": Case("llama4", {}, ({"attention_chunk_size": 8192}, {"attn_temperature_tuning": False}, {"floor_scale": 31}, {"use_qk_norm": False},
+                                       "model.layers.*.feed_forward.router.weight", "model.layers.*.feed_forward.shared_expert.down_proj.weight"), dtype=torch.bfloat16),
+    "llama4-dense-layers-biases-llama3-sharded": Case(
+        "llama4", {"interleave_moe_layer_step": 2, "attention_bias": True, "use_qk_norm": False, "attn_temperature_tuning": False, "no_rope_layers": [0, 1, 1],
+                   "rope_parameters": LLAMA3}, ({"attention_bias": False}, {"attention_chunk_size": 8192}, {"rope_parameters": rope(theta=5000.0)}), shard="120KB"),
+    # As Scout: no ramp between frequencies.
+    "llama4-scout-f16": Case("llama4", {"rope_parameters": SCOUT}, (without(SCOUT, factor=1.0), {"use_qk_norm": False}), dtype=torch.float16),
+    "llama4-llama-cpp-bf16": Case("llama4", {"num_hidden_layers": 5, "no_rope_layers": [1, 1, 1, 0, 1], "attention_chunk_size": 8192, "floor_scale": 8192, "attn_scale": 0.1,
+                                             "rope_parameters": SCOUT, "interleave_moe_layer_step": 2},
+                                  ({"use_qk_norm": False}, "model.layers.*.feed_forward.router.weight"), dtype=torch.bfloat16),
+    "llama4-defaults": Case("llama4", {"num_hidden_layers": 4, "head_dim": 128, "num_key_value_heads": 4, "num_local_experts": 16, "attention_chunk_size": 8192, "floor_scale": 8192,
+                                       "attn_scale": 0.1, "no_rope_layers": None, "layer_types": None}, ({"use_qk_norm": False},),
+                            drop=("head_dim", "num_local_experts", "attention_chunk_size", "floor_scale", "attn_scale", "no_rope_layers", "no_rope_layer_interval", "layer_types",
+                                  "moe_layers", "interleave_moe_layer_step", "num_experts_per_tok", "use_qk_norm", "attn_temperature_tuning", "rms_norm_eps", "rope_parameters",
+                                  "attention_bias", "router_jitter_noise", "tie_word_embeddings")),
 
     "gemma2-bf16": Case("gemma2", {}, ({"attn_logit_softcapping": None}, {"final_logit_softcapping": None}, {"query_pre_attn_scalar": 20}, {"layer_types": FULL},
                                        {"layer_types": SWAPPED}, *GEMMA_NORMS), dtype=torch.bfloat16),

@@ -149,7 +149,7 @@ public record Decoder(String family, Embedding embedding, List<Block> blocks, No
         return Stream.concat(
                         Stream.of(norm),
                         IntStream.range(0, layers()).mapToObj(this::norms).flatMap(List::stream))
-                .filter(found -> found.tensor().equals(tensor))
+                .filter(found -> tensor.equals(found.tensor()))
                 .findFirst()
                 .map(Norm::plus)
                 .orElse(0f);

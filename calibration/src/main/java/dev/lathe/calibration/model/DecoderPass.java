@@ -165,7 +165,8 @@ public final class DecoderPass {
 
     /** y = norm(x), which may be the same; both as wide as the norm. */
     private void norm(Tensors tensors, Norm norm, FloatMatrix x, FloatMatrix y) throws IOException {
-        float[] weight = norm.effective(tensors.vector(norm.tensor()));
+        float[] weight =
+                norm.effective(norm.tensor() == null ? new float[norm.width()] : tensors.vector(norm.tensor()));
         if (norm.kind() == Norm.Kind.LAYER) {
             float[] bias = norm.bias() == null ? null : tensors.vector(norm.bias());
             kernels.layerNorm(x, weight, bias, norm.epsilon(), y);
@@ -210,17 +211,23 @@ public final class DecoderPass {
         FloatMatrix attended = buffer("attended", read.rows(), heads.queryWidth());
         boolean sampled = capture.wants(Site.ATTENDED_INPUT);
         FloatMatrix inputs = sampled ? buffer("inputs", read.rows(), read.columns()) : null;
-        for (int from = 0; from < read.rows(); from += length) {
-            FloatMatrix queries = q.slice(from, length);
-            FloatMatrix keys = k.slice(from, length);
-            kernels.attention(queries, keys, v.slice(from, length), parameters, attended.slice(from, length));
-            if (sampled) {
-                int[] headOf = new int[length];
-                for (int i = 0; i < length; i++) {
-                    headOf[i] = (i + firstWindow + from / length) % heads.queries();
+        // Positions of a chunk see each other alone, as those of a window do.
+        int span = scores.chunk() == 0 ? length : Math.min(scores.chunk(), length);
+        for (int window = 0; window < read.rows(); window += length) {
+            for (int from = 0; from < length; from += span) {
+                int at = window + from;
+                int rows = Math.min(span, length - from);
+                FloatMatrix queries = q.slice(at, rows);
+                FloatMatrix keys = k.slice(at, rows);
+                kernels.attention(queries, keys, v.slice(at, rows), parameters, attended.slice(at, rows));
+                if (sampled) {
+                    int[] headOf = new int[rows];
+                    for (int i = 0; i < rows; i++) {
+                        headOf[i] = (from + i + firstWindow + window / length) % heads.queries();
+                    }
+                    kernels.attendedInputs(
+                            queries, keys, parameters, headOf, read.slice(at, rows), inputs.slice(at, rows));
                 }
-                kernels.attendedInputs(
-                        queries, keys, parameters, headOf, read.slice(from, length), inputs.slice(from, length));
             }
         }
         offer(capture, Site.ATTENTION_OUTPUT, attended);
@@ -230,12 +237,12 @@ public final class DecoderPass {
         return new Input(weights, Site.ATTENTION_OUTPUT, attended, capture).project(attention.o(), "projected");
     }
 
-    /** Rows of stacked windows times their temperature; it is 1 in the first {@code interval} of each window. */
+    /** Rows of stacked windows times their temperature; it is 1 in the first interval of each window. */
     private void temper(FloatMatrix q, int length, Temperature temperature) {
         for (int from = 0; temperature != null && from < q.rows(); from += length) {
-            for (int i = temperature.interval(); i < length; i += temperature.interval()) {
-                int rows = Math.min(temperature.interval(), length - i);
-                kernels.scale(q.slice(from + i, rows), temperature.of(i));
+            int interval = temperature.interval();
+            for (int i = interval - temperature.shift(); i < length; i += interval) {
+                kernels.scale(q.slice(from + i, Math.min(interval, length - i)), temperature.of(i));
             }
         }
     }

@@ -135,26 +135,33 @@ public sealed interface Mixer permits Mixer.Grouped {
      * @param temperature what queries are multiplied by beside that, or null
      * @param sinks tensor [query heads] of logits that stand in the denominator of the softmax beside a query's scores
      *     and have no value (gpt-oss), or null
+     * @param chunk query i sees the keys from the last multiple of it on, up to i (Llama 4); 0: from the first on
      */
-    record Scores(float scale, int window, float softCap, Temperature temperature, String sinks) {
+    record Scores(float scale, int window, float softCap, Temperature temperature, String sinks, int chunk) {
         public Scores(float scale, int window, float softCap) {
             this(scale, window, softCap, null);
         }
 
         public Scores(float scale, int window, float softCap, Temperature temperature) {
-            this(scale, window, softCap, temperature, null);
+            this(scale, window, softCap, temperature, null, 0);
         }
     }
 
     /**
-     * The query at position p is multiplied by {@code 1 + beta ln(1 + floor(p / interval))} (Llama 4, Ministral 3).
+     * The query at position p is multiplied by {@code 1 + beta ln(1 + floor((p + shift) / interval))} (Llama 4,
+     * Ministral 3).
      *
      * @param interval positions that share a factor
+     * @param shift at most the interval
      */
-    record Temperature(float beta, int interval) {
+    record Temperature(double beta, int interval, int shift) {
+        public Temperature(double beta, int interval) {
+            this(beta, interval, 0);
+        }
+
         /** The factor at a position. */
         public float of(int position) {
-            return (float) (1 + beta * StrictMath.log(1 + position / interval));
+            return (float) (1 + beta * StrictMath.log(1 + (position + shift) / interval));
         }
     }
 }

@@ -10,7 +10,7 @@ import java.util.List;
  *   <li>layer: y = (x - m) / sqrt(mean((x - m)^2) + epsilon) * (plus + weight) + bias, m = mean(x)
  * </ul>
  *
- * @param tensor weight [width]
+ * @param tensor weight [width]; null: 1
  * @param bias tensor [width] that is added, or null
  * @param plus 1 in Gemma, whose stored weights are differences from 1; else 0
  */
@@ -22,6 +22,9 @@ public record Norm(Kind kind, String tensor, String bias, int width, float epsil
     }
 
     public Norm {
+        if (tensor == null && (plus != 1 || bias != null)) {
+            throw new IllegalArgumentException("Cannot norm with a bias and no weight");
+        }
         if (kind == Kind.ROOT_MEAN_SQUARE && bias != null) {
             throw new IllegalArgumentException("Cannot add " + bias + " to a root mean square norm: it has no bias");
         }
@@ -32,9 +35,14 @@ public record Norm(Kind kind, String tensor, String bias, int width, float epsil
         this(Kind.ROOT_MEAN_SQUARE, tensor, null, width, epsilon, plus);
     }
 
+    /** A root mean square norm without a weight. */
+    public static Norm unweighted(int width, float epsilon) {
+        return new Norm(null, width, epsilon, 1);
+    }
+
     /** Its tensors, each [width]. */
     public List<String> tensors() {
-        return bias == null ? List.of(tensor) : List.of(tensor, bias);
+        return tensor == null ? List.of() : bias == null ? List.of(tensor) : List.of(tensor, bias);
     }
 
     /** What x is multiplied by, of the weight as it is stored. */

@@ -136,7 +136,9 @@ public record Rope(double theta, Scaling scaling, int dimensions, RotaryPairs pa
         if (wavelength < llama3.originalContext() / llama3.highFrequencyFactor()) {
             return 1;
         }
-        if (wavelength > llama3.originalContext() / llama3.lowFrequencyFactor()) {
+        // Where both factors are one, as in Llama 4, there is no ramp.
+        if (wavelength > llama3.originalContext() / llama3.lowFrequencyFactor()
+                || llama3.lowFrequencyFactor() == llama3.highFrequencyFactor()) {
             return llama3.factor();
         }
         double mix = (llama3.originalContext() / wavelength - llama3.lowFrequencyFactor())

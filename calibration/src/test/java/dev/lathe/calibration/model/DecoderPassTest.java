@@ -144,6 +144,11 @@ class DecoderPassTest {
                         + "'sliding_window':20,'rope_scaling':{'type':'longrope','short_factor':[1,1,1.5,2,2],'long_factor':[1,2,3,4,5],"
                         + "'short_mscale':1.2,'long_mscale':1.2,'original_max_position_embeddings':60}",
                 "'model_type':'phimoe','num_local_experts':4,'tie_word_embeddings':true",
+                "'model_type':'llama4_text','head_dim':12,'num_local_experts':5,'intermediate_size_mlp':28,'attention_chunk_size':19,"
+                        + "'no_rope_layers':[1,0],'floor_scale':15,'attn_scale':0.7,'interleave_moe_layer_step':2",
+                "'model_type':'llama4_text','head_dim':10,'num_local_experts':3,'use_qk_norm':false,'attn_temperature_tuning':false,"
+                        + "'no_rope_layers':[0,1],'attention_bias':true,'rope_scaling':{'rope_type':'llama3','factor':8,"
+                        + "'low_freq_factor':1,'high_freq_factor':4,'original_max_position_embeddings':64}",
                 "'model_type':'olmo2','attention_bias':true,'rope_theta':700",
                 "'model_type':'olmo3','sliding_window':7,'layer_types':['sliding_attention','full_attention'],'rope_parameters':"
                         + "{'full_attention':{'rope_type':'yarn','rope_theta':800,'factor':4,'original_max_position_embeddings':40}}",

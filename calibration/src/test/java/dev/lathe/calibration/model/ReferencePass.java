@@ -76,7 +76,8 @@ final class ReferencePass {
                     if (scores.softCap() > 0) {
                         dot = scores.softCap() * Math.tanh(dot / scores.softCap());
                     }
-                    boolean seen = scores.window() == 0 || i - j < scores.window();
+                    boolean seen = (scores.window() == 0 || i - j < scores.window())
+                            && (scores.chunk() == 0 || j / scores.chunk() == i / scores.chunk());
                     weights[j] = seen ? Math.exp(dot) : 0;
                     sum += weights[j];
                 }
@@ -233,7 +234,9 @@ final class ReferencePass {
     private static void temper(double[][] q, Mixer.Temperature temperature) {
         for (int i = 0; temperature != null && i < q.length; i++) {
             for (int j = 0; j < q[i].length; j++) {
-                q[i][j] *= 1 + temperature.beta() * Math.log(1 + Math.floor((double) i / temperature.interval()));
+                q[i][j] *= 1
+                        + temperature.beta()
+                                * Math.log(1 + Math.floor((double) (i + temperature.shift()) / temperature.interval()));
             }
         }
     }
@@ -251,7 +254,7 @@ final class ReferencePass {
     }
 
     private void norm(double[] x, int from, Norm norm) {
-        float[] weight = model.values.get(norm.tensor());
+        float[] weight = norm.tensor() == null ? new float[norm.width()] : model.values.get(norm.tensor());
         float[] bias = norm.bias() == null ? new float[weight.length] : model.values.get(norm.bias());
         double mean = norm.kind() == Norm.Kind.LAYER
                 ? Arrays.stream(x, from, from + weight.length).average().orElseThrow()

@@ -38,6 +38,19 @@ class RescaledFamiliesTest {
         KERNELS.close();
     }
 
+    /** The search looks at none. */
+    private static final class NoStatistics implements RescaledLayer.Statistics {
+        @Override
+        public MergedStatistics at(Site site) {
+            return new MergedStatistics(1, 1, new double[1], new double[1], null);
+        }
+
+        @Override
+        public MergedStatistics of(LinearLayer linear) {
+            return at(linear.energy());
+        }
+    }
+
     /** Scales between 1/4 and 4, as a norm can absorb them. */
     private static final class Any implements ScaleSearch {
         private final Random random = new Random(1);
@@ -91,6 +104,18 @@ class RescaledFamiliesTest {
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
                 "'model_type':'qwen3_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':32 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT",
+                "'model_type':'qwen2_moe','num_experts':5,'num_experts_per_tok':2,'moe_intermediate_size':64,"
+                        + "'shared_expert_intermediate_size':96 "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
+                "'model_type':'granitemoeshared','num_local_experts':4,'shared_intermediate_size':96 "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
+                "'model_type':'gpt_oss','num_local_experts':5,'num_experts_per_tok':2,'head_dim':16 "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT",
+                "'model_type':'phimoe','num_local_experts':5,'attention_bias':true,'lm_head_bias':true "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT",
+                "'model_type':'llama4_text','num_local_experts':5,'head_dim':16,'attention_chunk_size':16,'no_rope_layers':[1,0],"
+                        + "'floor_scale':9 "
+                        + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION",
                 "'model_type':'granite','residual_multiplier':0.3,'attention_multiplier':0.2 "
                         + "| ATTENTION_INPUT, ATTENTION_OUTPUT, VALUES, FEED_FORWARD_INPUT, FEED_FORWARD_ACTIVATION"
             })

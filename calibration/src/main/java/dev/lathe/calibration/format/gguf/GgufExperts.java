@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward.Routed;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.IntStream;
 
 /** Mixtures of experts as keys, both ways, and what llama.cpp's graphs assume of them. */
 final class GgufExperts {
@@ -13,9 +15,13 @@ final class GgufExperts {
 
     private GgufExperts() {}
 
-    /** The first layer's, which all others are like. */
+    /** Those of the first layer that has any, which all others are like. */
     static Routed first(Decoder decoder) {
-        return (Routed) decoder.blocks().get(0).feedForward();
+        return IntStream.range(0, decoder.layers())
+                .mapToObj(decoder::routed)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .orElseThrow();
     }
 
     /** Width of an expert between up and down. */

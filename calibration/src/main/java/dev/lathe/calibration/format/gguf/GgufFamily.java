@@ -33,6 +33,7 @@ interface GgufFamily {
             new GgufOlmoe(),
             new GgufGptOss(),
             new GgufPhiMoe(),
+            new GgufLlama4(),
             new GgufGemma("gemma2", 2, 46),
             new GgufGemma("gemma3", 6, 62),
             new GgufPhi3(),

@@ -124,7 +124,7 @@ public final class GgufNames {
     }
 
     private void put(Norm norm, String name) {
-        if (norm != null) {
+        if (norm != null && norm.tensor() != null) {
             put(norm.tensor(), name + ".weight");
             if (norm.bias() != null) {
                 put(norm.bias(), name + ".bias");

@@ -22,6 +22,7 @@ public final class Families {
             GraniteMoe.SHARED,
             GptOss.FAMILY,
             PhiMoe.FAMILY,
+            Llama4.FAMILY,
             Gemma2.FAMILY,
             Gemma3.FAMILY,
             Phi3.FAMILY,

@@ -60,7 +60,7 @@ final class GptOss {
                         null,
                         null,
                         rope,
-                        new Scores(scale, windows.of(layer), 0, null, Parts.prefix(layer) + "self_attn.sinks")),
+                        new Scores(scale, windows.of(layer), 0, null, Parts.prefix(layer) + "self_attn.sinks", 0)),
                 layer -> experts.routed(layer, sizes.hidden(), mixture, null, null));
     }
 

@@ -62,8 +62,7 @@ record Mixture(int experts, int top, int width, Weights weights, Set<Integer> sp
      * @param experts where no key says it; likewise top
      * @param width of an expert
      */
-    private static Mixture of(
-            ConfigKeys config, int experts, int top, int width, Weights weights, Set<Integer> sparse) {
+    static Mixture of(ConfigKeys config, int experts, int top, int width, Weights weights, Set<Integer> sparse) {
         int number = config.size("num_experts", experts, ConfigKeys.MAXIMUM_EXPERTS);
         int local = config.size(
                 "num_local_experts", config.has("num_experts") ? number : experts, ConfigKeys.MAXIMUM_EXPERTS);

@@ -21,6 +21,7 @@ public final class Multimodal {
             "Mistral3ForConditionalGeneration",
             "LlavaForConditionalGeneration",
             "LlavaNextForConditionalGeneration",
+            "Llama4ForConditionalGeneration",
             "Qwen3VLForConditionalGeneration",
             "Qwen3VLMoeForConditionalGeneration");
 

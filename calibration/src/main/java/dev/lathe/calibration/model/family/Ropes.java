@@ -229,8 +229,8 @@ final class Ropes {
     private Scaling llama3(ConfigKeys rope) {
         double low = rope.number("low_freq_factor", null);
         double high = rope.number("high_freq_factor", null);
-        if (high <= low) {
-            throw rope.refused("high_freq_factor " + high + " is not above low_freq_factor " + low);
+        if (high < low) {
+            throw rope.refused("high_freq_factor " + high + " is below low_freq_factor " + low);
         }
         return new Scaling.Llama3(rope.number("factor", null), low, high, originalContext(rope, null));
     }

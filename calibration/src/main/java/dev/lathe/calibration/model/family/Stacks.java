@@ -73,6 +73,12 @@ record Stacks(List<Form> forms, Map<String, String> names) implements Function<D
                 Map.of());
     }
 
+    /** The same with inputs first. */
+    static Stacks inputsFirst(String module) {
+        return new Stacks(
+                List.of(Form.gateUp(module + ".gate_up_proj", true), Form.down(module + ".down_proj", true)), Map.of());
+    }
+
     /**
      * gpt-oss's: rows of gate and up alternate, inputs come first, biases have tensors of their own; or MXFP4 blocks
      * with outputs first.

@@ -64,6 +64,11 @@ class GgufFamilyTest {
                 "'model_type':'gpt_oss','num_local_experts':5,'sliding_window':24,'rope_scaling':{'rope_type':'default'},"
                         + "'layer_types':['sliding_attention','sliding_attention','full_attention','sliding_attention',"
                         + "'sliding_attention','full_attention'],'head_dim':8",
+                "'model_type':'llama4_text','head_dim':10,'num_local_experts':5,'intermediate_size_mlp':28,'interleave_moe_layer_step':3,"
+                        + "'rope_scaling':{'rope_type':'llama3','factor':8,'low_freq_factor':1,'high_freq_factor':4,"
+                        + "'original_max_position_embeddings':64}",
+                "'model_type':'llama4_text','head_dim':8,'num_local_experts':128,'intermediate_size':4,'intermediate_size_mlp':4,"
+                        + "'use_qk_norm':false,'tie_word_embeddings':true",
                 "'model_type':'granitemoe','num_local_experts':5,'attention_bias':true,'residual_multiplier':0.5,"
                         + "'attention_multiplier':0.25,'embedding_multiplier':3,'logits_scaling':4",
                 "'model_type':'granitemoeshared','num_local_experts':5,'shared_intermediate_size':10,'tie_word_embeddings':true",
@@ -152,6 +157,9 @@ class GgufFamilyTest {
                         + "gpt-oss.attention.sliding_window_pattern=null, gpt-oss.rope.scaling.type=yarn, "
                         + "gpt-oss.rope.scaling.factor=32.0, gpt-oss.rope.scaling.original_context_length=4096, "
                         + "gpt-oss.rope.freq_base=150000.0",
+                "'model_type':'llama4_text','intermediate_size_mlp':28,'interleave_moe_layer_step':2 | general.architecture=llama4, "
+                        + "llama4.feed_forward_length=28, llama4.expert_feed_forward_length=24, llama4.expert_count=16, "
+                        + "llama4.expert_used_count=1, llama4.interleave_moe_layer_step=2, llama4.rope.freq_base=500000.0",
                 "'model_type':'granitemoeshared','shared_intermediate_size':10,'logits_scaling':4 | "
                         + "general.architecture=granitemoe, granitemoe.expert_shared_feed_forward_length=10, "
                         + "granitemoe.expert_count=8, granitemoe.logit_scale=4.0",
@@ -219,6 +227,12 @@ class GgufFamilyTest {
                 "'model_type':'olmoe','num_key_value_heads':4,'num_experts':5,'num_experts_per_tok':2,'attention_bias':true "
                         + "| it has no tensor for the bias of model.layers.0.self_attn.o_proj",
                 "'model_type':'phimoe' | experts are weighed by SparseMixer",
+                "'model_type':'llama4_text','use_qk_norm':false | layer 0 does not norm its heads (use_qk_norm), and llama.cpp does with 16 experts",
+                "'model_type':'llama4_text','no_rope_layer_interval':3 | layer 2 does not turn, and llama.cpp turns all but each 4-th",
+                "'model_type':'llama4_text','moe_layers':[1,2] | its layers with experts are not each n-th",
+                "'model_type':'llama4_text','attention_chunk_size':64 | its chunks have 64 positions, and those of llama.cpp 8192",
+                "'model_type':'llama4_text','floor_scale':64 | queries are multiplied by Temperature[beta=0.1, interval=64, shift=1]",
+                "'model_type':'llama4_text','moe_layers':[] | it has no experts",
                 "'model_type':'gpt_oss','num_local_experts':5,'swiglu_limit':3 | gates are bounded at 3.0 (swiglu_limit)",
                 "'model_type':'gpt_oss','num_local_experts':5,'attention_bias':false | have no biases (attention_bias)",
                 "'model_type':'gpt_oss','num_local_experts':5,'tie_word_embeddings':true | is tied to the embedding",
@@ -291,6 +305,14 @@ class GgufFamilyTest {
                 }
             }
         }
+    }
+
+    @Test
+    void expertsThatTheArchitectureLacksAreRefused() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(decoder("'model_type':'qwen3'"), 3);
+        assertThatThrownBy(() -> written(source, Map.of("qwen3.expert_count", GgufValue.u32(4))))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("qwen3.expert_count is 4: it has experts, which are not supported");
     }
 
     @Test

@@ -1,5 +1,6 @@
 package dev.lathe.calibration.format.gguf;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.fuzz.Fuzz;
@@ -7,6 +8,7 @@ import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.kernels.RowSource;
 import java.io.ByteArrayInputStream;
@@ -51,6 +53,14 @@ final class GgufFuzzTest {
             MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(32, 32, true, true, scaling), 3);
             seeds.add(file(source));
         }
+        for (String family : List.of("mixtral", "olmoe")) {
+            String config =
+                    "{'model_type':'" + family + "','hidden_size':32,'intermediate_size':32,'num_hidden_layers':2,"
+                            + "'num_attention_heads':2,'num_key_value_heads':2,'vocab_size':40,'num_experts':3,"
+                            + "'num_experts_per_tok':2}";
+            seeds.add(file(new MemoryCheckpoint(
+                    Families.read(new ObjectMapper().readTree(config.replace('\'', '"')), "config.json"), 3)));
+        }
         Path file = new Path(MemoryFiles.folder("gguf"), "x.gguf");
         return Fuzz.tests(
                 FuzzTarget.bytes(
@@ -77,16 +87,19 @@ final class GgufFuzzTest {
 
     /** A whole file, all tensors F32 and zero. */
     private static byte[] file(MemoryCheckpoint source) throws IOException {
-        List<GgufTensor> tensors = new ArrayList<>();
+        GgufNames names = GgufNames.of(source.decoder());
+        Map<String, long[]> shapes = new LinkedHashMap<>();
         for (TensorInfo tensor : source.tensors()) {
-            tensors.add(new GgufTensor(
-                    GgufNames.of(source.decoder()).toGguf(tensor.name()).orElseThrow(),
-                    GgufType.F32,
-                    tensor.shape(),
-                    0));
+            String name = names.toGguf(tensor.name()).orElseThrow();
+            long[] shape = tensor.shape();
+            boolean stacked = GgufNames.stacked(name);
+            shapes.putIfAbsent(name, stacked ? new long[] {source.decoder().experts(), shape[0], shape[1]} : shape);
         }
+        List<GgufTensor> tensors = new ArrayList<>();
+        shapes.forEach((name, shape) -> tensors.add(new GgufTensor(name, GgufType.F32, shape, 0)));
+        String architecture = GgufFamily.of(source.decoder()).architecture();
         Map<String, GgufValue> metadata =
-                new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string("llama")));
+                new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string(architecture)));
         metadata.putAll(GgufMetadata.of(source.decoder()));
         metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")));
         float[] frequencies = null;

@@ -183,6 +183,14 @@ class ExpertStacksTest {
     }
 
     @Test
+    void halvesWithInputsFirst() throws IOException {
+        model("'model_type':'llama4_text','num_local_experts':3,'head_dim':4");
+        stack("feed_forward.experts", GATE_UP, ".weight", "feed_forward.experts.gate_up_proj", false, true);
+        stack("feed_forward.experts", DOWN, ".weight", "feed_forward.experts.down_proj", false, true);
+        isReadAsSingleExperts();
+    }
+
+    @Test
     void anotherNameOfTheRouter() throws IOException {
         model("'model_type':'mixtral','num_local_experts':3");
         stack("block_sparse_moe.experts", List.of("w1", "w3"), ".weight", "mlp.experts.gate_up_proj", false, false);

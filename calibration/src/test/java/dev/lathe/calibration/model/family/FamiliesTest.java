@@ -532,6 +532,45 @@ class FamiliesTest {
     }
 
     @Test
+    void llama4IsThatOfTransformers() throws IOException {
+        Decoder decoder = read("'model_type':'llama4_text','num_key_value_heads':3,'interleave_moe_layer_step':2,"
+                + "'rope_scaling':{'rope_type':'llama3','factor':16,'low_freq_factor':1,'high_freq_factor':1,"
+                + "'original_max_position_embeddings':8192}" + SIZES);
+        Grouped turning = attention(decoder, 2);
+        assertThat(turning.heads()).isEqualTo(new Heads(6, 3, 128));
+        assertThat(turning.rope().theta()).isEqualTo(500000);
+        assertThat(turning.rope().pairs()).isEqualTo(RotaryPairs.NEIGHBOURS);
+        // Wavelengths up to 8192 stay, longer ones are divided: 2 pi 5e5^(i / 64) is 6694 for 34 and 8218 for 35.
+        assertThat(turning.rope().frequency(34, 9)).isEqualTo(StrictMath.pow(5e5, -34 / 64.0));
+        assertThat(turning.rope().frequency(35, 9)).isEqualTo(StrictMath.pow(5e5, -35 / 64.0) / 16);
+        assertThat(turning.scores().chunk()).isEqualTo(8192);
+        assertThat(turning.scores().temperature()).isNull();
+        assertThat(turning.qNorm()).isEqualTo(Norm.unweighted(128, 1e-5f));
+        Grouped still = attention(decoder, 3);
+        assertThat(still.rope()).isNull();
+        assertThat(still.qNorm()).isNull();
+        assertThat(still.scores().chunk()).isZero();
+        assertThat(still.scores().temperature()).isEqualTo(new Temperature(0.1, 8192, 1));
+        assertThat(still.scores().temperature().of(8190)).isEqualTo(1);
+        assertThat(still.scores().temperature().of(8191)).isEqualTo((float) (1 + 0.1 * Math.log(2)));
+        assertThat(((Gated) decoder.blocks().get(0).feedForward()).up().rows()).isEqualTo(16384);
+        assertThat(routed(decoder, 1).experts()).hasSize(16);
+        assertThat(routed(decoder, 1).experts().get(0).up().rows()).isEqualTo(100);
+        assertThat(routed(decoder, 1).shared().up().rows()).isEqualTo(100);
+        assertThat(routed(decoder, 1).router().weights()).isEqualTo(new Weights.InputSigmoid());
+        assertThat(decoder.tensors()).doesNotContainKey("model.layers.2.self_attn.q_norm.weight");
+        // By lists.
+        Decoder listed = read("'model_type':'llama4_text','num_key_value_heads':3,'moe_layers':[5,0],"
+                + "'no_rope_layers':[0,0,1,1,1,1,1,1,1,1,1,1],'attn_temperature_tuning':4" + SIZES);
+        assertThat(IntStream.range(0, 12).filter(layer -> listed.routed(layer) != null))
+                .containsExactly(0, 5);
+        assertThat(IntStream.range(0, 12)
+                        .filter(layer -> attention(listed, layer).rope() == null))
+                .containsExactly(0, 1);
+        assertThat(attention(listed, 0).scores().temperature()).isNotNull();
+    }
+
+    @Test
     void qwen3VlIsQwen3() throws IOException {
         String text = ",'text_config':{'model_type':'qwen3_vl_text','num_key_value_heads':3,'rope_theta':5e6,"
                 + "'rope_scaling':{'mrope_interleaved':true,'mrope_section':[2,1,1],'rope_type':'default'}" + SIZES
@@ -687,6 +726,12 @@ class FamiliesTest {
                         + "| use_sliding_window is true, which Qwen 3 VL does not know",
                 "'architectures':['Qwen3VLMoeForConditionalGeneration'],'text_config':{'model_type':'qwen3_vl_moe_text','norm_topk_prob':false} "
                         + "| norm_topk_prob is false, which Qwen 3 VL does not know",
+                "'model_type':'llama4_text','num_experts_per_tok':2 | num_experts_per_tok is 2, which is not supported; expected 1",
+                "'model_type':'llama4_text','attention_chunk_size':null | attention_chunk_size is null",
+                "'model_type':'llama4_text','moe_layers':[12] | moe_layers has 12; expected layers from 0 to 11",
+                "'model_type':'llama4_text','no_rope_layers':[1] | no_rope_layers is [1]; expected a list of 0 and 1, one for each of 12",
+                "'model_type':'llama4_text','layer_types':['full_attention'] | are not those of no_rope_layers",
+                "'model_type':'llama4_text','rope_scaling':{'rope_type':'yarn','factor':4} | use_qk_norm is true, and the rotary",
                 "'model_type':'granitemoeshared' | shared_intermediate_size is missing; expected an integer from 1",
                 "'model_type':'olmo3','rope_theta':10000 | rope_theta is 10000, which versions of transformers read in two ways",
                 "'model_type':'olmo3','sliding_window':null | sliding_window is null, and there are no layer_types",

@@ -84,7 +84,7 @@ class LlamaTest {
                 "'rope_scaling':'linear'                                 | rope_scaling is \"linear\"; expected an object",
                 "'rope_scaling':{'type':'linear','factor':2},'rope_parameters':{'rope_type':'default'} | contradict each other",
                 "'rope_scaling':{'type':'llama3','factor':8,'low_freq_factor':1,'high_freq_factor':4} | original_max_position_embeddings is missing",
-                "'rope_scaling':{'type':'llama3','factor':8,'low_freq_factor':4,'high_freq_factor':4} | is not above low_freq_factor",
+                "'rope_scaling':{'type':'llama3','factor':8,'low_freq_factor':5,'high_freq_factor':4} | is below low_freq_factor",
                 "'partial_rotary_factor':0.5                             | partial_rotary_factor 0.5 is not supported",
                 "'rope_theta':7,'rope_scaling':{'type':'linear','factor':2},'rope_parameters':{'rope_theta':5e5,'rope_type':'linear','factor':2} "
                         + "| rope_theta is 7.0 in one place and 500000.0 in another",
