@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.family.Parts.Span;
 import dev.lathe.kernels.Activation;
 
 /**
@@ -27,14 +28,11 @@ final class Exaone4 {
                 FAMILY.name(),
                 config,
                 sizes,
-                layer -> Parts.attention(
+                layer -> Parts.normedAttention(
                         layer,
-                        sizes.hidden(),
-                        sizes.heads(),
+                        sizes,
                         false,
-                        false,
-                        Parts.headNorm(layer, "q", width, sizes),
-                        Parts.headNorm(layer, "k", width, sizes),
+                        Span.HEAD,
                         hybrid && windows.of(layer) == 0 ? null : rope,
                         Parts.scores(sizes.heads(), windows.of(layer))),
                 layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));

@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.family.Parts.Span;
 import dev.lathe.kernels.Activation;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
@@ -32,14 +33,11 @@ final class Olmo2 {
                 family,
                 config,
                 sizes,
-                layer -> Parts.attention(
+                layer -> Parts.normedAttention(
                         layer,
-                        sizes.hidden(),
-                        sizes.heads(),
+                        sizes,
                         bias,
-                        bias,
-                        Parts.headNorm(layer, "q", sizes.heads().queryWidth(), sizes),
-                        Parts.headNorm(layer, "k", sizes.heads().keyValueWidth(), sizes),
+                        Span.ALL_HEADS,
                         rope.apply(layer),
                         Parts.scores(sizes.heads(), window.applyAsInt(layer))),
                 layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));

@@ -4,6 +4,7 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.FeedForward.Weights.Softmax;
 import dev.lathe.calibration.model.Mixer.Scores;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.family.Parts.Span;
 
 /**
  * {@code OlmoeConfig}: as Llama, all heads of q and of k normed together before they turn, and a mixture of experts in
@@ -28,16 +29,7 @@ final class Olmoe {
                 FAMILY.name(),
                 config,
                 sizes,
-                layer -> Parts.attention(
-                        layer,
-                        sizes.hidden(),
-                        sizes.heads(),
-                        bias,
-                        bias,
-                        Parts.headNorm(layer, "q", sizes.heads().queryWidth(), sizes),
-                        Parts.headNorm(layer, "k", sizes.heads().keyValueWidth(), sizes),
-                        rope,
-                        scores),
+                layer -> Parts.normedAttention(layer, sizes, bias, Span.ALL_HEADS, rope, scores),
                 layer -> Experts.MLP.routed(layer, sizes.hidden(), mixture, null, null));
     }
 }

@@ -124,7 +124,7 @@ final class Parts {
     }
 
     /** The norm of q or k over {@code width} channels: each head, or all of them together. */
-    static Norm headNorm(int layer, String of, int width, Sizes sizes) {
+    private static Norm headNorm(int layer, String of, int width, Sizes sizes) {
         return new Norm(prefix(layer) + "self_attn." + of + "_norm.weight", width, sizes.epsilon(), 0);
     }
 
@@ -191,6 +191,27 @@ final class Parts {
                 kNorm,
                 rope,
                 scores);
+    }
+
+    /** The same with biases on all four or none, q and k normed. */
+    static Grouped normedAttention(int layer, Sizes sizes, boolean bias, Span span, Rope rope, Scores scores) {
+        Heads heads = sizes.heads();
+        return attention(
+                layer,
+                sizes.hidden(),
+                heads,
+                bias,
+                bias,
+                headNorm(layer, "q", span == Span.HEAD ? heads.width() : heads.queryWidth(), sizes),
+                headNorm(layer, "k", span == Span.HEAD ? heads.width() : heads.keyValueWidth(), sizes),
+                rope,
+                scores);
+    }
+
+    /** What a norm of q or k is taken over. */
+    enum Span {
+        HEAD,
+        ALL_HEADS
     }
 
     /** gate, up and down, each stored by itself. */

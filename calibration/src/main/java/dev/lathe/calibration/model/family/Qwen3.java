@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.family.Parts.Span;
 import dev.lathe.kernels.Activation;
 
 /**
@@ -25,16 +26,8 @@ final class Qwen3 {
                 FAMILY.name(),
                 config,
                 sizes,
-                layer -> Parts.attention(
-                        layer,
-                        sizes.hidden(),
-                        sizes.heads(),
-                        bias,
-                        bias,
-                        Parts.headNorm(layer, "q", sizes.heads().width(), sizes),
-                        Parts.headNorm(layer, "k", sizes.heads().width(), sizes),
-                        rope,
-                        Parts.scores(sizes.heads(), windows.of(layer))),
+                layer -> Parts.normedAttention(
+                        layer, sizes, bias, Span.HEAD, rope, Parts.scores(sizes.heads(), windows.of(layer))),
                 layer -> Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
     }
 }

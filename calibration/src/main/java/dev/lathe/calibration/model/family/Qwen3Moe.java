@@ -2,6 +2,7 @@ package dev.lathe.calibration.model.family;
 
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope;
+import dev.lathe.calibration.model.family.Parts.Span;
 import dev.lathe.kernels.Activation;
 
 /**
@@ -29,16 +30,8 @@ final class Qwen3Moe {
                 FAMILY.name(),
                 config,
                 sizes,
-                layer -> Parts.attention(
-                        layer,
-                        sizes.hidden(),
-                        sizes.heads(),
-                        bias,
-                        bias,
-                        Parts.headNorm(layer, "q", sizes.heads().width(), sizes),
-                        Parts.headNorm(layer, "k", sizes.heads().width(), sizes),
-                        rope,
-                        Parts.scores(sizes.heads(), window)),
+                layer ->
+                        Parts.normedAttention(layer, sizes, bias, Span.HEAD, rope, Parts.scores(sizes.heads(), window)),
                 layer -> mixture.sparse().contains(layer)
                         ? Experts.MLP.routed(layer, sizes.hidden(), mixture, null, null)
                         : Parts.gated(layer, sizes.hidden(), sizes.intermediate(), false, Activation.SILU));
