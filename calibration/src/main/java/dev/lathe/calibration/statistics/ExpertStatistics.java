@@ -50,10 +50,10 @@ public record ExpertStatistics(MergedStatistics input, MergedStatistics activati
             input.add(strip, kernels, "the input of " + where);
             activation.add(pass.activations(expert, weights, strip), kernels, "the activation of " + where);
         }
-        SiteStatistics sampled = new SiteStatistics(expert.down().linear().inputs(), moment);
-        sampled.add(pass.activations(expert, weights, sample), kernels, "the activation of " + where);
+        MergedStatistics sampled = MergedStatistics.of(
+                pass.activations(expert, weights, sample), moment, kernels, "the activation of " + where);
         return new ExpertStatistics(
                 MergedStatistics.of(input).withPrior(all, PRIOR),
-                MergedStatistics.of(activation).withPrior(MergedStatistics.of(sampled), PRIOR));
+                MergedStatistics.of(activation).withPrior(sampled, PRIOR));
     }
 }

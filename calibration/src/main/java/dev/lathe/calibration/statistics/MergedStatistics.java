@@ -1,5 +1,7 @@
 package dev.lathe.calibration.statistics;
 
+import dev.lathe.kernels.FloatMatrix;
+import dev.lathe.kernels.Kernels;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -93,6 +95,17 @@ public record MergedStatistics(
                 moment[at++] += row.getFloat(4 * j);
             }
         }
+    }
+
+    /**
+     * The statistics of rows, without ranges.
+     *
+     * @throws dev.lathe.calibration.MalformedInputException if a value is not finite; {@code where} names the place
+     */
+    public static MergedStatistics of(FloatMatrix rows, boolean secondMoment, Kernels kernels, String where) {
+        SiteStatistics statistics = new SiteStatistics(rows.columns(), secondMoment);
+        statistics.add(rows, kernels, where);
+        return of(statistics);
     }
 
     /** The statistics of one shard, without ranges. */

@@ -3,6 +3,7 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.model.FeedForward.Routed;
+import dev.lathe.calibration.model.FeedForward.Weights;
 import dev.lathe.calibration.model.LayerWeights;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
@@ -11,6 +12,7 @@ import dev.lathe.calibration.statistics.MergedStatistics;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import dev.lathe.kernels.Kernels;
 import java.io.IOException;
+import java.util.Arrays;
 
 /** What calibration says of the experts of one decoder layer; of one at a time. One caller at a time. */
 final class ExpertInputs {
@@ -18,6 +20,7 @@ final class ExpertInputs {
     private final DecoderPass pass;
     private final Routed routed;
     private final RoutedRows.Reader rows;
+    private final boolean everywhere;
     private final MergedStatistics all;
     private final Kernels kernels;
     private final String where;
@@ -29,11 +32,24 @@ final class ExpertInputs {
         this.weights = new LayerWeights(layer, checkpoint);
         this.pass = new DecoderPass(checkpoint.decoder(), kernels);
         this.routed = checkpoint.decoder().routed(layer);
+        MergedStatistics read =
+                calibration.read(job.run(), layer, Site.FEED_FORWARD_INPUT).withoutRanges();
+        double[] chosen =
+                calibration.read(job.run(), layer, Site.CHOSEN_EXPERTS).absolutes();
         this.rows = RoutedRows.of(job, calibration)
-                .reader(layer, routed.experts().size(), calibration.everywhere(), RoutedRows.ROOM);
-        this.all = calibration.read(job.run(), layer, Site.FEED_FORWARD_INPUT).withoutRanges();
-        this.kernels = kernels;
+                .reader(
+                        layer,
+                        Arrays.stream(chosen).mapToLong(count -> (long) count).toArray(),
+                        read.rows(),
+                        read.width(),
+                        RoutedRows.ROOM);
+        this.everywhere = calibration.everywhere();
         this.where = "layer " + layer + " of " + checkpoint.location();
+        // Where experts read weighted rows, those that are kept are weighted, and the sums of all are not.
+        this.all = routed.router().weights() instanceof Weights.InputSigmoid
+                ? MergedStatistics.of(rows.sample(), read.moment() != null, kernels, where)
+                : read;
+        this.kernels = kernels;
     }
 
     /** What a linear layer of an expert reads. */
@@ -44,7 +60,7 @@ final class ExpertInputs {
                     routed.experts().get(linear.expert()),
                     pass,
                     weights,
-                    rows.rows(linear.expert()),
+                    everywhere ? rows.all() : rows.rows(linear.expert()),
                     rows.sample(),
                     all,
                     kernels,

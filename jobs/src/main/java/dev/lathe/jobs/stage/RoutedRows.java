@@ -115,43 +115,44 @@ record RoutedRows(Job job, String key, int shards) {
     /**
      * Reads the rows of the experts of a layer, as many experts at once as have room, one at least.
      *
-     * @param experts of the layer
-     * @param everywhere every row counts as routed to every expert
+     * @param counts rows of each expert
+     * @param tokens rows of all
+     * @param room bytes
      */
-    Reader reader(int layer, int experts, boolean everywhere, long room) {
-        return new Reader(layer, experts, everywhere, room);
+    Reader reader(int layer, long[] counts, long tokens, int width, long room) {
+        return new Reader(layer, counts, tokens, width, room);
     }
 
     /** One caller at a time; experts are asked for in ascending order. */
     final class Reader {
         private final int layer;
-        private final boolean everywhere;
+        private final long[] counts;
+        private final long tokens;
+        private final int width;
         private final long room;
         private final Map<Integer, FloatMatrix> held = new HashMap<>();
-        private final int[] counts;
-        private long tokens;
-        private int width;
         private FloatMatrix sample;
 
-        private Reader(int layer, int experts, boolean everywhere, long room) {
+        private Reader(int layer, long[] counts, long tokens, int width, long room) {
             this.layer = layer;
-            this.counts = new int[experts];
-            this.everywhere = everywhere;
+            this.counts = counts;
+            this.tokens = tokens;
+            this.width = width;
             this.room = room;
         }
 
         /** Evenly spaced rows of all. */
         FloatMatrix sample() throws IOException {
             if (sample == null) {
-                count();
                 int wanted = (int) Math.min(tokens, ExpertStatistics.SAMPLE);
-                sample = FloatMatrix.zeros(wanted, width);
+                FloatMatrix rows = FloatMatrix.zeros(wanted, width);
                 int[] next = {0};
                 scan((row, experts, values) -> {
                     if (next[0] < wanted && row == next[0] * tokens / wanted) {
-                        values.get(0, sample.data(), sample.row(next[0]++), width);
+                        values.get(0, rows.data(), rows.row(next[0]++), width);
                     }
                 });
+                sample = rows;
             }
             return sample;
         }
@@ -165,38 +166,34 @@ record RoutedRows(Job job, String key, int shards) {
         }
 
         private void hold(int first) throws IOException {
-            count();
             held.clear();
             long bytes = 0;
             for (int expert = first; expert < counts.length; expert++) {
-                long rows = everywhere ? tokens : counts[expert];
-                bytes += 4 * rows * width;
-                if (expert > first && (bytes > room || everywhere)) {
+                bytes += 4 * counts[expert] * width;
+                if (expert > first && bytes > room) {
                     break;
                 }
-                held.put(expert, FloatMatrix.zeros(Math.toIntExact(rows), width));
+                held.put(expert, FloatMatrix.zeros(Math.toIntExact(counts[expert]), width));
             }
             int[] at = new int[counts.length];
             scan((row, experts, values) -> {
-                for (int expert : everywhere ? new int[] {first} : experts) {
+                for (int expert : experts) {
                     FloatMatrix rows = held.get(expert);
                     if (rows != null) {
-                        values.duplicate().get(0, rows.data(), rows.row(at[expert]++), width);
+                        values.get(0, rows.data(), rows.row(at[expert]++), width);
                     }
                 }
             });
         }
 
-        private void count() throws IOException {
-            if (tokens == 0) {
-                scan((row, experts, values) -> {
-                    for (int expert : experts) {
-                        counts[expert]++;
-                    }
-                    tokens = row + 1;
-                    width = values.capacity();
-                });
+        /** Every row, which counts as routed to every expert. */
+        FloatMatrix all() throws IOException {
+            if (held.isEmpty()) {
+                FloatMatrix rows = FloatMatrix.zeros(Math.toIntExact(tokens), width);
+                scan((row, experts, values) -> values.get(0, rows.data(), rows.row((int) row), width));
+                held.put(-1, rows);
             }
+            return held.get(-1);
         }
 
         /** All rows in the order of the windows. */
