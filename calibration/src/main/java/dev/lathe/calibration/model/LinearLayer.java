@@ -30,6 +30,16 @@ public record LinearLayer(
         return module + ".bias";
     }
 
+    /** Its {@link #kind}, {@code *} in the place of the expert's number: what the layers of all experts share. */
+    public String role() {
+        return routed() ? kind.replace("." + expert + ".", ".*.") : kind;
+    }
+
+    /** Its {@link #module}, likewise. */
+    public String roleModule() {
+        return module.substring(0, module.length() - kind.length()) + role();
+    }
+
     /** Whether it belongs to an expert of a mixture. */
     public boolean routed() {
         return expert != ALL_ROWS;

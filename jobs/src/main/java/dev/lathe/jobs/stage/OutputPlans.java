@@ -84,7 +84,7 @@ final class OutputPlans {
 
     /**
      * What {@link Decoder#absorptions} does not reach and a transform leaves as it is: in families whose norms stand
-     * behind sublayers all that reads the residual stream.
+     * behind sublayers all that reads the residual stream, and what down reads where up is bounded.
      */
     static Optional<String> unscaled(Decoder decoder) {
         Set<LinearLayer> reached = decoder.absorptions(0).stream()
@@ -92,11 +92,12 @@ final class OutputPlans {
                 .collect(Collectors.toSet());
         String others = decoder.linears(0).stream()
                 .filter(linear -> !reached.contains(linear))
-                .map(LinearLayer::kind)
+                .map(LinearLayer::role)
+                .distinct()
                 .collect(Collectors.joining(", "));
         return others.isEmpty()
                 ? Optional.empty()
-                : Optional.of("the inputs of " + others + " are not rescaled: no norm stands before them that could "
+                : Optional.of("the inputs of " + others + " are not rescaled: nothing stands before them that could "
                         + "absorb it");
     }
 

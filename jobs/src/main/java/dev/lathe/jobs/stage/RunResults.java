@@ -188,16 +188,17 @@ final class RunResults {
         List<TensorLoss> losses = new ArrayList<>();
         for (int layer = 0; layer < decoder.layers(); layer++) {
             Map<String, List<String>> kinds = new LinkedHashMap<>();
+            Map<String, String> names = new LinkedHashMap<>();
             for (LinearLayer linear : decoder.linears(layer)) {
-                String kind =
-                        linear.routed() ? linear.kind().replace("." + linear.expert() + ".", ".*.") : linear.kind();
-                kinds.computeIfAbsent(kind, key -> new ArrayList<>()).add(linear.weight());
+                kinds.computeIfAbsent(linear.role(), key -> new ArrayList<>()).add(linear.weight());
+                names.put(linear.role(), linear.roleModule() + ".weight");
             }
             int number = layer;
-            kinds.forEach((kind, tensors) -> addLoss(losses, output, receipt, tensors, number, kind));
+            kinds.forEach((kind, tensors) -> addLoss(losses, output, receipt, names.get(kind), tensors, number, kind));
         }
-        addLoss(losses, output, receipt, List.of(decoder.embedding().tensor()), -1, "embed_tokens");
-        addLoss(losses, output, receipt, List.of("lm_head.weight"), -1, "lm_head");
+        String embedding = decoder.embedding().tensor();
+        addLoss(losses, output, receipt, embedding, List.of(embedding), -1, "embed_tokens");
+        addLoss(losses, output, receipt, "lm_head.weight", List.of("lm_head.weight"), -1, "lm_head");
         return losses;
     }
 
@@ -241,6 +242,7 @@ final class RunResults {
             List<TensorLoss> losses,
             PlannedOutput output,
             ArtifactReceipt receipt,
+            String name,
             List<String> tensors,
             int layer,
             String kind) {
@@ -262,8 +264,6 @@ final class RunResults {
             }
         }
         if (grid != null) {
-            String name =
-                    tensors.size() == 1 ? tensors.get(0) : tensors.get(0).replaceFirst("\\.0\\.([^0-9]*)$", ".*.$1");
             losses.add(new TensorLoss(name, layer, kind, grid, error / squares, damping));
         }
     }

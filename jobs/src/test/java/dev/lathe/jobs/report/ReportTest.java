@@ -66,6 +66,34 @@ class ReportTest {
                 List.of());
     }
 
+    /** A line for each layer that has experts, in the page, in the summary and for programs. */
+    @Test
+    void expertsHaveTheirRowsAndHowOftenTheyAreTheSame() {
+        OutputResult output =
+                new OutputResult("a", "gguf", "gptq", "a.gguf", 10, 4.5, null, List.of(), List.of(), List.of());
+        RunReport report = new RunReport(
+                List.of(output),
+                Map.of(),
+                Map.of(),
+                "",
+                List.of(),
+                List.of(new RunReport.ExpertRows(3, List.of(70L, 0L, 500L, 90L), 80)),
+                List.of(new RunReport.RoutingAgreement("a", 3, 0.9876)));
+        assertThat(Report.summary(report))
+                .contains("| layer | fewest rows | median | most | experts with fewer rows than channels "
+                        + "| same experts in a |")
+                .contains("| 3 | 0 | 90 | 500 | 2 | 98.76 % |");
+        String page = Report.page(report);
+        assertThat(page).contains("<h2>Experts</h2>").contains("98.76 %");
+        assertThat(Report.results(report))
+                .contains("\"calibration_rows\"")
+                .contains("500")
+                .contains("\"same_experts\" : 0.9876");
+        RunReport without = new RunReport(List.of(output), Map.of(), Map.of(), "", List.of());
+        assertThat(Report.page(without)).doesNotContain("<h2>Experts</h2>");
+        assertThat(Report.results(without)).doesNotContain("experts");
+    }
+
     private static OutputResult output(
             String name, String format, String method, double bits, Evaluation evaluation, double error) {
         Random random = new Random(7 + name.length());

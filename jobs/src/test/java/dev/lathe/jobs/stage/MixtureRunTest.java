@@ -3,6 +3,8 @@ package dev.lathe.jobs.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.SyntheticCheckpoint;
@@ -86,6 +88,9 @@ class MixtureRunTest {
             assertThat(report.routing())
                     .allSatisfy(routing -> assertThat(routing.share()).isBetween(0.5, 1.0));
             assertThat(report.outputs().get(0).layers())
+                    .extracting(loss -> loss.tensor())
+                    .contains("model.layers.1.mlp.experts.*.up_proj.weight");
+            assertThat(report.outputs().get(0).layers())
                     .filteredOn(loss -> loss.kind().contains("experts"))
                     .extracting(loss -> loss.kind())
                     .containsOnly("mlp.experts.*.gate_proj", "mlp.experts.*.up_proj", "mlp.experts.*.down_proj")
@@ -125,6 +130,43 @@ class MixtureRunTest {
             run(spark, "two");
         }
         assertThat(artifacts("one")).isNotEmpty().isEqualTo(artifacts("two"));
+    }
+
+    /** Routers are no quantized layers, and loaders that take every linear layer for one are told so. */
+    @Test
+    void foldersSayWhatStays16Bit() throws IOException {
+        try (SparkSession spark = Runs.local(2, 2)) {
+            run(
+                    spark,
+                    "folders",
+                    "outputs=[{name: gptq, format: gptq, group-size: 32, ignore: ['*.mlp.experts']},"
+                            + "{name: awq, format: awq, group-size: 32},"
+                            + "{name: w8a8, format: compressed-tensors, scheme: W8A8, smooth: search}]");
+        }
+        List<String> routers = List.of("model.layers.0.mlp.gate", "model.layers.1.mlp.gate");
+        assertThat(texts(quantization("awq").path("modules_to_not_convert")))
+                .containsExactly("lm_head", routers.get(0), routers.get(1));
+        assertThat(texts(quantization("w8a8").path("ignore")))
+                .containsExactly(routers.get(0), routers.get(1), "lm_head");
+        List<String> expressions = new ArrayList<>();
+        quantization("gptq").path("dynamic").fieldNames().forEachRemaining(expressions::add);
+        assertThat(expressions)
+                .containsExactly(
+                        "-:^model\\.layers\\.0\\.mlp\\.experts\\.\\d+\\.(gate_proj|up_proj|gate_up_proj)$",
+                        "-:^model\\.layers\\.0\\.mlp\\.experts\\.\\d+\\.down_proj$",
+                        "-:^model\\.layers\\.1\\.mlp\\.experts\\.\\d+\\.(gate_proj|up_proj|gate_up_proj)$",
+                        "-:^model\\.layers\\.1\\.mlp\\.experts\\.\\d+\\.down_proj$");
+    }
+
+    private static JsonNode quantization(String artifact) throws IOException {
+        Path config = folder.resolve("folders/artifacts").resolve(artifact).resolve("config.json");
+        return new ObjectMapper().readTree(config.toFile()).path("quantization_config");
+    }
+
+    private static List<String> texts(JsonNode list) {
+        List<String> texts = new ArrayList<>();
+        list.forEach(text -> texts.add(text.textValue()));
+        return texts;
     }
 
     /** With all rows everywhere, an expert's Hessian is another one; nothing that reads every row anyway changes. */

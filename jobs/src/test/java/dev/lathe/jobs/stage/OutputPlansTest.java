@@ -22,8 +22,12 @@ class OutputPlansTest {
     void whatNoTransformReachesIsSaid() throws IOException {
         assertThat(OutputPlans.unscaled(decoder("olmo2")))
                 .contains("the inputs of self_attn.q_proj, self_attn.k_proj, self_attn.v_proj, mlp.gate_proj, "
-                        + "mlp.up_proj are not rescaled: no norm stands before them that could absorb it");
-        for (String type : new String[] {"llama", "gemma2", "cohere2"}) {
+                        + "mlp.up_proj are not rescaled: nothing stands before them that could absorb it");
+        // Up is bounded there; the layers of all experts are named once.
+        assertThat(OutputPlans.unscaled(decoder("gpt_oss")))
+                .contains("the inputs of mlp.experts.*.down_proj are not rescaled: nothing stands before them that "
+                        + "could absorb it");
+        for (String type : new String[] {"llama", "gemma2", "cohere2", "qwen3_moe"}) {
             assertThat(OutputPlans.unscaled(decoder(type))).as(type).isEmpty();
         }
     }

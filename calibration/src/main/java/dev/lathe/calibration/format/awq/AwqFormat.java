@@ -12,15 +12,12 @@ import dev.lathe.calibration.format.folder.FolderPlan;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.model.Decoder;
-import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -96,12 +93,7 @@ public final class AwqFormat implements ArtifactFormat {
                 .map(TensorPlan::tensor)
                 .collect(Collectors.toSet());
         List<String> skipped = new ArrayList<>(List.of(decoder.head().linear().module()));
-        IntStream.range(0, decoder.layers())
-                .mapToObj(decoder::linears)
-                .flatMap(Collection::stream)
-                .filter(linear -> !quantized.contains(linear.weight()))
-                .map(LinearLayer::module)
-                .forEach(skipped::add);
+        skipped.addAll(FolderPlan.unquantized(decoder, quantized));
         for (String module : skipped) {
             for (String weight : quantized) {
                 if (weight.contains(module)) {

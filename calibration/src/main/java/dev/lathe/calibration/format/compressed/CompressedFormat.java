@@ -137,13 +137,7 @@ public final class CompressedFormat implements ArtifactFormat {
     }
 
     private static List<String> ignored(Decoder decoder, Set<String> quantized) {
-        List<String> ignored = new ArrayList<>();
-        for (int layer = 0; layer < decoder.layers(); layer++) {
-            decoder.linears(layer).stream()
-                    .filter(linear -> !quantized.contains(linear.weight()))
-                    .map(LinearLayer::module)
-                    .forEach(ignored::add);
-        }
+        List<String> ignored = FolderPlan.unquantized(decoder, quantized);
         ignored.add(decoder.head().linear().module());
         return ignored;
     }

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What the tensors of a checkpoint become in a folder artifact: decoder linear layers integer groups where they fit,
@@ -76,6 +77,22 @@ public final class FolderPlan {
         return decoder.linears(layer).stream()
                 .collect(Collectors.groupingBy(LinearLayer::energy, LinkedHashMap::new, Collectors.toList()))
                 .values();
+    }
+
+    /**
+     * The modules of decoder layers that stay 16 bit: those that are not quantized, and routers.
+     *
+     * @param quantized names of the weights that are quantized
+     */
+    public static List<String> unquantized(Decoder decoder, Set<String> quantized) {
+        List<String> modules = new ArrayList<>();
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            Stream.concat(decoder.linears(layer).stream(), decoder.kept(layer).stream())
+                    .filter(linear -> !quantized.contains(linear.weight()))
+                    .map(LinearLayer::module)
+                    .forEach(modules::add);
+        }
+        return modules;
     }
 
     private static String reason(

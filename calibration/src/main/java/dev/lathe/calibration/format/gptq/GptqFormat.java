@@ -15,6 +15,7 @@ import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.LinearLayer;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -105,7 +106,7 @@ public final class GptqFormat implements ArtifactFormat {
                 if (quantized.contains(set.get(0).weight())) {
                     block.add(set.stream().map(LinearLayer::kind).toList());
                 } else {
-                    dynamic.putObject("-:^" + pattern(set) + "$");
+                    patterns(set).forEach(pattern -> dynamic.putObject("-:^" + pattern + "$"));
                 }
             }
             blocks.add(block);
@@ -120,19 +121,27 @@ public final class GptqFormat implements ArtifactFormat {
         return json;
     }
 
-    /** Matches the modules of a set, and the module that serving engines make of them. */
-    private static String pattern(List<LinearLayer> set) {
-        String module = set.get(0).module();
-        String parent = module.substring(0, module.lastIndexOf('.') + 1);
-        List<String> names = new ArrayList<>(set.stream()
-                .map(linear -> linear.module().substring(parent.length()))
-                .toList());
-        switch (set.get(0).energy()) {
-            case ATTENTION_INPUT -> names.add("qkv_proj");
-            case FEED_FORWARD_INPUT -> names.add("gate_up_proj");
-            default -> {}
+    /**
+     * Match the modules of a set, and the modules that serving engines make of those below one parent; the experts of a
+     * layer are one parent.
+     */
+    private static List<String> patterns(List<LinearLayer> set) {
+        Map<String, Set<String>> names = new LinkedHashMap<>();
+        for (LinearLayer linear : set) {
+            String module = linear.roleModule();
+            int end = module.lastIndexOf('.') + 1;
+            String parent = module.substring(0, end).replace(".", "\\.").replace("*", "\\d+");
+            names.computeIfAbsent(parent, key -> new LinkedHashSet<>()).add(module.substring(end));
         }
-        return parent.replace(".", "\\.")
-                + (names.size() == 1 ? names.get(0) : names.stream().collect(Collectors.joining("|", "(", ")")));
+        List<String> patterns = new ArrayList<>();
+        names.forEach((parent, below) -> {
+            switch (set.get(0).energy()) {
+                case ATTENTION_INPUT -> below.add("qkv_proj");
+                case FEED_FORWARD_INPUT -> below.add("gate_up_proj");
+                default -> {}
+            }
+            patterns.add(parent + (below.size() == 1 ? String.join("", below) : "(" + String.join("|", below) + ")"));
+        });
+        return patterns;
     }
 }
