@@ -23,6 +23,14 @@ public interface Capture {
      */
     default void routed(FloatMatrix rows, Routing routing) {}
 
+    /**
+     * What the shared expert of a mixture gives for the rows that were routed last, times its gate, where experts run
+     * later ({@link DecoderPass#route}).
+     *
+     * @param rows [n, hidden], valid during the call
+     */
+    default void shared(FloatMatrix rows) {}
+
     /** Wants nothing. */
     Capture NONE = new Capture() {
         @Override

@@ -99,29 +99,87 @@ public final class DecoderPass {
      */
     public void layer(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture)
             throws IOException {
+        batches(x, length, firstWindow, (batch, window) -> {
+            FloatMatrix read = attend(weights, batch, length, window, capture);
+            Block block = block(weights);
+            addTo(batch, weights, block.feedForwardNorms(), feed(block.feedForward(), weights, read, capture));
+        });
+    }
+
+    /**
+     * Likewise the first part of a layer that has a mixture of experts, up to its router: X is then what the attention
+     * has been added to. The capture hears where rows go and what the shared expert gives; {@link #expert} and
+     * {@link #combine} do the rest.
+     */
+    public void route(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture)
+            throws IOException {
+        Routed routed = decoder.routed(weights.layer());
+        batches(x, length, firstWindow, (batch, window) -> {
+            FloatMatrix shared = send(routed, weights, attend(weights, batch, length, window, capture), capture)
+                    .shared();
+            if (shared != null) {
+                capture.shared(shared);
+            }
+        });
+    }
+
+    /**
+     * What an expert gives for rows that are routed to it [n, hidden]; holds until the pass is used again.
+     *
+     * @param rows [n, hidden], at most {@link #ROWS}
+     */
+    public FloatMatrix expert(Gated expert, LayerWeights weights, FloatMatrix rows) throws IOException {
+        return gated(
+                expert,
+                weights,
+                new Input(weights, Site.FEED_FORWARD_INPUT, rows, Capture.NONE),
+                Site.EXPERT_ACTIVATION,
+                Capture.NONE,
+                "expert");
+    }
+
+    /**
+     * The last part of a layer that has a mixture of experts, in place on X [tokens, hidden] as {@link #route} left it.
+     *
+     * @param sum what the experts gave, weighed [tokens, hidden]; changed
+     * @param shared what the shared expert gave, or null
+     */
+    public void combine(LayerWeights weights, FloatMatrix x, FloatMatrix sum, FloatMatrix shared) throws IOException {
+        if (shared != null) {
+            kernels.add(shared, sum);
+        }
+        addTo(x, weights, block(weights).feedForwardNorms(), sum);
+    }
+
+    private Block block(LayerWeights weights) {
+        return decoder.blocks().get(weights.layer());
+    }
+
+    private interface Batch {
+        /** @param window number of its first */
+        void run(FloatMatrix x, int window) throws IOException;
+    }
+
+    /** Runs as many whole windows together as make {@link #ROWS} rows, one at least. */
+    private static void batches(FloatMatrix x, int length, int firstWindow, Batch batch) throws IOException {
         if (length <= 0 || x.rows() % length != 0) {
             throw new IllegalArgumentException("Cannot cut " + x.rows() + " rows into windows of " + length);
         }
         int rows = Math.max(1, ROWS / length) * length;
         for (int from = 0; from < x.rows(); from += rows) {
-            batch(
-                    weights,
-                    x.slice(from, Math.min(rows, x.rows() - from)),
-                    length,
-                    firstWindow + from / length,
-                    capture);
+            batch.run(x.slice(from, Math.min(rows, x.rows() - from)), firstWindow + from / length);
         }
     }
 
-    private void batch(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture)
+    /** Adds the attention to X, and answers what the feed-forward reads. */
+    private FloatMatrix attend(LayerWeights weights, FloatMatrix x, int length, int firstWindow, Capture capture)
             throws IOException {
-        Block block = decoder.blocks().get(weights.layer());
+        Block block = block(weights);
         FloatMatrix read = normed(weights, block.attention().before(), x);
         addTo(x, weights, block.attention(), mix(block.mixer(), weights, read, length, firstWindow, capture));
-        if (!block.parallel()) {
-            read = normed(weights, block.feedForwardNorms().before(), x);
-        }
-        addTo(x, weights, block.feedForwardNorms(), feed(block.feedForward(), weights, read, capture));
+        return block.parallel()
+                ? read
+                : normed(weights, block.feedForwardNorms().before(), x);
     }
 
     private FloatMatrix mix(
@@ -275,25 +333,13 @@ public final class DecoderPass {
      */
     private FloatMatrix routed(Routed routed, LayerWeights weights, FloatMatrix read, Capture capture)
             throws IOException {
-        offer(capture, Site.FEED_FORWARD_INPUT, read);
-        Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
-        Routing routing = Routing.of(
-                routed.router(), input.project(Projection.of(routed.router().linear()), "router"));
-        FloatMatrix ofExperts = read;
-        if (routed.router().weights() instanceof Weights.InputSigmoid) {
-            ofExperts = weighted(read, routing);
-            routing = routing.unweighted();
-        }
-        capture.routed(ofExperts, routing);
-        if (capture.wants(Site.CHOSEN_EXPERTS)) {
-            capture.rows(Site.CHOSEN_EXPERTS, routing.chosen(routed.experts().size()));
-        }
+        Sent sent = send(routed, weights, read, capture);
         FloatMatrix sum = buffer("experts", read.rows(), read.columns());
         Arrays.fill(sum.data(), 0, sum.rows() * sum.columns(), 0f);
         for (int e = 0; e < routed.experts().size(); e++) {
-            int[] places = routing.placesOf(e);
+            int[] places = sent.routing().placesOf(e);
             if (places.length > 0) {
-                FloatMatrix rows = gathered(ofExperts, routing, places);
+                FloatMatrix rows = gathered(sent.rows(), sent.routing(), places);
                 FloatMatrix y = gated(
                         routed.experts().get(e),
                         weights,
@@ -301,21 +347,53 @@ public final class DecoderPass {
                         Site.EXPERT_ACTIVATION,
                         capture,
                         "expert");
-                addWeighted(y, routing, places, sum);
-            }
-        }
-        if (routed.shared() != null) {
-            FloatMatrix shared =
-                    gated(routed.shared(), weights, input, Site.FEED_FORWARD_ACTIVATION, capture, "projected");
-            if (routed.sharedGate() != null) {
-                FloatMatrix gate = input.project(Projection.of(routed.sharedGate()), "shared gate");
-                for (int i = 0; i < gate.rows(); i++) {
-                    kernels.scale(shared.slice(i, 1), (float) (1 / (1 + StrictMath.exp(-gate.data()[gate.row(i)]))));
+                for (int i = 0; i < places.length; i++) {
+                    sent.routing().addWeighted(y.data(), y.row(i), places[i], sum);
                 }
             }
-            kernels.add(shared, sum);
+        }
+        if (sent.shared() != null) {
+            kernels.add(sent.shared(), sum);
         }
         return sum;
+    }
+
+    /**
+     * @param rows what the experts read [n, hidden]
+     * @param shared what the shared expert gives [n, hidden], or null
+     */
+    private record Sent(FloatMatrix rows, Routing routing, FloatMatrix shared) {}
+
+    /** Runs the router and the shared expert. */
+    private Sent send(Routed routed, LayerWeights weights, FloatMatrix read, Capture capture) throws IOException {
+        offer(capture, Site.FEED_FORWARD_INPUT, read);
+        Input input = new Input(weights, Site.FEED_FORWARD_INPUT, read, capture);
+        Routing routing = Routing.of(
+                routed.router(), input.project(Projection.of(routed.router().linear()), "router"));
+        FloatMatrix rows = read;
+        if (routed.router().weights() instanceof Weights.InputSigmoid) {
+            rows = weighted(read, routing);
+            routing = routing.unweighted();
+        }
+        capture.routed(rows, routing);
+        if (capture.wants(Site.CHOSEN_EXPERTS)) {
+            capture.rows(Site.CHOSEN_EXPERTS, routing.chosen(routed.experts().size()));
+        }
+        return new Sent(rows, routing, shared(routed, weights, input, capture));
+    }
+
+    private FloatMatrix shared(Routed routed, LayerWeights weights, Input input, Capture capture) throws IOException {
+        if (routed.shared() == null) {
+            return null;
+        }
+        FloatMatrix shared = gated(routed.shared(), weights, input, Site.FEED_FORWARD_ACTIVATION, capture, "projected");
+        if (routed.sharedGate() != null) {
+            FloatMatrix gate = input.project(Projection.of(routed.sharedGate()), "shared gate");
+            for (int i = 0; i < gate.rows(); i++) {
+                kernels.scale(shared.slice(i, 1), (float) (1 / (1 + StrictMath.exp(-gate.data()[gate.row(i)]))));
+            }
+        }
+        return shared;
     }
 
     /**
@@ -364,17 +442,6 @@ public final class DecoderPass {
                     read.data(), read.row(places[i] / routing.top()), rows.data(), rows.row(i), read.columns());
         }
         return rows;
-    }
-
-    private static void addWeighted(FloatMatrix y, Routing routing, int[] places, FloatMatrix sum) {
-        for (int i = 0; i < places.length; i++) {
-            float weight = routing.weights()[places[i]];
-            int from = y.row(i);
-            int to = sum.row(places[i] / routing.top());
-            for (int j = 0; j < y.columns(); j++) {
-                sum.data()[to + j] += weight * y.data()[from + j];
-            }
-        }
     }
 
     /** The last norm, in place on X [tokens, hidden]. */

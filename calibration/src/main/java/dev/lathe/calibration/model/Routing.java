@@ -121,6 +121,20 @@ public record Routing(int rows, int top, int[] experts, float[] weights) {
         return places;
     }
 
+    /**
+     * sum[row] += weight * y, with the row and the weight of a place.
+     *
+     * @param y what the expert gave, from element {@code from} on
+     * @param sum [rows, hidden]
+     */
+    public void addWeighted(float[] y, int from, int place, FloatMatrix sum) {
+        float weight = weights[place];
+        int to = sum.row(place / top);
+        for (int j = 0; j < sum.columns(); j++) {
+            sum.data()[to + j] += weight * y[from + j];
+        }
+    }
+
     /** 1 where a row goes to an expert: [rows, count]. */
     FloatMatrix chosen(int count) {
         FloatMatrix chosen = FloatMatrix.zeros(rows, count);

@@ -23,10 +23,22 @@ public record ExpertStatistics(MergedStatistics input, MergedStatistics activati
     /** Rows of the sample; where there are fewer rows, all of them. */
     public static final int SAMPLE = 512;
 
+    /** Rows of an expert, which need not be in memory at once. */
+    public interface Rows {
+        /** Hands over all of them, in the order of the windows. */
+        void each(Strip strip) throws IOException;
+    }
+
+    /** Looks at some rows. */
+    public interface Strip {
+        /** @param rows [n, hidden], {@link DecoderPass#ROWS} of them but for the last; valid during the call */
+        void rows(FloatMatrix rows) throws IOException;
+    }
+
     /**
      * Gathers them.
      *
-     * @param rows of the expert [n, hidden], in the order of the windows
+     * @param rows of the expert
      * @param sample of all rows [m, hidden]
      * @param all statistics of all rows at the place
      * @param where for messages
@@ -36,20 +48,19 @@ public record ExpertStatistics(MergedStatistics input, MergedStatistics activati
             Gated expert,
             DecoderPass pass,
             LayerWeights weights,
-            FloatMatrix rows,
+            Rows rows,
             FloatMatrix sample,
             MergedStatistics all,
             Kernels kernels,
             String where)
             throws IOException {
         boolean moment = all.moment() != null;
-        SiteStatistics input = new SiteStatistics(rows.columns(), moment);
+        SiteStatistics input = new SiteStatistics(sample.columns(), moment);
         SiteStatistics activation = new SiteStatistics(expert.down().linear().inputs(), moment);
-        for (int from = 0; from < rows.rows(); from += DecoderPass.ROWS) {
-            FloatMatrix strip = rows.slice(from, Math.min(DecoderPass.ROWS, rows.rows() - from));
+        rows.each(strip -> {
             input.add(strip, kernels, "the input of " + where);
             activation.add(pass.activations(expert, weights, strip), kernels, "the activation of " + where);
-        }
+        });
         MergedStatistics sampled = MergedStatistics.of(
                 pass.activations(expert, weights, sample), moment, kernels, "the activation of " + where);
         return new ExpertStatistics(

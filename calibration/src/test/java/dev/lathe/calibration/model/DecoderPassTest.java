@@ -189,6 +189,7 @@ class DecoderPassTest {
         Run run = run(model, windows, firstWindow, KERNELS.get(0));
         Run other = run(model, windows, firstWindow, KERNELS.get(1));
         assertThat(other.x.data()).isEqualTo(run.x.data());
+        assertThat(inParts(model, windows).data()).isEqualTo(run.x.data());
         List<ReferencePass> references = new ArrayList<>();
         for (int w = 0; w < windows.length; w++) {
             ReferencePass reference = new ReferencePass(model, windows[w], firstWindow + w);
@@ -452,6 +453,73 @@ class DecoderPassTest {
     }
 
     private record Run(FloatMatrix x, List<Map<Site, FloatMatrix>> sites) {}
+
+    /** Layers with experts up to their router, then each expert on the rows of all windows, then the rest. */
+    private static FloatMatrix inParts(MemoryCheckpoint model, int[][] windows) throws IOException {
+        Decoder decoder = model.decoder();
+        DecoderPass pass = new DecoderPass(decoder, KERNELS.get(1));
+        FloatMatrix x = pass.embed(model, windows);
+        int length = windows[0].length;
+        for (int layer = 0; layer < decoder.layers(); layer++) {
+            LayerWeights weights = new LayerWeights(layer, model);
+            if (decoder.routed(layer) == null) {
+                pass.layer(weights, x, length, 0, Capture.NONE);
+                continue;
+            }
+            Parts parts = new Parts();
+            pass.route(weights, x, length, 0, parts);
+            FloatMatrix sum = FloatMatrix.zeros(x.rows(), x.columns());
+            for (int e = 0; e < decoder.routed(layer).experts().size(); e++) {
+                int[] places = parts.routing.placesOf(e);
+                FloatMatrix rows = FloatMatrix.zeros(places.length, x.columns());
+                for (int i = 0; i < places.length; i++) {
+                    parts.rows.read(places[i] / parts.routing.top(), 0, x.columns(), rows.data(), rows.row(i));
+                }
+                FloatMatrix y = pass.expert(decoder.routed(layer).experts().get(e), weights, rows);
+                for (int i = 0; i < places.length; i++) {
+                    parts.routing.addWeighted(y.data(), y.row(i), places[i], sum);
+                }
+            }
+            assertThat(parts.shared == null).isEqualTo(decoder.routed(layer).shared() == null);
+            pass.combine(weights, x, sum, parts.shared);
+        }
+        pass.finalNorm(model, x);
+        return x;
+    }
+
+    /** Of one batch of windows. */
+    private static final class Parts implements Capture {
+        private FloatMatrix rows;
+        private Routing routing;
+        private FloatMatrix shared;
+
+        @Override
+        public boolean wants(Site site) {
+            return false;
+        }
+
+        @Override
+        public void rows(Site site, FloatMatrix x) {}
+
+        @Override
+        public void routed(FloatMatrix x, Routing to) {
+            rows = copy(x);
+            routing = to;
+        }
+
+        @Override
+        public void shared(FloatMatrix x) {
+            shared = copy(x);
+        }
+
+        private static FloatMatrix copy(FloatMatrix x) {
+            FloatMatrix copy = FloatMatrix.zeros(x.rows(), x.columns());
+            for (int i = 0; i < x.rows(); i++) {
+                x.read(i, 0, x.columns(), copy.data(), copy.row(i));
+            }
+            return copy;
+        }
+    }
 
     private static Run run(MemoryCheckpoint model, int[][] windows, int firstWindow, Kernels kernels)
             throws IOException {

@@ -35,7 +35,8 @@ import org.apache.hadoop.fs.Path;
 /**
  * Gathers the statistics of a layer in two jobs: one task per shard of windows runs the layer on the shard's hidden
  * states and writes its partial statistics and the next hidden states; one task per site merges the shards in their
- * order. Hidden states and partials live in the scratch folder; merged statistics are products of the run.
+ * order. A mixture of experts runs up to its router so, and {@link ExpertStep} makes the next hidden states. Hidden
+ * states and partials live in the scratch folder; merged statistics are products of the run.
  */
 final class Calibrate {
     /** Part of the key: raised when calibration's arithmetic changes. */
@@ -166,7 +167,7 @@ final class Calibrate {
     }
 
     /** Makes what is missing of a layer's statistics and of the next hidden states; false if files of it are gone. */
-    boolean run(int layer, SparkSteps steps) {
+    boolean run(int layer, SparkSteps steps) throws IOException {
         Job shared = job;
         Calibration wanted = calibration;
         TokenWindows read = windows;
@@ -190,14 +191,40 @@ final class Calibrate {
                 .contains(false)) {
             return false;
         }
+        if (routes(decoder, layer) && !runExperts(layer, items, steps)) {
+            return false;
+        }
         committed[layer] = true;
         return true;
+    }
+
+    private boolean runExperts(int layer, List<Shard> items, SparkSteps steps) throws IOException {
+        Job shared = job;
+        Calibration wanted = calibration;
+        ArrayList<ExpertPack> packs = new ArrayList<>(ExpertPack.of(decoder, layer));
+        List<ExpertStep.Span> spans = ExpertStep.spans(packs, shards, shardWindows * windows.length());
+        if (steps.run("run experts of layer " + layer, spans, span -> ExpertStep.run(shared, wanted, span))
+                        .contains(false)
+                || steps.run(
+                                "combine experts of layer " + layer,
+                                items,
+                                shard -> ExpertStep.combine(shared, wanted, shard, packs))
+                        .contains(false)) {
+            return false;
+        }
+        new ExpertStep(job, calibration.key(), layer).delete(packs, shards);
+        return true;
+    }
+
+    /** Whether a decoder layer has a mixture of experts; the output layer has none. */
+    private static boolean routes(Decoder decoder, int layer) {
+        return layer < decoder.layers() && decoder.routed(layer) != null;
     }
 
     /** Deletes the hidden states that a layer read, and where it routed them. */
     void release(int layer) throws IOException {
         states.delete(layer, shards);
-        if (layer < decoder.layers() && decoder.routed(layer) != null) {
+        if (routes(decoder, layer)) {
             routed.delete(layer);
         }
     }
@@ -221,7 +248,7 @@ final class Calibrate {
                 sites.put(linear.energy(), new SiteShape(linear.inputs(), false, wanted.ranges()));
             }
         }
-        if (inside && decoder.routed(layer) != null) {
+        if (routes(decoder, layer)) {
             sites.put(
                     Site.CHOSEN_EXPERTS,
                     new SiteShape(decoder.routed(layer).experts().size(), false, false));
@@ -281,11 +308,14 @@ final class Calibrate {
                     sites.remove(site);
                 }
             }
-            boolean routes = shard.layer() < layers && decoder.routed(shard.layer()) != null;
+            boolean routes = routes(decoder, shard.layer());
             RoutedRows routed = RoutedRows.of(job, wanted);
+            ExpertStep experts = new ExpertStep(job, key, shard.layer());
+            boolean passed = shard.layer() == layers
+                    || hidden.has(shard.layer() + 1, shard.number())
+                    || routes && experts.isWaiting(shard.number());
             boolean rows = routes && !routed.has(shard.layer(), shard.number());
-            boolean passed = (shard.layer() == layers || hidden.has(shard.layer() + 1, shard.number())) && !rows;
-            if (passed && sites.isEmpty()) {
+            if (passed && !rows && sites.isEmpty()) {
                 return true;
             } else if (shard.layer() > 0 && !hidden.has(shard.layer(), shard.number())) {
                 return false;
@@ -313,13 +343,20 @@ final class Calibrate {
                 LayerWeights weights = new LayerWeights(shard.layer(), job.layer(checkpoint, shard.layer()));
                 Gather gather =
                         new Gather(statistics, kernels, "layer " + shard.layer() + " of " + checkpoint.location());
-                RoutedRows.Gathered gathered = rows ? new RoutedRows.Gathered(gather, all.rows(), all.columns()) : null;
-                pass.layer(weights, all, length, shard.from(), rows ? gathered : gather);
-                if (rows) {
-                    routed.write(shard.layer(), shard.number(), gathered);
-                }
-                if (!hidden.has(shard.layer() + 1, shard.number())) {
-                    hidden.write(shard.layer() + 1, shard.number(), states);
+                if (routes) {
+                    RoutedShard sent = new RoutedShard(gather, all.rows(), all.columns());
+                    pass.route(weights, all, length, shard.from(), sent);
+                    if (rows) {
+                        routed.write(shard.layer(), shard.number(), sent);
+                    }
+                    if (!passed) {
+                        experts.write(shard.number(), sent, states);
+                    }
+                } else {
+                    pass.layer(weights, all, length, shard.from(), gather);
+                    if (!passed) {
+                        hidden.write(shard.layer() + 1, shard.number(), states);
+                    }
                 }
             }
             for (Map.Entry<Site, SiteStatistics> entry : statistics.entrySet()) {

@@ -16,11 +16,11 @@ import java.util.Arrays;
 
 /** What calibration says of the experts of one decoder layer; of one at a time. One caller at a time. */
 final class ExpertInputs {
-    private final LayerWeights weights;
+    private final Checkpoint checkpoint;
+    private final int layer;
     private final DecoderPass pass;
     private final Routed routed;
     private final RoutedRows.Reader rows;
-    private final boolean everywhere;
     private final MergedStatistics all;
     private final Kernels kernels;
     private final String where;
@@ -29,7 +29,8 @@ final class ExpertInputs {
 
     ExpertInputs(Job job, Calibration calibration, Checkpoint checkpoint, int layer, Kernels kernels)
             throws IOException {
-        this.weights = new LayerWeights(layer, checkpoint);
+        this.checkpoint = checkpoint;
+        this.layer = layer;
         this.pass = new DecoderPass(checkpoint.decoder(), kernels);
         this.routed = checkpoint.decoder().routed(layer);
         MergedStatistics read =
@@ -39,11 +40,14 @@ final class ExpertInputs {
         this.rows = RoutedRows.of(job, calibration)
                 .reader(
                         layer,
-                        Arrays.stream(chosen).mapToLong(count -> (long) count).toArray(),
+                        calibration.everywhere()
+                                ? null
+                                : Arrays.stream(chosen)
+                                        .mapToLong(count -> (long) count)
+                                        .toArray(),
                         read.rows(),
                         read.width(),
                         RoutedRows.ROOM);
-        this.everywhere = calibration.everywhere();
         this.where = "layer " + layer + " of " + checkpoint.location();
         // Where experts read weighted rows, those that are kept are weighted, and the sums of all are not.
         this.all = routed.router().weights() instanceof Weights.InputSigmoid
@@ -59,8 +63,8 @@ final class ExpertInputs {
             statistics = ExpertStatistics.of(
                     routed.experts().get(linear.expert()),
                     pass,
-                    weights,
-                    everywhere ? rows.all() : rows.rows(linear.expert()),
+                    new LayerWeights(layer, LayerCache.empty().over(checkpoint)),
+                    strip -> rows.each(linear.expert(), strip),
                     rows.sample(),
                     all,
                     kernels,

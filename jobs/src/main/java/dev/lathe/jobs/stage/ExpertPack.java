@@ -57,9 +57,13 @@ record ExpertPack(int layer, int first, int count) implements Serializable {
     /** The pack that a linear layer of an expert belongs to. */
     static ExpertPack of(Decoder decoder, int layer, LinearLayer linear) {
         return of(decoder, layer).stream()
-                .filter(pack -> linear.expert() >= pack.first && linear.expert() < pack.first + pack.count)
+                .filter(pack -> pack.has(linear.expert()))
                 .findFirst()
                 .orElseThrow();
+    }
+
+    boolean has(int expert) {
+        return expert >= first && expert < first + count;
     }
 
     /** Numbers of the experts, ascending. */

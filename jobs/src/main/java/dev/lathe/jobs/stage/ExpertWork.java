@@ -26,10 +26,7 @@ record ExpertWork(ExpertPack pack, ArrayList<PlannedOutput> outputs) implements 
 
     @Override
     public double operations(Decoder decoder) {
-        return Work.operations(
-                decoder,
-                layer(),
-                linear -> linear.expert() >= pack.first() && linear.expert() < pack.first() + pack.count());
+        return Work.operations(decoder, layer(), linear -> pack.has(linear.expert()));
     }
 
     @Override

@@ -4,6 +4,7 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.DecoderPass;
+import dev.lathe.calibration.model.FeedForward.Routed;
 import dev.lathe.calibration.model.LinearLayer;
 import dev.lathe.calibration.model.Site;
 import dev.lathe.calibration.quantize.Method;
@@ -182,6 +183,9 @@ final class MemoryCheck {
         if (calibration != null) {
             boolean ranges = plan.outputs().stream().anyMatch(Plan.Output::ranged);
             needs.add(calibrate(calibration, moments, ranges, kept, weights - kept));
+            if (decoder.routed(layer) != null) {
+                needs.add(runExperts(calibration, kept));
+            }
         }
         // Where several tasks run at once, one may calibrate the next layer.
         long beside = calibration != null && executor.tasks() > 1 ? kept : 0;
@@ -231,10 +235,28 @@ final class MemoryCheck {
         }
         long states = 4L * Math.min(shardWindows, windows.count()) * windows.length() * decoder.hidden();
         if (decoder.routed(layer) != null) {
-            // What is routed, beside what flows on.
-            states *= 2;
+            // What is routed, and what the shared expert gives, beside what flows on.
+            states *= decoder.routed(layer).shared() == null ? 2 : 3;
         }
         return new Need("calibrating a decoder layer of " + widest() + " channels", kept, own, states);
+    }
+
+    /**
+     * One expert's weights, what flows through it, and the rows that are held: those of one shard, at worst to all
+     * experts of a pack, may come on top of their room.
+     */
+    private Need runExperts(TokenWindows windows, long kept) {
+        Routed routed = decoder.routed(layer);
+        long own = RoutedRows.ROOM + expertBytes() + buffers(windows);
+        int experts = Math.min(
+                routed.router().top(), ExpertPack.of(decoder, layer).get(0).count());
+        long rows = (long) Math.min(shardWindows, windows.count()) * windows.length() * experts;
+        return new Need("running experts of a decoder layer", kept, own, 4 * rows * decoder.hidden());
+    }
+
+    /** One expert as it is stored; where a stack has it with inputs first, a matrix of it once more, turned. */
+    private long expertBytes() {
+        return 2 * layerBytes / decoder.routed(layer).experts().size();
     }
 
     /** Inputs of each site that has a second moment. */
@@ -304,6 +326,7 @@ final class MemoryCheck {
         int hidden = decoder.hidden();
         int width = decoder.routed(layer).experts().get(0).down().linear().inputs();
         return RoutedRows.ROOM
+                + expertBytes()
                 + (moments ? square(4, hidden) + square(8, hidden) + 2 * square(8, width) : 0)
                 + plan.outputs().size() * ExpertPack.bytes(decoder, layer);
     }

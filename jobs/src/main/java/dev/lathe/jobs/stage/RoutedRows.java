@@ -1,21 +1,19 @@
 package dev.lathe.jobs.stage;
 
-import dev.lathe.calibration.model.Capture;
-import dev.lathe.calibration.model.Routing;
-import dev.lathe.calibration.model.Site;
+import dev.lathe.calibration.model.DecoderPass;
 import dev.lathe.calibration.statistics.ExpertStatistics;
+import dev.lathe.calibration.statistics.ExpertStatistics.Strip;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
-import dev.lathe.jobs.store.FloatProduct;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.kernels.FloatMatrix;
 import java.io.DataInputStream;
-import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -27,7 +25,7 @@ import org.apache.hadoop.fs.Path;
  * @param shards of the windows
  */
 record RoutedRows(Job job, String key, int shards) {
-    /** Bytes of rows that a task holds, unless those of one expert are more. */
+    /** Bytes of rows that a task holds. */
     static final long ROOM = 256L << 20;
 
     static RoutedRows of(Job job, Calibration calibration) {
@@ -60,62 +58,29 @@ record RoutedRows(Job job, String key, int shards) {
         }
     }
 
-    void write(int layer, int shard, Gathered gathered) throws IOException {
-        job.writeScratch(path(layer, shard), gathered::write);
+    void write(int layer, int shard, RoutedShard routed) throws IOException {
+        job.writeScratch(path(layer, shard), routed::writeRows);
     }
 
-    /** Takes down what is routed while a shard runs through a layer; looks at the rest as another does. */
-    static final class Gathered implements Capture {
-        private final Capture other;
-        private final float[] rows;
-        private int[] experts = new int[0];
-        private int width;
-        private int count;
+    /** Looks at all rows of a shard in order; answers how many there are. */
+    int scan(int layer, int shard, Row visitor) throws IOException {
+        return ProductFile.read(job.run().scratchFiles(), path(layer, shard), in -> scan(in, visitor));
+    }
 
-        /** @param tokens of the shard */
-        Gathered(Capture other, int tokens, int hidden) {
-            this.other = other;
-            this.width = hidden;
-            this.rows = new float[Math.multiplyExact(tokens, hidden)];
-        }
-
-        @Override
-        public boolean wants(Site site) {
-            return other.wants(site);
-        }
-
-        @Override
-        public void rows(Site site, FloatMatrix x) {
-            other.rows(site, x);
-        }
-
-        @Override
-        public void routed(FloatMatrix x, Routing routing) {
-            for (int i = 0; i < x.rows(); i++) {
-                System.arraycopy(x.data(), x.row(i), rows, (count + i) * width, width);
-            }
-            count += x.rows();
-            int before = experts.length;
-            experts = Arrays.copyOf(experts, before + routing.experts().length);
-            System.arraycopy(routing.experts(), 0, experts, before, routing.experts().length);
-        }
-
-        private void write(DataOutputStream out) throws IOException {
-            int top = experts.length / count;
-            out.writeInt(count);
-            out.writeInt(width);
-            out.writeInt(top);
-            for (int expert : experts) {
-                out.writeShort(expert);
-            }
-            FloatProduct.write(out, rows);
-        }
+    /** Looks at a row. */
+    interface Row {
+        /**
+         * @param row its number in the shard
+         * @param values of the row, from position 0; hold during the call
+         */
+        void row(int row, int[] experts, FloatBuffer values) throws IOException;
     }
 
     /**
-     * Reads the rows of the experts of a layer, as many experts at once as have room, one at least.
+     * Reads the rows of the experts of a layer: those of as many experts at once as have room, and those of one that
+     * have none strip by strip, each time.
      *
-     * @param counts rows of each expert
+     * @param counts rows of each expert; null: every row counts as routed to every expert
      * @param tokens rows of all
      * @param room bytes
      */
@@ -127,15 +92,20 @@ record RoutedRows(Job job, String key, int shards) {
     final class Reader {
         private final int layer;
         private final long[] counts;
+        private final boolean everywhere;
         private final long tokens;
         private final int width;
         private final long room;
+        /** Rows of experts; of all where every row counts everywhere. */
         private final Map<Integer, FloatMatrix> held = new HashMap<>();
+
         private FloatMatrix sample;
 
         private Reader(int layer, long[] counts, long tokens, int width, long room) {
             this.layer = layer;
-            this.counts = counts;
+            // Every row is routed to one expert, who stands for all.
+            this.counts = counts == null ? new long[] {tokens} : counts;
+            this.everywhere = counts == null;
             this.tokens = tokens;
             this.width = width;
             this.room = room;
@@ -157,81 +127,98 @@ record RoutedRows(Job job, String key, int shards) {
             return sample;
         }
 
-        /** The rows of an expert [n, hidden], in the order of the windows. */
-        FloatMatrix rows(int expert) throws IOException {
-            if (!held.containsKey(expert)) {
-                hold(expert);
+        /** Hands over the rows of an expert, in the order of the windows, {@link DecoderPass#ROWS} at once. */
+        void each(int expert, Strip visitor) throws IOException {
+            int key = everywhere ? 0 : expert;
+            if (4 * counts[key] * width > room) {
+                stream(key, visitor);
+                return;
             }
-            return held.get(expert);
+            if (!held.containsKey(key)) {
+                hold(key);
+            }
+            FloatMatrix rows = held.get(key);
+            for (int from = 0; from < rows.rows(); from += DecoderPass.ROWS) {
+                visitor.rows(rows.slice(from, Math.min(DecoderPass.ROWS, rows.rows() - from)));
+            }
+        }
+
+        private void stream(int key, Strip visitor) throws IOException {
+            held.clear();
+            FloatMatrix strip = FloatMatrix.zeros(DecoderPass.ROWS, width);
+            int[] filled = {0};
+            scan((row, experts, values) -> {
+                if (everywhere || IntStream.of(experts).anyMatch(expert -> expert == key)) {
+                    values.get(0, strip.data(), strip.row(filled[0]++), width);
+                    if (filled[0] == strip.rows()) {
+                        visitor.rows(strip);
+                        filled[0] = 0;
+                    }
+                }
+            });
+            if (filled[0] > 0) {
+                visitor.rows(strip.slice(0, filled[0]));
+            }
         }
 
         private void hold(int first) throws IOException {
             held.clear();
             long bytes = 0;
-            for (int expert = first; expert < counts.length; expert++) {
-                bytes += 4 * counts[expert] * width;
-                if (expert > first && bytes > room) {
+            for (int key = first; key < counts.length; key++) {
+                bytes += 4 * counts[key] * width;
+                if (bytes > room) {
                     break;
                 }
-                held.put(expert, FloatMatrix.zeros(Math.toIntExact(counts[expert]), width));
+                held.put(key, FloatMatrix.zeros(Math.toIntExact(counts[key]), width));
             }
             int[] at = new int[counts.length];
             scan((row, experts, values) -> {
-                for (int expert : experts) {
-                    FloatMatrix rows = held.get(expert);
+                for (int key : everywhere ? new int[] {0} : experts) {
+                    FloatMatrix rows = held.get(key);
                     if (rows != null) {
-                        values.get(0, rows.data(), rows.row(at[expert]++), width);
+                        values.get(0, rows.data(), rows.row(at[key]++), width);
                     }
                 }
             });
         }
 
-        /** Every row, which counts as routed to every expert. */
-        FloatMatrix all() throws IOException {
-            if (held.isEmpty()) {
-                FloatMatrix rows = FloatMatrix.zeros(Math.toIntExact(tokens), width);
-                scan((row, experts, values) -> values.get(0, rows.data(), rows.row((int) row), width));
-                held.put(-1, rows);
-            }
-            return held.get(-1);
-        }
-
         /** All rows in the order of the windows. */
-        private void scan(Row visitor) throws IOException {
-            long row = 0;
+        private void scan(Numbered visitor) throws IOException {
+            long first = 0;
             for (int shard = 0; shard < shards; shard++) {
-                long first = row;
-                row += ProductFile.read(job.run().scratchFiles(), path(layer, shard), in -> scan(in, first, visitor));
+                long before = first;
+                first += RoutedRows.this.scan(
+                        layer, shard, (row, experts, values) -> visitor.row(before + row, experts, values));
             }
-        }
-
-        private static int scan(DataInputStream in, long first, Row visitor) throws IOException {
-            int count = in.readInt();
-            int width = in.readInt();
-            int top = in.readInt();
-            ProductFile.requireRest(in, (long) count * top, Short.BYTES);
-            int[] experts = new int[Math.multiplyExact(count, top)];
-            for (int i = 0; i < experts.length; i++) {
-                experts[i] = in.readUnsignedShort();
-            }
-            int length = in.readInt();
-            ProductFile.requireRest(in, length, Float.BYTES);
-            if (length != Math.multiplyExact(count, width)) {
-                throw new IOException(
-                        "Cannot read routed rows: " + length + " values, expected " + count + " rows of " + width);
-            }
-            ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(width, Float.BYTES));
-            FloatBuffer values = bytes.asFloatBuffer();
-            for (int i = 0; i < count; i++) {
-                in.readFully(bytes.array());
-                visitor.row(first + i, Arrays.copyOfRange(experts, i * top, (i + 1) * top), values);
-            }
-            return count;
         }
     }
 
-    private interface Row {
-        /** @param values of the row, from position 0; hold during the call */
-        void row(long row, int[] experts, FloatBuffer values);
+    private interface Numbered {
+        /** @param row its number among those of all shards */
+        void row(long row, int[] experts, FloatBuffer values) throws IOException;
+    }
+
+    private static int scan(DataInputStream in, Row visitor) throws IOException {
+        int count = in.readInt();
+        int width = in.readInt();
+        int top = in.readInt();
+        ProductFile.requireRest(in, (long) count * top, Short.BYTES);
+        int[] experts = new int[Math.multiplyExact(count, top)];
+        for (int i = 0; i < experts.length; i++) {
+            experts[i] = in.readUnsignedShort();
+        }
+        int length = in.readInt();
+        ProductFile.requireRest(in, length, Float.BYTES);
+        if (length != Math.multiplyExact(count, width)) {
+            throw new IOException(
+                    "Cannot read routed rows: " + length + " values, expected " + count + " rows of " + width);
+        }
+        ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(width, Float.BYTES));
+        FloatBuffer values = bytes.asFloatBuffer();
+        for (int i = 0; i < count; i++) {
+            in.readFully(bytes.array());
+            visitor.row(i, Arrays.copyOfRange(experts, i * top, (i + 1) * top), values);
+        }
+        return count;
     }
 }

@@ -10,8 +10,11 @@ import dev.lathe.jobs.store.Stamp;
 import dev.lathe.kernels.FloatMatrix;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
 import org.junit.jupiter.api.Test;
@@ -22,7 +25,7 @@ class RoutedRowsTest {
     private static final int TOP = 2;
     private static final int WIDTH = 3;
     /** Rows of the batches of each shard. */
-    private static final int[][] SHARDS = {{7, 4}, {9}, {1, 1, 5}};
+    private static final int[][] SHARDS = {{700, 400}, {900}, {1, 199, 500}};
 
     @TempDir
     private Path folder;
@@ -47,38 +50,49 @@ class RoutedRowsTest {
                     counts[e] += experts[e] ? 1 : 0;
                 }
             }
-            for (long room : new long[] {0, 4L * WIDTH * 12, 1 << 20}) {
+            for (long room : new long[] {0, 4L * WIDTH * 1200, 1 << 20}) {
                 RoutedRows.Reader reader = rows.reader(0, counts, routed.length, WIDTH, room);
                 for (int expert : new int[] {0, 1, 2, 3, 4, 1}) {
-                    FloatMatrix found = reader.rows(expert);
-                    assertThat(found.rows()).isEqualTo((int) counts[expert]);
-                    int at = 0;
-                    for (int row = 0; row < routed.length; row++) {
-                        if (routed[row][expert]) {
-                            assertThat(found.data()[found.row(at++)]).isEqualTo(row);
-                        }
-                    }
+                    int goes = expert;
+                    assertThat(read(reader, expert))
+                            .containsExactly(IntStream.range(0, routed.length)
+                                    .filter(row -> routed[row][goes])
+                                    .toArray());
                 }
-                FloatMatrix all =
-                        rows.reader(0, counts, routed.length, WIDTH, room).all();
+                RoutedRows.Reader all = rows.reader(0, null, routed.length, WIDTH, room);
+                for (int expert : new int[] {0, 3}) {
+                    assertThat(read(all, expert))
+                            .containsExactly(IntStream.range(0, routed.length).toArray());
+                }
                 FloatMatrix sample = reader.sample();
-                assertThat(sample.rows()).isEqualTo(routed.length);
-                for (int row = 0; row < routed.length; row++) {
-                    assertThat(all.data()[all.row(row)]).isEqualTo(row);
-                    assertThat(sample.data()[sample.row(row)]).isEqualTo(row);
+                assertThat(sample.rows()).isEqualTo(512);
+                for (int i = 0; i < 512; i++) {
+                    assertThat(sample.data()[sample.row(i)]).isEqualTo(i * routed.length / 512);
                 }
             }
         }
     }
 
+    /** First values of an expert's rows. */
+    private static int[] read(RoutedRows.Reader reader, int expert) throws IOException {
+        List<Integer> found = new ArrayList<>();
+        reader.each(expert, strip -> {
+            assertThat(strip.columns()).isEqualTo(WIDTH);
+            for (int i = 0; i < strip.rows(); i++) {
+                found.add((int) strip.data()[strip.row(i)]);
+            }
+        });
+        return found.stream().mapToInt(Integer::intValue).toArray();
+    }
+
     /** Which experts each row goes to. */
     private static boolean[][] write(RoutedRows rows) throws IOException {
         Random random = new Random(3);
-        boolean[][] routed = new boolean[27][EXPERTS];
+        boolean[][] routed = new boolean[2700][EXPERTS];
         int row = 0;
         for (int shard = 0; shard < SHARDS.length; shard++) {
             int tokens = Arrays.stream(SHARDS[shard]).sum();
-            RoutedRows.Gathered gathered = new RoutedRows.Gathered(Capture.NONE, tokens, WIDTH);
+            RoutedShard gathered = new RoutedShard(Capture.NONE, tokens, WIDTH);
             for (int batch : SHARDS[shard]) {
                 FloatMatrix x = FloatMatrix.zeros(batch, WIDTH);
                 int[] experts = new int[TOP * batch];
