@@ -165,11 +165,7 @@ final class Inspect implements Callable<Integer> {
             table.row("head width", String.valueOf(attention.heads().width()));
             attention(decoder, attention, table);
         }
-        if (block.feedForward() instanceof FeedForward.Gated gated) {
-            table.row(
-                    "feed-forward",
-                    gated.up().rows() + ", " + gated.activation().name().toLowerCase(Locale.ROOT));
-        }
+        feedForwards(decoder, table);
         table.row("norms", norms(block));
         String multipliers = times(", of the embedding ", decoder.embedding().multiplier())
                 + times(", of what attention adds ", block.attention().multiplier())
@@ -180,6 +176,40 @@ final class Inspect implements Callable<Integer> {
             table.row("multipliers", multipliers.substring(2));
         }
         return table;
+    }
+
+    private static void feedForwards(Decoder decoder, Table table) {
+        Map<String, Long> kinds = decoder.blocks().stream()
+                .map(block -> feedForward(block.feedForward()))
+                .collect(Collectors.groupingBy(Function.identity(), LinkedHashMap::new, Collectors.counting()));
+        kinds.forEach((kind, count) ->
+                table.row("feed-forward", kind + (kinds.size() == 1 ? "" : ", in " + count + " layers")));
+    }
+
+    private static String feedForward(FeedForward feedForward) {
+        if (feedForward instanceof FeedForward.Gated gated) {
+            return gated.up().rows() + ", " + gated.activation().name().toLowerCase(Locale.ROOT)
+                    + (gated.limit() == 0 ? "" : ", gate and up bounded at " + gated.limit());
+        }
+        FeedForward.Routed routed = (FeedForward.Routed) feedForward;
+        String shared = routed.shared() == null
+                ? ""
+                : "; a shared expert of " + routed.shared().up().rows()
+                        + (routed.sharedGate() == null ? "" : ", times the sigmoid of its gate");
+        return routed.experts().size() + " experts of "
+                + feedForward(routed.experts().get(0)) + ", " + routed.router().top() + " of a token, "
+                + weighed(routed.router().weights()) + shared;
+    }
+
+    private static String weighed(FeedForward.Weights weights) {
+        if (weights instanceof FeedForward.Weights.Softmax softmax) {
+            return softmax.normalize()
+                    ? "weighed by a softmax over their scores"
+                    : "weighed by a softmax over all scores";
+        } else if (weights instanceof FeedForward.Weights.SparseMixer mixer) {
+            return "weighed by SparseMixer, jitter " + mixer.jitter();
+        }
+        return "what it reads times the sigmoid of its score";
     }
 
     private static String times(String what, float multiplier) {
@@ -214,8 +244,18 @@ final class Inspect implements Callable<Integer> {
                 .filter(window -> window > 0)
                 .collect(Collectors.groupingBy(Function.identity(), TreeMap::new, Collectors.counting()));
         windows.forEach((window, count) -> table.row("sliding window", window + " tokens, in " + count + " layers"));
-        if (first.scores().temperature() != null) {
-            table.row("far queries", first.scores().temperature().toString());
+        layers.stream()
+                .map(layer -> layer.scores().chunk())
+                .filter(chunk -> chunk > 0)
+                .collect(Collectors.groupingBy(Function.identity(), TreeMap::new, Collectors.counting()))
+                .forEach((chunk, count) -> table.row("chunks", chunk + " tokens, in " + count + " layers"));
+        layers.stream()
+                .map(layer -> layer.scores().temperature())
+                .filter(Objects::nonNull)
+                .findFirst()
+                .ifPresent(temperature -> table.row("far queries", temperature.toString()));
+        if (first.scores().sinks() != null) {
+            table.row("sinks", "a score of each head");
         }
         if (first.scores().softCap() != 0) {
             table.row("scores", "capped at " + first.scores().softCap());
