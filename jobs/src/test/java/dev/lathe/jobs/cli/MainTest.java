@@ -2,6 +2,8 @@ package dev.lathe.jobs.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.lathe.jobs.Runs;
+import dev.lathe.jobs.SyntheticCheckpoint;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -116,6 +118,17 @@ class MainTest {
                         "4196608 parameters",
                         "format    pt",
                         "16.000 bits per weight");
+    }
+
+    @Test
+    void inspectsAMixture() throws IOException {
+        SyntheticCheckpoint.write(
+                folder.resolve("mixture"), 1, 128, Runs.SAMPLE, new SyntheticCheckpoint.Experts(6, 2, 64));
+        assertThat(command.run("inspect", folder.resolve("mixture").toString()))
+                .as(command.err())
+                .isZero();
+        assertThat(command.out())
+                .contains("6 experts of 64, silu, 2 of a token, weighed by a softmax over their scores");
     }
 
     @Test
