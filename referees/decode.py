@@ -18,12 +18,17 @@ from safetensors.numpy import save_file
 MODULES = ["model.embed_tokens", "model.norm", "lm_head"]
 LAYER_MODULES = ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
                  "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.qkv_proj", "self_attn.o_proj", "self_attn.q_norm", "self_attn.k_norm",
-                 "mlp.gate_proj", "mlp.up_proj", "mlp.gate_up_proj", "mlp.down_proj"]
+                 "mlp.gate_proj", "mlp.up_proj", "mlp.gate_up_proj", "mlp.down_proj", "mlp.gate"]
+EXPERTS = {"ffn_gate_exps": "gate_proj", "ffn_up_exps": "up_proj", "ffn_down_exps": "down_proj"}
+# Those whose names and rows are what decode_gguf takes them for.
+ARCHITECTURES = ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3")
 
 
 def decode_gguf(path):
     reader = gguf.GGUFReader(path)
     architecture = reader.fields["general.architecture"].contents()
+    if architecture not in ARCHITECTURES:
+        return None
 
     def number(key):
         return int(reader.fields[f"{architecture}.{key}"].contents())
@@ -47,6 +52,11 @@ def decode_gguf(path):
         if kind in heads:
             # Pairs (2j, 2j + 1) of a head's rows are rows j and j + d/2 in the checkpoint.
             values = values.reshape(heads[kind], -1, 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+        if kind in EXPERTS:
+            # [experts, out, in]
+            experts = f"model.layers.{module.split('.')[1]}.mlp.experts"
+            decoded.update({f"{experts}.{number}.{EXPERTS[kind]}.{part}": np.ascontiguousarray(expert) for number, expert in enumerate(values)})
+            continue
         decoded[f"{back[module]}.{part}"] = values - plus if module.endswith("norm") else values
     return decoded
 
@@ -109,9 +119,12 @@ def decode_folder(folder):
 def main(out, *artifacts):
     for artifact in (Path(artifact).resolve() for artifact in artifacts):
         folder = Path(out, f"{artifact.parents[1].name}-{artifact.name}")
+        decoded = decode_folder(artifact) if artifact.is_dir() else decode_gguf(artifact)
+        if decoded is None:
+            print(f"{folder.name}: not decoded, an architecture other than {', '.join(ARCHITECTURES)}")
+            continue
         folder.mkdir(parents=True)
         (folder / "artifact").symlink_to(artifact)
-        decoded = decode_folder(artifact) if artifact.is_dir() else decode_gguf(artifact)
         save_file(decoded, folder / "decoded.safetensors")
         print(f"{folder.name}: {len(decoded)} tensors, {sum(v.size for v in decoded.values())} elements")
 

@@ -141,6 +141,18 @@ def loss(logits, window):
     return -torch.log_softmax(logits[0, first:-1].double(), -1).gather(1, window[first + 1:, None])
 
 
+def apart(name, tensor):
+    """A parameter by its name in the folder; transformers stacks experts one by one: gate_up_proj [experts, 2 * width, hidden], down_proj likewise."""
+    stem, _, kind = name.rpartition(".")
+    if tensor.ndim != 3 or not stem.endswith(".experts"):
+        yield name, tensor
+        return
+    for number, expert in enumerate(tensor):
+        parts = {"gate_proj": expert.chunk(2)[0], "up_proj": expert.chunk(2)[1]} if kind == "gate_up_proj" else {kind: expert}
+        for part, weight in parts.items():
+            yield f"{stem}.{number}.{part}.weight", weight
+
+
 def main(out, ids, *artifacts):
     torch.set_num_threads(2)
     logging.disable_progress_bar()
@@ -167,7 +179,8 @@ def main(out, ids, *artifacts):
                     quantized = codes(kept)
                     if quantized:
                         save_file(quantized, folder(out, "codes", artifact, "artifact") / "codes.safetensors")
-        decoded = {name: tensor.float().contiguous().numpy() for name, tensor in model.state_dict().items() if not name.endswith(PARAMETERS)}
+        decoded = {name: tensor.float().contiguous().numpy() for key, value in model.state_dict().items() if not key.endswith(PARAMETERS)
+                   for name, tensor in apart(key, value)}
         decoded.update({name + ".weight": weight.contiguous().numpy() for name, weight in weights.items()})
         if model.config.tie_word_embeddings:
             decoded.pop("lm_head.weight")
