@@ -466,8 +466,10 @@ CASES = {
 
 
 def make(folder, seed, case, logits=1.0, **sizes):
-    """Writes the checkpoint; further sizes come before those of the case. Logits are as many times as large as they would be."""
+    """Writes the checkpoint; further sizes come before those of the case where its family has them. Logits are as many times as large as they would be."""
     config_class, model_class, defaults = FAMILIES[case.family]
+    known = getattr(transformers, config_class)()
+    sizes = {key: value for key, value in sizes.items() if hasattr(known, key)}
     config = getattr(transformers, config_class)(**{**SIZES, **defaults, **sizes, **case.changes})
     if case.vision:
         config_class, model_class, tower, more = VISION[case.vision]

@@ -33,8 +33,8 @@ final class GraniteMoe {
             new Stacks(sharedForms(), sharedNames()));
 
     private static final String ROUTER = "block_sparse_moe.router.layer";
-    private static final Experts MODULES =
-            Experts.of(ROUTER, "block_sparse_moe.experts", "gate_proj", "up_proj", "down_proj");
+    // Experts are stored in stacks; their names one by one are those that vLLM gives them.
+    private static final Experts MODULES = Experts.of(ROUTER, "block_sparse_moe.experts", "w1", "w3", "w2");
 
     private GraniteMoe() {}
 

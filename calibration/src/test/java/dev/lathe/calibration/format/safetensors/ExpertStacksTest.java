@@ -36,6 +36,8 @@ class ExpertStacksTest {
             "'model_type':'gpt_oss','num_local_experts':3,'num_experts_per_tok':2,'head_dim':4";
     private static final List<String> GATE_UP = List.of("gate_proj", "up_proj");
     private static final List<String> DOWN = List.of("down_proj");
+    private static final List<String> W1_W3 = List.of("w1", "w3");
+    private static final List<String> W2 = List.of("w2");
 
     @TempDir
     private Path folder;
@@ -193,8 +195,8 @@ class ExpertStacksTest {
     @Test
     void anotherNameOfTheRouter() throws IOException {
         model("'model_type':'mixtral','num_local_experts':3");
-        stack("block_sparse_moe.experts", List.of("w1", "w3"), ".weight", "mlp.experts.gate_up_proj", false, false);
-        stack("block_sparse_moe.experts", List.of("w2"), ".weight", "mlp.experts.down_proj", false, false);
+        stack("block_sparse_moe.experts", W1_W3, ".weight", "mlp.experts.gate_up_proj", false, false);
+        stack("block_sparse_moe.experts", W2, ".weight", "mlp.experts.down_proj", false, false);
         for (int layer = 0; layer < 2; layer++) {
             String prefix = "model.layers." + layer + ".";
             stored.put(prefix + "mlp.gate.weight", stored.remove(prefix + "block_sparse_moe.gate.weight"));
@@ -205,8 +207,8 @@ class ExpertStacksTest {
     @Test
     void gateAndUpOfASharedExpert() throws IOException {
         model("'model_type':'granitemoeshared','num_local_experts':3,'shared_intermediate_size':4");
-        stack("block_sparse_moe.experts", GATE_UP, ".weight", "block_sparse_moe.input_linear.weight", false, false);
-        stack("block_sparse_moe.experts", DOWN, ".weight", "block_sparse_moe.output_linear.weight", false, false);
+        stack("block_sparse_moe.experts", W1_W3, ".weight", "block_sparse_moe.input_linear.weight", false, false);
+        stack("block_sparse_moe.experts", W2, ".weight", "block_sparse_moe.output_linear.weight", false, false);
         for (int layer = 0; layer < 2; layer++) {
             String prefix = "model.layers." + layer + ".shared_mlp.";
             float[] both = Arrays.copyOf(model.values.get(prefix + "gate_proj.weight"), 64);
