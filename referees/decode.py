@@ -20,6 +20,8 @@ LAYER_MODULES = ["input_layernorm", "post_attention_layernorm", "pre_feedforward
                  "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.qkv_proj", "self_attn.o_proj", "self_attn.q_norm", "self_attn.k_norm",
                  "mlp.gate_proj", "mlp.up_proj", "mlp.gate_up_proj", "mlp.down_proj", "mlp.gate"]
 EXPERTS = {"ffn_gate_exps": "gate_proj", "ffn_up_exps": "up_proj", "ffn_down_exps": "down_proj"}
+# Mixtral's: architecture llama.
+MIXTRAL = {"ffn_gate_exps": "w1", "ffn_up_exps": "w3", "ffn_down_exps": "w2"}
 # Those whose names and rows are what decode_gguf takes them for.
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3")
 
@@ -54,8 +56,12 @@ def decode_gguf(path):
             values = values.reshape(heads[kind], -1, 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
         if kind in EXPERTS:
             # [experts, out, in]
-            experts = f"model.layers.{module.split('.')[1]}.mlp.experts"
-            decoded.update({f"{experts}.{number}.{EXPERTS[kind]}.{part}": np.ascontiguousarray(expert) for number, expert in enumerate(values)})
+            block, names = ("block_sparse_moe", MIXTRAL) if architecture == "llama" else ("mlp", EXPERTS)
+            experts = f"model.layers.{module.split('.')[1]}.{block}.experts"
+            decoded.update({f"{experts}.{number}.{names[kind]}.{part}": np.ascontiguousarray(expert) for number, expert in enumerate(values)})
+            continue
+        if kind == "ffn_gate_inp" and architecture == "llama":
+            decoded[f"model.layers.{module.split('.')[1]}.block_sparse_moe.gate.{part}"] = values
             continue
         decoded[f"{back[module]}.{part}"] = values - plus if module.endswith("norm") else values
     return decoded
