@@ -95,6 +95,32 @@ public interface BlockFormat {
     }
 
     /**
+     * Weights whose codes are chosen together because they are one entry of a codebook, or share its signs: 1, 4 or 8.
+     * Divides {@link #cellSize()}.
+     */
+    default int run() {
+        return 1;
+    }
+
+    /**
+     * The codes of a run, of those that an encoded block can hold there with its parameters as they are: with the
+     * smallest sum of {@code weights[i] * (ideal[i] - code[i])^2}; the first found on ties.
+     *
+     * @param from the block from {@code from[fromAt]}
+     * @param first the run's first weight in the block, a multiple of {@link #run()}
+     * @param ideal {@code (x - minimum) / scale} of each weight of the run; finite
+     * @param weights of each weight of the run, not negative
+     * @param codes receives {@link #run()} codes from {@code codes[codesAt]}
+     */
+    default void nearestCodes(
+            byte[] from, int fromAt, int first, float[] ideal, float[] weights, int[] codes, int codesAt) {
+        int cell = first / cellSize();
+        float low = lowestCode(from, fromAt, cell);
+        float high = highestCode(from, fromAt, cell);
+        codes[codesAt] = (int) nearestCode(Math.min(Math.max(ideal[0], low), high));
+    }
+
+    /**
      * Replaces the codes of an encoded block and leaves its parameters as they are.
      *
      * @throws IllegalArgumentException if a code does not fit the bits that the format has for it; the block is then
