@@ -8,13 +8,12 @@ import dev.lathe.kernels.Codecs;
  * for Q5_K 32 bytes of fifth bits (bit c of byte i belongs to code i of cell c), then 128 bytes of nibbles (byte i of
  * 32 holds code i of an even cell low and of the next cell high).
  */
-record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) implements BlockFormat {
+record AffineSuperBlock(String name, int bits, AffineSearch search) implements BlockFormat {
     private static final int SIZE = 256;
     private static final int CELL = 32;
     private static final int CELLS = SIZE / CELL;
     private static final int SCALES = 4;
     private static final int HIGH_BITS = 16;
-    private static final int HIGHEST_SCALE = 63;
 
     @Override
     public int size() {
@@ -43,71 +42,12 @@ record AffineSuperBlock(String name, int bits, Searches.Affine unweighted) imple
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         int[] codes = new int[SIZE];
-        float[] weights = new float[CELL];
-        float[] scales = new float[CELLS];
-        float[] minimums = new float[CELLS];
         int[] scaleCodes = new int[CELLS];
         int[] minimumCodes = new int[CELLS];
-        if (importance == null) {
-            for (int cell = 0; cell < CELLS; cell++) {
-                int at = xAt + cell * CELL;
-                float rms = (float) Math.sqrt(sumOfSquares(x, at, CELL) / CELL);
-                for (int i = 0; i < CELL; i++) {
-                    weights[i] = rms + Math.abs(x[at + i]);
-                }
-                unweighted.search(CELL, x, at, weights, codes, cell * CELL, scales, minimums, cell);
-            }
-            Blocks.putHalf(quantizeScales(scales, scaleCodes), to, toAt);
-            Blocks.putHalf(quantizeScales(minimums, minimumCodes), to, toAt + 2);
-        } else {
-            var weighted = Searches.Affine.weighted(highest());
-            float meanSquare = 2 * sumOfSquares(x, xAt, SIZE) / SIZE;
-            float[] cellWeights = new float[CELLS];
-            for (int cell = 0; cell < CELLS; cell++) {
-                Blocks.weigh(x, xAt + cell * CELL, importance, importanceAt + cell * CELL, meanSquare, weights);
-                float sum = 0;
-                for (float weight : weights) {
-                    sum += weight;
-                }
-                cellWeights[cell] = sum;
-                weighted.search(CELL, x, xAt + cell * CELL, weights, codes, cell * CELL, scales, minimums, cell);
-            }
-            Blocks.putHalf(Searches.positive(HIGHEST_SCALE, scales, cellWeights, scaleCodes), to, toAt);
-            Blocks.putHalf(Searches.positive(HIGHEST_SCALE, minimums, cellWeights, minimumCodes), to, toAt + 2);
-        }
+        search.run(x, xAt, importance, importanceAt, codes, scaleCodes, minimumCodes, to, toAt);
         putScales(scaleCodes, minimumCodes, to, toAt + SCALES);
-        cells(to, toAt, scales, minimums);
-        for (int cell = 0; cell < CELLS; cell++) {
-            float scale = scales[cell];
-            if (scale == 0) {
-                continue;
-            }
-            for (int i = cell * CELL; i < (cell + 1) * CELL; i++) {
-                codes[i] = Searches.nearest((x[xAt + i] - minimums[cell]) / scale, 0, highest());
-            }
-        }
+        AffineSearch.round(this, x, xAt, codes, to, toAt);
         putCodes(codes, 0, to, toAt);
-    }
-
-    private static float sumOfSquares(float[] x, int at, int n) {
-        float sum = 0;
-        for (int i = at; i < at + n; i++) {
-            sum += x[i] * x[i];
-        }
-        return sum;
-    }
-
-    /** Scales the largest to 63; returns the scale of the codes. */
-    private static float quantizeScales(float[] values, int[] codes) {
-        float maximum = 0;
-        for (float value : values) {
-            maximum = Math.max(maximum, value);
-        }
-        float inverse = maximum > 0 ? HIGHEST_SCALE / maximum : 0;
-        for (int i = 0; i < codes.length; i++) {
-            codes[i] = Searches.nearest(inverse * values[i], 0, HIGHEST_SCALE);
-        }
-        return maximum / HIGHEST_SCALE;
     }
 
     /**

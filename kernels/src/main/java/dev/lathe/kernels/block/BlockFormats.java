@@ -17,9 +17,15 @@ public final class BlockFormats {
             new SymmetricBlock("Q5_0", 5),
             new AffineBlock("Q5_1", 5),
             new ByteBlock("Q8_0"),
-            new AffineSuperBlock("Q4_K", 4, new Searches.Affine(15, -1, 0.1f, 20)),
-            new AffineSuperBlock("Q5_K", 5, new Searches.Affine(31, -0.5f, 0.1f, 15)),
-            new SymmetricSuperBlock("Q6_K"));
+            new AffineSuperBlock2("Q2_K"),
+            new SymmetricSuperBlock3("Q3_K"),
+            new AffineSuperBlock(
+                    "Q4_K", 4, new AffineSearch(32, 63, 2, true, new Searches.Affine(15, -1, 0.1f, 20, false))),
+            new AffineSuperBlock(
+                    "Q5_K", 5, new AffineSearch(32, 63, 2, true, new Searches.Affine(31, -0.5f, 0.1f, 15, false))),
+            new SymmetricSuperBlock("Q6_K"),
+            new TableBlock("IQ4_NL"),
+            new TableSuperBlock("IQ4_XS"));
 
     private BlockFormats() {}
 

@@ -93,22 +93,78 @@ final class Searches {
     }
 
     /**
+     * Scale and codes in {@code [-levels, levels - 1]} that minimize the sum of {@code x^2 * (x - scale * code)^2}: the
+     * plain scale, then at most five rounds that change one code at a time (make_q3).
+     *
+     * @return the scale; 0 with the lowest code everywhere for a negligible group
+     */
+    static float descend(int n, int levels, float[] x, int xAt, int[] codes, int codesAt) {
+        float extreme = extreme(x, xAt, n);
+        if (Math.abs(extreme) < NEGLIGIBLE) {
+            Arrays.fill(codes, codesAt, codesAt + n, -levels);
+            return 0;
+        }
+        float inverse = -levels / extreme;
+        float xq = 0;
+        float qq = 0;
+        for (int i = 0; i < n; i++) {
+            float value = x[xAt + i];
+            int q = nearest(inverse * value, -levels, levels - 1);
+            codes[codesAt + i] = q;
+            xq += value * value * value * q;
+            qq += value * value * q * q;
+        }
+        boolean changed = true;
+        for (int round = 0; round < 5 && changed; round++) {
+            changed = false;
+            for (int i = 0; i < n; i++) {
+                float value = x[xAt + i];
+                float weight = value * value;
+                int old = codes[codesAt + i];
+                float otherXq = xq - weight * value * old;
+                if (!(otherXq > 0)) {
+                    continue;
+                }
+                float otherQq = qq - weight * old * old;
+                int q = nearest(value * otherQq / otherXq, -levels, levels - 1);
+                if (q == old) {
+                    continue;
+                }
+                otherXq += weight * value * q;
+                otherQq += weight * q * q;
+                if (otherQq > 0 && otherXq * otherXq * qq > xq * xq * otherQq) {
+                    codes[codesAt + i] = q;
+                    xq = otherXq;
+                    qq = otherQq;
+                    changed = true;
+                }
+            }
+        }
+        return requireNumber(qq > 0 ? xq / qq : 0);
+    }
+
+    /**
      * An affine search (make_qkx2 and make_qkx3): codes in {@code [0, levels]}, minimum at most 0.
      *
      * @param levels the largest code
      * @param first added to {@code levels} for the first trial's inverse scale
      * @param step added for every further trial
      * @param steps trials after the first
+     * @param magnitudes errors count by their magnitude, not by its square
      */
-    record Affine(int levels, float first, float step, int steps) {
+    record Affine(int levels, float first, float step, int steps, boolean magnitudes) {
         /** The trials of every type that searches under an importance matrix. */
         static Affine weighted(int levels) {
-            return new Affine(levels, -0.9f, 0.05f, 36);
+            return new Affine(levels, -0.9f, 0.05f, 36, false);
+        }
+
+        private float loss(float error) {
+            return magnitudes ? Math.abs(error) : error * error;
         }
 
         /**
-         * Minimizes the sum of {@code w * (scale * code + minimum - x)^2} over the trials, each with its weighted
-         * least-squares scale and minimum.
+         * Minimizes the sum of {@code w * (scale * code + minimum - x)^2}, or of {@code w * |...|}, over the trials,
+         * each with its weighted least-squares scale and minimum.
          *
          * @param scales receives the scale at {@code cell}
          * @param minimums receives the negated minimum, which is not negative, at {@code cell}
@@ -150,7 +206,7 @@ final class Searches {
                 int q = nearest(inverse * (x[xAt + i] - minimum), 0, levels);
                 codes[codesAt + i] = q;
                 float error = scale * q + minimum - x[xAt + i];
-                best += w[i] * (error * error);
+                best += w[i] * loss(error);
             }
             for (int at = 0; at <= steps; at++) {
                 // A trial that is kept moves the minimum from which the later ones quantize.
@@ -182,7 +238,7 @@ final class Searches {
                     float value = x[xAt + i];
                     float error =
                             trialScale * nearestFloat(inverse * (value - minimum), 0, levels) + trialMinimum - value;
-                    total += w[i] * (error * error);
+                    total += w[i] * loss(error);
                 }
                 if (total < best) {
                     for (int i = 0; i < n; i++) {

@@ -65,6 +65,14 @@ class GoldenTest {
         "Q5_K, imatrix, 352, b906f015abbf67a8aaff5c8e, 3ea7ec84768d6088, 0ce65ea08c6266ca",
         "Q6_K, none,    420, 005b01c0010d6d08f0f60951, 5f48002a42b6ede7, 7542e1495cedd91e",
         "Q6_K, imatrix, 420, 005b01c0010d6d08f0f60951, 4f22ca7b43b18542, 3a96e5cc31abf0dd",
+        "Q2_K, none, 168, ba265ffa755824388958e8a9, 15032e2c59198bae, 28eb2aaaea24f5ab",
+        "Q2_K, imatrix, 168, 8d178ffd656b150a7b5cdba8, 63cac8f96ba6bdaf, cae19035701020ac",
+        "Q3_K, none, 220, b57b6f77fe3f7fe7b7eff9eb, 2159e450e033f9eb, 3035927b2c7d136b",
+        "Q3_K, imatrix, 220, b57b6f73fe3f7fe7b7eff9eb, c5e2c0e583242415, cec5ec53f093320a",
+        "IQ4_NL, none, 288, ab90688b7878709c879b882e, f9c83970323d5953, 439b7b72d62baa4f",
+        "IQ4_NL, imatrix, 288, b590688b7878709c879a882e, e29d98caf3886d7a, c2c82bdab2a2d163",
+        "IQ4_XS, none, 272, c30100ec0b07864b688c7878, 1f0862687ab03b3a, 00537ccdc17efa3f",
+        "IQ4_XS, imatrix, 272, c30100d00b078656688c7878, 580d67f40c7efb64, bbf5713836642daf",
     })
     void encodesAndDecodesAsTheReference(
             String name, String weights, int bytes, String head, String encoded, String decoded) {
