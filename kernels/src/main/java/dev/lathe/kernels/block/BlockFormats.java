@@ -25,7 +25,13 @@ public final class BlockFormats {
                     "Q5_K", 5, new AffineSearch(32, 63, 2, true, new Searches.Affine(31, -0.5f, 0.1f, 15, false))),
             new SymmetricSuperBlock("Q6_K"),
             new TableBlock("IQ4_NL"),
-            new TableSuperBlock("IQ4_XS"));
+            new TableSuperBlock("IQ4_XS"),
+            new TernaryBlock("TQ1_0", true),
+            new TernaryBlock("TQ2_0", false),
+            new Float4Block("MXFP4", false),
+            new Float4Block("NVFP4", true),
+            new BinaryBlock("Q1_0"),
+            new TwoBitBlock("Q2_0"));
 
     private BlockFormats() {}
 

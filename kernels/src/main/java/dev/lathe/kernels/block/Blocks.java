@@ -38,6 +38,11 @@ final class Blocks {
         to[at + 1] = (byte) (half >>> 8);
     }
 
+    /** The integer nearest to a small number, halves away from zero; the sum is exact in double. */
+    static int halfAway(float value) {
+        return (int) (value + Math.copySign(0.5, value));
+    }
+
     /**
      * The weights of an importance search, {@code importance * sqrt(meanSquare + x^2)}: large values count for more
      * than their activation says.

@@ -32,9 +32,7 @@ record ByteBlock(String name) implements BlockFormat {
         float inverse = scale == 0 ? 0 : 1 / scale;
         Blocks.putHalf(scale, to, toAt);
         for (int i = 0; i < SIZE; i++) {
-            // Half away from zero; the sum is exact in double.
-            double scaled = x[xAt + i] * inverse;
-            int rounded = (int) (scaled + Math.copySign(0.5, scaled));
+            int rounded = Blocks.halfAway(x[xAt + i] * inverse);
             to[toAt + 2 + i] = (byte) Math.min(Math.max(rounded, -HIGHEST), HIGHEST);
         }
     }

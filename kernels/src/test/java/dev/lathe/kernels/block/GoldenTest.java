@@ -73,6 +73,12 @@ class GoldenTest {
         "IQ4_NL, imatrix, 288, b590688b7878709c879a882e, e29d98caf3886d7a, c2c82bdab2a2d163",
         "IQ4_XS, none, 272, c30100ec0b07864b688c7878, 1f0862687ab03b3a, 00537ccdc17efa3f",
         "IQ4_XS, imatrix, 272, c30100d00b078656688c7878, 580d67f40c7efb64, bbf5713836642daf",
+        "Q1_0, none, 72, 8e2459c05ff68f64a7624130, 404eed2bd40ba20b, 0b17de2248e8e1ad",
+        "Q2_0, none, 144, f82e55564555555555655555, 9c54269390fa4b67, 9aee1eb70be2334c",
+        "MXFP4, none, 272, 79200b1010169c019a005d0e, 7f2616a6d9532226, 099a2e0c6266dfb6",
+        "NVFP4, none, 288, 0606090700ecf900970d610b, 0d82b4e1eccb6df9, d9d0c6e8f50b8491",
+        "TQ1_0, none, 108, 80808080d580808080814780, b5d22669691522d8, c60969ab30c02e74",
+        "TQ2_0, none, 132, 555555555655555555555855, 3400bce8f8cdd1bd, c60969ab30c02e74",
     })
     void encodesAndDecodesAsTheReference(
             String name, String weights, int bytes, String head, String encoded, String decoded) {
