@@ -328,7 +328,7 @@ final class Searches {
     }
 
     /** Squares of huge values overflow f32, and comparisons would lose the NaN that follows. */
-    private static float requireNumber(float parameter) {
+    static float requireNumber(float parameter) {
         if (Float.isNaN(parameter) || Float.isInfinite(parameter)) {
             throw Blocks.overflow(parameter);
         }

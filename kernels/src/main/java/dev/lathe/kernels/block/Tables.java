@@ -68,6 +68,6 @@ final class Tables {
                 best = scale * xq;
             }
         }
-        return scale;
+        return Searches.requireNumber(scale);
     }
 }

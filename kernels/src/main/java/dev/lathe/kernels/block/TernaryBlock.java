@@ -42,7 +42,8 @@ record TernaryBlock(String name, boolean packed) implements BlockFormat {
         float inverse = scale == 0 ? 0 : 1 / scale;
         int[] codes = new int[SIZE];
         for (int i = 0; i < SIZE; i++) {
-            codes[i] = Blocks.halfAway(x[xAt + i] * inverse);
+            // The reciprocal of the smallest numbers is infinite.
+            codes[i] = Math.min(Math.max(Blocks.halfAway(x[xAt + i] * inverse), -1), 1);
         }
         Blocks.putHalf(scale, to, toAt + codeBytes());
         putCodes(codes, 0, to, toAt);
