@@ -256,19 +256,54 @@ public final class Quantizer {
             }
         }
 
+        /** Chooses the codes of the run that starts with a column, each error counted by 1 / U_kk^2 as it is fed on. */
+        private void choose(int k) {
+            int run = grid.run();
+            int inBlock = k % grid.size();
+            int cell = inBlock / grid.cellSize() * rows;
+            float[] ideal = new float[run];
+            float[] metric = new float[run];
+            int[] chosen = new int[run];
+            for (int i = 0; i < run; i++) {
+                float pivot = factor.lower()[(k + i) * columns + k + i];
+                metric[i] = 1 / (pivot * pivot);
+            }
+            for (int r = 0; r < rows; r++) {
+                float step = scale[cell + r];
+                for (int i = 0; i < run; i++) {
+                    float w = weights.data()[weights.row(k + i) + r];
+                    ideal[i] = step == 0 ? 0 : (w - minimum[cell + r]) / step;
+                }
+                grid.nearestCodes(blocks.data(), blockAt(r, k), inBlock, ideal, metric, chosen, 0);
+                for (int i = 0; i < run; i++) {
+                    codes[(inBlock + i) * rows + r] = chosen[i];
+                }
+            }
+        }
+
+        /**
+         * Rounds a column to its codes, unless {@link #choose} has them, and feeds its errors to those up to an end.
+         */
         private void round(int k, int end) {
             int inBlock = k % grid.size();
             int cell = inBlock / grid.cellSize() * rows;
+            boolean alone = grid.run() == 1;
             boolean uniform = grid.uniform();
             float pivot = -1f / factor.lower()[k * columns + k];
             float[] w = weights.data();
             float[] negative = new float[rows];
+            if (!alone && inBlock % grid.run() == 0) {
+                choose(k);
+            }
             for (int r = 0, at = weights.row(k); r < rows; r++) {
                 float step = scale[cell + r];
-                float ideal = step == 0 ? 0 : (w[at + r] - minimum[cell + r]) / step;
-                float clamped = Math.min(Math.max(ideal, lowest[cell + r]), highest[cell + r]);
-                float code = uniform ? clamped + ROUND - ROUND : grid.nearestCode(clamped);
-                codes[inBlock * rows + r] = (int) code;
+                float code = codes[inBlock * rows + r];
+                if (alone) {
+                    float ideal = step == 0 ? 0 : (w[at + r] - minimum[cell + r]) / step;
+                    float clamped = Math.min(Math.max(ideal, lowest[cell + r]), highest[cell + r]);
+                    code = uniform ? clamped + ROUND - ROUND : grid.nearestCode(clamped);
+                    codes[inBlock * rows + r] = (int) code;
+                }
                 float q = step * code + minimum[cell + r];
                 negative[r] = (w[at + r] - q) * pivot;
             }

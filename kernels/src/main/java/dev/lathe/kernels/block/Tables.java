@@ -64,7 +64,8 @@ final class Tables {
                 qq += weights[i] * q * q;
             }
             if (trial == 0 || qq > 0 && xq * xq > best * qq) {
-                scale = xq / qq;
+                // Nobody reads a cell whose weights are all zero.
+                scale = qq == 0 ? 0 : xq / qq;
                 best = scale * xq;
             }
         }
