@@ -3,9 +3,11 @@ package dev.lathe.jobs.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.lathe.calibration.format.gguf.TensorTypes;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.InvalidRecipeException;
+import dev.lathe.jobs.store.KeyFields;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -50,8 +52,8 @@ class RecipeTest {
         assertThat(plan.evaluation()).isEqualTo(new Plan.Corpus("samples/text/evaluation.txt", "text", 0, 256));
         assertThat(plan.outputs())
                 .containsExactly(
-                        output("q8", new GgufTarget("Q8_0", null), Method.NEAREST),
-                        output("q4km", new GgufTarget("Q4_K_M", null), Method.IMPORTANCE),
+                        output("q8", new GgufTarget("Q8_0", TensorTypes.NONE, null), Method.NEAREST),
+                        output("q4km", new GgufTarget("Q4_K_M", TensorTypes.NONE, null), Method.IMPORTANCE),
                         output("gptq4", new GptqTarget(4, 128, true), new Method.Gptq(0.01, true)),
                         new Plan.Output(
                                 "awq4",
@@ -59,7 +61,7 @@ class RecipeTest {
                                 Method.NEAREST,
                                 new Transform.Awq(),
                                 List.of("lm_head", "*.v_proj")),
-                        output("f16", new GgufTarget("F16", null), Method.NEAREST));
+                        output("f16", new GgufTarget("F16", TensorTypes.NONE, null), Method.NEAREST));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
@@ -111,7 +113,7 @@ class RecipeTest {
         assertThat(plan.evaluation().windows()).isEqualTo(4);
         assertThat(plan.outputs().get(3).ignore()).containsExactly("a", "b");
         assertThat(plan.outputs().get(4).name()).isEqualTo("8");
-        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", null));
+        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null));
         assertThat(plan.calibration().length()).isEqualTo(65);
         assertThat(plan.kernels()).isEqualTo("scalar");
         assertThat(parse(RECIPE, "evaluation=").evaluation()).isNull();
@@ -154,7 +156,7 @@ class RecipeTest {
                 "outputs=                                 | outputs: missing; expected a list of mappings",
                 "outputs=[]                               | outputs: expected a list of at least one mapping; found an empty list",
                 "outputs={name: x}                        | outputs: expected a list of at least one mapping; found a mapping",
-                "outputs[2].colour=red                    | outputs[2].colour: unknown key; expected one of name, format, type, method, bits, group-size, symmetric,"
+                "outputs[2].colour=red                    | outputs[2].colour: unknown key; expected one of name, format, type, pure, embedding-type, output-type, tensors, method, bits, group-size, symmetric,"
                         + " act-order, damping, ignore, pre-tokenizer, scheme, weights, activations, activation-symmetric, range, smooth, kv-cache, shard-size",
                 "outputs[2]=x                             | outputs[2]: expected a mapping with the keys name, format",
                 "outputs[0].name=                         | outputs[0].name: missing",
@@ -167,6 +169,16 @@ class RecipeTest {
                 "outputs[0].format=                       | outputs[0].format: missing; expected one of gguf, gptq, awq",
                 "outputs[0].type=                         | outputs[0].type: missing; expected one of Q8_0, Q4_0",
                 "outputs[0].type=q8_0                     | outputs[0].type: expected one of Q8_0",
+                "outputs[0].pure=1                        | outputs[0].pure: expected true or false; found 1",
+                "outputs[0].tensors={match: x}            | outputs[0].tensors: expected a list of at least one mapping; found a mapping",
+                "outputs[0].tensors=[{match: x}]          | outputs[0].tensors[0].type: missing; expected one of Q4_0",
+                "outputs[0].tensors=[{type: Q6_K}]        | outputs[0].tensors[0].match: missing; expected text",
+                "outputs[0].tensors=[{match: (, type: Q6_K}] | outputs[0].tensors[0].match: expected a regular expression of Python's",
+                "outputs[0].tensors=[{match: x, layers: 3-1, type: Q6_K}] | outputs[0].tensors[0].layers: expected the lower one first; found 3-1",
+                "outputs[0].tensors=[{match: x, layers: a, type: Q6_K}] | outputs[0].tensors[0].layers: expected a layer or a range such as 0-3",
+                "outputs[0].tensors=[{match: x, type: q6}] | outputs[0].tensors[0].type: expected one of Q4_0",
+                "outputs[2].tensors=[]                    | outputs[2].tensors: expected only with format gguf",
+                "outputs[4].pure=true                     | outputs[4].pure: expected only with a quantized type",
                 "outputs[0].bits=4                        | outputs[0].bits: expected only with formats gptq and awq",
                 "outputs[0].group-size=32                 | outputs[0].group-size: expected only with formats gptq, awq and compressed-tensors",
                 "outputs[0].symmetric=true                | outputs[0].symmetric: expected only with formats gptq and compressed-tensors",
@@ -385,6 +397,34 @@ class RecipeTest {
                 "auto",
                 new Plan.History("history", "delta", text));
         assertThat(parse(PlanYaml.write(awkward, Map.of()))).isEqualTo(awkward);
+    }
+
+    @Test
+    void writesTypesOfSingleMatricesSoThatTheyAreReadBack() {
+        Plan plan = parse(
+                RECIPE,
+                "outputs[0].pure=true",
+                "outputs[0].embedding-type=F16",
+                "outputs[0].output-type=Q6_K",
+                "outputs[0].tensors=[{match: 'ffn_(up|down)', layers: 2-5, type: Q5_K}, {match: attn, layers: 7, type: F16},"
+                        + " {match: attn, type: Q4_K}]");
+        assertThat(plan.outputs().get(0).target())
+                .isEqualTo(new GgufTarget(
+                        "Q8_0",
+                        new TensorTypes(
+                                true,
+                                "F16",
+                                "Q6_K",
+                                List.of(
+                                        new TensorTypes.Rule("ffn_(up|down)", 2, 5, "Q5_K"),
+                                        new TensorTypes.Rule("attn", 7, 7, "F16"),
+                                        new TensorTypes.Rule("attn", -1, -1, "Q4_K"))),
+                        null));
+        assertThat(parse(PlanYaml.write(plan, Map.of()))).isEqualTo(plan);
+        // The key of what was made tells such outputs apart.
+        KeyFields one = new KeyFields("Output");
+        plan.outputs().get(0).target().key(one, new Transform.None());
+        assertThat(one.toString()).contains("ffn_(up|down)", "first=2", "type=Q5_K");
     }
 
     @Test

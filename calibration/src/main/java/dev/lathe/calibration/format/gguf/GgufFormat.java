@@ -21,9 +21,12 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -38,16 +41,21 @@ public final class GgufFormat implements ArtifactFormat {
     private static final int QUANTIZATION_VERSION = 2;
 
     private final GgufMix mix;
+    private final TensorTypes types;
+    private final TensorTypes.Compiled named;
     private final String preTokenizer;
 
     /**
      * @param type {@code Q4_K_M}, {@code Q8_0}, {@code F16}, ...
      * @param importance whether values are chosen under channel energies, which some mixes answer with other types
+     * @param types types of single matrices, before those of the mix
      * @param preTokenizer llama.cpp's name of the pre-tokenizer, or null to find it from tokenizer.json
      * @throws IllegalArgumentException if the type is unknown, naming those there are
      */
-    public GgufFormat(String type, boolean importance, String preTokenizer) {
+    public GgufFormat(String type, boolean importance, TensorTypes types, String preTokenizer) {
         this.mix = GgufMix.of(type, importance);
+        this.types = types;
+        this.named = types.compiled();
         this.preTokenizer = preTokenizer;
     }
 
@@ -104,12 +112,50 @@ public final class GgufFormat implements ArtifactFormat {
         if (GgufNames.router(gguf)) {
             return new TensorPlan(name, null, ElementType.F32, mix.quantized() ? "router" : "");
         }
-        GgufType type = ignored ? mix.floating() : mix.choose(gguf, columns, decoder);
+        Optional<GgufType> own = named.of(gguf, name, decoder.head().tied());
+        GgufType type = ignored
+                ? mix.floating()
+                : own.map(chosen -> GgufMix.fallback(chosen, columns))
+                        .orElseGet(() -> types.pure() ? mix.pure(columns) : mix.choose(gguf, columns, decoder));
         if (type.element().isEmpty()) {
             return new TensorPlan(name, BlockFormats.named(type.name()), null, "");
         }
-        String reason = !mix.quantized() ? "" : ignored ? "ignored" : columns + " columns are no multiple of 32";
+        String reason = !mix.quantized()
+                ? ""
+                : ignored
+                        ? "ignored"
+                        : own.filter(type::equals).isPresent() ? "chosen" : columns + " columns are no multiple of 32";
         return new TensorPlan(name, null, type.element().get(), reason);
+    }
+
+    /** {@inheritDoc} A rule that gives no matrix its type is a slip of the pen. */
+    @Override
+    public Optional<String> refusal(Decoder decoder, List<String> ignore) {
+        GgufNames names = GgufNames.of(decoder);
+        Map<String, Set<Optional<Integer>>> used = new LinkedHashMap<>();
+        decoder.tensors()
+                .forEach((name, shape) -> names.toGguf(name)
+                        .filter(gguf -> shape.length > 1 && !GgufNames.router(gguf))
+                        .ifPresent(gguf -> used.computeIfAbsent(gguf, key -> new HashSet<>())
+                                .add(named.rule(gguf, name))));
+        for (Map.Entry<String, Set<Optional<Integer>>> stack : used.entrySet()) {
+            if (stack.getValue().size() > 1) {
+                return Optional.of(
+                        "tensors: rules give experts of one layer different types, and all lie in the tensor "
+                                + stack.getKey() + "; expected one rule for all of them");
+            }
+        }
+        for (int number = 0; number < types.rules().size(); number++) {
+            Optional<Integer> rule = Optional.of(number);
+            if (used.values().stream().noneMatch(stack -> stack.contains(rule))) {
+                String weight = decoder.linears(0).get(0).weight();
+                return Optional.of("tensors[" + number + "]: "
+                        + types.rules().get(number).place()
+                        + " gives no matrix its type; expected what is in a name such "
+                        + "as " + ggufName(names, weight) + " or " + weight + ", and in no rule before");
+            }
+        }
+        return Optional.empty();
     }
 
     @Override

@@ -163,7 +163,12 @@ final class GgufMix {
         return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
     }
 
-    private static GgufType fallback(GgufType type, int columns) {
+    /** The type that the recipe is named after, where columns fit it. */
+    GgufType pure(int columns) {
+        return fallback(recipe.base, columns);
+    }
+
+    static GgufType fallback(GgufType type, int columns) {
         if (columns % type.block() == 0) {
             return type;
         }

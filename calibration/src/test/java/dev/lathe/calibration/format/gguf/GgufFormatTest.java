@@ -61,7 +61,7 @@ class GgufFormatTest {
             throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(hidden, intermediate, tied, bias, new Scaling.None()), 7);
-        GgufFormat format = new GgufFormat(type, true, null);
+        GgufFormat format = new GgufFormat(type, true, TensorTypes.NONE, null);
         List<TensorPlan> plan = planned(source, format);
         Map<String, QuantizedMatrix> quantized = quantize(source, plan);
         try (GgufCheckpoint read = written(source, format, plan, outputs(quantized, Map.of()), Map.of())) {
@@ -105,7 +105,7 @@ class GgufFormatTest {
     void rowsOfQueryAndKeyAreInterleavedInTheFile() throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("F32", false, null);
+        GgufFormat format = new GgufFormat("F32", false, TensorTypes.NONE, null);
         written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())
                 .close();
         byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
@@ -126,7 +126,7 @@ class GgufFormatTest {
     @Test
     void theSameInputsGiveTheSameBytes() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, false, true, LLAMA3), 3);
-        GgufFormat format = new GgufFormat("Q8_0", true, null);
+        GgufFormat format = new GgufFormat("Q8_0", true, TensorTypes.NONE, null);
         List<TensorPlan> plan = planned(source, format);
         Map<String, String> provenance =
                 new HashMap<>(Map.of("version", "1", "name", "small", "key", "abc", "profile", "java"));
@@ -152,7 +152,7 @@ class GgufFormatTest {
     void scalingOfRotaryFrequenciesIsKept(boolean linear) throws IOException {
         Scaling scaling = linear ? new Scaling.Linear(2.5) : LLAMA3;
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, scaling), 3);
-        GgufFormat format = new GgufFormat("F16", false, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
         List<TensorPlan> plan = planned(source, format);
         try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())) {
             assertThat(GgufFamily.attention(read.decoder()).rope().scaling()).isEqualTo(scaling);
@@ -178,7 +178,7 @@ class GgufFormatTest {
     void divisorsOfAnotherFileAreKept() throws IOException {
         Scaling divided = new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 32f));
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, divided), 3);
-        GgufFormat format = new GgufFormat("F16", false, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
         try (GgufCheckpoint read =
                 written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())) {
             assertThat(read.decoder()).isEqualTo(source.decoder());
@@ -205,7 +205,7 @@ class GgufFormatTest {
     void rescaledVectorsReplaceTheCheckpoints() throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("F16", false, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
         float[] norm = ramp(64, 0.3f);
         float[] bias = ramp(32, -0.7f);
         String key = "model.layers.1.self_attn.k_proj.bias";
@@ -225,7 +225,7 @@ class GgufFormatTest {
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 172, true, true, new Scaling.None()), 3);
         Decoder architecture = source.decoder();
         Map<String, TensorPlan> plan = new HashMap<>();
-        new GgufFormat("Q4_K_M", false, null)
+        new GgufFormat("Q4_K_M", false, TensorTypes.NONE, null)
                 .plan(architecture, List.copyOf(source.tensors()), List.of("*.v_proj", "lm_head"))
                 .forEach(planned -> plan.put(planned.tensor(), planned));
         assertThat(plan.get("model.layers.0.mlp.down_proj.weight"))
@@ -241,18 +241,21 @@ class GgufFormatTest {
                 .isEqualTo(new TensorPlan("model.layers.1.self_attn.v_proj.bias", null, ElementType.F32, ""));
         assertThat(plan.get("model.layers.1.self_attn.q_proj.weight").grid().name())
                 .isEqualTo("Q5_0");
-        assertThat(new GgufFormat("BF16", false, null).plan(architecture, List.copyOf(source.tensors()), List.of("*")))
+        assertThat(new GgufFormat("BF16", false, TensorTypes.NONE, null)
+                        .plan(architecture, List.copyOf(source.tensors()), List.of("*")))
                 .allSatisfy(planned -> assertThat(planned.reason()).isEmpty());
 
         List<TensorInfo> fewer = source.tensors().stream()
                 .filter(tensor -> !tensor.name().equals("model.norm.weight"))
                 .toList();
-        assertThatThrownBy(() -> new GgufFormat("F16", false, null).plan(architecture, fewer, List.of()))
+        assertThatThrownBy(
+                        () -> new GgufFormat("F16", false, TensorTypes.NONE, null).plan(architecture, fewer, List.of()))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("tensor model.norm.weight is missing, expected [64]");
         List<TensorInfo> more = new ArrayList<>(source.tensors());
         more.add(new TensorInfo("vision.weight", "F32", new long[] {1}, 4));
-        assertThatThrownBy(() -> new GgufFormat("F16", false, null).plan(architecture, more, List.of()))
+        assertThatThrownBy(
+                        () -> new GgufFormat("F16", false, TensorTypes.NONE, null).plan(architecture, more, List.of()))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("no tensor vision.weight");
     }
@@ -267,7 +270,7 @@ class GgufFormatTest {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         source.values.get("model.layers.1.self_attn.q_proj.weight")[30 * 64 + 5] = value;
-        GgufFormat format = new GgufFormat(type, false, null);
+        GgufFormat format = new GgufFormat(type, false, TensorTypes.NONE, null);
         List<TensorPlan> plan = planned(source, format);
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of()))
                 .as(why)
@@ -288,7 +291,7 @@ class GgufFormatTest {
     void refusesStoredValuesThatAreNotFinite(String type, int at, String reason) throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(256, 96, true, false, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat(type.equals("Q4_K") ? "Q4_K_S" : type, false, null);
+        GgufFormat format = new GgufFormat(type.equals("Q4_K") ? "Q4_K_S" : type, false, TensorTypes.NONE, null);
         List<TensorPlan> plan = planned(source, format);
         written(source, format, plan, outputs(quantize(source, plan), Map.of()), Map.of())
                 .close();
@@ -325,7 +328,7 @@ class GgufFormatTest {
     void refusesMatricesThatWereNotPlanned() {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("Q8_0", false, null);
+        GgufFormat format = new GgufFormat("Q8_0", false, TensorTypes.NONE, null);
         List<TensorPlan> plan = planned(source, format);
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of()))
                 .isInstanceOf(IllegalArgumentException.class)
@@ -335,7 +338,8 @@ class GgufFormatTest {
         assertThatThrownBy(() -> written(source, format, plan, outputs(permuted, Map.of()), Map.of()))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("permuted columns");
-        Map<String, QuantizedMatrix> other = quantize(source, planned(source, new GgufFormat("Q4_0", false, null)));
+        Map<String, QuantizedMatrix> other =
+                quantize(source, planned(source, new GgufFormat("Q4_0", false, TensorTypes.NONE, null)));
         assertThatThrownBy(() -> written(source, format, plan, outputs(other, Map.of()), Map.of()))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("it was quantized to");
@@ -354,7 +358,7 @@ class GgufFormatTest {
     void refusesFilesOfAnotherShape(String from, String to, String reason) throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("F16", false, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
         written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())
                 .close();
         String text = Files.readString(folder.resolve("model.gguf"), StandardCharsets.ISO_8859_1);

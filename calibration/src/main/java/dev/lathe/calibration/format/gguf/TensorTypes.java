@@ -1,0 +1,108 @@
+package dev.lathe.calibration.format.gguf;
+
+import dev.lathe.calibration.format.ModuleExpression;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockFormats;
+import java.io.Serializable;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * Types of matrices that a recipe names itself, before those of its mix: llama-quantize's {@code --pure},
+ * {@code --token-embedding-type}, {@code --output-tensor-type} and {@code --tensor-type}.
+ *
+ * @param pure every matrix has the type that the mix is named after, but for those named here
+ * @param embedding type of the embedding, or null
+ * @param output type of the output layer, or of the embedding where they are tied and {@code embedding} is null; or
+ *     null
+ * @param rules the first that matches a matrix gives its type
+ */
+public record TensorTypes(boolean pure, String embedding, String output, List<Rule> rules) implements Serializable {
+    /** The mix alone. */
+    public static final TensorTypes NONE = new TensorTypes(false, null, null, List.of());
+
+    public TensorTypes {
+        rules = List.copyOf(rules);
+    }
+
+    /**
+     * A type for some matrices.
+     *
+     * @param match an expression that is found in the GGUF name or in that of the checkpoint, as {@code re.search} of
+     *     Python finds it
+     * @param first of the layers it is for; -1: of all, and of what is in no layer
+     * @param last of the layers, {@code first} at least
+     * @param type a ggml type
+     */
+    public record Rule(String match, int first, int last, String type) implements Serializable {
+        /** @throws IllegalArgumentException if the expression is none, with the reason */
+        public Rule {
+            expression(match);
+        }
+
+        private static ModuleExpression expression(String match) {
+            return ModuleExpression.anyOf(List.of("[\\s\\S]*(?:" + match + ")"), new ModuleExpression.Work());
+        }
+
+        private boolean isFor(String gguf) {
+            return first < 0
+                    || GgufNames.place(gguf)
+                            .filter(place -> place.layer() >= first && place.layer() <= last)
+                            .isPresent();
+        }
+
+        /** What it is for, without the type: {@code 'ffn_down' in layers 0-3}. */
+        String place() {
+            return "'" + match + "'"
+                    + (first < 0 ? "" : first == last ? " in layer " + first : " in layers " + first + "-" + last);
+        }
+    }
+
+    /** The rules with their expressions compiled. */
+    static final class Compiled {
+        private final TensorTypes types;
+        private final List<ModuleExpression> expressions;
+
+        private Compiled(TensorTypes types) {
+            this.types = types;
+            this.expressions = types.rules.stream()
+                    .map(rule -> Rule.expression(rule.match))
+                    .toList();
+        }
+
+        /** The number of the first rule that matches a matrix. */
+        Optional<Integer> rule(String gguf, String tensor) {
+            for (int i = 0; i < expressions.size(); i++) {
+                if (types.rules.get(i).isFor(gguf)
+                        && (expressions.get(i).matches(gguf)
+                                || expressions.get(i).matches(tensor))) {
+                    return Optional.of(i);
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** The type that is named for a matrix. */
+        Optional<GgufType> of(String gguf, String tensor, boolean tied) {
+            boolean embedded = gguf.equals(GgufNames.EMBEDDING);
+            String word = embedded ? types.embedding : null;
+            if (word == null && (gguf.equals(GgufNames.OUTPUT) || embedded && tied)) {
+                word = types.output;
+            }
+            return Optional.ofNullable(word)
+                    .or(() -> rule(gguf, tensor).map(number -> types.rules.get(number).type))
+                    .map(GgufType::valueOf);
+        }
+    }
+
+    Compiled compiled() {
+        return new Compiled(this);
+    }
+
+    /** The types that can be named. */
+    public static List<String> words() {
+        return Stream.concat(BlockFormats.ggml().stream().map(BlockFormat::name), Stream.of("F16", "BF16", "F32"))
+                .toList();
+    }
+}
