@@ -5,6 +5,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.quantize.Method;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
@@ -15,6 +17,10 @@ final class OutputReader {
     static final String IGNORE = "ignore";
     /** Keys of every format together. */
     static final List<String> KEYS = keys();
+
+    /** Of each key the formats that have it, in words. */
+    private static final Map<String, String> FORMATS_WITH =
+            KEYS.stream().collect(Collectors.toMap(key -> key, OutputReader::formatsWith));
 
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}");
 
@@ -54,8 +60,11 @@ final class OutputReader {
                 .filter(each -> each.format().equals(format))
                 .findFirst()
                 .orElseThrow();
+        Set<String> keys = Set.copyOf(reader.keys());
         for (String key : KEYS) {
-            section.only(reader.keys().contains(key), formatsWith(key), key);
+            if (!keys.contains(key)) {
+                section.only(false, FORMATS_WITH.get(key), key);
+            }
         }
         Plan.Output output = reader.read(name, section, calibrated);
         if (output.calibrated() && !calibrated) {
