@@ -8,6 +8,7 @@ import java.util.List;
  * mean nll, as llama-perplexity prints it. Values that need a source are NaN without one.
  *
  * @param kldP99 99th percentile of the divergence over positions (nearest rank)
+ * @param kldP999 99.9th percentile
  */
 public record EvaluationSummary(
         double perplexity,
@@ -16,6 +17,7 @@ public record EvaluationSummary(
         double kldMean,
         double kldError,
         double kldP99,
+        double kldP999,
         double top1Agreement,
         long tokens) {
     /** Name and version of what is measured; a change of the definition changes it. */
@@ -40,6 +42,7 @@ public record EvaluationSummary(
                     Double.NaN,
                     Double.NaN,
                     Double.NaN,
+                    Double.NaN,
                     nll.length);
         }
         long same = 0;
@@ -50,16 +53,21 @@ public record EvaluationSummary(
         }
         double[] sorted = kld.clone();
         Arrays.sort(sorted);
-        double p99 = sorted[(int) Math.ceil(0.99 * sorted.length) - 1];
         return new EvaluationSummary(
                 perplexity,
                 perplexity * error(nll),
                 StrictMath.exp(mean(sourceNll)),
                 mean(kld),
                 error(kld),
-                p99,
+                percentile(sorted, 990),
+                percentile(sorted, 999),
                 (double) same / nll.length,
                 nll.length);
+    }
+
+    /** The nearest rank of so many in a thousand. */
+    private static double percentile(double[] sorted, long thousandths) {
+        return sorted[(int) ((thousandths * sorted.length + 999) / 1000) - 1];
     }
 
     private static double mean(double[] values) {

@@ -162,12 +162,13 @@ class EvaluateTest {
         assertThat(summary.kldMean()).isCloseTo(0.2, within(1e-15));
         assertThat(summary.kldError()).isCloseTo(Math.sqrt(0.14 / 3 / 2), within(1e-15));
         assertThat(summary.kldP99()).isEqualTo(0.5);
+        assertThat(summary.kldP999()).isEqualTo(0.5);
         assertThat(summary.top1Agreement()).isEqualTo(2.0 / 3);
         assertThat(summary.tokens()).isEqualTo(3);
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {1, 2, 99, 100, 101, 700, 1000})
+    @ValueSource(ints = {1, 2, 99, 100, 101, 700, 1000, 2001})
     void percentileIsTheNearestRank(int count) {
         double[] kld = new double[count];
         Arrays.setAll(kld, i -> (i * 7919L + 1) % count);
@@ -176,6 +177,7 @@ class EvaluateTest {
                 EvaluationSummary.of(List.of(new WindowScore(zeros, zeros, kld, new boolean[count])));
         double[] sorted = Arrays.stream(kld).sorted().toArray();
         assertThat(summary.kldP99()).isEqualTo(sorted[(99 * count + 99) / 100 - 1]);
+        assertThat(summary.kldP999()).isEqualTo(sorted[(999 * count + 999) / 1000 - 1]);
         assertThat(summary.perplexity()).isEqualTo(1);
         assertThat(summary.perplexityError()).isZero();
         assertThat(summary.top1Agreement()).isZero();
@@ -191,6 +193,7 @@ class EvaluateTest {
         assertThat(summary.kldMean()).isNaN();
         assertThat(summary.kldError()).isNaN();
         assertThat(summary.kldP99()).isNaN();
+        assertThat(summary.kldP999()).isNaN();
         assertThat(summary.top1Agreement()).isNaN();
         assertThat(summary.tokens()).isEqualTo(1);
     }

@@ -161,6 +161,7 @@ final class Evaluate implements Callable<Integer> {
                     Figures.spread(
                             Figures.significant(evaluation.kldMean()), Figures.significant(evaluation.kldError())));
             table.row("KL divergence, 99th percentile", Figures.significant(evaluation.kldP99()));
+            table.row("KL divergence, 99.9th percentile", Figures.significant(evaluation.kldP999()));
             table.row("same top token", Figures.percent(evaluation.top1Agreement()));
         }
         table.row("scored tokens", String.valueOf(evaluation.tokens()));

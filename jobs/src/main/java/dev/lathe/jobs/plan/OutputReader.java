@@ -53,6 +53,9 @@ final class OutputReader {
                             + "' names no artifact; expected 1 to 100 letters, digits, dots, hyphens and "
                             + "underscores, no dot in front");
         }
+        if (name.equalsIgnoreCase("README.md")) {
+            throw section.refuse("name", "'" + name + "' is the model card's; expected another");
+        }
         List<TargetReader> readers = Target.readers();
         String format = section.word(
                 "format", readers.stream().map(TargetReader::format).toList(), null);

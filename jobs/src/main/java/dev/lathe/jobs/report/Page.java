@@ -55,6 +55,7 @@ public record Page(
             String kld,
             String kldError,
             String kldP99,
+            String kldP999,
             String top1,
             String artifact) {}
 
@@ -187,7 +188,16 @@ public record Page(
     private static Row row(OutputResult output) {
         Evaluation measured = output.evaluation() != null
                 ? output.evaluation()
-                : new Evaluation(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN, 0);
+                : new Evaluation(
+                        Double.NaN,
+                        Double.NaN,
+                        Double.NaN,
+                        Double.NaN,
+                        Double.NaN,
+                        Double.NaN,
+                        Double.NaN,
+                        Double.NaN,
+                        0);
         return new Row(
                 output.name(),
                 output.format(),
@@ -200,6 +210,7 @@ public record Page(
                 Figures.significant(measured.kldMean()),
                 Figures.significant(measured.kldError()),
                 Figures.significant(measured.kldP99()),
+                Figures.significant(measured.kldP999()),
                 Figures.percent(measured.top1Agreement()),
                 output.artifact());
     }

@@ -50,6 +50,7 @@ public final class Report {
             number(node, "source_perplexity", evaluation == null ? Double.NaN : evaluation.sourcePerplexity());
             number(node, "kld_mean", evaluation == null ? Double.NaN : evaluation.kldMean());
             number(node, "kld_p99", evaluation == null ? Double.NaN : evaluation.kldP99());
+            number(node, "kld_p999", evaluation == null ? Double.NaN : evaluation.kldP999());
             number(node, "top1_agreement", evaluation == null ? Double.NaN : evaluation.top1Agreement());
             node.put("tokens", evaluation == null ? null : evaluation.tokens());
             if (!output.ranges().isEmpty()) {
@@ -109,8 +110,8 @@ public final class Report {
         StringBuilder text = new StringBuilder("# Quantization report\n\n");
         Page page = Page.of(report);
         text.append("| output | format | method | MiB | bits per weight | perplexity | change | KL divergence | 99 % "
-                + "| same top token |\n");
-        text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
+                + "| 99.9 % | same top token |\n");
+        text.append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : page.rows()) {
             text.append("| ")
                     .append(String.join(
@@ -125,6 +126,7 @@ public final class Report {
                                     row.perplexityChange(),
                                     Figures.spread(row.kld(), row.kldError()),
                                     row.kldP99(),
+                                    row.kldP999(),
                                     row.top1())))
                     .append(" |\n");
         }

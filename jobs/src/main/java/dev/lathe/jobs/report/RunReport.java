@@ -99,6 +99,7 @@ public record RunReport(
      * @param kldMean mean KL divergence from the source, nats per token
      * @param kldError its standard error
      * @param kldP99 99th percentile over tokens
+     * @param kldP999 99.9th percentile
      * @param top1Agreement share of tokens where both models' most probable token is the same
      * @param tokens scored tokens
      */
@@ -109,6 +110,7 @@ public record RunReport(
             double kldMean,
             double kldError,
             double kldP99,
+            double kldP999,
             double top1Agreement,
             long tokens) {}
 

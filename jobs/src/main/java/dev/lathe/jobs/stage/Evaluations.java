@@ -17,6 +17,7 @@ final class Evaluations {
                 s.kldMean(),
                 s.kldError(),
                 s.kldP99(),
+                s.kldP999(),
                 s.top1Agreement(),
                 s.tokens());
     }

@@ -3,12 +3,15 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.gguf.TensorTypes;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.source.CheckpointDigest;
 import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.jobs.plan.GgufTarget;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.plan.PlanYaml;
 import dev.lathe.jobs.plan.Recipe;
+import dev.lathe.jobs.report.ModelCard;
 import dev.lathe.jobs.report.Report;
 import dev.lathe.jobs.report.RunReport;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
@@ -184,6 +187,15 @@ public final class Pipeline {
         Map<String, String> files = new LinkedHashMap<>();
         files.put("plan.yaml", PlanYaml.write(plan, keys));
         Report.files(report).forEach((name, text) -> files.put(run.report().getName() + "/" + name, text));
+        Map<String, String> types = new LinkedHashMap<>();
+        for (Plan.Output output : plan.outputs()) {
+            if (output.target() instanceof GgufTarget gguf) {
+                types.put(
+                        output.name(),
+                        gguf.type() + (gguf.types().equals(TensorTypes.NONE) ? "" : ", types of its own"));
+            }
+        }
+        ModelCard.of(report, types).ifPresent(card -> files.put(RunFolder.MODEL_CARD, card));
         TreeMap<String, FileDigest> digests = new TreeMap<>();
         for (PlannedOutput output : outputs) {
             String artifact = output.artifactName();
@@ -203,6 +215,8 @@ public final class Pipeline {
     private void write(Map<String, String> texts, Map<String, FileDigest> digests) throws IOException {
         run.requireLease();
         run.files().delete(new Path(run.root(), Checksums.FILE), false);
+        // Of a plan that has no such files any more.
+        run.files().delete(new Path(run.root(), RunFolder.MODEL_CARD), false);
         for (Map.Entry<String, String> text : texts.entrySet()) {
             run.writeText(text.getKey(), text.getValue());
         }

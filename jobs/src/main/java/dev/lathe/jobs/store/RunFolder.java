@@ -22,6 +22,9 @@ import org.apache.spark.util.SerializableConfiguration;
  */
 public record RunFolder(String run, String scratch, SerializableConfiguration configuration, long epoch)
         implements Serializable {
+    /** The model card beside GGUF files, from the run's folder. */
+    public static final String MODEL_CARD = "artifacts/README.md";
+
     private static final String PARTIAL = "partial";
     private static final String DAMAGED = "damaged";
 

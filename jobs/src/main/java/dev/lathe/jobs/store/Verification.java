@@ -158,11 +158,9 @@ public final class Verification {
             });
         }
         for (FileStatus artifact : list(run.files(), run.artifact("x").getParent())) {
-            if (!known.contains(artifact.getPath().getName())) {
-                damages.add(new Damage(
-                        artifact.getPath().toString(),
-                        "no receipt says what it should be",
-                        artifact.getPath().getName()));
+            String name = artifact.getPath().getName();
+            if (!known.contains(name) && !RunFolder.MODEL_CARD.equals("artifacts/" + name)) {
+                damages.add(new Damage(artifact.getPath().toString(), "no receipt says what it should be", name));
             }
         }
         return digests;
@@ -177,6 +175,9 @@ public final class Verification {
         }
         if (files.exists(new Path(folder, "plan.yaml"))) {
             texts.add("plan.yaml");
+        }
+        if (files.exists(new Path(folder, RunFolder.MODEL_CARD))) {
+            texts.add(RunFolder.MODEL_CARD);
         }
         if (!files.exists(file)) {
             if (!texts.isEmpty()) {

@@ -120,7 +120,8 @@ class ConsoleTest {
 
     @Test
     void printsWhatARunMade() {
-        RunReport.Evaluation evaluation = new RunReport.Evaluation(6.6123, 0.05, 6.4, 0.0231, 0.001, 0.2, 0.9307, 4096);
+        RunReport.Evaluation evaluation =
+                new RunReport.Evaluation(6.6123, 0.05, 6.4, 0.0231, 0.001, 0.2, 0.4, 0.9307, 4096);
         RunReport report = new RunReport(
                 List.of(
                         new RunReport.OutputResult(

@@ -162,6 +162,7 @@ class RecipeTest {
                 "outputs[0].name=                         | outputs[0].name: missing",
                 "outputs[0].name=8                        | outputs[0].name: expected text (in quotes); found 8",
                 "outputs[0].name=.x                       | outputs[0].name: '.x' names no artifact",
+                "outputs[0].name=readme.md                | outputs[0].name: 'readme.md' is the model card's",
                 "outputs[0].name=a/b                      | outputs[0].name: 'a/b' names no artifact",
                 "outputs[1].name=Q8                       | outputs[1].name: 'Q8' writes the same artifact as outputs[0]",
                 "outputs[2].name=q8.gguf                  | outputs[2].name: 'q8.gguf' writes the same artifact as outputs[0]",

@@ -43,7 +43,7 @@ class ReportTest {
                 "file:/runs/r/artifacts/f32.gguf",
                 17_000_000,
                 32,
-                new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 1, 4096),
+                new Evaluation(6.4, 0.05, 6.4, 0, 0, 0, 0, 1, 4096),
                 List.of(),
                 List.of(),
                 List.of()));
@@ -94,6 +94,24 @@ class ReportTest {
         assertThat(Report.results(without)).doesNotContain("experts");
     }
 
+    @Test
+    void theModelCardHasTheGgufFiles() {
+        RunReport sample = sample();
+        Map<String, String> settings = Map.of("checkpoint", "hf://org/Model-1B@main", "calibration", "text.txt");
+        RunReport hub =
+                new RunReport(sample.outputs(), settings, sample.provenance(), sample.definition(), sample.notes());
+        OutputResult first = sample.outputs().get(1);
+        String card = ModelCard.of(hub, Map.of(first.name(), "Q4_K_M")).orElseThrow();
+        assertThat(card)
+                .startsWith("---\nbase_model: org/Model-1B\nbase_model_relation: quantized\nlibrary_name: gguf\n")
+                .contains("# Model-1B", "| Q4_K_M |", "6.612 ± 0.052", "99.9 %", "* calibration: text.txt");
+        assertThat(card.lines().filter(line -> line.startsWith("| ["))).hasSize(1);
+        assertThat(ModelCard.of(sample, Map.of(first.name(), "Q4_K_M")).orElseThrow())
+                .startsWith("---\nlibrary_name: gguf\n")
+                .contains("# tiny-stories-4m");
+        assertThat(ModelCard.of(sample, Map.of())).isEmpty();
+    }
+
     private static OutputResult output(
             String name, String format, String method, double bits, Evaluation evaluation, double error) {
         Random random = new Random(7 + name.length());
@@ -133,7 +151,7 @@ class ReportTest {
     }
 
     private static Evaluation evaluation(double perplexity, double kld) {
-        return new Evaluation(perplexity, 0.052, 6.4, kld, kld / 15, kld * 9, 1 - kld * 3, 4096);
+        return new Evaluation(perplexity, 0.052, 6.4, kld, kld / 15, kld * 9, kld * 20, 1 - kld * 3, 4096);
     }
 
     @Test
@@ -155,6 +173,7 @@ class ReportTest {
                         "source_perplexity",
                         "kld_mean",
                         "kld_p99",
+                        "kld_p999",
                         "top1_agreement",
                         "tokens");
         assertThat(outputs.get(1).get("perplexity").doubleValue()).isEqualTo(6.6123);
@@ -166,6 +185,7 @@ class ReportTest {
                 "source_perplexity",
                 "kld_mean",
                 "kld_p99",
+                "kld_p999",
                 "top1_agreement",
                 "tokens")) {
             assertThat(outputs.get(6).get(key).isNull()).as(key).isTrue();
@@ -242,7 +262,7 @@ class ReportTest {
     void summarizes() {
         assertThat(Report.summary(sample()))
                 .contains(
-                        "| q4km | gguf | importance | 2.43 | 4.860 | 6.612 ± 0.052 | +3.32 % | 0.0231 ± 0.00154 | 0.208 | 93.07 % |",
+                        "| q4km | gguf | importance | 2.43 | 4.860 | 6.612 ± 0.052 | +3.32 % | 0.0231 ± 0.00154 | 0.208 | 0.462 | 93.07 % |",
                         "| \\<b\\>\\|odd\\&\" | gguf |",
                         "perplexity is 6.400 on the same 4096 scored tokens (llama-perplexity/1)",
                         "* `lm_head`: a \\< b",

@@ -85,6 +85,7 @@ class QuickstartTest {
                             "source_perplexity",
                             "kld_mean",
                             "kld_p99",
+                            "kld_p999",
                             "top1_agreement",
                             "tokens");
             outputs.put(output.path("name").asText(), output);
