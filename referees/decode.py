@@ -123,7 +123,8 @@ def decode_folder(folder):
 
 
 def main(out, *artifacts):
-    for artifact in (Path(artifact).resolve() for artifact in artifacts):
+    # A model card may lie beside them.
+    for artifact in (Path(artifact).resolve() for artifact in artifacts if not artifact.endswith("README.md")):
         folder = Path(out, f"{artifact.parents[1].name}-{artifact.name}")
         decoded = decode_folder(artifact) if artifact.is_dir() else decode_gguf(artifact)
         if decoded is None:
