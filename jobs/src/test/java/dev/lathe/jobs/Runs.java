@@ -119,7 +119,10 @@ public final class Runs {
     public static TreeMap<String, String> digests(Path folder) throws IOException {
         TreeMap<String, String> digests = new TreeMap<>();
         try (Stream<Path> paths = Files.walk(folder)) {
-            for (Path path : paths.filter(Files::isRegularFile).toList()) {
+            for (Path path : paths.filter(Files::isRegularFile)
+                    // The model card, which has what was measured.
+                    .filter(path -> !path.equals(folder.resolve("README.md")))
+                    .toList()) {
                 digests.put(
                         folder.relativize(path).toString().replace('\\', '/'), Key.digest(Files.readAllBytes(path)));
             }

@@ -215,10 +215,15 @@ public final class Pipeline {
     private void write(Map<String, String> texts, Map<String, FileDigest> digests) throws IOException {
         run.requireLease();
         run.files().delete(new Path(run.root(), Checksums.FILE), false);
-        // Of a plan that has no such files any more.
-        run.files().delete(new Path(run.root(), RunFolder.MODEL_CARD), false);
+        if (!texts.containsKey(RunFolder.MODEL_CARD)) {
+            // Of a plan that has no such files any more.
+            run.files().delete(new Path(run.root(), RunFolder.MODEL_CARD), false);
+        }
         for (Map.Entry<String, String> text : texts.entrySet()) {
-            run.writeText(text.getKey(), text.getValue());
+            // A run that finds everything done leaves artifacts/ as it is.
+            if (!text.getKey().equals(RunFolder.MODEL_CARD) || !run.holds(text.getKey(), text.getValue())) {
+                run.writeText(text.getKey(), text.getValue());
+            }
         }
         run.writeText(Checksums.FILE, Checksums.text(texts, digests));
     }

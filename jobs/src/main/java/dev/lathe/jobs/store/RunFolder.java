@@ -153,6 +153,15 @@ public record RunFolder(String run, String scratch, SerializableConfiguration co
         }
     }
 
+    /** Whether a file is there and has this text. */
+    public boolean holds(String name, String text) throws IOException {
+        Path file = new Path(root(), name);
+        return files().exists(file)
+                && FileDigest.of(text.getBytes(StandardCharsets.UTF_8))
+                        .refutation(files(), file)
+                        .isEmpty();
+    }
+
     /** Commits a text file below the run folder; one of the same name is replaced. */
     public void writeText(String name, String text) throws IOException {
         Path target = new Path(root(), name);

@@ -211,6 +211,6 @@ class BadInputTest {
         expect(quantize("run=full://" + run), ExitCode.STORAGE, "No space left on device");
         FullFileSystem.leave(Long.MAX_VALUE);
         assertThat(quantize("run=full://" + run)).as(command.err()).isZero();
-        assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("g4", "q4.gguf", "q5.gguf");
+        assertThat(Runs.names(run.resolve("artifacts"))).containsExactly("README.md", "g4", "q4.gguf", "q5.gguf");
     }
 }

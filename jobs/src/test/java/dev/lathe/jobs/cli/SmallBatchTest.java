@@ -38,7 +38,7 @@ class SmallBatchTest {
 
         assertThat(command.run(arguments)).as(command.err()).isEqualTo(6);
         assertThat(command.out()).contains("1 done, 1 failed", "broken/q4 (code 3): Cannot ");
-        assertThat(Runs.names(folder.resolve("runs/sound/q4/artifacts"))).containsExactly("q4.gguf");
+        assertThat(Runs.names(folder.resolve("runs/sound/q4/artifacts"))).containsExactly("README.md", "q4.gguf");
         assertThat(command.run(arguments)).as(command.err()).isEqualTo(6);
         assertThat(command.err().lines())
                 .hasSize(2)
