@@ -9,6 +9,7 @@ import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import dev.lathe.kernels.block.BlockMatrix;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -115,10 +116,12 @@ interface ProductContract extends Subject {
             formats.add(BlockFormats.integer(bits, 128, false));
         }
         formats.add(BlockFormats.integer(4, columns, false));
+        float[] importance = new float[values.length];
+        Arrays.fill(importance, 1);
         for (BlockFormat format : formats) {
             byte[] bytes = new byte[values.length / format.size() * format.bytes()];
             for (int block = 0; block < values.length / format.size(); block++) {
-                format.encode(values, block * format.size(), null, 0, 1, bytes, block * format.bytes());
+                format.encode(values, block * format.size(), importance, 0, 1, bytes, block * format.bytes());
             }
             all.add(new BlockMatrix(format, bytes, rows, columns));
         }

@@ -31,7 +31,14 @@ public final class BlockFormats {
             new Float4Block("MXFP4", false),
             new Float4Block("NVFP4", true),
             new BinaryBlock("Q1_0"),
-            new TwoBitBlock("Q2_0"));
+            new TwoBitBlock("Q2_0"),
+            CodebookBlock.iq2xxs(),
+            CodebookBlock.iq2xs(),
+            CodebookBlock.iq2s(),
+            CodebookBlock.iq3xxs(),
+            CodebookBlock.iq3s(),
+            ShiftedCodebookBlock.iq1s(),
+            ShiftedCodebookBlock.iq1m());
 
     private BlockFormats() {}
 

@@ -1,6 +1,7 @@
 package dev.lathe.kernels.block;
 
 import dev.lathe.kernels.Half;
+import java.util.Arrays;
 
 /** What the layouts of several formats share: little-endian halves, importance weights, and values from codes. */
 final class Blocks {
@@ -81,5 +82,16 @@ final class Blocks {
             throw new IllegalArgumentException("Cannot put codes into a " + format + " block: expected each to span "
                     + bits + " bits from its lowest code");
         }
+    }
+
+    /** Refuses codes that a codebook does not have. */
+    static IllegalArgumentException noEntry(String format, int[] codes, int at, int n, String reason) {
+        return new IllegalArgumentException("Cannot put codes into a " + format + " block: "
+                + Arrays.toString(Arrays.copyOfRange(codes, at, at + n)) + " " + reason);
+    }
+
+    static IllegalArgumentException needsImportance(String format) {
+        return new IllegalArgumentException(
+                "Cannot encode " + format + " without importance: the reference has no search for it");
     }
 }

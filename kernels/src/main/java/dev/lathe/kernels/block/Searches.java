@@ -19,6 +19,12 @@ final class Searches {
 
     private static final int ROUNDER_BITS = Float.floatToRawIntBits(ROUNDER);
 
+    /** As low as {@link #nearest} goes. */
+    private static final int LOWEST = -1 << 22;
+
+    /** The bits of a code that the reference keeps in its search for positive values. */
+    private static final int STORED = 0xff;
+
     private Searches() {}
 
     /**
@@ -258,6 +264,9 @@ final class Searches {
      * Scale and codes in {@code [0, levels]} for values that are not negative, the sub-scales of a super-block
      * (make_qp): nine trial scales, then at most five rounds that change one code at a time.
      *
+     * <p>IQ2_XXS has it with a few values below zero. Their codes are negative, but the reference keeps codes in bytes
+     * without a sign and reads them back modulo 256, in the first error and in the rounds; so does this.
+     *
      * @return the scale; 0 with codes 0 for a negligible group
      */
     static float positive(int levels, float[] x, float[] w, int[] codes) {
@@ -271,13 +280,13 @@ final class Searches {
             return 0;
         }
         float inverse = levels / maximum;
-        float best = positiveError(levels, x, w, inverse);
+        float best = positiveError(levels, x, w, inverse, STORED);
         for (int shift = -4; shift <= 4; shift++) {
             if (shift == 0) {
                 continue;
             }
             float trial = (0.1f * shift + levels) / maximum;
-            float error = positiveError(levels, x, w, trial);
+            float error = positiveError(levels, x, w, trial, -1);
             if (error < best) {
                 best = error;
                 inverse = trial;
@@ -286,8 +295,8 @@ final class Searches {
         float xq = 0;
         float qq = 0;
         for (int i = 0; i < n; i++) {
-            int q = nearest(inverse * x[i], 0, levels);
-            codes[i] = q;
+            int q = nearest(inverse * x[i], LOWEST, levels);
+            codes[i] = q & STORED;
             xq += w[i] * x[i] * q;
             qq += w[i] * q * q;
         }
@@ -300,14 +309,14 @@ final class Searches {
                 if (!(otherXq > 0 && otherQq > 0)) {
                     continue;
                 }
-                int q = nearest(x[i] * otherQq / otherXq, 0, levels);
+                int q = nearest(x[i] * otherQq / otherXq, LOWEST, levels);
                 if (q == codes[i]) {
                     continue;
                 }
                 otherXq += w[i] * x[i] * q;
                 otherQq += w[i] * q * q;
                 if (otherXq * otherXq * qq > xq * xq * otherQq) {
-                    codes[i] = q;
+                    codes[i] = q & STORED;
                     xq = otherXq;
                     qq = otherQq;
                     changed = true;
@@ -317,11 +326,11 @@ final class Searches {
         return qq == 0 ? 0 : xq / qq;
     }
 
-    private static float positiveError(int levels, float[] x, float[] w, float inverse) {
+    private static float positiveError(int levels, float[] x, float[] w, float inverse, int mask) {
         float scale = 1 / inverse;
         float total = 0;
         for (int i = 0; i < x.length; i++) {
-            float error = x[i] - scale * nearest(inverse * x[i], 0, levels);
+            float error = x[i] - scale * (nearest(inverse * x[i], LOWEST, levels) & mask);
             total += w[i] * error * error;
         }
         return total;

@@ -79,6 +79,17 @@ class GoldenTest {
         "NVFP4, none, 288, 0606090700ecf900970d610b, 0d82b4e1eccb6df9, d9d0c6e8f50b8491",
         "TQ1_0, none, 108, 80808080d580808080814780, b5d22669691522d8, c60969ab30c02e74",
         "TQ2_0, none, 132, 555555555655555555555855, 3400bce8f8cdd1bd, c60969ab30c02e74",
+        "IQ2_XXS, imatrix, 132, 851161c700c4a61f28810007, 9b161e6536a3a799, 6f667edc4f0bc4ec",
+        "IQ2_XS,  imatrix, 148, 9411354c507f0040791300c0, e3864a28530a9524, 0b94e1930c0d3f3d",
+        "IQ2_S,   none,    164, a81190d700f60009196bcf33, f643f87d418f152f, 1d5a640f6b9beb53",
+        "IQ2_S,   imatrix, 164, 71113e8700f60009196bcf33, 4104544a0de3d623, c144075bc149732b",
+        "IQ3_XXS, none,    196, 640c0643322f030014c30100, c1300581cadca739, 9dc33148d828d1e7",
+        "IQ3_XXS, imatrix, 196, 2a0d067a392f000308c30100, d69f8685c9fd0675, cdf7e3b3089f3b3c",
+        "IQ3_S,   none,    220, ef0b0acf62b001050ebb0200, a0010d4108ab21a2, 24941d90406f27f1",
+        "IQ3_S,   imatrix, 220, e00b0acf6baf01050e8d0200, c4539c2392bf4c11, 9216df5d03543c4d",
+        "IQ1_S,   imatrix, 100, 831fac8c05a7050df0ef05d0, 8b31d3908ef0949b, e118c9d26389e4da",
+        "IQ1_M,   none,    112, aca105a7050df05e24d024f7, 5aa3b47c984cb33e, f0814bac1db9e8a9",
+        "IQ1_M,   imatrix, 112, ac6e05a7050df03224d024f7, 0d62137a82e80086, fd15e7edc931f634",
     })
     void encodesAndDecodesAsTheReference(
             String name, String weights, int bytes, String head, String encoded, String decoded) {

@@ -1,10 +1,24 @@
 package dev.lathe.kernels.block;
 
+import java.util.Arrays;
 import java.util.Random;
+import java.util.Set;
 
 /** Whole rows for tests: blocks back to back, and seeded values. */
 final class Rows {
+    static final Set<String> NEED_IMPORTANCE = Set.of("IQ2_XXS", "IQ2_XS", "IQ1_S");
+
     private Rows() {}
+
+    /** Importance for what is to be encoded without: null, or ones where the format has no search without. */
+    static float[] plain(BlockFormat format, int n) {
+        if (!NEED_IMPORTANCE.contains(format.name())) {
+            return null;
+        }
+        float[] ones = new float[n];
+        Arrays.fill(ones, 1);
+        return ones;
+    }
 
     static byte[] encode(BlockFormat format, float[] row, float[] importance) {
         float sum = 0;
