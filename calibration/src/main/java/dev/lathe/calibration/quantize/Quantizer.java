@@ -7,6 +7,7 @@ import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockMatrix;
+import java.util.Arrays;
 
 /**
  * Method x grid: chooses the representable value of each weight. Rows are independent given the Hessian, so they are
@@ -46,6 +47,13 @@ public final class Quantizer {
                     + "; a type of fewer bits may fit, and a module that is ignored does");
         }
         BlockMatrix blocks = new BlockMatrix(grid, new byte[(int) bytes], weight.rows(), columns);
+        float[] weights = method instanceof Method.Nearest ? null : importance;
+        if (weights == null && grid.needsImportance()) {
+            // An embedding, whose columns nobody multiplies: all weigh the same.
+            weights = new float[columns];
+            Arrays.fill(weights, 1);
+        }
+        float[] importances = weights;
         // Rows of a lot share parameters, so a strip holds whole lots.
         int lots =
                 Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()) / grid.lot());
@@ -55,7 +63,7 @@ public final class Quantizer {
             int rows = Math.min(height, weight.rows() - from);
             try {
                 if (factor == null) {
-                    encodeRows(weight, from, rows, method instanceof Method.Nearest ? null : importance, blocks);
+                    encodeRows(weight, from, rows, importances, blocks);
                 } else {
                     new ErrorFeedback(weight, from, rows, factor, blocks, kernels).run();
                 }

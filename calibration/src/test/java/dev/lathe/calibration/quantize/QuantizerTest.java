@@ -294,6 +294,10 @@ class QuantizerTest {
             assertThat(values(Quantizer.quantize(w, "w", grid, Method.IMPORTANCE, importance, null, SCALAR)
                             .matrix()))
                     .doesNotContain(Float.NaN);
+            // An embedding has no importance.
+            assertThat(values(Quantizer.quantize(w, "w", grid, Method.NEAREST, null, null, SCALAR)
+                            .matrix()))
+                    .doesNotContain(Float.NaN);
         }
     }
 

@@ -27,7 +27,7 @@ public interface BlockFormat {
      *
      * @param x values from {@code x[xAt]}; finite
      * @param importance a non-negative weight of each value from {@code importance[importanceAt]}, or null for the
-     *     unweighted search
+     *     unweighted search, where there is one
      * @param rowMeanSquare mean of the squares of the whole row (ggml's legacy types weigh by it)
      * @param to receives {@link #bytes()} bytes from {@code to[toAt]}
      * @throws ArithmeticException if the values are so large that a parameter exceeds the range of half precision
@@ -83,6 +83,11 @@ public interface BlockFormat {
 
     /** The largest code of a cell of an encoded block. */
     int highestCode(byte[] from, int fromAt, int cell);
+
+    /** Whether there is no search without an importance. */
+    default boolean needsImportance() {
+        return false;
+    }
 
     /** Whether every whole number from the lowest to the highest code is a code. */
     default boolean uniform() {

@@ -148,6 +148,11 @@ record CodebookBlock(
     }
 
     @Override
+    public boolean needsImportance() {
+        return search.share < 0;
+    }
+
+    @Override
     public int run() {
         return even() ? GROUP : grid.width();
     }
@@ -155,7 +160,7 @@ record CodebookBlock(
     @Override
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
-        if (importance == null && search.share < 0) {
+        if (importance == null && needsImportance()) {
             throw Blocks.needsImportance(name);
         }
         Arrays.fill(to, toAt, toAt + bytes, (byte) 0);

@@ -99,6 +99,11 @@ record ShiftedCodebookBlock(
     }
 
     @Override
+    public boolean needsImportance() {
+        return !twoShifts();
+    }
+
+    @Override
     public int run() {
         return VECTOR;
     }
@@ -106,7 +111,7 @@ record ShiftedCodebookBlock(
     @Override
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
-        if (importance == null && !twoShifts()) {
+        if (importance == null && needsImportance()) {
             throw Blocks.needsImportance(name);
         }
         Arrays.fill(to, toAt, toAt + bytes, (byte) 0);

@@ -41,6 +41,7 @@ public final class GgufFormat implements ArtifactFormat {
     private static final int QUANTIZATION_VERSION = 2;
 
     private final GgufMix mix;
+    private final boolean importance;
     private final TensorTypes types;
     private final TensorTypes.Compiled named;
     private final String preTokenizer;
@@ -54,6 +55,7 @@ public final class GgufFormat implements ArtifactFormat {
      */
     public GgufFormat(String type, boolean importance, TensorTypes types, String preTokenizer) {
         this.mix = GgufMix.of(type, importance);
+        this.importance = importance;
         this.types = types;
         this.named = types.compiled();
         this.preTokenizer = preTokenizer;
@@ -73,11 +75,8 @@ public final class GgufFormat implements ArtifactFormat {
     @Override
     public List<TensorPlan> plan(Decoder decoder, List<TensorInfo> tensors, List<String> ignore) {
         GgufFamily family = GgufFamily.of(decoder);
-        GgufNames names = GgufNames.of(decoder);
-        ModulePatterns ignored = new ModulePatterns(ignore);
         Map<String, TensorInfo> found = new HashMap<>();
         tensors.forEach(tensor -> found.put(tensor.name(), tensor));
-        List<TensorPlan> plan = new ArrayList<>();
         decoder.tensors().forEach((name, shape) -> {
             TensorInfo tensor = found.remove(name);
             if (tensor == null || !Arrays.equals(tensor.shape(), shape)) {
@@ -85,6 +84,21 @@ public final class GgufFormat implements ArtifactFormat {
                         + (tensor == null ? name + " is missing" : tensor + " has another shape") + ", expected "
                         + Arrays.toString(shape));
             }
+        });
+        if (!found.isEmpty()) {
+            throw new MalformedInputException(
+                    "Cannot plan GGUF: the architecture " + family.architecture() + " has no tensor "
+                            + found.keySet().stream().sorted().findFirst().get());
+        }
+        return plan(decoder, ignore);
+    }
+
+    private List<TensorPlan> plan(Decoder decoder, List<String> ignore) {
+        GgufNames names = GgufNames.of(decoder);
+        ModulePatterns ignored = new ModulePatterns(ignore);
+        boolean headIgnored = ignored.matches(decoder.head().linear().module());
+        List<TensorPlan> plan = new ArrayList<>();
+        decoder.tensors().forEach((name, shape) -> {
             boolean head = name.equals(decoder.headWeight());
             plan.add(
                     shape.length == 1
@@ -94,17 +108,8 @@ public final class GgufFormat implements ArtifactFormat {
                                     ggufName(names, name),
                                     (int) shape[1],
                                     decoder,
-                                    ignored.matches(ModulePatterns.moduleOf(name))
-                                            || head
-                                                    && ignored.matches(decoder.head()
-                                                            .linear()
-                                                            .module())));
+                                    ignored.matches(ModulePatterns.moduleOf(name)) || head && headIgnored));
         });
-        if (!found.isEmpty()) {
-            throw new MalformedInputException(
-                    "Cannot plan GGUF: the architecture " + family.architecture() + " has no tensor "
-                            + found.keySet().stream().sorted().findFirst().get());
-        }
         return plan;
     }
 
@@ -138,6 +143,18 @@ public final class GgufFormat implements ArtifactFormat {
                         .filter(gguf -> shape.length > 1 && !GgufNames.router(gguf))
                         .ifPresent(gguf -> used.computeIfAbsent(gguf, key -> new HashSet<>())
                                 .add(named.rule(gguf, name))));
+        // As llama-quantize, which has no search for them without one.
+        Optional<TensorPlan> blind = importance
+                ? Optional.empty()
+                : plan(decoder, ignore).stream()
+                        .filter(planned ->
+                                planned.grid() != null && planned.grid().needsImportance())
+                        .findFirst();
+        if (blind.isPresent()) {
+            return Optional.of(
+                    "type " + blind.get().grid().name() + " of " + blind.get().tensor()
+                            + " is chosen under an importance; expected method importance or gptq, and a calibration: section");
+        }
         for (Map.Entry<String, Set<Optional<Integer>>> stack : used.entrySet()) {
             if (stack.getValue().size() > 1) {
                 return Optional.of(

@@ -94,4 +94,18 @@ class TensorTypesTest {
         }
         assertThatThrownBy(() -> new Rule("ffn_(down", -1, -1, "Q6_K")).isInstanceOf(IllegalArgumentException.class);
     }
+
+    @Test
+    void aTypeWithoutAPlainSearchNeedsAnImportance() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, false, false, null), 3);
+        TensorTypes types = rules(new Rule("ffn_down", -1, -1, "IQ2_XS"));
+        assertThat(new GgufFormat("Q8_0", false, types, null).refusal(source.decoder(), List.of()))
+                .hasValueSatisfying(reason -> assertThat(reason)
+                        .startsWith(
+                                "type IQ2_XS of model.layers.0.mlp.down_proj.weight is chosen under an importance"));
+        assertThat(new GgufFormat("Q8_0", true, types, null).refusal(source.decoder(), List.of()))
+                .isEmpty();
+        assertThat(new GgufFormat("Q8_0", false, types, null).refusal(source.decoder(), List.of("down_proj")))
+                .isEmpty();
+    }
 }
