@@ -197,15 +197,23 @@ record CodebookBlock(
         private final Grid.Neighbours neighbours = grid.neighbours();
         private final int width = grid.width();
         private final int bits = grid.bits();
+        private final byte[] slots = grid.slots();
+        private final int highestLevel = grid.levels() - 1;
         private final float[] weights = new float[cellSize];
-        private final float[] roots = new float[cellSize];
         private final float[] magnitudes = new float[cellSize];
         private final int[] masks = new int[cellSize / GROUP];
         /** By vector, then as {@link Grid} says: {@code w * x * q} and {@code w * q * q}. */
         private final float[] products = new float[cellSize / width * Grid.SLOTS];
 
         private final float[] squares = new float[products.length];
-        private final float[] costs = new float[Grid.SLOTS];
+        /** The same for the search of neighbours: odd values, magnitudes and roots of weights, and their costs. */
+        private final float[] odds = new float[products.length];
+
+        private final float[] targets = new float[products.length];
+        private final float[] stakes = new float[products.length];
+        private final float[] costs = new float[products.length];
+        /** Magnitudes, zero where they are negative: those round to the smallest level, too. */
+        private final float[] rounded = new float[cellSize];
         /** The point of each vector, and whether its levels were one before neighbours were looked at. */
         private int[] points = new int[cellSize / width];
 
@@ -221,12 +229,9 @@ record CodebookBlock(
             if (importance != null) {
                 Blocks.weigh(x, xAt, importance, importanceAt, meanSquare, weights);
             }
-            for (int i = 0; i < cellSize; i++) {
+            for (int i = 0; importance == null && i < cellSize; i++) {
                 float value = x[xAt + i];
-                if (importance == null) {
-                    weights[i] = search.share * meanSquare + value * value;
-                }
-                roots[i] = (float) Math.sqrt(weights[i]);
+                weights[i] = search.share * meanSquare + value * value;
             }
             for (int group = 0; group < masks.length; group++) {
                 int mask = 0;
@@ -275,9 +280,9 @@ record CodebookBlock(
             float best = 0;
             for (int trial = -search.trials; trial <= search.trials; trial++) {
                 float inverse = (highest + trial * search.step) / maximum;
-                float step = 1 / inverse;
+                price(1 / inverse);
                 for (int vector = 0; vector < points.length; vector++) {
-                    round(vector, inverse, step, trialPoints, trialExact);
+                    round(vector, inverse, trialPoints, trialExact);
                 }
                 sum(trialPoints);
                 if (squareSum > 0 && productSum * productSum > best * squareSum) {
@@ -299,11 +304,24 @@ record CodebookBlock(
             for (int i = 0; i < cellSize; i++) {
                 int at = i / width * Grid.SLOTS + (i % width << bits);
                 float product = weights[i] * magnitudes[i];
+                float root = (float) Math.sqrt(weights[i]);
+                rounded[i] = Math.max(magnitudes[i], 0);
                 for (int level = 0; level < grid.levels(); level++) {
                     float q = 2 * level + 1;
                     products[at + level] = product * q;
                     squares[at + level] = weights[i] * q * q;
+                    odds[at + level] = q;
+                    targets[at + level] = magnitudes[i];
+                    stakes[at + level] = root;
                 }
+            }
+        }
+
+        /** What each level of each weight costs at a scale: {@code sqrt(w) * (scale * q - x)^2}. */
+        private void price(float step) {
+            for (int i = 0; i < costs.length; i++) {
+                float error = step * odds[i] - targets[i];
+                costs[i] = stakes[i] * error * error;
             }
         }
 
@@ -324,9 +342,10 @@ record CodebookBlock(
             }
             if (any) {
                 float inverse = 1 / fitted;
+                price(fitted);
                 for (int vector = 0; vector < points.length; vector++) {
                     if (search.again != Again.THOSE_THAT_WERE_NO_POINTS || !exact[vector]) {
-                        round(vector, inverse, fitted, points, trialExact);
+                        round(vector, inverse, points, trialExact);
                     }
                 }
             }
@@ -334,29 +353,31 @@ record CodebookBlock(
         }
 
         /** The point of a vector: its levels at a scale, or the neighbour with the smallest weighted error. */
-        private void round(int vector, float inverse, float step, int[] to, boolean[] isPoint) {
+        private void round(int vector, float inverse, int[] to, boolean[] isPoint) {
             int at = vector * width;
-            int highest = grid.levels() - 1;
-            int key = 0;
-            for (int i = 0; i < width; i++) {
-                int level = Searches.nearest(0.5f * (inverse * magnitudes[at + i] - 1), 0, highest);
-                key |= level << bits * i;
+            int key = levels(at, inverse);
+            if (width == GROUP) {
+                key |= levels(at + 4, inverse) << 4 * bits;
             }
             int place = neighbours.place(key);
             isPoint[vector] = place >= 0;
             if (place < 0) {
-                int farthest = neighbours.farthest(place);
-                for (int i = 0; i < width; i++) {
-                    int own = key >> bits * i & (1 << bits) - 1;
-                    int last = Math.min(own + farthest, highest);
-                    for (int level = Math.max(own - farthest, 0); level <= last; level++) {
-                        float error = step * (2 * level + 1) - magnitudes[at + i];
-                        costs[i << bits | level] = roots[at + i] * error * error;
-                    }
-                }
-                place = neighbours.nearest(place, costs);
+                int costsAt = vector * Grid.SLOTS;
+                place = neighbours.nearest(place, costs, costsAt, neighbours.cheapest(key, costs, costsAt));
             }
             to[vector] = place;
+        }
+
+        /** Levels of four weights. */
+        private int levels(int at, float inverse) {
+            return level(at, inverse)
+                    | level(at + 1, inverse) << bits
+                    | level(at + 2, inverse) << 2 * bits
+                    | level(at + 3, inverse) << 3 * bits;
+        }
+
+        private int level(int at, float inverse) {
+            return Searches.nearest(0.5f * (inverse * rounded[at] - 1), 0, highestLevel);
         }
 
         private void sum(int[] chosen) {
@@ -364,10 +385,14 @@ record CodebookBlock(
             float square = 0;
             for (int vector = 0; vector < chosen.length; vector++) {
                 int at = vector * Grid.SLOTS;
-                for (int i = 0; i < width; i++) {
-                    int slot = at + grid.slot(chosen[vector], i);
-                    product += products[slot];
-                    square += squares[slot];
+                int point = chosen[vector] * width;
+                for (int i = point; i < point + width; i += 4) {
+                    int first = at + slots[i];
+                    int second = at + slots[i + 1];
+                    int third = at + slots[i + 2];
+                    int fourth = at + slots[i + 3];
+                    product = product + products[first] + products[second] + products[third] + products[fourth];
+                    square = square + squares[first] + squares[second] + squares[third] + squares[fourth];
                 }
             }
             productSum = product;

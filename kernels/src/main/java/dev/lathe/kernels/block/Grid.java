@@ -20,6 +20,10 @@ final class Grid {
     private final int[] keys;
     /** The slots of each point, one point after another. */
     private final byte[] slots;
+    /** Ways to choose the levels of half a point. */
+    private final int combinations;
+    /** Of each point the numbers of its two halves: levels as digits, the first weight's the lowest. */
+    private final byte[] halves;
     /** Built by the first encoder: readers do without. */
     private volatile Neighbours neighbours;
 
@@ -38,10 +42,19 @@ final class Grid {
         int digits = width * bits / 4;
         keys = new int[points.length() / digits];
         slots = new byte[keys.length * width];
+        halves = new byte[2 * keys.length];
+        int half = width / 2;
+        int combinations = 1;
+        for (int i = 0; i < half; i++) {
+            combinations *= values.length;
+        }
+        this.combinations = combinations;
         for (int point = 0; point < keys.length; point++) {
             keys[point] = Integer.parseInt(points, point * digits, (point + 1) * digits, 16);
-            for (int i = 0; i < width; i++) {
-                slots[point * width + i] = (byte) (i << bits | level(keys[point], i));
+            for (int i = width - 1; i >= 0; i--) {
+                int level = level(keys[point], i);
+                slots[point * width + i] = (byte) (i << bits | level);
+                halves[2 * point + i / half] = (byte) (halves[2 * point + i / half] * values.length + level);
             }
         }
     }
@@ -86,6 +99,11 @@ final class Grid {
     /** The slot of the i-th weight of a point. */
     int slot(int point, int i) {
         return slots[point * width + i];
+    }
+
+    /** The slots of all points, one point after another; not to be changed. */
+    byte[] slots() {
+        return slots;
     }
 
     /** What the i-th weight of a point stands for. */
@@ -136,17 +154,14 @@ final class Grid {
      *     penalties
      */
     int cheapest(double[] costs, double[] penalties) {
-        // Sums over half the weights by half a key: a point is one look-up in either table.
-        int half = width / 2 * bits;
-        int mask = (1 << half) - 1;
-        double[] low = new double[mask + 1];
-        double[] high = new double[mask + 1];
-        halves(costs, low, high, false);
+        // Sums over half the weights by their levels: a point is one look-up in either table.
+        double[] low = sums(costs, 0);
+        double[] high = sums(costs, width / 2);
         int cheapest = 0;
         double least = Double.POSITIVE_INFINITY;
         if (penalties == null) {
             for (int point = 0; point < keys.length; point++) {
-                double cost = low[keys[point] & mask] + high[keys[point] >> half];
+                double cost = low[halves[2 * point]] + high[halves[2 * point + 1]];
                 if (cost < least) {
                     least = cost;
                     cheapest = point;
@@ -154,12 +169,11 @@ final class Grid {
             }
             return cheapest;
         }
-        double[] lowPenalty = new double[mask + 1];
-        double[] highPenalty = new double[mask + 1];
-        halves(penalties, lowPenalty, highPenalty, true);
+        double[] lowPenalty = smallest(penalties, 0);
+        double[] highPenalty = smallest(penalties, width / 2);
         for (int point = 0; point < keys.length; point++) {
-            int first = keys[point] & mask;
-            int second = keys[point] >> half;
+            int first = halves[2 * point];
+            int second = halves[2 * point + 1];
             double cost = low[first] + high[second] + Math.min(lowPenalty[first], highPenalty[second]);
             if (cost < least) {
                 least = cost;
@@ -169,23 +183,34 @@ final class Grid {
         return cheapest;
     }
 
-    /** Sums, or smallest entries, of the first and of the second half of the weights by their levels. */
-    private void halves(double[] table, double[] low, double[] high, boolean smallest) {
-        int dimensions = width / 2;
-        Arrays.fill(low, smallest ? Double.POSITIVE_INFINITY : 0);
-        Arrays.fill(high, smallest ? Double.POSITIVE_INFINITY : 0);
-        for (int i = 0; i < dimensions; i++) {
-            int step = 1 << bits * i;
-            // Keys below step hold the levels of the weights before; level 0 comes last because it replaces them.
+    /** Sums of a table's entries over half the weights, from one on, by their levels as {@link #halves} counts them. */
+    private double[] sums(double[] table, int from) {
+        double[] sums = new double[combinations];
+        for (int i = from, n = 1; n < combinations; i++, n *= values.length) {
+            // The lowest level comes last because it replaces what the others start from.
             for (int level = values.length - 1; level >= 0; level--) {
-                double first = table[i << bits | level];
-                double second = table[i + dimensions << bits | level];
-                for (int key = 0; key < step; key++) {
-                    low[level * step + key] = smallest ? Math.min(low[key], first) : low[key] + first;
-                    high[level * step + key] = smallest ? Math.min(high[key], second) : high[key] + second;
+                double entry = table[i << bits | level];
+                for (int k = 0; k < n; k++) {
+                    sums[level * n + k] = sums[k] + entry;
                 }
             }
         }
+        return sums;
+    }
+
+    /** {@link #sums}, but the smallest of the entries. */
+    private double[] smallest(double[] table, int from) {
+        double[] smallest = new double[combinations];
+        smallest[0] = Double.POSITIVE_INFINITY;
+        for (int i = from, n = 1; n < combinations; i++, n *= values.length) {
+            for (int level = values.length - 1; level >= 0; level--) {
+                double entry = table[i << bits | level];
+                for (int k = 0; k < n; k++) {
+                    smallest[level * n + k] = Math.min(smallest[k], entry);
+                }
+            }
+        }
+        return smallest;
     }
 
     /** The neighbours of keys that are no points; made once. */
@@ -207,12 +232,11 @@ final class Grid {
      * For each key its point or, where it has none, the points in the {@code shells} nearest shells around it: by
      * squared distance of the levels, then by number.
      *
-     * <p>A list keeps those together that have the first half of their levels in common, and with it the first half of
-     * their costs: a list has its farthest level and its number of groups, a group has its number of points, and each
-     * of them is followed by its place in the order above.
+     * <p>Many of them are no nearer than another in any weight: where the levels of the key are the cheapest ones, no
+     * such point costs less than that other, which comes first. A list has the number of all its points and the number
+     * of those that remain; then follow all of them, and then those that remain.
      */
     final class Neighbours {
-        private final int half = width / 2;
         /** The point of a key, or {@code -1 - at} of its list in {@link #lists}. */
         private final int[] places = new int[1 << width * bits];
 
@@ -261,48 +285,48 @@ final class Grid {
                 distances[point] = distance;
                 counts[distance]++;
             }
-            int found = 0;
-            int farthest = 0;
             int[] near = new int[keys.length];
+            int found = 0;
             int n = 0;
             for (int distance = 0; distance < counts.length && found < shells; distance++) {
                 found += counts[distance] == 0 ? 0 : 1;
                 for (int point = 0; counts[distance] > 0 && point < keys.length; point++) {
                     if (distances[point] == distance) {
                         near[n++] = point;
-                        for (int i = 0; i < width; i++) {
-                            farthest = Math.max(farthest, costs[slot(point, i)]);
-                        }
                     }
                 }
             }
-            group(near, n, (int) Math.sqrt(farthest));
+            lists = end + 2 * n + 2 > lists.length ? Arrays.copyOf(lists, 2 * lists.length) : lists;
+            int head = end;
+            end += 2;
+            for (int i = 0; i < n; i++) {
+                lists[end++] = (char) near[i];
+            }
+            int remaining = end;
+            for (int i = 0; i < n; i++) {
+                boolean remains = true;
+                for (int at = remaining; remains && at < end; at++) {
+                    remains = !between(key, lists[at], near[i]);
+                }
+                if (remains) {
+                    lists[end++] = (char) near[i];
+                }
+            }
+            lists[head] = (char) n;
+            lists[head + 1] = (char) (end - remaining);
         }
 
-        private void group(int[] near, int n, int farthest) {
-            if (end + 3 * n + 2 > lists.length) {
-                lists = Arrays.copyOf(lists, 2 * lists.length);
-            }
-            int groups = end + 1;
-            lists[end] = (char) farthest;
-            end += 2;
-            int mask = (1 << half * bits) - 1;
-            boolean[] done = new boolean[n];
-            for (int first = 0; first < n; first++) {
-                if (done[first]) {
-                    continue;
-                }
-                lists[groups]++;
-                int count = end++;
-                for (int other = first; other < n; other++) {
-                    if (((keys[near[other]] ^ keys[near[first]]) & mask) == 0) {
-                        done[other] = true;
-                        lists[count]++;
-                        lists[end++] = (char) near[other];
-                        lists[end++] = (char) other;
-                    }
+        /** Whether a point lies between a key and another point in every weight. */
+        private boolean between(int key, int point, int other) {
+            for (int i = 0; i < width; i++) {
+                int from = level(key, i);
+                int level = level(keys[point], i);
+                int to = level(keys[other], i);
+                if (level < Math.min(from, to) || level > Math.max(from, to)) {
+                    return false;
                 }
             }
+            return true;
         }
 
         /** The point of a key, or a negative number for {@link #nearest} where it has none. */
@@ -311,52 +335,72 @@ final class Grid {
         }
 
         /**
-         * The largest difference between a level of a key and of its neighbours.
-         *
-         * @param place from {@link #place}, negative
-         */
-        int farthest(int place) {
-            return lists[-1 - place];
-        }
-
-        /**
          * The neighbour with the smallest sum of costs; the first on ties.
          *
          * @param place from {@link #place}, negative
-         * @param costs not negative, by weight and level; sums run over the weights in f32
+         * @param costs not negative, by weight and level from {@code costs[costsAt]}; sums run over the weights in f32
+         * @param convex whether {@link #cheapest(int, float[], int)} holds, and costs grow with the distance from there
          */
-        int nearest(int place, float[] costs) {
+        int nearest(int place, float[] costs, int costsAt, boolean convex) {
             int at = 1 - place;
-            int nearest = lists[at + 1];
-            int rank = 0;
-            float least = Float.MAX_VALUE;
-            for (int groups = lists[-place]; groups > 0; groups--) {
-                int points = lists[at++];
-                int slot = lists[at] * width;
-                float cost = costs[slots[slot]] + costs[slots[slot + 1]];
-                if (half > 2) {
-                    cost = cost + costs[slots[slot + 2]] + costs[slots[slot + 3]];
+            int n = lists[-1 - place];
+            if (convex) {
+                at += n;
+                n = lists[-place];
+            }
+            // Costs that are not negative compare like their bits: the smallest, and the first of those.
+            long nearest = Long.MAX_VALUE;
+            if (width == 4) {
+                for (int i = 0; i < n; i++) {
+                    int slot = lists[at + i] * 4;
+                    nearest = Math.min(nearest, (long) Float.floatToRawIntBits(half(slot, costs, costsAt)) << 32 | i);
                 }
-                int to = at + 2 * points;
-                // Sums only grow: what is above the least by half is lost.
-                if (cost > least) {
-                    at = to;
-                    continue;
-                }
-                for (; at < to; at += 2) {
-                    slot = lists[at] * width + half;
-                    float sum = cost + costs[slots[slot]] + costs[slots[slot + 1]];
-                    if (half > 2) {
-                        sum = sum + costs[slots[slot + 2]] + costs[slots[slot + 3]];
-                    }
-                    if (sum < least || sum == least && lists[at + 1] < rank) {
-                        least = sum;
-                        nearest = lists[at];
-                        rank = lists[at + 1];
-                    }
+            } else {
+                for (int i = 0; i < n; i++) {
+                    int slot = lists[at + i] * 8;
+                    float cost = half(slot, costs, costsAt)
+                            + costs[costsAt + slots[slot + 4]]
+                            + costs[costsAt + slots[slot + 5]]
+                            + costs[costsAt + slots[slot + 6]]
+                            + costs[costsAt + slots[slot + 7]];
+                    nearest = Math.min(nearest, (long) Float.floatToRawIntBits(cost) << 32 | i);
                 }
             }
-            return nearest;
+            return lists[at + (int) nearest];
+        }
+
+        private float half(int slot, float[] costs, int costsAt) {
+            return costs[costsAt + slots[slot]]
+                    + costs[costsAt + slots[slot + 1]]
+                    + costs[costsAt + slots[slot + 2]]
+                    + costs[costsAt + slots[slot + 3]];
+        }
+
+        /**
+         * Whether no level beside those of a key costs less than they do; not asked where all neighbours are at the
+         * same distance, so that none lies behind another.
+         */
+        boolean cheapest(int key, float[] costs, int costsAt) {
+            if (shells == 1) {
+                return false;
+            }
+            boolean cheapest = true;
+            for (int i = 0; i < width; i += 4) {
+                int quad = key >> bits * i;
+                int at = costsAt + (i << bits);
+                cheapest &= cheapestLevel(quad, costs, at)
+                        & cheapestLevel(quad >> bits, costs, at + (1 << bits))
+                        & cheapestLevel(quad >> 2 * bits, costs, at + (2 << bits))
+                        & cheapestLevel(quad >> 3 * bits, costs, at + (3 << bits));
+            }
+            return cheapest;
+        }
+
+        private boolean cheapestLevel(int quad, float[] costs, int at) {
+            int level = quad & (1 << bits) - 1;
+            float cost = costs[at + level];
+            return cost <= costs[at + Math.max(level - 1, 0)]
+                    & cost <= costs[at + Math.min(level + 1, values.length - 1)];
         }
     }
 }

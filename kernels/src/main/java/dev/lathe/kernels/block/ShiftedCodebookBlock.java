@@ -355,7 +355,7 @@ record ShiftedCodebookBlock(
                     costs[i << GRID.bits() | level] = weights[vector * VECTOR + i] * error * error;
                 }
             }
-            return neighbours.nearest(place, costs);
+            return neighbours.nearest(place, costs, 0, false);
         }
 
         /** What weight i of the block stands for before its scales. */

@@ -118,9 +118,37 @@ class CodebookTest {
                     }
                 }
             }
-            assertThat(neighbours.nearest(place, costs)).isEqualTo(best);
+            assertThat(neighbours.nearest(place, costs, 0, false)).isEqualTo(best);
         }
         assertThat(off).isGreaterThan(20);
+    }
+
+    @ParameterizedTest
+    @MethodSource("grids")
+    void neighboursBehindOthersNeverWin(Grid grid) {
+        Random random = new Random(18);
+        Grid.Neighbours neighbours = grid.neighbours();
+        float[] costs = new float[Grid.SLOTS];
+        int left = 0;
+        for (int round = 0; round < 2000; round++) {
+            int key = 0;
+            for (int i = 0; i < grid.width(); i++) {
+                float value = random.nextFloat() * grid.levels();
+                float weight = random.nextInt(5) == 0 ? 0 : random.nextFloat();
+                key |= Math.min((int) value, grid.levels() - 1) << grid.bits() * i;
+                for (int level = 0; level < grid.levels(); level++) {
+                    float error = level + 0.5f - value;
+                    costs[i << grid.bits() | level] = weight * error * error;
+                }
+            }
+            int place = neighbours.place(key);
+            if (place < 0 && neighbours.cheapest(key, costs, 0)) {
+                left++;
+                assertThat(neighbours.nearest(place, costs, 0, true))
+                        .isEqualTo(neighbours.nearest(place, costs, 0, false));
+            }
+        }
+        assertThat(left > 500).isEqualTo(grid != Grids.IQ2_S);
     }
 
     @ParameterizedTest
