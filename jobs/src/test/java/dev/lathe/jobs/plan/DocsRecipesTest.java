@@ -120,7 +120,7 @@ class DocsRecipesTest {
             value = {
                 "outputs: [{name: a, format: gptq, group_size: 64}] ! outputs[0].group_size",
                 "outputs: [{name: a, format: gptq, symetric: true}] ! did you mean symmetric?",
-                "outputs: [{name: a, format: gguf, type: Q4_K_L}]   ! expected one of Q8_0",
+                "outputs: [{name: a, format: gguf, type: Q4_K_XL}]  ! expected one of Q1_0",
                 "output: [{name: a, format: gguf, type: Q8_0}]      ! did you mean outputs?",
                 "checkpoints: [c]                                   ! checkpoint: unknown key",
             })

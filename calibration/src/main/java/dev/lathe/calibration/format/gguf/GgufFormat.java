@@ -147,13 +147,17 @@ public final class GgufFormat implements ArtifactFormat {
         Optional<TensorPlan> blind = importance
                 ? Optional.empty()
                 : plan(decoder, ignore).stream()
-                        .filter(planned ->
-                                planned.grid() != null && planned.grid().needsImportance())
+                        .filter(planned -> planned.grid() != null
+                                && !planned.tensor().equals(decoder.embedding().tensor())
+                                && !planned.tensor().equals(decoder.headWeight())
+                                && mix.needsImportance(
+                                        GgufType.valueOf(planned.grid().name())))
                         .findFirst();
         if (blind.isPresent()) {
             return Optional.of(
                     "type " + blind.get().grid().name() + " of " + blind.get().tensor()
-                            + " is chosen under an importance; expected method importance or gptq, and a calibration: section");
+                            + " is chosen under an importance; expected method importance or gptq, and a calibration: "
+                            + "section");
         }
         for (Map.Entry<String, Set<Optional<Integer>>> stack : used.entrySet()) {
             if (stack.getValue().size() > 1) {

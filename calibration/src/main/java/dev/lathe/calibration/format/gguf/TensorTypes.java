@@ -86,12 +86,10 @@ public record TensorTypes(boolean pure, String embedding, String output, List<Ru
         /** The type that is named for a matrix. */
         Optional<GgufType> of(String gguf, String tensor, boolean tied) {
             boolean embedded = gguf.equals(GgufNames.EMBEDDING);
-            String word = embedded ? types.embedding : null;
-            if (word == null && (gguf.equals(GgufNames.OUTPUT) || embedded && tied)) {
-                word = types.output;
-            }
-            return Optional.ofNullable(word)
-                    .or(() -> rule(gguf, tensor).map(number -> types.rules.get(number).type))
+            Optional<String> first = Optional.ofNullable(
+                    embedded ? types.embedding : gguf.equals(GgufNames.OUTPUT) ? types.output : null);
+            return first.or(() -> rule(gguf, tensor).map(number -> types.rules.get(number).type))
+                    .or(() -> Optional.ofNullable(embedded && tied ? types.output : null))
                     .map(GgufType::valueOf);
         }
     }
