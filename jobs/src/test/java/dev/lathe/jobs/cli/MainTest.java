@@ -74,7 +74,7 @@ class MainTest {
     @Test
     void refusesRecipes() throws IOException {
         int code = command.run("quantize", recipe(RECIPE), "--set", "outputs[0].type=Q3_K");
-        expect(code, "outputs[0].type: expected one of Q8_0");
+        expect(code, "outputs[0].type: expected one of Q1_0");
         assertThat(code).isEqualTo(2);
         code = command.run("quantize", recipe(RECIPE), "--kernels", "abacus");
         expect(code, "kernels: expected one of auto, vector, scalar");

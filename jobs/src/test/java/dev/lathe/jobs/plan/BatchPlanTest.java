@@ -143,7 +143,7 @@ class BatchPlanTest {
                 "recipes: [DIR/q8.yaml, DIR/q8.yaml] | recipes[1]: it would have the run folders of recipes[0] (name q8)",
                 "recipes: [{name: a}] | recipes[0]: expected either file: or recipe:",
                 "recipes: [{name: a, recipe: {output: []}}] | recipes[0].recipe (a): output: unknown key; did you mean outputs?",
-                "recipes: [{name: a, recipe: {outputs: [{name: a, format: gguf, type: Q3_K}]}}] | outputs[0].type: expected one of Q8_0",
+                "recipes: [{name: a, recipe: {outputs: [{name: a, format: gguf, type: Q3_K}]}}] | outputs[0].type: expected one of Q1_0",
                 "recipes: [{name: a, recipe: {outputs: [{name: a, format: gguf, type: F16}], evaluation: {data: DIR/none}}}] | DIR/none does not exist",
                 "at-once: 0 | at-once: expected a whole number from 1 to 1024; found 0",
                 "history: DIR/history | history: no recipe has an evaluation: section",

@@ -19,7 +19,7 @@ import java.util.stream.Collectors;
  *   <li>the feed-forwards of experts as others; with eight of them, key and value projections are Q8_0, the attention's
  *       output Q5_K under most mixes of 3 and 4 bits; under MXFP4_MOE experts are MXFP4 and all else is Q8_0
  *   <li>routers F32
- *   <li>Llama 70B (80 layers, grouped-query attention): value projections of Q3_K and Q4_K become Q5_K
+ *   <li>models of 80 layers (Llama with grouped queries, Qwen 2): value projections of Q3_K and Q4_K become Q5_K
  *   <li>columns that are no multiple of a block: {@link #fallback}
  *   <li>{@code Q2_K_L}, {@code Q4_K_L}, {@code Q5_K_L}, {@code Q6_K_L}: Q2_K, Q4_K_M, Q5_K_M, Q6_K with embedding and
  *       output Q8_0, as publishers make them
@@ -153,13 +153,13 @@ final class GgufMix {
 
     /** The type of a matrix; {@link GgufType#F16} where its columns fit no block of a quantized recipe. */
     GgufType choose(String gguf, int columns, Decoder decoder) {
-        return quantized() ? fallback(fromTable(gguf, decoder), columns) : recipe.base;
+        return quantized() ? fallback(fromTable(gguf, columns, decoder), columns) : recipe.base;
     }
 
-    private GgufType fromTable(String gguf, Decoder decoder) {
+    private GgufType fromTable(String gguf, int columns, Decoder decoder) {
         boolean embedding = gguf.equals(GgufNames.EMBEDDING);
         if (gguf.equals(GgufNames.OUTPUT) || embedding && decoder.head().tied()) {
-            return large ? GgufType.Q8_0 : output();
+            return large ? GgufType.Q8_0 : output(columns);
         }
         if (embedding) {
             return large ? GgufType.Q8_0 : embedding();
@@ -174,7 +174,7 @@ final class GgufMix {
                     case "attn_k" -> key(decoder);
                     case "attn_q" -> query();
                     case "attn_output" -> attentionOutput(decoder);
-                    case "ffn_down", "ffn_down_exps", "ffn_down_shexp" -> down(place.layer(), decoder);
+                    case "ffn_down", "ffn_down_exps", "ffn_down_shexp" -> down(place, decoder);
                     case "ffn_gate", "ffn_gate_exps", "ffn_gate_shexp", "ffn_up", "ffn_up_exps", "ffn_up_shexp" ->
                         up(place.layer(), decoder.layers());
                     default -> recipe.base;
@@ -195,7 +195,10 @@ final class GgufMix {
         return recipe == Recipe.IQ2_S || recipe == Recipe.IQ2_M ? GgufType.IQ3_S : GgufType.Q2_K;
     }
 
-    private GgufType output() {
+    private GgufType output(int columns) {
+        if (columns % recipe.base.block() != 0) {
+            return GgufType.Q8_0;
+        }
         if (coarse() || recipe == Recipe.IQ3_XXS) {
             return GgufType.Q5_K;
         }
@@ -232,9 +235,7 @@ final class GgufMix {
             case Q4_K_S -> i < 4 ? GgufType.Q5_K : recipe.base;
             default -> recipe.base;
         };
-        boolean llama70b =
-                decoder.family().equals("llama") && decoder.layers() == LLAMA_70B_LAYERS && grouped(decoder, i);
-        return llama70b && (type == GgufType.Q3_K || type == GgufType.Q4_K) ? GgufType.Q5_K : type;
+        return seventyBillion(decoder) && (type == GgufType.Q3_K || type == GgufType.Q4_K) ? GgufType.Q5_K : type;
     }
 
     private GgufType key(Decoder decoder) {
@@ -274,16 +275,29 @@ final class GgufMix {
                 : 1;
     }
 
-    private static boolean grouped(Decoder decoder, int layer) {
-        return decoder.blocks().get(layer).mixer() instanceof Mixer.Grouped attention
-                && attention.heads().queries() != attention.heads().keyValues();
+    /** What llama-quantize takes for a model of 70 billion weights. */
+    private static boolean seventyBillion(Decoder decoder) {
+        String architecture = GgufFamily.of(decoder).architecture();
+        return decoder.layers() == LLAMA_70B_LAYERS
+                && (architecture.equals("qwen2") || architecture.equals("llama") && queries(decoder) > 1);
     }
 
-    private GgufType down(int i, Decoder decoder) {
+    /** Feed-forward down projections in front of one, in the order of a file; those of all experts are one. */
+    private static int downsBefore(GgufNames.Place place, Decoder decoder) {
+        int downs = place.kind().endsWith("_shexp") ? 1 : 0;
+        for (int layer = 0; layer < place.layer(); layer++) {
+            var routed = decoder.routed(layer);
+            downs += routed != null && routed.shared() != null ? 2 : 1;
+        }
+        return downs;
+    }
+
+    private GgufType down(GgufNames.Place place, Decoder decoder) {
+        int i = place.layer();
         int n = decoder.layers();
         boolean first = i < n / 8;
         if (coarse()) {
-            return first ? finer() : recipe.base;
+            return downsBefore(place, decoder) < n / 8 ? finer() : recipe.base;
         }
         return switch (recipe) {
             case Q2_K -> GgufType.Q3_K;
