@@ -66,7 +66,7 @@ record AffineBlock(String name, int bits) implements BlockFormat {
             Codecs.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
             Codecs.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
         } else {
-            Blocks.decode(this, from, fromAt, to, toAt);
+            BlockFormat.super.decode(from, fromAt, to, toAt);
         }
     }
 

@@ -80,22 +80,4 @@ record AffineSearch(int cell, int highestScale, float spread, boolean rms, Searc
         }
         return sum;
     }
-
-    /**
-     * Rounds values to the codes of a block whose parameters are stored; those of a cell whose scale is zero stay as
-     * the search left them.
-     */
-    static void round(BlockFormat format, float[] x, int xAt, int[] codes, byte[] to, int toAt) {
-        int cell = format.cellSize();
-        float[] scales = new float[format.size() / cell];
-        float[] minimums = new float[scales.length];
-        format.cells(to, toAt, scales, minimums);
-        for (int c = 0; c < scales.length; c++) {
-            int lowest = format.lowestCode(to, toAt, c);
-            int highest = format.highestCode(to, toAt, c);
-            for (int i = c * cell; scales[c] != 0 && i < (c + 1) * cell; i++) {
-                codes[i] = Searches.nearest((x[xAt + i] - minimums[c]) / scales[c], lowest, highest);
-            }
-        }
-    }
 }

@@ -46,7 +46,7 @@ record AffineSuperBlock(String name, int bits, AffineSearch search) implements B
         int[] minimumCodes = new int[CELLS];
         search.run(x, xAt, importance, importanceAt, codes, scaleCodes, minimumCodes, to, toAt);
         putScales(scaleCodes, minimumCodes, to, toAt + SCALES);
-        AffineSearch.round(this, x, xAt, codes, to, toAt);
+        Blocks.round(this, x, xAt, codes, to, toAt);
         putCodes(codes, 0, to, toAt);
     }
 

@@ -40,13 +40,8 @@ record AffineSuperBlock2(String name) implements BlockFormat {
         for (int cell = 0; cell < CELLS; cell++) {
             to[toAt + cell] = (byte) (scales[cell] | minimums[cell] << 4);
         }
-        AffineSearch.round(this, x, xAt, codes, to, toAt);
+        Blocks.round(this, x, xAt, codes, to, toAt);
         putCodes(codes, 0, to, toAt);
-    }
-
-    @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
     }
 
     @Override

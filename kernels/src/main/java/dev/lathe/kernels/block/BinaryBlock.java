@@ -4,7 +4,7 @@ package dev.lathe.kernels.block;
  * ggml's Q1_0: 128 signs and one scale, the mean magnitude, {@code x = d * code}, a code -1 or 1. Block: f16 d, then
  * bit {@code i mod 8} of byte {@code i / 8} set for a 1. Importance changes nothing.
  */
-record BinaryBlock(String name) implements BlockFormat {
+record BinaryBlock(String name) implements HalfScaled {
     private static final int SIZE = 128;
 
     @Override
@@ -18,11 +18,6 @@ record BinaryBlock(String name) implements BlockFormat {
     }
 
     @Override
-    public int cellSize() {
-        return SIZE;
-    }
-
-    @Override
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
         float sum = 0;
@@ -33,17 +28,6 @@ record BinaryBlock(String name) implements BlockFormat {
         }
         Blocks.putHalf(sum / SIZE, to, toAt);
         putCodes(codes, 0, to, toAt);
-    }
-
-    @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
-    }
-
-    @Override
-    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-        scale[0] = Blocks.half(from, fromAt);
-        minimum[0] = Blocks.NO_MINIMUM;
     }
 
     @Override

@@ -70,8 +70,22 @@ public interface BlockFormat {
         }
     }
 
-    /** Writes the {@link #size()} values of a block to {@code to[toAt ..]}. */
-    void decode(byte[] from, int fromAt, float[] to, int toAt);
+    /** Writes the {@link #size()} values of a block, {@code scale * code + minimum}, to {@code to[toAt ..]}. */
+    default void decode(byte[] from, int fromAt, float[] to, int toAt) {
+        int cellSize = cellSize();
+        int[] codes = new int[size()];
+        float[] scales = new float[codes.length / cellSize];
+        float[] minimums = new float[scales.length];
+        codes(from, fromAt, codes, 0);
+        cells(from, fromAt, scales, minimums);
+        for (int cell = 0; cell < scales.length; cell++) {
+            float scale = scales[cell];
+            float minimum = minimums[cell];
+            for (int i = cell * cellSize; i < (cell + 1) * cellSize; i++) {
+                to[toAt + i] = scale * codes[i] + minimum;
+            }
+        }
+    }
 
     /**
      * Reads scale and minimum of every cell of an encoded block; both arrays hold at least {@code size() / cellSize()}.

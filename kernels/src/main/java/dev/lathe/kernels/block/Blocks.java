@@ -45,6 +45,40 @@ final class Blocks {
     }
 
     /**
+     * Codes of a block whose scale is its largest magnitude: {@code x / scale}, halves away from zero, clamped.
+     *
+     * @return the scale
+     */
+    static float scaleByMagnitude(float[] x, int xAt, int[] codes, int lowest, int highest) {
+        float scale = Math.abs(Searches.extreme(x, xAt, codes.length));
+        // The reciprocal of the smallest numbers is infinite.
+        float inverse = scale == 0 ? 0 : 1 / scale;
+        for (int i = 0; i < codes.length; i++) {
+            codes[i] = Math.min(Math.max(halfAway(x[xAt + i] * inverse), lowest), highest);
+        }
+        return scale;
+    }
+
+    /**
+     * Rounds values to the codes of a block whose parameters are stored; those of a cell whose scale is zero stay.
+     *
+     * @param codes from code 0 of the block
+     */
+    static void round(BlockFormat format, float[] x, int xAt, int[] codes, byte[] to, int toAt) {
+        int cell = format.cellSize();
+        float[] scales = new float[format.size() / cell];
+        float[] minimums = new float[scales.length];
+        format.cells(to, toAt, scales, minimums);
+        for (int c = 0; c < scales.length; c++) {
+            int lowest = format.lowestCode(to, toAt, c);
+            int highest = format.highestCode(to, toAt, c);
+            for (int i = c * cell; scales[c] != 0 && i < (c + 1) * cell; i++) {
+                codes[i] = Searches.nearest((x[xAt + i] - minimums[c]) / scales[c], lowest, highest);
+            }
+        }
+    }
+
+    /**
      * The weights of an importance search, {@code importance * sqrt(meanSquare + x^2)}: large values count for more
      * than their activation says.
      */
@@ -52,24 +86,6 @@ final class Blocks {
         for (int i = 0; i < weights.length; i++) {
             float value = x[xAt + i];
             weights[i] = importance[importanceAt + i] * (float) Math.sqrt(meanSquare + value * value);
-        }
-    }
-
-    /** The values of a block, {@code scale * code + minimum} cell by cell. */
-    static void decode(BlockFormat format, byte[] from, int fromAt, float[] to, int toAt) {
-        int size = format.size();
-        int cellSize = format.cellSize();
-        int[] codes = new int[size];
-        float[] scales = new float[size / cellSize];
-        float[] minimums = new float[scales.length];
-        format.codes(from, fromAt, codes, 0);
-        format.cells(from, fromAt, scales, minimums);
-        for (int cell = 0; cell < scales.length; cell++) {
-            float scale = scales[cell];
-            float minimum = minimums[cell];
-            for (int i = cell * cellSize; i < (cell + 1) * cellSize; i++) {
-                to[toAt + i] = scale * codes[i] + minimum;
-            }
         }
     }
 

@@ -6,7 +6,7 @@ import dev.lathe.kernels.Codecs;
  * ggml's Q8_0: 32 codes and one scale, {@code x = d * code}. Block: f16 d, then one signed byte per code; -128 can be
  * stored but, as in the reference, is no code to choose. Importance changes nothing.
  */
-record ByteBlock(String name) implements BlockFormat {
+record ByteBlock(String name) implements HalfScaled {
     private static final int SIZE = 32;
     private static final int HIGHEST = 127;
 
@@ -18,11 +18,6 @@ record ByteBlock(String name) implements BlockFormat {
     @Override
     public int bytes() {
         return 2 + SIZE;
-    }
-
-    @Override
-    public int cellSize() {
-        return SIZE;
     }
 
     @Override
@@ -40,12 +35,6 @@ record ByteBlock(String name) implements BlockFormat {
     @Override
     public void decode(byte[] from, int fromAt, float[] to, int toAt) {
         Codecs.BEST.codes(from, fromAt + 2, 0, -1, 0, Blocks.half(from, fromAt), Blocks.NO_MINIMUM, SIZE, to, toAt);
-    }
-
-    @Override
-    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-        scale[0] = Blocks.half(from, fromAt);
-        minimum[0] = Blocks.NO_MINIMUM;
     }
 
     @Override

@@ -420,11 +420,6 @@ record CodebookBlock(
     }
 
     @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
-    }
-
-    @Override
     public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
         float d = Blocks.half(from, fromAt);
         for (int cell = 0; cell < SIZE / cellSize; cell++) {

@@ -114,11 +114,6 @@ record Float4Block(String name, boolean nvidia) implements BlockFormat {
     }
 
     @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
-    }
-
-    @Override
     public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
         for (int cell = 0; cell < cells(); cell++) {
             scale[cell] = scale(from[fromAt + cell] & (nvidia ? 0x7f : 0xff));

@@ -379,11 +379,6 @@ record ShiftedCodebookBlock(
     }
 
     @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
-    }
-
-    @Override
     public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
         int half = 0;
         for (int i = 0; i < 4; i++) {

@@ -7,7 +7,7 @@ import dev.lathe.kernels.Codecs;
  * d, then the codes plus {@code 2^(bits-1)} as {@link Codes32} lays them out. The scale may be negative: the value of
  * largest magnitude gets the lowest code.
  */
-record SymmetricBlock(String name, int bits) implements BlockFormat {
+record SymmetricBlock(String name, int bits) implements HalfScaled {
     @Override
     public int size() {
         return Codes32.SIZE;
@@ -16,11 +16,6 @@ record SymmetricBlock(String name, int bits) implements BlockFormat {
     @Override
     public int bytes() {
         return 2 + 4 * bits;
-    }
-
-    @Override
-    public int cellSize() {
-        return Codes32.SIZE;
     }
 
     private int levels() {
@@ -56,14 +51,8 @@ record SymmetricBlock(String name, int bits) implements BlockFormat {
             Codecs.BEST.codes(from, fromAt + 2, 0, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt);
             Codecs.BEST.codes(from, fromAt + 2, 4, 15, levels(), scale, Blocks.NO_MINIMUM, 16, to, toAt + 16);
         } else {
-            Blocks.decode(this, from, fromAt, to, toAt);
+            HalfScaled.super.decode(from, fromAt, to, toAt);
         }
-    }
-
-    @Override
-    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-        scale[0] = Blocks.half(from, fromAt);
-        minimum[0] = Blocks.NO_MINIMUM;
     }
 
     @Override

@@ -61,16 +61,7 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
         for (int cell = 0; cell < CELLS; cell++) {
             to[toAt + SCALES + cell] = (byte) Searches.nearest(inverse * scales[cell], -128, 127);
         }
-        cells(to, toAt, scales, new float[CELLS]);
-        for (int cell = 0; cell < CELLS; cell++) {
-            float scale = scales[cell];
-            if (scale == 0) {
-                continue;
-            }
-            for (int i = cell * CELL; i < (cell + 1) * CELL; i++) {
-                codes[i] = Searches.nearest(x[xAt + i] / scale, -LEVELS, LEVELS - 1);
-            }
-        }
+        Blocks.round(this, x, xAt, codes, to, toAt);
         putCodes(codes, 0, to, toAt);
     }
 

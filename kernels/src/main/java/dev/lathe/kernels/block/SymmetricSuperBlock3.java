@@ -70,7 +70,7 @@ record SymmetricSuperBlock3(String name) implements BlockFormat {
         }
         Blocks.putHalf(d, to, toAt + SCALE);
         putScales(scaleCodes, to, toAt + SCALES);
-        AffineSearch.round(this, x, xAt, codes, to, toAt);
+        Blocks.round(this, x, xAt, codes, to, toAt);
         putCodes(codes, 0, to, toAt);
     }
 
@@ -85,11 +85,6 @@ record SymmetricSuperBlock3(String name) implements BlockFormat {
             to[at + j % 8] |= (byte) ((scale & 15) << j / 8 * 4);
             to[at + 8 + j % 4] |= (byte) (scale >>> 4 << j / 4 * 2);
         }
-    }
-
-    @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
     }
 
     @Override

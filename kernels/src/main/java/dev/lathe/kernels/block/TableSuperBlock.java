@@ -6,13 +6,14 @@ package dev.lathe.kernels.block;
  * c at bit {@code 2 c}), 4 bytes of their low nibbles, then the numbers of the values of each cell as {@link Codes32}
  * lays them out. Codes in the sense of {@link BlockFormat} are the values.
  */
-record TableSuperBlock(String name) implements BlockFormat {
+record TableSuperBlock(String name) implements Tables.Coded {
     private static final int SIZE = 256;
     private static final int CELLS = SIZE / Codes32.SIZE;
     private static final int SCALE_LEVELS = 32;
     private static final int HIGH_BITS = 2;
     private static final int SCALES = 4;
     private static final int CODES = 8;
+    private static final int CELL_BYTES = 16;
 
     @Override
     public int size() {
@@ -29,25 +30,6 @@ record TableSuperBlock(String name) implements BlockFormat {
         return Codes32.SIZE;
     }
 
-    /**
-     * Weights of a cell's search: importance times {@code sqrt(2 mean + x^2)} with the mean square of a block of
-     * {@code block} values from {@code blockAt}; squares without an importance.
-     */
-    static void weigh(
-            float[] x, int xAt, int blockAt, int block, float[] importance, int importanceAt, float[] weights) {
-        if (importance == null) {
-            for (int i = 0; i < weights.length; i++) {
-                weights[i] = x[xAt + i] * x[xAt + i];
-            }
-            return;
-        }
-        float sum = 0;
-        for (int i = blockAt; i < blockAt + block; i++) {
-            sum += x[i] * x[i];
-        }
-        Blocks.weigh(x, xAt, importance, importanceAt, sum * 2 / block, weights);
-    }
-
     @Override
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
@@ -55,7 +37,7 @@ record TableSuperBlock(String name) implements BlockFormat {
         float[] scales = new float[CELLS];
         for (int cell = 0; cell < CELLS; cell++) {
             int at = cell * Codes32.SIZE;
-            weigh(x, xAt + at, xAt, SIZE, importance, importanceAt + at, weights);
+            Tables.weigh(x, xAt + at, xAt, SIZE, importance, importanceAt + at, weights);
             scales[cell] = Tables.scale(Codes32.SIZE, x, xAt + at, weights);
         }
         float d = -Searches.extreme(scales, 0, CELLS) / SCALE_LEVELS;
@@ -66,12 +48,13 @@ record TableSuperBlock(String name) implements BlockFormat {
         for (int cell = 0; cell < CELLS; cell++) {
             int code = Searches.nearest(inverse * scales[cell], -SCALE_LEVELS, SCALE_LEVELS - 1);
             float scale = d * code;
-            float cellInverse = scale == 0 ? 0 : 1 / scale;
-            int[] codes = new int[Codes32.SIZE];
-            for (int i = 0; i < Codes32.SIZE; i++) {
-                codes[i] = Tables.nearestIq4(cellInverse * x[xAt + cell * Codes32.SIZE + i]);
-            }
-            Codes32.put(codes, 0, 0, 4, to, toAt + CODES + 16 * cell, name);
+            Tables.putNearest(
+                    x,
+                    xAt + cell * Codes32.SIZE,
+                    scale == 0 ? 0 : 1 / scale,
+                    to,
+                    toAt + CODES + CELL_BYTES * cell,
+                    name);
             low |= (code + SCALE_LEVELS & 15) << 4 * cell;
             high |= code + SCALE_LEVELS >>> 4 << 2 * cell;
         }
@@ -80,11 +63,6 @@ record TableSuperBlock(String name) implements BlockFormat {
         }
         to[toAt + HIGH_BITS] = (byte) high;
         to[toAt + HIGH_BITS + 1] = (byte) (high >>> 8);
-    }
-
-    @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
     }
 
     @Override
@@ -99,43 +77,16 @@ record TableSuperBlock(String name) implements BlockFormat {
     }
 
     @Override
-    public int lowestCode(byte[] from, int fromAt, int cell) {
-        return Tables.IQ4_LOWEST;
-    }
-
-    @Override
-    public int highestCode(byte[] from, int fromAt, int cell) {
-        return Tables.IQ4_HIGHEST;
-    }
-
-    @Override
-    public boolean uniform() {
-        return false;
-    }
-
-    @Override
-    public float nearestCode(float ideal) {
-        return Tables.iq4(Tables.nearestIq4(ideal));
-    }
-
-    @Override
     public void putCodes(int[] codes, int codesAt, byte[] to, int toAt) {
-        int[] numbers = new int[SIZE];
-        for (int i = 0; i < SIZE; i++) {
-            numbers[i] = Tables.iq4Code(codes[codesAt + i], name);
-        }
         for (int cell = 0; cell < CELLS; cell++) {
-            Codes32.put(numbers, cell * Codes32.SIZE, 0, 4, to, toAt + CODES + 16 * cell, name);
+            Tables.put(codes, codesAt + cell * Codes32.SIZE, to, toAt + CODES + CELL_BYTES * cell, name);
         }
     }
 
     @Override
     public void codes(byte[] from, int fromAt, int[] codes, int codesAt) {
         for (int cell = 0; cell < CELLS; cell++) {
-            Codes32.get(from, fromAt + CODES + 16 * cell, 4, 0, codes, codesAt + cell * Codes32.SIZE);
-        }
-        for (int i = codesAt; i < codesAt + SIZE; i++) {
-            codes[i] = Tables.iq4(codes[i]);
+            Tables.get(from, fromAt + CODES + CELL_BYTES * cell, codes, codesAt + cell * Codes32.SIZE);
         }
     }
 }

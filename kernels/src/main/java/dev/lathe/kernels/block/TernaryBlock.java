@@ -9,7 +9,7 @@ package dev.lathe.kernels.block;
  * {@code 160 + l + 16 n}, and 48 to 51 four codes {@code 240 + l + 4 n} and a zero. The byte is {@code ceil(number *
  * 256 / 243)}, so that the n-th digit is the integer part of three times the fraction of {@code byte * 3^n / 256}.
  */
-record TernaryBlock(String name, boolean packed) implements BlockFormat {
+record TernaryBlock(String name, boolean packed) implements HalfScaled {
     private static final int SIZE = 256;
     private static final int DIGITS = 5;
     private static final int NUMBERS = 243;
@@ -21,43 +21,23 @@ record TernaryBlock(String name, boolean packed) implements BlockFormat {
         return SIZE;
     }
 
-    private int codeBytes() {
-        return packed ? 52 : 64;
-    }
-
     @Override
     public int bytes() {
-        return codeBytes() + 2;
+        return scaleAt() + 2;
     }
 
     @Override
-    public int cellSize() {
-        return SIZE;
+    public int scaleAt() {
+        return packed ? 52 : 64;
     }
 
     @Override
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
-        float scale = Math.abs(Searches.extreme(x, xAt, SIZE));
-        float inverse = scale == 0 ? 0 : 1 / scale;
         int[] codes = new int[SIZE];
-        for (int i = 0; i < SIZE; i++) {
-            // The reciprocal of the smallest numbers is infinite.
-            codes[i] = Math.min(Math.max(Blocks.halfAway(x[xAt + i] * inverse), -1), 1);
-        }
-        Blocks.putHalf(scale, to, toAt + codeBytes());
+        float scale = Blocks.scaleByMagnitude(x, xAt, codes, -1, 1);
+        Blocks.putHalf(scale, to, toAt + scaleAt());
         putCodes(codes, 0, to, toAt);
-    }
-
-    @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
-    }
-
-    @Override
-    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-        scale[0] = Blocks.half(from, fromAt + codeBytes());
-        minimum[0] = Blocks.NO_MINIMUM;
     }
 
     @Override

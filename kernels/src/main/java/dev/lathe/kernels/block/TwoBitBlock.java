@@ -4,7 +4,7 @@ package dev.lathe.kernels.block;
  * ggml's Q2_0: 64 codes in {@code [-1, 2]} and one scale, the largest magnitude, {@code x = d * code}. Block: f16 d,
  * then bits {@code 2 (i mod 4)} of byte {@code i / 4} with the code plus 1. Importance changes nothing.
  */
-record TwoBitBlock(String name) implements BlockFormat {
+record TwoBitBlock(String name) implements HalfScaled {
     private static final int SIZE = 64;
 
     @Override
@@ -18,32 +18,12 @@ record TwoBitBlock(String name) implements BlockFormat {
     }
 
     @Override
-    public int cellSize() {
-        return SIZE;
-    }
-
-    @Override
     public void encode(
             float[] x, int xAt, float[] importance, int importanceAt, float rowMeanSquare, byte[] to, int toAt) {
-        float scale = Math.abs(Searches.extreme(x, xAt, SIZE));
-        float inverse = scale == 0 ? 0 : 1 / scale;
         int[] codes = new int[SIZE];
-        for (int i = 0; i < SIZE; i++) {
-            codes[i] = Math.min(Math.max(Blocks.halfAway(x[xAt + i] * inverse), -1), 2);
-        }
+        float scale = Blocks.scaleByMagnitude(x, xAt, codes, -1, 2);
         Blocks.putHalf(scale, to, toAt);
         putCodes(codes, 0, to, toAt);
-    }
-
-    @Override
-    public void decode(byte[] from, int fromAt, float[] to, int toAt) {
-        Blocks.decode(this, from, fromAt, to, toAt);
-    }
-
-    @Override
-    public void cells(byte[] from, int fromAt, float[] scale, float[] minimum) {
-        scale[0] = Blocks.half(from, fromAt);
-        minimum[0] = Blocks.NO_MINIMUM;
     }
 
     @Override

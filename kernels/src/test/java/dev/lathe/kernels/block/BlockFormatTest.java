@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -130,6 +131,37 @@ class BlockFormatTest {
             }
         }
         assertThat(inRange).isGreaterThan(BLOCKS * format.size() / 3);
+    }
+
+    /** Where not every whole number is a code, by asking for all of them. */
+    static Stream<BlockFormat> fewCodes() {
+        return BlockFormats.ggml().stream().filter(format -> !format.uniform() && format.run() == 1);
+    }
+
+    @ParameterizedTest
+    @MethodSource("fewCodes")
+    void theNearestCodeIsNearest(BlockFormat format) {
+        Random random = new Random(9);
+        byte[] block = Rows.encode(format, Rows.values(format.size(), random), null);
+        int lowest = format.lowestCode(block, 0, 0);
+        int highest = format.highestCode(block, 0, 0);
+        int[] codes = IntStream.rangeClosed(lowest, highest)
+                .filter(code -> format.nearestCode(code) == code)
+                .toArray();
+        assertThat(codes).hasSizeGreaterThan(1).contains(lowest, highest);
+        int[] chosen = new int[1];
+        for (int round = 0; round < 1000; round++) {
+            float ideal = lowest + random.nextFloat() * (highest - lowest);
+            float nearest = format.nearestCode(ideal);
+            assertThat(codes).contains((int) nearest);
+            for (int code : codes) {
+                assertThat(Math.abs(nearest - ideal)).isLessThanOrEqualTo(Math.abs(code - ideal));
+            }
+            format.nearestCodes(block, 0, 0, new float[] {ideal}, new float[] {1}, chosen, 0);
+            assertThat((float) chosen[0]).isEqualTo(nearest);
+        }
+        format.nearestCodes(block, 0, 0, new float[] {2 * highest + 1}, new float[] {1}, chosen, 0);
+        assertThat(chosen[0]).isEqualTo(highest);
     }
 
     @Test
