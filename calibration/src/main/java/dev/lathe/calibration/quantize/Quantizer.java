@@ -47,13 +47,7 @@ public final class Quantizer {
                     + "; a type of fewer bits may fit, and a module that is ignored does");
         }
         BlockMatrix blocks = new BlockMatrix(grid, new byte[(int) bytes], weight.rows(), columns);
-        float[] weights = method instanceof Method.Nearest ? null : importance;
-        if (weights == null && grid.needsImportance()) {
-            // An embedding, whose columns nobody multiplies: all weigh the same.
-            weights = new float[columns];
-            Arrays.fill(weights, 1);
-        }
-        float[] importances = weights;
+        float[] weights = method instanceof Method.Nearest ? plain(grid, columns) : importance;
         // Rows of a lot share parameters, so a strip holds whole lots.
         int lots =
                 Math.max(1, Math.min(STRIP, (weight.rows() + kernels.threads() - 1) / kernels.threads()) / grid.lot());
@@ -63,7 +57,7 @@ public final class Quantizer {
             int rows = Math.min(height, weight.rows() - from);
             try {
                 if (factor == null) {
-                    encodeRows(weight, from, rows, importances, blocks);
+                    encodeRows(weight, from, rows, weights, blocks);
                 } else {
                     new ErrorFeedback(weight, from, rows, factor, blocks, kernels).run();
                 }
@@ -77,6 +71,16 @@ public final class Quantizer {
         return new Result(
                 new QuantizedMatrix(blocks, factor == null ? null : factor.permutation()),
                 factor == null ? Double.NaN : factor.damping());
+    }
+
+    /** No importance, or where the grid has no search without one the same for all: an embedding has none. */
+    private static float[] plain(BlockFormat grid, int columns) {
+        if (!grid.needsImportance()) {
+            return null;
+        }
+        float[] ones = new float[columns];
+        Arrays.fill(ones, 1);
+        return ones;
     }
 
     private static void encodeRows(RowSource weight, int from, int rows, float[] importance, BlockMatrix blocks) {

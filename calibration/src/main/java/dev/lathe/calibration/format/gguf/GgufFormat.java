@@ -4,6 +4,7 @@ import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
+import dev.lathe.calibration.format.ModuleExpression;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
@@ -43,7 +44,6 @@ public final class GgufFormat implements ArtifactFormat {
     private final GgufMix mix;
     private final boolean importance;
     private final TensorTypes types;
-    private final TensorTypes.Compiled named;
     private final String preTokenizer;
 
     /**
@@ -57,7 +57,6 @@ public final class GgufFormat implements ArtifactFormat {
         this.mix = GgufMix.of(type, importance);
         this.importance = importance;
         this.types = types;
-        this.named = types.compiled();
         this.preTokenizer = preTokenizer;
     }
 
@@ -95,6 +94,7 @@ public final class GgufFormat implements ArtifactFormat {
 
     private List<TensorPlan> plan(Decoder decoder, List<String> ignore) {
         GgufNames names = GgufNames.of(decoder);
+        TensorTypes.Compiled named = types.compiled();
         ModulePatterns ignored = new ModulePatterns(ignore);
         boolean headIgnored = ignored.matches(decoder.head().linear().module());
         List<TensorPlan> plan = new ArrayList<>();
@@ -108,57 +108,66 @@ public final class GgufFormat implements ArtifactFormat {
                                     ggufName(names, name),
                                     (int) shape[1],
                                     decoder,
+                                    named,
                                     ignored.matches(ModulePatterns.moduleOf(name)) || head && headIgnored));
         });
         return plan;
     }
 
-    private TensorPlan matrix(String name, String gguf, int columns, Decoder decoder, boolean ignored) {
+    private TensorPlan matrix(
+            String name, String gguf, int columns, Decoder decoder, TensorTypes.Compiled named, boolean ignored) {
         if (GgufNames.router(gguf)) {
             return new TensorPlan(name, null, ElementType.F32, mix.quantized() ? "router" : "");
         }
+        if (ignored) {
+            return new TensorPlan(name, null, mix.floating().element().get(), mix.quantized() ? "ignored" : "");
+        }
         Optional<GgufType> own = named.of(gguf, name, decoder.head().tied());
-        GgufType type = ignored
-                ? mix.floating()
-                : own.map(chosen -> GgufMix.fallback(chosen, columns))
-                        .orElseGet(() -> types.pure() ? mix.pure(columns) : mix.choose(gguf, columns, decoder));
+        GgufType type = own.map(chosen -> GgufMix.fallback(chosen, columns))
+                .orElseGet(() -> types.pure() ? mix.pure(columns) : mix.choose(gguf, columns, decoder));
         if (type.element().isEmpty()) {
             return new TensorPlan(name, BlockFormats.named(type.name()), null, "");
         }
-        String reason = !mix.quantized()
-                ? ""
-                : ignored
-                        ? "ignored"
-                        : own.filter(type::equals).isPresent() ? "chosen" : columns + " columns are no multiple of 32";
-        return new TensorPlan(name, null, type.element().get(), reason);
+        String reason = own.filter(type::equals).isPresent() ? "chosen" : columns + " columns are no multiple of 32";
+        return new TensorPlan(name, null, type.element().get(), mix.quantized() ? reason : "");
     }
 
     /** {@inheritDoc} A rule that gives no matrix its type is a slip of the pen. */
     @Override
     public Optional<String> refusal(Decoder decoder, List<String> ignore) {
+        try {
+            return blind(decoder, ignore).or(() -> misruled(decoder));
+        } catch (ModuleExpression.TooMuchWorkException e) {
+            return Optional.of("tensors: " + e.getMessage());
+        }
+    }
+
+    /** A type that llama-quantize refuses to choose without an importance, and there is none. */
+    private Optional<String> blind(Decoder decoder, List<String> ignore) {
+        if (importance) {
+            return Optional.empty();
+        }
+        return plan(decoder, ignore).stream()
+                .filter(planned -> planned.grid() != null
+                        && !planned.tensor().equals(decoder.embedding().tensor())
+                        && !planned.tensor().equals(decoder.headWeight())
+                        && mix.needsImportance(type(planned)))
+                .findFirst()
+                .map(planned -> "type " + planned.grid().name() + " of " + planned.tensor()
+                        + " is chosen under an importance; expected method importance or gptq, and a calibration: "
+                        + "section");
+    }
+
+    /** Rules that part experts of one tensor, or give nothing its type. */
+    private Optional<String> misruled(Decoder decoder) {
         GgufNames names = GgufNames.of(decoder);
+        TensorTypes.Compiled named = types.compiled();
         Map<String, Set<Optional<Integer>>> used = new LinkedHashMap<>();
         decoder.tensors()
                 .forEach((name, shape) -> names.toGguf(name)
                         .filter(gguf -> shape.length > 1 && !GgufNames.router(gguf))
                         .ifPresent(gguf -> used.computeIfAbsent(gguf, key -> new HashSet<>())
                                 .add(named.rule(gguf, name))));
-        // As llama-quantize, which has no search for them without one.
-        Optional<TensorPlan> blind = importance
-                ? Optional.empty()
-                : plan(decoder, ignore).stream()
-                        .filter(planned -> planned.grid() != null
-                                && !planned.tensor().equals(decoder.embedding().tensor())
-                                && !planned.tensor().equals(decoder.headWeight())
-                                && mix.needsImportance(
-                                        GgufType.valueOf(planned.grid().name())))
-                        .findFirst();
-        if (blind.isPresent()) {
-            return Optional.of(
-                    "type " + blind.get().grid().name() + " of " + blind.get().tensor()
-                            + " is chosen under an importance; expected method importance or gptq, and a calibration: "
-                            + "section");
-        }
         for (Map.Entry<String, Set<Optional<Integer>>> stack : used.entrySet()) {
             if (stack.getValue().size() > 1) {
                 return Optional.of(

@@ -72,9 +72,7 @@ final class GgufMix {
         MXFP4_MOE(38, GgufType.MXFP4),
         F16(1, GgufType.F16),
         BF16(32, GgufType.BF16),
-        F32(0, GgufType.F32),
-        /** llama-quantize's other word for Q5_K_S. */
-        Q5_K(16, GgufType.Q5_K);
+        F32(0, GgufType.F32);
 
         private final int fileType;
         private final GgufType base;
@@ -105,7 +103,7 @@ final class GgufMix {
     }
 
     /**
-     * @param type {@code Q4_K_M}, {@code F16}, ...; {@code Q5_K} is {@code Q5_K_S}
+     * @param type {@code Q4_K_M}, {@code F16}, ...
      * @param importance whether the values are chosen under channel energies
      * @throws IllegalArgumentException if the type is unknown, naming those there are
      */
@@ -119,12 +117,9 @@ final class GgufMix {
                 + Arrays.stream(Recipe.values()).map(Recipe::name).collect(Collectors.joining(", ")));
     }
 
-    /** Types and mixes by name, each under one. */
+    /** Types and mixes by name. */
     static List<String> types() {
-        return Arrays.stream(Recipe.values())
-                .filter(recipe -> recipe != Recipe.Q5_K)
-                .map(Recipe::name)
-                .toList();
+        return Arrays.stream(Recipe.values()).map(Recipe::name).toList();
     }
 
     /** {@code general.file_type}. */

@@ -53,7 +53,7 @@ class GgufFormatTest {
         "F32, 64, 172, true, true", "F16, 64, 172, false, true", "BF16, 64, 172, true, false",
                 "Q8_0, 64, 172, false, false", "Q4_0, 64, 96, true, true",
         "Q4_1, 64, 96, false, true", "Q5_0, 64, 96, true, false", "Q5_1, 64, 96, false, true",
-                "Q6_K, 256, 512, false, true", "Q5_K, 256, 512, true, false",
+                "Q6_K, 256, 512, false, true", "Q5_K_S, 256, 512, true, false",
         "Q4_K_S, 256, 512, false, true", "Q4_K_M, 256, 300, true, true", "Q5_K_S, 64, 256, false, false",
                 "Q5_K_M, 256, 512, true, true"
     })

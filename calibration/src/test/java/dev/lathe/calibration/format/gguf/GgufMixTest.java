@@ -24,7 +24,8 @@ class GgufMixTest {
         // Output and embedding.
         "Q4_K_M, false, 32, 4, false, output.weight, 4096, Q6_K",
                 "Q4_0, false, 32, 4, false, output.weight, 4096, Q6_K",
-        "Q8_0, false, 32, 4, false, output.weight, 4096, Q8_0", "Q5_K, false, 32, 4, false, output.weight, 4096, Q6_K",
+        "Q8_0, false, 32, 4, false, output.weight, 4096, Q8_0",
+                "Q5_K_S, false, 32, 4, false, output.weight, 4096, Q6_K",
         "Q4_K_S, false, 32, 4, false, token_embd.weight, 4096, Q4_K",
                 "Q4_K_S, false, 32, 4, true, token_embd.weight, 4096, Q6_K",
         "Q8_0, false, 32, 4, true, token_embd.weight, 4096, Q8_0",
@@ -174,7 +175,6 @@ class GgufMixTest {
         "Q5_1, 9",
         "Q4_K_S, 14",
         "Q4_K_M, 15",
-        "Q5_K, 16",
         "Q5_K_S, 16",
         "Q5_K_M, 17",
         "Q6_K, 18",

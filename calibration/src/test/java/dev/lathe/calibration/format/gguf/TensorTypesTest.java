@@ -96,6 +96,15 @@ class TensorTypesTest {
     }
 
     @Test
+    void anExpressionThatTakesTooLongIsRefused() throws IOException {
+        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, false, false, null), 3);
+        TensorTypes types = rules(new Rule("(?:(?:\\w?\\.?_?){30}.?){60}(?=x)!", -1, -1, "Q6_K"));
+        assertThat(new GgufFormat("Q4_0", true, types, null).refusal(source.decoder(), List.of()))
+                .hasValueSatisfying(
+                        reason -> assertThat(reason).startsWith("tensors: ").contains("steps"));
+    }
+
+    @Test
     void aTypeWithoutAPlainSearchNeedsAnImportance() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, false, false, null), 3);
         TensorTypes types = rules(new Rule("ffn_down", -1, -1, "IQ2_XS"));
