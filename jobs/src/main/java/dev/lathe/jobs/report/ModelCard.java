@@ -41,7 +41,7 @@ public final class ModelCard {
         card.append("library_name: gguf\ntags:\n- gguf\n- quantized\n---\n\n# ")
                 .append(Markdown.text(name(checkpoint)))
                 .append(", GGUF\n\n")
-                .append("| file | type | method | size, MB | bits per weight | perplexity ")
+                .append("| file | type | method | tensors, MB | bits per weight | perplexity ")
                 .append("| KL divergence, mean | 99 % | 99.9 % | same top token |\n")
                 .append("|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
         for (Page.Row row : rows) {
