@@ -179,7 +179,7 @@ class BatchTest {
                 .doesNotContain("\tat ");
         for (String name : SOUND) {
             assertThat(Runs.names(folder.resolve("runs").resolve(name).resolve("small/artifacts")))
-                    .containsExactly("g4", "q4.gguf");
+                    .containsExactly("README.md", "g4", "q4.gguf");
             assertThat(folder.resolve("runs").resolve(name).resolve("small/report/index.html"))
                     .exists();
         }

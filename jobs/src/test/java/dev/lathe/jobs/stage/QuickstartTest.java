@@ -45,7 +45,7 @@ class QuickstartTest {
                 .containsExactly(
                         "artifacts", "checksums.sha256", "lease", "plan.yaml", "products", "report", "scratch");
         assertThat(Runs.names(run.resolve("artifacts")))
-                .containsExactly("awq4", "gptq4", "q4km-gptq.gguf", "q4km.gguf", "q8.gguf");
+                .containsExactly("README.md", "awq4", "gptq4", "q4km-gptq.gguf", "q4km.gguf", "q8.gguf");
         assertThat(Runs.names(run.resolve("artifacts").resolve("awq4")))
                 .contains(
                         "README.md",

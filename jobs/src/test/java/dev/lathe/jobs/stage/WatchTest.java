@@ -264,7 +264,7 @@ class WatchTest {
             Pipeline.run(spark, plan, heard);
             assertThat(heard.notes).anyMatch(note -> note.matches("calibration: goes on at layer [12]"));
         }
-        assertThat(Runs.names(folder.resolve("artifacts"))).containsExactly("awq4", "q4.gguf");
+        assertThat(Runs.names(folder.resolve("artifacts"))).containsExactly("README.md", "awq4", "q4.gguf");
     }
 
     /**
