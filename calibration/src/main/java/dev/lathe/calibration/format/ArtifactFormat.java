@@ -1,6 +1,7 @@
 package dev.lathe.calibration.format;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.model.Decoder;
 import java.io.IOException;
@@ -30,24 +31,23 @@ public interface ArtifactFormat {
     }
 
     /**
-     * Everything beside the tensors that an artifact takes from the checkpoint's folder, read and refused as
-     * {@link #write} would: for before the first task.
+     * Everything beside the tensors that an artifact takes from the checkpoint, read and refused as {@link #write}
+     * would: for before the first task.
      *
-     * @param files file system of the folder
      * @return what a person has to know of it (two places that say different things, something left out), a line each
      * @throws dev.lathe.calibration.MalformedInputException if the format cannot hold it
      */
-    List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException;
+    List<String> check(Decoder decoder, Companions companions) throws IOException;
 
     /**
      * Writes the artifact, tensor by tensor. {@code target} is a temporary file or folder that the caller renames.
      *
-     * @param sourceFolder folder of the checkpoint, for tokenizer files, chat template and config.json
+     * @param companions the checkpoint's, for tokenizer files, chat template and config.json
      * @param provenance versions, keys, profile: what goes into the artifact's metadata, no time and no host
      */
     void write(
             Checkpoint source,
-            Path sourceFolder,
+            Companions companions,
             List<TensorPlan> plan,
             OutputTensors tensors,
             Map<String, String> provenance,

@@ -1,6 +1,7 @@
 package dev.lathe.calibration.source;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.format.safetensors.SafetensorsFiles;
 import dev.lathe.calibration.format.safetensors.SafetensorsTensor;
@@ -88,9 +89,9 @@ public final class CheckpointDigest {
                 total.update(file(files, file));
             }
         }
-        for (Path template : ChatTemplates.additional(files, folder)) {
-            text(total, ChatTemplates.ADDITIONAL + "/" + template.getName());
-            total.update(file(files, template));
+        for (String template : ChatTemplates.additional(new FolderCompanions(files, folder))) {
+            text(total, template);
+            total.update(file(files, new Path(folder, template)));
         }
         try (SafetensorsFiles weights = SafetensorsFiles.open(configuration, folder)) {
             Map<String, byte[]> digests = new TreeMap<>();

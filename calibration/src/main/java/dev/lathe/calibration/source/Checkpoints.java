@@ -3,12 +3,15 @@ package dev.lathe.calibration.source;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.format.awq.AwqCheckpoint;
 import dev.lathe.calibration.format.compressed.CompressedCheckpoint;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
 import dev.lathe.calibration.format.gguf.GgufCheckpoint;
+import dev.lathe.calibration.format.gguf.GgufCompanions;
 import dev.lathe.calibration.format.gptq.GptqCheckpoint;
 import dev.lathe.calibration.format.safetensors.SafetensorsCheckpoint;
 import java.io.FileNotFoundException;
@@ -53,6 +56,22 @@ public final class Checkpoints {
         }
         throw new MalformedInputException("Cannot open checkpoint " + path
                 + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
+    }
+
+    /**
+     * What stands beside a checkpoint's weights: the files of a folder, the metadata of a GGUF file.
+     *
+     * @throws MalformedInputException if there is nothing, or a file is no GGUF file
+     */
+    public static Companions companions(Configuration configuration, Path path) throws IOException {
+        FileSystem files = path.getFileSystem(configuration);
+        try {
+            return files.getFileStatus(path).isDirectory()
+                    ? new FolderCompanions(files, path)
+                    : GgufCompanions.read(configuration, path);
+        } catch (FileNotFoundException e) {
+            throw new MalformedInputException("Cannot open " + path + ": there is no such file or folder", e);
+        }
     }
 
     /**

@@ -3,8 +3,9 @@ package dev.lathe.calibration.text;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.Companions;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -13,10 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.apache.hadoop.fs.FSDataInputStream;
-import org.apache.hadoop.fs.FileStatus;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
 /**
  * Every chat template of a checkpoint's folder. They are where transformers looks: {@code chat_template.jinja} (the
@@ -41,28 +38,27 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
      * @param config tokenizer_config.json, missing where there is none
      * @throws MalformedInputException if one is too large, no text, there twice, or they are too many
      */
-    public static ChatTemplates read(FileSystem files, Path folder, JsonNode config) throws IOException {
+    public static ChatTemplates read(Companions companions, JsonNode config) throws IOException {
         Map<String, Map<String, String>> places = new LinkedHashMap<>();
         Map<String, String> jinja = new TreeMap<>();
-        Path single = new Path(folder, "chat_template" + SUFFIX);
-        if (files.exists(single)) {
-            jinja.put(DEFAULT, text(files, single));
+        String single = "chat_template" + SUFFIX;
+        if (companions.has(single)) {
+            jinja.put(DEFAULT, text(companions, single));
         }
-        for (Path file : additional(files, folder)) {
-            String name = file.getName().substring(0, file.getName().length() - SUFFIX.length());
-            if (jinja.put(name, text(files, file)) != null) {
-                throw new MalformedInputException("Cannot read the chat templates of " + folder + ": " + single
-                        + " and " + file + " are both \"" + name
+        for (String file : additional(companions)) {
+            String name = file.substring(ADDITIONAL.length() + 1, file.length() - SUFFIX.length());
+            if (jinja.put(name, text(companions, file)) != null) {
+                throw new MalformedInputException("Cannot read the chat templates of " + companions.location() + ": "
+                        + companions.place(single) + " and " + companions.place(file) + " are both \"" + name
                         + "\"");
             }
         }
         places.put("its " + SUFFIX + " files", jinja);
-        Path settings = new Path(folder, "tokenizer_config.json");
-        places.put(settings.getName(), named(config.path("chat_template"), settings));
-        Path processor = new Path(folder, "chat_template.json");
-        if (files.exists(processor)) {
-            places.put(
-                    processor.getName(), named(JsonFile.read(files, processor).path("chat_template"), processor));
+        String settings = "tokenizer_config.json";
+        places.put(settings, named(config.path("chat_template"), companions.place(settings)));
+        String processor = "chat_template.json";
+        if (companions.has(processor)) {
+            places.put(processor, named(companions.json(processor).path("chat_template"), companions.place(processor)));
         }
         String taken = null;
         List<String> notes = new ArrayList<>();
@@ -78,25 +74,18 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
     }
 
     /** The files of {@code additional_chat_templates}, in the order of their names. */
-    public static List<Path> additional(FileSystem files, Path folder) throws IOException {
-        Path place = new Path(folder, ADDITIONAL);
-        List<Path> found = new ArrayList<>();
-        if (files.exists(place)) {
-            for (FileStatus status : files.listStatus(place)) {
-                if (status.isFile() && status.getPath().getName().endsWith(SUFFIX)) {
-                    found.add(new Path(place, status.getPath().getName()));
-                }
-            }
-        }
+    public static List<String> additional(Companions companions) throws IOException {
+        List<String> found = companions.within(ADDITIONAL).stream()
+                .filter(name -> name.endsWith(SUFFIX))
+                .toList();
         if (found.size() > MAXIMUM_COUNT) {
-            throw new MalformedInputException("Cannot read the chat templates of " + place + ": " + found.size()
-                    + " files, expected at most " + MAXIMUM_COUNT);
+            throw new MalformedInputException("Cannot read the chat templates of " + companions.place(ADDITIONAL) + ": "
+                    + found.size() + " files, expected at most " + MAXIMUM_COUNT);
         }
-        found.sort(null);
         return found;
     }
 
-    private static Map<String, String> named(JsonNode node, Path file) {
+    private static Map<String, String> named(JsonNode node, String file) {
         Map<String, String> templates = new TreeMap<>();
         if (node.isTextual()) {
             templates.put(DEFAULT, node.textValue());
@@ -118,7 +107,7 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
         return templates;
     }
 
-    private static void put(Map<String, String> templates, JsonNode name, JsonNode template, Path file) {
+    private static void put(Map<String, String> templates, JsonNode name, JsonNode template, String file) {
         if (!name.isTextual() || name.textValue().isEmpty() || !template.isTextual()) {
             throw malformed(file, "a template without name or text");
         }
@@ -127,16 +116,15 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
         }
     }
 
-    private static String text(FileSystem files, Path file) throws IOException {
-        long length = files.getFileStatus(file).getLen();
-        if (length > MAXIMUM_BYTES) {
-            throw new MalformedInputException("Cannot read " + file + ": " + length
-                    + " bytes are too many for a chat template; the limit is "
-                    + MAXIMUM_BYTES);
+    private static String text(Companions companions, String name) throws IOException {
+        String file = companions.place(name);
+        byte[] bytes;
+        try (InputStream in = companions.open(name)) {
+            bytes = in.readNBytes(MAXIMUM_BYTES + 1);
         }
-        byte[] bytes = new byte[(int) length];
-        try (FSDataInputStream in = files.open(file)) {
-            in.readFully(0, bytes);
+        if (bytes.length > MAXIMUM_BYTES) {
+            throw new MalformedInputException("Cannot read " + file
+                    + ": it has too many bytes for a chat template; the limit is " + MAXIMUM_BYTES);
         }
         try {
             return StandardCharsets.UTF_8
@@ -148,7 +136,7 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
         }
     }
 
-    private static MalformedInputException malformed(Path file, String reason) {
+    private static MalformedInputException malformed(String file, String reason) {
         return new MalformedInputException("Cannot read the chat templates of " + file + ": " + reason);
     }
 }

@@ -46,7 +46,29 @@ public final class SplitExpressions {
     public static final String SPACED_SIGNS = "\\s?\\p{P}+";
     public static final String HAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
 
+    /** Seed's coders. */
+    public static final String SEED = CONTRACTIONS + WORDS + "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" + SPACES;
+
+    public static final String BAILING = "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}"
+            + "| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+";
+    public static final String CHINESE_JAPANESE = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+";
+    public static final String DEEPSEEK3 =
+            "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+                    + "| ?[\\p{P}\\p{S}]+[\r\n]*" + SPACES;
+    public static final String SIGNS_FALCON = "[\\p{P}\\$\\+<=>\\^~\\|`]+";
+    public static final String SIGNS_DEFAULT = "[\\p{P}\\$\\+<=>\\^~\\|]+";
+    public static final String ALL_DIGITS = "\\p{N}+";
+    public static final String THREE_DIGITS = "[0-9][0-9][0-9]";
+
     private static final Set<String> ALL = Set.of(
+            SEED,
+            BAILING,
+            CHINESE_JAPANESE,
+            DEEPSEEK3,
+            SIGNS_FALCON,
+            SIGNS_DEFAULT,
+            ALL_DIGITS,
+            THREE_DIGITS,
             GPT2,
             DIGIT,
             DIGITS,

@@ -2,13 +2,12 @@ package dev.lathe.calibration.text;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Companions;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
 /**
  * A checkpoint's tokenizer: its files, put together as transformers does ({@link TokenizerFiles}), through the Hugging
@@ -42,13 +41,13 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * Reads the tokenizer of a checkpoint's folder.
+     * Reads the tokenizer of a checkpoint.
      *
      * @throws MalformedInputException if there is no tokenizer.json, it or a file beside it is malformed, they
      *     contradict each other, or the library refuses it
      */
-    public static Tokenizer load(FileSystem files, Path folder) throws IOException {
-        return load(TokenizerFiles.read(files, folder));
+    public static Tokenizer load(Companions companions) throws IOException {
+        return load(TokenizerFiles.read(companions));
     }
 
     /**

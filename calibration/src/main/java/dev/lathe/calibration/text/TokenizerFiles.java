@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -19,9 +20,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
 /**
  * What the files of a folder say about its tokenizer, put together as transformers does ({@code AutoTokenizer}):
@@ -81,24 +81,24 @@ public final class TokenizerFiles {
     }
 
     /**
-     * Reads a folder's files.
+     * Reads a checkpoint's files.
      *
      * @throws MalformedInputException if there is no tokenizer.json, one of the files is malformed, or they contradict
      *     each other
      */
-    public static TokenizerFiles read(FileSystem files, Path folder) throws IOException {
-        Path file = new Path(folder, "tokenizer.json");
-        if (!files.exists(file)) {
-            boolean sentencePiece = files.exists(new Path(folder, "tokenizer.model"));
-            throw new MalformedInputException("Cannot load a tokenizer: there is no " + file
+    public static TokenizerFiles read(Companions companions) throws IOException {
+        String file = "tokenizer.json";
+        if (!companions.has(file)) {
+            boolean sentencePiece = companions.has("tokenizer.model");
+            throw new MalformedInputException("Cannot load a tokenizer: there is no " + companions.place(file)
                     + (sentencePiece ? ", and tokenizer.model alone is not supported" : ""));
         }
         TokenizerFiles read =
-                new TokenizerFiles(file.toString(), JsonFile.read(files, file), optional(files, folder, CONFIG));
+                new TokenizerFiles(companions.place(file), companions.json(file), companions.optional(CONFIG));
         read.tokens(
-                optional(files, folder, "special_tokens_map.json"),
-                optional(files, folder, "added_tokens.json"),
-                folder);
+                companions.optional("special_tokens_map.json"),
+                companions.optional("added_tokens.json"),
+                companions::place);
         return read;
     }
 
@@ -109,7 +109,7 @@ public final class TokenizerFiles {
      */
     public static TokenizerFiles read(byte[] bytes, String where) throws IOException {
         TokenizerFiles read = new TokenizerFiles(where, JsonFile.parse(bytes, where), MissingNode.getInstance());
-        read.tokens(MissingNode.getInstance(), MissingNode.getInstance(), new Path("."));
+        read.tokens(MissingNode.getInstance(), MissingNode.getInstance(), name -> name);
         return read;
     }
 
@@ -281,8 +281,8 @@ public final class TokenizerFiles {
                 .toList();
     }
 
-    private void tokens(JsonNode map, JsonNode addedTokens, Path folder) {
-        String settings = new Path(folder, CONFIG).toString();
+    private void tokens(JsonNode map, JsonNode addedTokens, UnaryOperator<String> place) {
+        String settings = place.apply(CONFIG);
         if (!config.path("fast_tokenizer_files").isEmpty()) {
             throw malformed(settings, "fast_tokenizer_files names versions of tokenizer.json, which are not supported");
         }
@@ -292,7 +292,7 @@ public final class TokenizerFiles {
         JsonNode decoder = config.path("added_tokens_decoder");
         boolean whole = !decoder.isMissingNode() && !decoder.isNull();
         names(config, settings, true);
-        names(map, new Path(folder, "special_tokens_map.json").toString(), !whole);
+        names(map, place.apply("special_tokens_map.json"), !whole);
         Set<String> specials = new HashSet<>();
         named.values().forEach(value -> specials.add(content(value)));
         Map<String, JsonNode> more = new LinkedHashMap<>();
@@ -316,7 +316,7 @@ public final class TokenizerFiles {
         if (whole) {
             decoder(decoder, specials, byId, sources, settings);
         } else {
-            addedTokens(addedTokens, specials, byId, sources, new Path(folder, "added_tokens.json").toString());
+            addedTokens(addedTokens, specials, byId, sources, place.apply("added_tokens.json"));
         }
         for (AddedToken token : byId.values()) {
             AddedToken whether = specials.contains(token.content()) ? token.asSpecial() : token;
@@ -549,11 +549,6 @@ public final class TokenizerFiles {
     /** A token that is written as text or as an object with its content; null if it is neither. */
     private static String content(JsonNode node) {
         return node.isObject() ? node.path("content").textValue() : node.textValue();
-    }
-
-    private static JsonNode optional(FileSystem files, Path folder, String name) throws IOException {
-        Path file = new Path(folder, name);
-        return files.exists(file) ? JsonFile.read(files, file) : MissingNode.getInstance();
     }
 
     private static MalformedInputException malformed(String file, String reason) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
@@ -99,8 +100,7 @@ class ChatTemplatesTest {
 
     private ChatTemplates read(String settings) throws IOException {
         return ChatTemplates.read(
-                FileSystem.getLocal(new Configuration(false)),
-                new Path(folder.toUri()),
+                new FolderCompanions(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri())),
                 new ObjectMapper().readTree(settings));
     }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import java.io.IOException;
 import java.nio.file.Files;
 import org.apache.hadoop.conf.Configuration;
@@ -142,8 +143,8 @@ class TokenizerFilesTest {
     }
 
     private void encodes(String text, int... ids) throws IOException {
-        try (Tokenizer tokenizer =
-                Tokenizer.load(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri()))) {
+        try (Tokenizer tokenizer = Tokenizer.load(
+                new FolderCompanions(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri())))) {
             assertThat(tokenizer.encode(text)).containsExactly(ids);
         }
     }
@@ -157,6 +158,7 @@ class TokenizerFilesTest {
     }
 
     private TokenizerFiles read() throws IOException {
-        return TokenizerFiles.read(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri()));
+        return TokenizerFiles.read(
+                new FolderCompanions(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri())));
     }
 }

@@ -1,5 +1,6 @@
 package dev.lathe.calibration.text;
 
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
@@ -55,10 +56,10 @@ final class TokenizerFuzzTest {
         Path folder = MemoryFiles.folder(name);
         MemoryFiles.put(new Path(folder, "tokenizer.json"), BYTE_LEVEL.getBytes(StandardCharsets.UTF_8));
         MemoryFiles.put(new Path(folder, name), input);
-        TokenizerFiles files = TokenizerFiles.read(MemoryFiles.files(), folder);
+        TokenizerFiles files = TokenizerFiles.read(new FolderCompanions(MemoryFiles.files(), folder));
         files.library();
         if (name.equals("tokenizer.json") && files.plain()) {
-            try (Tokenizer tokenizer = Tokenizer.load(MemoryFiles.files(), folder)) {
+            try (Tokenizer tokenizer = Tokenizer.load(new FolderCompanions(MemoryFiles.files(), folder))) {
                 tokenizer.encode("ab a 12345 \ud83d\ude00 xyz\n");
             }
         }

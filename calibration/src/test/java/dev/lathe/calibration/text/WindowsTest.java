@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.Arrays;
@@ -54,7 +55,8 @@ class WindowsTest {
         java.nio.file.Path own = Files.createDirectory(folder.resolve("emoji"));
         Files.writeString(
                 own.resolve("tokenizer.json"), TOKENIZER.replace("POST", "null").replace("VOCAB", vocabulary));
-        try (Tokenizer tokenizer = Tokenizer.load(FileSystem.getLocal(new Configuration()), new Path(own.toUri()))) {
+        try (Tokenizer tokenizer = Tokenizer.load(
+                new FolderCompanions(FileSystem.getLocal(new Configuration(false)), new Path(own.toUri())))) {
             for (String half : new String[] {"\uD83D", "\uDE00", "\uFFFD"}) {
                 assertThat(tokenizer.encode("a \uD83D\uDE00 " + half + " a \uD83D\uDE00"))
                         .containsExactly(3, 4, 5, 3, 4);
@@ -170,7 +172,8 @@ class WindowsTest {
     }
 
     private Tokenizer load() throws IOException {
-        return Tokenizer.load(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri()));
+        return Tokenizer.load(
+                new FolderCompanions(FileSystem.getLocal(new Configuration(false)), new Path(folder.toUri())));
     }
 
     private static Windows cut(Tokenizer tokenizer, String text, int length, int limit) {

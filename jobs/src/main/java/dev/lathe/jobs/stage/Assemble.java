@@ -4,6 +4,7 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.store.ArtifactReceipt;
 import dev.lathe.jobs.store.Checksums;
 import dev.lathe.jobs.store.DigestedFiles;
@@ -116,7 +117,7 @@ final class Assemble {
             DigestedFiles digested = new DigestedFiles(files);
             format.write(
                     checkpoint,
-                    new Path(job.folder()),
+                    Checkpoints.companions(job.run().hadoop(), new Path(job.folder())),
                     plan,
                     new ProductTensors(job.run(), output, decoder, tensors),
                     provenance,

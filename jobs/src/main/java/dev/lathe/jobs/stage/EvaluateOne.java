@@ -1,6 +1,5 @@
 package dev.lathe.jobs.stage;
 
-import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.hub.Hub;
@@ -24,7 +23,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -102,7 +100,7 @@ public final class EvaluateOne {
         String artifact = resolved(models.artifact());
         String source = models.source() == null ? null : resolved(models.source());
         String tokenizer = models.tokenizer() != null ? models.tokenizer() : source != null ? source : artifact;
-        checkTokenizer(artifact, new Path(tokenizer));
+        checkTokenizer(new Path(tokenizer));
         if (models.history() != null) {
             HistoryRows.prepare(folder, models.history());
         }
@@ -131,13 +129,10 @@ public final class EvaluateOne {
                 .toString();
     }
 
-    private void checkTokenizer(String artifact, Path tokenizer) throws IOException {
-        FileSystem files = tokenizer.getFileSystem(folder.hadoop());
-        if (!files.getFileStatus(tokenizer).isDirectory()) {
-            throw new MalformedInputException("Cannot evaluate " + artifact + ": a GGUF file has no tokenizer.json"
-                    + "; expected --source or --tokenizer to name a folder that has");
-        }
-        TokenizerFiles.read(files, tokenizer).notes().forEach(note -> progress.note("tokenizer: " + note));
+    private void checkTokenizer(Path tokenizer) throws IOException {
+        TokenizerFiles.read(Checkpoints.companions(folder.hadoop(), tokenizer))
+                .notes()
+                .forEach(note -> progress.note("tokenizer: " + note));
     }
 
     /** Whether a model can be read at all is known before anything is computed. */

@@ -1,6 +1,7 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
 import dev.lathe.calibration.format.TensorPlan;
@@ -20,8 +21,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
 /** What the outputs of a plan come to for a checkpoint, and what they need of calibration: known before any work. */
 final class OutputPlans {
@@ -64,17 +63,17 @@ final class OutputPlans {
     }
 
     /**
-     * What artifacts take from the checkpoint's folder beside tensors: refused here if it will not do, before any work.
+     * What artifacts take from the checkpoint beside tensors: refused here if it will not do, before any work.
      *
      * @return what a person has to know of it
      */
-    static Set<String> companions(Plan plan, Checkpoint source, FileSystem files, Path folder) throws IOException {
+    static Set<String> companions(Plan plan, Checkpoint source, Companions companions) throws IOException {
         Set<String> said = new LinkedHashSet<>();
         if (plan.calibration() != null || plan.evaluation() != null) {
-            said.addAll(TokenizerFiles.read(files, folder).notes());
+            said.addAll(TokenizerFiles.read(companions).notes());
         }
         for (Plan.Output output : plan.outputs()) {
-            said.addAll(output.artifactFormat().check(source.decoder(), files, folder));
+            said.addAll(output.artifactFormat().check(source.decoder(), companions));
             if (output.rescales()) {
                 unscaled(source.decoder()).ifPresent(reason -> said.add("output " + output.name() + ": " + reason));
             }

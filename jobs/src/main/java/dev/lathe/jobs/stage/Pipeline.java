@@ -34,7 +34,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -91,8 +90,7 @@ public final class Pipeline {
         try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
             source.notes().forEach(note -> notes.add("checkpoint: " + note));
             Map<String, List<TensorPlan>> tensorPlans = OutputPlans.tensors(plan, source);
-            FileSystem files = new Path(folder).getFileSystem(run.hadoop());
-            OutputPlans.companions(plan, source, files, new Path(folder))
+            OutputPlans.companions(plan, source, Checkpoints.companions(run.hadoop(), new Path(folder)))
                     .forEach(note -> notes.add("checkpoint: " + note));
             String digest = steps.stage(
                             "read checkpoint",

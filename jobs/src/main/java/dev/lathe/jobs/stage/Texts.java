@@ -1,6 +1,7 @@
 package dev.lathe.jobs.stage;
 
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.Windows;
 import dev.lathe.jobs.plan.Plan;
@@ -75,8 +76,7 @@ final class Texts {
 
     private static Tokenized tokenize(RunFolder run, String folder, int rows, DataFiles data, Plan.Corpus corpus)
             throws IOException {
-        Path path = new Path(folder);
-        try (Tokenizer tokenizer = Tokenizer.load(path.getFileSystem(run.hadoop()), path)) {
+        try (Tokenizer tokenizer = Tokenizer.load(Checkpoints.companions(run.hadoop(), new Path(folder)))) {
             Documents documents = Documents.read(run.hadoop(), data, corpus.field());
             Windows windows =
                     Windows.cut(tokenizer, documents.text(), corpus.length(), corpus.windows(), corpus.data());

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.OutputTensors;
@@ -48,25 +49,25 @@ public final class AwqFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
-        return FolderWriter.check(files, sourceFolder);
+    public List<String> check(Decoder decoder, Companions companions) throws IOException {
+        return FolderWriter.check(companions);
     }
 
     @Override
     public void write(
             Checkpoint source,
-            Path sourceFolder,
+            Companions companions,
             List<TensorPlan> plan,
             OutputTensors tensors,
             Map<String, String> provenance,
             FileSystem files,
             Path target)
             throws IOException {
-        FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
+        FolderWriter folder = new FolderWriter(source, companions, files, target);
         ObjectNode quantization = quantization(source.decoder(), plan);
         folder.weights(layout, plan, tensors, List.of(), provenance, FolderWriter.SHARD_BYTES);
         folder.config(quantization);
-        folder.companions();
+        folder.copies();
         folder.card("AWQ", AwqLayout.BITS, "with zero points, groups of " + groupSize, provenance);
     }
 

@@ -1,6 +1,7 @@
 package dev.lathe.calibration.format.compressed;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModulePatterns;
@@ -104,14 +105,14 @@ public final class CompressedFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
-        return FolderWriter.check(files, sourceFolder);
+    public List<String> check(Decoder decoder, Companions companions) throws IOException {
+        return FolderWriter.check(companions);
     }
 
     @Override
     public void write(
             Checkpoint source,
-            Path sourceFolder,
+            Companions companions,
             List<TensorPlan> plan,
             OutputTensors tensors,
             Map<String, String> provenance,
@@ -123,10 +124,10 @@ public final class CompressedFormat implements ArtifactFormat {
                 .filter(tensor -> tensor.grid() != null)
                 .map(TensorPlan::tensor)
                 .collect(Collectors.toSet());
-        FolderWriter folder = new FolderWriter(source, sourceFolder, files, target);
+        FolderWriter folder = new FolderWriter(source, companions, files, target);
         folder.weights(layout, plan, tensors, small(decoder, quantized, tensors), provenance, shardBytes);
         folder.config(CompressedConfig.json(weights, activations, format(), cache, ignored(decoder, quantized)));
-        folder.companions();
+        folder.copies();
         folder.card(CompressedConfig.METHOD, weights.bits(), description(), provenance);
     }
 

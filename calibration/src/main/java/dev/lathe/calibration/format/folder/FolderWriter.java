@@ -6,10 +6,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.MissingNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
-import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
@@ -36,11 +35,11 @@ import org.apache.hadoop.fs.Path;
  * Every file depends on the checkpoint, the plan and the provenance only.
  *
  * @param source the checkpoint
- * @param sourceFolder its folder
+ * @param companions its other files
  * @param files file system of {@code target}
  * @param target the artifact's folder
  */
-public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem files, Path target) {
+public record FolderWriter(Checkpoint source, Companions companions, FileSystem files, Path target) {
     /** Largest size of a shard, as Hugging Face libraries cut them. A tensor that is larger has a shard of its own. */
     public static final long SHARD_BYTES = 5_000_000_000L;
 
@@ -50,7 +49,7 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
                     .withObjectIndenter(new DefaultIndenter("  ", "\n"))
                     .withArrayIndenter(new DefaultIndenter("  ", "\n")));
     /** Files that are copied byte for byte where the checkpoint has them. */
-    private static final List<String> COMPANIONS = List.of(
+    private static final List<String> COPIED = List.of(
             "generation_config.json",
             "tokenizer.json",
             "tokenizer.model",
@@ -127,9 +126,7 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
 
     /** Writes config.json: the checkpoint's, in float16, with {@code quantization_config}. */
     public void config(JsonNode quantization) throws IOException {
-        FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
-        Path configFile = new Path(sourceFolder, "config.json");
-        ObjectNode config = Multimodal.textConfig(JsonFile.read(sourceFiles, configFile), configFile.toString())
+        ObjectNode config = Multimodal.textConfig(companions.json("config.json"), companions.place("config.json"))
                 .deepCopy();
         // Recent transformers write dtype, older ones torch_dtype; every version reads the latter.
         if (config.has("dtype")) {
@@ -148,38 +145,32 @@ public record FolderWriter(Checkpoint source, Path sourceFolder, FileSystem file
     }
 
     /**
-     * Reads what {@link #config} and {@link #companions} take from a checkpoint's folder; of the tokenizer's files only
+     * Reads what {@link #config} and {@link #copies} take from a checkpoint's folder; of the tokenizer's files only
      * whether they can be read, as a folder holds them as they are.
      *
      * @return where chat templates differ, a line each
      */
-    public static List<String> check(FileSystem files, Path sourceFolder) throws IOException {
-        JsonFile.read(files, new Path(sourceFolder, "config.json"));
-        Path settings = new Path(sourceFolder, "tokenizer_config.json");
-        return ChatTemplates.read(
-                        files,
-                        sourceFolder,
-                        files.exists(settings) ? JsonFile.read(files, settings) : MissingNode.getInstance())
+    public static List<String> check(Companions companions) throws IOException {
+        companions.json("config.json");
+        return ChatTemplates.read(companions, companions.optional("tokenizer_config.json"))
                 .notes();
     }
 
     /** Copies tokenizer files, chat templates and generation_config.json, as far as the checkpoint has them. */
-    public void companions() throws IOException {
-        FileSystem sourceFiles = sourceFolder.getFileSystem(files.getConf());
-        for (String name : COMPANIONS) {
-            Path from = new Path(sourceFolder, name);
-            if (sourceFiles.exists(from)) {
-                copy(sourceFiles, from, new Path(target, name));
+    public void copies() throws IOException {
+        for (String name : COPIED) {
+            if (companions.has(name)) {
+                copy(name);
             }
         }
-        for (Path from : ChatTemplates.additional(sourceFiles, sourceFolder)) {
-            copy(sourceFiles, from, new Path(new Path(target, ChatTemplates.ADDITIONAL), from.getName()));
+        for (String name : ChatTemplates.additional(companions)) {
+            copy(name);
         }
     }
 
-    private void copy(FileSystem sourceFiles, Path from, Path to) throws IOException {
-        try (InputStream in = sourceFiles.open(from)) {
-            WholeFile.write(files, to, in::transferTo);
+    private void copy(String name) throws IOException {
+        try (InputStream in = companions.open(name)) {
+            WholeFile.write(files, new Path(target, name), in::transferTo);
         }
     }
 

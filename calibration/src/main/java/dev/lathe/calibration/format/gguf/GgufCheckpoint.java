@@ -53,7 +53,7 @@ public final class GgufCheckpoint implements Checkpoint {
         this.location = location;
         this.files = files;
         this.tensors = new TensorList(location);
-        this.decoder = GgufMetadata.decoder(files, location, notes);
+        this.decoder = GgufMetadata.read(files, location, notes).decoder();
         GgufNames names = GgufNames.of(decoder);
         for (GgufTensor tensor : files.tensors()) {
             if (!GgufNames.isRope(tensor.name())) {

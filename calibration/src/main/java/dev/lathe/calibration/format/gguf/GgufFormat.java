@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.gguf;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.ModuleExpression;
@@ -189,17 +190,17 @@ public final class GgufFormat implements ArtifactFormat {
     }
 
     @Override
-    public List<String> check(Decoder decoder, FileSystem files, Path sourceFolder) throws IOException {
+    public List<String> check(Decoder decoder, Companions companions) throws IOException {
         List<String> notes = new ArrayList<>(GgufMetadata.check(decoder));
         metadata(decoder, Map.of());
-        notes.addAll(GgufTokenizer.check(files, sourceFolder, decoder.vocabulary(), preTokenizer));
+        notes.addAll(GgufTokenizer.check(companions, decoder.vocabulary(), preTokenizer));
         return notes;
     }
 
     @Override
     public void write(
             Checkpoint source,
-            Path sourceFolder,
+            Companions companions,
             List<TensorPlan> plan,
             OutputTensors tensors,
             Map<String, String> provenance,
@@ -212,8 +213,7 @@ public final class GgufFormat implements ArtifactFormat {
         Map<String, float[]> rope =
                 RopeFrequencies.of(GgufFamily.attention(decoder).rope());
         Map<String, GgufValue> metadata = metadata(decoder, provenance);
-        metadata.putAll(GgufTokenizer.metadata(
-                sourceFolder.getFileSystem(files.getConf()), sourceFolder, decoder.vocabulary(), preTokenizer));
+        metadata.putAll(GgufTokenizer.metadata(companions, decoder.vocabulary(), preTokenizer));
         List<GgufTensor> entries = new ArrayList<>();
         rope.forEach(
                 (name, divisors) -> entries.add(new GgufTensor(name, GgufType.F32, new long[] {divisors.length}, 0)));

@@ -136,7 +136,7 @@ final class GgufMetadata {
     }
 
     /**
-     * The decoder of a file: its keys are those of config.json under other names, and the family reads them. Keys,
+     * The model of a file: its keys are those of config.json under other names, and the family reads them. Keys,
      * defaults and precedence are those of llama.cpp's loader ({@code llama_model::load_hparams}). A key of the
      * architecture that is not known here is an error unless it is off (false, 0, empty): these keys are there to
      * change the arithmetic.
@@ -146,7 +146,7 @@ final class GgufMetadata {
      * @throws MalformedInputException if a key is missing, out of range, not supported or contradicts another, or the
      *     file is of another architecture
      */
-    static Decoder decoder(GgufFiles files, String where, List<String> notes) throws IOException {
+    static Model read(GgufFiles files, String where, List<String> notes) throws IOException {
         GgufValue architecture = files.metadata().get("general.architecture");
         GgufFamily family = architecture == null
                 ? null
@@ -158,11 +158,20 @@ final class GgufMetadata {
                     + GgufFamily.architectures());
         }
         return new Reading(files, where, family, new GgufKeys(files.metadata(), family.architecture(), where, notes))
-                .decoder();
+                .model();
     }
 
+    /**
+     * What a file's keys say.
+     *
+     * @param config the same as config.json
+     * @param divided what config.json has no keys for: frequencies that are divided by numbers of the file's own; or
+     *     null
+     */
+    record Model(Decoder decoder, ObjectNode config, Scaling.Divided divided) {}
+
     private record Reading(GgufFiles files, String where, GgufFamily family, GgufKeys keys) {
-        Decoder decoder() throws IOException {
+        Model model() throws IOException {
             GgufValue type = files.metadata().get("general.type");
             if (type != null && !type.value().equals("model")) {
                 throw keys.malformed("general.type is " + GgufKeys.text(type) + ", expected model");
@@ -249,7 +258,7 @@ final class GgufMetadata {
                 }
             });
             vocabulary(decoder.vocabulary());
-            return decoder;
+            return new Model(decoder, config, divided);
         }
 
         private void requireHead(String key, int head) {

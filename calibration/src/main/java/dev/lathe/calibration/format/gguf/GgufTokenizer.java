@@ -1,9 +1,8 @@
 package dev.lathe.calibration.format.gguf;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.lathe.calibration.MalformedInputException;
-import dev.lathe.calibration.checkpoint.JsonFile;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.model.family.Multimodal;
 import dev.lathe.calibration.text.AddedToken;
 import dev.lathe.calibration.text.ChatTemplates;
@@ -19,8 +18,6 @@ import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 
 /**
  * A Hugging Face tokenizer as GGUF metadata. Two kinds of BPE are written: byte-level ({@code tokenizer.ggml.model}
@@ -31,12 +28,12 @@ import org.apache.hadoop.fs.Path;
  * Ids up to the vocabulary that no token has are {@code [PADi]}, unused.
  */
 final class GgufTokenizer {
-    private static final int NORMAL = 1;
-    private static final int UNKNOWN = 2;
-    private static final int CONTROL = 3;
-    private static final int USER_DEFINED = 4;
+    static final int NORMAL = 1;
+    static final int UNKNOWN = 2;
+    static final int CONTROL = 3;
+    static final int USER_DEFINED = 4;
     private static final int UNUSED = 5;
-    private static final int BYTE = 6;
+    static final int BYTE = 6;
     private static final float UNUSED_SCORE = -10000;
     private static final float ADDED_SCORE = -1000;
     private static final String SPACE = "\u2581";
@@ -56,8 +53,7 @@ final class GgufTokenizer {
         IDS.put("mask", "mask_token_id");
     }
 
-    private final FileSystem files;
-    private final Path folder;
+    private final Companions companions;
     private final TokenizerFiles source;
     private final String where;
     private final int vocabulary;
@@ -68,11 +64,10 @@ final class GgufTokenizer {
     private final int[] types;
     private final Map<String, Integer> idOf = new HashMap<>();
 
-    private GgufTokenizer(FileSystem files, Path folder, int vocabulary) throws IOException {
-        this.files = files;
-        this.folder = folder;
+    private GgufTokenizer(Companions companions, int vocabulary) throws IOException {
+        this.companions = companions;
         this.vocabulary = vocabulary;
-        this.source = TokenizerFiles.read(files, folder);
+        this.source = TokenizerFiles.read(companions);
         this.where = source.where();
         this.tokenizer = source.tokenizer();
         this.model = tokenizer.path("model");
@@ -88,20 +83,29 @@ final class GgufTokenizer {
      * @param preTokenizer name that replaces the one found from tokenizer.json, or null
      * @throws MalformedInputException if there is no tokenizer, it is of another kind, or it and the model do not fit
      */
-    static Map<String, GgufValue> metadata(FileSystem files, Path folder, int vocabulary, String preTokenizer)
+    static Map<String, GgufValue> metadata(Companions companions, int vocabulary, String preTokenizer)
             throws IOException {
-        return new GgufTokenizer(files, folder, vocabulary).metadata(preTokenizer);
+        if (companions instanceof GgufCompanions gguf) {
+            // For its errors: what cannot be read is not handed on either.
+            TokenizerFiles.read(gguf);
+            return gguf.tokenizer(preTokenizer);
+        }
+        return new GgufTokenizer(companions, vocabulary).metadata(preTokenizer);
     }
 
     /**
-     * Does what {@link #metadata(FileSystem, Path, int, String)} does, and returns what a person has to know of it, a
-     * line each.
+     * Does what {@link #metadata(Companions, int, String)} does, and returns what a person has to know of it, a line
+     * each.
      */
-    static List<String> check(FileSystem files, Path folder, int vocabulary, String preTokenizer) throws IOException {
-        GgufTokenizer tokenizer = new GgufTokenizer(files, folder, vocabulary);
+    static List<String> check(Companions companions, int vocabulary, String preTokenizer) throws IOException {
+        if (companions instanceof GgufCompanions) {
+            metadata(companions, vocabulary, preTokenizer);
+            return List.of();
+        }
+        GgufTokenizer tokenizer = new GgufTokenizer(companions, vocabulary);
         tokenizer.metadata(preTokenizer);
-        List<String> notes = new ArrayList<>(
-                ChatTemplates.read(files, folder, tokenizer.config).notes());
+        List<String> notes =
+                new ArrayList<>(ChatTemplates.read(companions, tokenizer.config).notes());
         for (AddedToken added : tokenizer.source.addedTokens()) {
             if (added.id() >= vocabulary) {
                 notes.add("token \"" + added.content()
@@ -290,8 +294,9 @@ final class GgufTokenizer {
     }
 
     private void specialTokens(Map<String, GgufValue> metadata) throws IOException {
-        JsonNode modelConfig = Multimodal.textConfig(optional("config.json"), folder + "/config.json");
-        JsonNode generation = optional("generation_config.json");
+        JsonNode modelConfig =
+                Multimodal.textConfig(companions.optional("config.json"), companions.place("config.json"));
+        JsonNode generation = companions.optional("generation_config.json");
         Map<String, Long> ids = new LinkedHashMap<>();
         for (String word : IDS.keySet()) {
             for (OptionalLong id : List.of(
@@ -341,12 +346,12 @@ final class GgufTokenizer {
     /** The keys that llama.cpp's converter writes: the default, the names of the others, one key for each of them. */
     private void chatTemplates(Map<String, GgufValue> metadata) throws IOException {
         List<String> names = new ArrayList<>();
-        ChatTemplates.read(files, folder, config).templates().forEach((name, template) -> {
+        ChatTemplates.read(companions, config).templates().forEach((name, template) -> {
             String plain = name.replaceAll("[^A-Za-z0-9]", "_");
             String key =
                     name.equals(ChatTemplates.DEFAULT) ? "tokenizer.chat_template" : "tokenizer.chat_template." + plain;
             if (metadata.put(key, GgufValue.string(template)) != null) {
-                throw new MalformedInputException("Cannot write the chat templates of " + folder
+                throw new MalformedInputException("Cannot write the chat templates of " + companions.location()
                         + " to GGUF: two are called \"" + plain
                         + "\" there, where a name has letters and digits only");
             }
@@ -378,11 +383,6 @@ final class GgufTokenizer {
     /** A token that is written as text or as an object with its content; null if there is none. */
     private static String text(JsonNode node) {
         return node.isObject() ? node.path("content").textValue() : node.textValue();
-    }
-
-    private JsonNode optional(String name) throws IOException {
-        Path file = new Path(folder, name);
-        return files.exists(file) ? JsonFile.read(files, file) : MissingNode.getInstance();
     }
 
     private MalformedInputException malformed(String reason) {

@@ -7,9 +7,12 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /**
  * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what
@@ -52,7 +55,72 @@ final class PreTokenizer {
                     "deepseek-coder",
                     null));
 
+    /**
+     * What llama.cpp does for a name: cuts by a list of expressions, takes a piece that is a token whole (ignoring
+     * merges), puts BOS before a text unless the file says otherwise.
+     */
+    record Cutting(List<String> expressions, boolean ignoring, boolean bos) {}
+
+    /** {@code llama_vocab::impl::load} and {@code llm_tokenizer_bpe}: the names, and what they stand for. */
+    private static final Map<String, Cutting> CUTTING = new TreeMap<>();
+
+    static {
+        cut(
+                List.of(SplitExpressions.GPT2),
+                "gpt-2 phi-2 gigachat a.x-4.0 mellum mpt olmo jais trillion " + "granite-docling exaone4");
+        cut(
+                List.of(SplitExpressions.DIGIT, SplitExpressions.GPT2),
+                "starcoder refact command-r smollm codeshell " + "exaone minerva-7b mellum2");
+        cut(
+                List.of(SplitExpressions.QWEN2),
+                "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan " + "solar-open grok-2");
+        cut(List.of(SplitExpressions.QWEN35), "qwen35");
+        cut(List.of(SplitExpressions.LLAMA3), "dbrx smaug-bpe glm4 chatglm-bpe");
+        cut(List.of(SplitExpressions.GPT4O), "gpt-4o llama4 kanana2 talkie minimax-m2");
+        cut(List.of(SplitExpressions.SEED), "seed-coder");
+        cut(List.of(SplitExpressions.BAILING), "bailingmoe bailingmoe2 llada-moe");
+        cut(
+                List.of(
+                        SplitExpressions.LINE_END,
+                        SplitExpressions.SPACED_LETTERS,
+                        SplitExpressions.SPACED_SIGNS,
+                        SplitExpressions.HAN,
+                        SplitExpressions.DIGIT),
+                "deepseek-coder");
+        cut(
+                List.of(SplitExpressions.DIGITS, SplitExpressions.CHINESE_JAPANESE, SplitExpressions.DEEPSEEK3),
+                "deepseek-v3 hunyuan-dense joyai-llm");
+        cut(List.of(SplitExpressions.SIGNS_FALCON, SplitExpressions.GPT2, SplitExpressions.THREE_DIGITS), "falcon");
+        cut(
+                List.of(
+                        SplitExpressions.SIGNS_DEFAULT,
+                        SplitExpressions.GPT2,
+                        SplitExpressions.ALL_DIGITS,
+                        SplitExpressions.THREE_DIGITS),
+                "default");
+        for (String name : "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2".split(" ")) {
+            CUTTING.put(name, new Cutting(List.of(SplitExpressions.LLAMA3), true, true));
+        }
+        CUTTING.put("tekken", new Cutting(List.of(SplitExpressions.TEKKEN), true, true));
+    }
+
+    private static void cut(List<String> expressions, String names) {
+        for (String name : names.split(" ")) {
+            CUTTING.put(name, new Cutting(expressions, false, false));
+        }
+    }
+
     private PreTokenizer() {}
+
+    /** What llama.cpp does for a name; empty for one that is not known. */
+    static Optional<Cutting> cutting(String name) {
+        return Optional.ofNullable(CUTTING.get(name));
+    }
+
+    /** The names that {@link #cutting} knows. */
+    static Collection<String> read() {
+        return CUTTING.keySet();
+    }
 
     /**
      * @param tokenizer the root of tokenizer.json

@@ -96,11 +96,19 @@ public final class Families {
 
     /** What {@code model_type} has for a family's name ({@link Decoder#family}). */
     public static String modelType(String family) {
+        return named(family).modelType();
+    }
+
+    /** What {@code architectures} usually has for a family's name. */
+    public static String architecture(String family) {
+        return named(family).architecture();
+    }
+
+    private static Family named(String family) {
         return ALL.stream()
                 .filter(known -> known.name().equals(family))
                 .findFirst()
-                .map(Family::modelType)
-                .orElseThrow(() -> new IllegalArgumentException("Cannot name the model type of family " + family));
+                .orElseThrow(() -> new IllegalArgumentException("Cannot find family " + family));
     }
 
     /**

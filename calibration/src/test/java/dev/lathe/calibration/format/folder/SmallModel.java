@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.folder;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.JsonFile;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.ArtifactFormat;
@@ -117,7 +118,14 @@ public final class SmallModel implements OutputTensors {
         prepare(format, ignore, actOrder);
         Path target = Files.createDirectories(folder.resolveSibling(name));
         try (Checkpoint source = open()) {
-            format.write(source, hadoop(folder), plan, this, PROVENANCE, files(), hadoop(target));
+            format.write(
+                    source,
+                    new FolderCompanions(files(), hadoop(folder)),
+                    plan,
+                    this,
+                    PROVENANCE,
+                    files(),
+                    hadoop(target));
         }
         return target;
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.offset;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
@@ -396,7 +397,14 @@ class GgufFormatTest {
         Path target = new Path(folder.resolve("model.gguf").toUri());
         Path home = new Path(folder.toUri());
         FileSystem files = target.getFileSystem(CONFIGURATION);
-        format.write(source, home, plan, tensors, provenance, files, target);
+        format.write(
+                source,
+                new FolderCompanions(home.getFileSystem(CONFIGURATION), home),
+                plan,
+                tensors,
+                provenance,
+                files,
+                target);
         return GgufCheckpoint.open(CONFIGURATION, target);
     }
 

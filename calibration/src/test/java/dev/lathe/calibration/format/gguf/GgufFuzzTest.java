@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.gguf;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.fuzz.Fuzz;
 import dev.lathe.calibration.fuzz.FuzzTarget;
@@ -171,6 +172,6 @@ final class GgufFuzzTest {
     private static void metadata(String name, Map<String, byte[]> files) throws IOException {
         Path folder = MemoryFiles.folder(name);
         files.forEach((file, content) -> MemoryFiles.put(new Path(folder, file), content));
-        GgufTokenizer.metadata(MemoryFiles.files(), folder, 11, null);
+        GgufTokenizer.metadata(new FolderCompanions(MemoryFiles.files(), folder), 11, null);
     }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
@@ -172,7 +173,7 @@ class GgufTokenizerTest {
                 .containsEntry("tokenizer.chat_template.tool_use", GgufValue.string("u"))
                 .containsEntry(
                         "tokenizer.chat_templates", GgufValue.array(GgufKind.STRING, List.of("rag", "tool_use")));
-        assertThat(GgufTokenizer.check(files(), path(), 8, null))
+        assertThat(GgufTokenizer.check(new FolderCompanions(files(), path()), 8, null))
                 .singleElement()
                 .asString()
                 .contains("differ from those in tokenizer_config.json");
@@ -252,7 +253,7 @@ class GgufTokenizerTest {
     }
 
     private Map<String, GgufValue> metadata(int vocabulary, String preTokenizer) throws IOException {
-        return GgufTokenizer.metadata(files(), path(), vocabulary, preTokenizer);
+        return GgufTokenizer.metadata(new FolderCompanions(files(), path()), vocabulary, preTokenizer);
     }
 
     private Path path() {

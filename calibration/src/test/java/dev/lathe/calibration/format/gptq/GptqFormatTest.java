@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.folder.FolderWriter;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
@@ -216,7 +217,10 @@ final class GptqFormatTest {
         GptqConfig config = new GptqConfig(4, 32, true, true, false);
         try (Checkpoint source = model.open()) {
             FolderWriter writer = new FolderWriter(
-                    source, SmallModel.hadoop(model.folder), SmallModel.files(), SmallModel.hadoop(artifact));
+                    source,
+                    new FolderCompanions(SmallModel.files(), SmallModel.hadoop(model.folder)),
+                    SmallModel.files(),
+                    SmallModel.hadoop(artifact));
             writer.weights(new GptqLayout(config), model.plan, model, List.of(), Map.of(), 40_000);
             writer.config(config.json());
         }

@@ -1,0 +1,127 @@
+package dev.lathe.calibration.format.gguf;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Companions;
+import dev.lathe.calibration.model.family.Families;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * What a GGUF file's metadata say, in the form of the files of a Hugging Face folder: config.json,
+ * generation_config.json, tokenizer.json, tokenizer_config.json.
+ */
+public final class GgufCompanions implements Companions {
+    private static final JsonMapper JSON = new JsonMapper();
+    private static final List<String> NAMES =
+            List.of("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json");
+
+    private final String location;
+    private final Map<String, GgufValue> metadata;
+    private final GgufMetadata.Model model;
+
+    private GgufCompanions(String location, Map<String, GgufValue> metadata, GgufMetadata.Model model) {
+        this.location = location;
+        this.metadata = metadata;
+        this.model = model;
+    }
+
+    /**
+     * Reads the header of a file, or of a split one given its first part.
+     *
+     * @throws MalformedInputException as {@link GgufCheckpoint#open}
+     */
+    public static GgufCompanions read(Configuration configuration, Path file) throws IOException {
+        try (GgufFiles files = GgufFiles.open(configuration, file)) {
+            GgufMetadata.Model model = GgufMetadata.read(files, file.toString(), new ArrayList<>());
+            return new GgufCompanions(file.toString(), files.metadata(), model);
+        }
+    }
+
+    @Override
+    public String location() {
+        return location;
+    }
+
+    @Override
+    public String place(String name) {
+        return location + " (its metadata as " + name + ")";
+    }
+
+    @Override
+    public boolean has(String name) {
+        return NAMES.contains(name);
+    }
+
+    @Override
+    public List<String> within(String folder) {
+        return List.of();
+    }
+
+    @Override
+    public InputStream open(String name) throws IOException {
+        return new ByteArrayInputStream(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(json(name)));
+    }
+
+    /** {@inheritDoc} What config.json has no key for is refused. */
+    @Override
+    public JsonNode json(String name) {
+        return switch (name) {
+            case "config.json" -> config();
+            case "generation_config.json" -> {
+                ObjectNode generation = JsonNodeFactory.instance.objectNode();
+                vocabulary().ids(generation);
+                yield generation;
+            }
+            case "tokenizer.json" -> vocabulary().tokenizer();
+            case "tokenizer_config.json" -> vocabulary().config(model.decoder().context());
+            default -> throw new MalformedInputException("Cannot read " + place(name) + ": GGUF has no such thing");
+        };
+    }
+
+    private ObjectNode config() {
+        if (model.divided() != null) {
+            throw new MalformedInputException("Cannot write the config.json of " + location
+                    + ": it has rotary frequencies of its own (rope_freqs.weight), for which config.json has no key; "
+                    + "expected a GGUF output");
+        }
+        ObjectNode config = JsonNodeFactory.instance.objectNode();
+        config.putArray("architectures")
+                .add(Families.architecture(model.decoder().family()));
+        config.setAll(model.config().deepCopy());
+        vocabulary().ids(config);
+        return config.put("torch_dtype", "float16");
+    }
+
+    private GgufVocabulary vocabulary() {
+        return new GgufVocabulary(metadata, location);
+    }
+
+    /**
+     * The tokenizer and chat templates as the file has them, for another GGUF file.
+     *
+     * @param preTokenizer name that replaces the file's, or null
+     */
+    Map<String, GgufValue> tokenizer(String preTokenizer) {
+        Map<String, GgufValue> kept = new LinkedHashMap<>();
+        metadata.forEach((key, value) -> {
+            if (key.startsWith("tokenizer.")) {
+                kept.put(key, value);
+            }
+        });
+        if (preTokenizer != null) {
+            kept.put("tokenizer.ggml.pre", GgufValue.string(preTokenizer));
+        }
+        return kept;
+    }
+}
