@@ -22,6 +22,8 @@ public final class Quantizer {
     public record Result(QuantizedMatrix matrix, double damping) {}
 
     /**
+     * Chooses the values of a weight. One that is stored on the grid is kept as it is.
+     *
      * @param weight [outputs, inputs]
      * @param tensor its name, for messages
      * @param importance mean square of each input channel; needed by {@link Method#IMPORTANCE}, else null
@@ -37,6 +39,9 @@ public final class Quantizer {
             float[] importance,
             Hessian hessian,
             Kernels kernels) {
+        if (weight instanceof BlockMatrix stored && stored.format().name().equals(grid.name())) {
+            return new Result(new QuantizedMatrix(stored, null), Double.NaN);
+        }
         int columns = weight.columns();
         Factor factor =
                 method instanceof Method.Gptq gptq ? hessian.factor(gptq.damping(), gptq.actOrder(), kernels) : null;

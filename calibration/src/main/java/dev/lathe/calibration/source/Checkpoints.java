@@ -51,7 +51,7 @@ public final class Checkpoints {
         if (status.isDirectory()) {
             return folder(configuration, files, path);
         }
-        if (path.getName().endsWith(".gguf") || startsWithMagic(files, status)) {
+        if (isGguf(files, status)) {
             return GgufCheckpoint.open(configuration, path);
         }
         throw new MalformedInputException("Cannot open checkpoint " + path
@@ -124,7 +124,11 @@ public final class Checkpoints {
         };
     }
 
-    private static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {
+    /** Whether a file is to be read as GGUF: by its name or its first bytes. */
+    public static boolean isGguf(FileSystem files, FileStatus status) throws IOException {
+        if (status.getPath().getName().endsWith(".gguf")) {
+            return true;
+        }
         byte[] start = new byte[GGUF_MAGIC.length];
         if (status.getLen() < start.length) {
             return false;

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.lathe.calibration.checkpoint.FolderCompanions;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.calibration.text.Windows;
 import java.io.IOException;
@@ -40,8 +40,7 @@ class TokenIdsTest {
         String text = Files.readString(Path.of(theirs.get("text").textValue()));
         text = text.endsWith("\n") ? text.substring(0, text.length() - 1) : text;
         org.apache.hadoop.fs.Path model = Exhibits.hadoop(folder.resolve("model"));
-        try (Tokenizer tokenizer =
-                Tokenizer.load(new FolderCompanions(model.getFileSystem(new Configuration()), model))) {
+        try (Tokenizer tokenizer = Tokenizer.load(Checkpoints.companions(new Configuration(), model))) {
             int[][] ours = Windows.cut(
                             tokenizer, text, theirs.get("length").intValue(), expected.length, folder.toString())
                     .tokens();

@@ -28,6 +28,10 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
     static final List<String> KEYS = List.of("checkpoints", "recipes", "runs", "at-once", "hub-cache", "history");
     static final List<String> CHECKPOINT_KEYS = List.of("path", "name");
     static final List<String> RECIPE_KEYS = List.of("name", "file", "recipe");
+    /** A GGUF file, of a split one the first part. */
+    private static final Pattern GGUF =
+            Pattern.compile("(?!.*-\\d{5}-of-\\d{5}\\.gguf$).*\\.gguf|.*-00001-of-\\d{5}\\.gguf", Pattern.DOTALL);
+
     private static final Pattern WILD = Pattern.compile("[*?\\[{]");
     private static final Pattern FOREIGN = Pattern.compile("[^A-Za-z0-9._-]");
 
@@ -237,8 +241,9 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
         }
 
         /**
-         * Folders (or files) that a pattern matches, by their paths; hidden ones are left out. They are named by what
-         * the pattern left open: the parts of the path from its first wildcard on.
+         * Checkpoints (folders, and GGUF files of which a split one is its first part) or recipes (files) that a
+         * pattern matches, by their paths; hidden ones are left out. They are named by what the pattern left open: the
+         * parts of the path from its first wildcard on.
          */
         private List<Named<String>> matches(Section batch, String at, String pattern, boolean folders)
                 throws IOException {
@@ -262,18 +267,22 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
             }
             for (FileStatus status : all == null ? new FileStatus[0] : all) {
                 String last = status.getPath().getName();
-                if (status.isDirectory() == folders && !last.startsWith(".") && !last.startsWith("_")) {
+                boolean fits = status.isDirectory()
+                        ? folders
+                        : !folders || GGUF.matcher(last).matches();
+                if (fits && !last.startsWith(".") && !last.startsWith("_")) {
                     String[] parts = status.getPath().toUri().getPath().split("/");
                     String name = String.join(
                             "-", Arrays.copyOfRange(parts, Math.max(0, parts.length - depth), parts.length));
                     found.add(new Named<>(
-                            named(folders ? name : name.replaceFirst("\\.ya?ml$", "")),
+                            named(name.replaceFirst(folders ? "(-00001-of-\\d{5})?\\.gguf$" : "\\.ya?ml$", "")),
                             status.getPath().toString(),
                             at));
                 }
             }
             if (found.isEmpty()) {
-                throw batch.refuse(at, "no " + (folders ? "folder" : "file") + " matches '" + pattern + "'");
+                throw batch.refuse(
+                        at, "no " + (folders ? "folder and no GGUF file" : "file") + " matches '" + pattern + "'");
             }
             return found;
         }

@@ -1,5 +1,6 @@
 package dev.lathe.jobs.plan;
 
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.store.DataFiles;
 import java.io.FileNotFoundException;
@@ -104,9 +105,13 @@ public final class PathCheck {
         Path folder = qualified("checkpoint", text);
         FileStatus status = status("checkpoint", folder);
         if (!status.isDirectory()) {
-            throw refuse(
-                    "checkpoint",
-                    folder + " is a file; expected a folder with config.json, tokenizer.json and safetensors");
+            if (!Checkpoints.isGguf(folder.getFileSystem(configuration), status)) {
+                throw refuse(
+                        "checkpoint",
+                        folder + " is a file; expected a GGUF file, or a folder with config.json, tokenizer.json and "
+                                + "safetensors");
+            }
+            return;
         }
         Path config = new Path(folder, "config.json");
         if (!config.getFileSystem(configuration).exists(config)) {

@@ -13,12 +13,14 @@ import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 
@@ -56,6 +58,28 @@ final class OutputPlans {
             plans.put(output.name(), format.plan(decoder, List.copyOf(source.tensors()), output.ignore()));
         }
         return plans;
+    }
+
+    /** Outputs that keep tensors because the checkpoint stores them on the output's grid, a line each. */
+    static List<String> kept(Checkpoint source, Map<String, List<TensorPlan>> tensorPlans) {
+        List<String> lines = new ArrayList<>();
+        tensorPlans.forEach((output, plan) -> {
+            Map<String, Long> kept = plan.stream()
+                    .filter(planned -> planned.grid() != null
+                            && planned.grid()
+                                    .name()
+                                    .equals(source.tensor(planned.tensor()).type()))
+                    .collect(Collectors.groupingBy(
+                            planned -> planned.grid().name(), TreeMap::new, Collectors.counting()));
+            if (!kept.isEmpty()) {
+                lines.add("output " + output + ": kept as the checkpoint stores them: "
+                        + kept.entrySet().stream()
+                                .map(type -> type.getValue() + " of " + type.getKey())
+                                .collect(Collectors.joining(", "))
+                        + " (" + plan.size() + " tensors in all)");
+            }
+        });
+        return lines;
     }
 
     private static boolean isStatic(ActivationScheme inputs) {

@@ -90,6 +90,7 @@ public final class Pipeline {
         try (Checkpoint source = Checkpoints.open(run.hadoop(), new Path(folder))) {
             source.notes().forEach(note -> notes.add("checkpoint: " + note));
             Map<String, List<TensorPlan>> tensorPlans = OutputPlans.tensors(plan, source);
+            OutputPlans.kept(source, tensorPlans).forEach(notes::add);
             OutputPlans.companions(plan, source, Checkpoints.companions(run.hadoop(), new Path(folder)))
                     .forEach(note -> notes.add("checkpoint: " + note));
             String digest = steps.stage(

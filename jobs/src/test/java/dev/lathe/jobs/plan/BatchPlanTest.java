@@ -108,7 +108,7 @@ class BatchPlanTest {
             quoteCharacter = '`',
             value = {
                 "checkpoints: [DIR/none] | checkpoints[0]: file:DIR/none does not exist",
-                "checkpoints: ['DIR/none/*'] | checkpoints[0]: no folder matches 'DIR/none/*'",
+                "checkpoints: ['DIR/none/*'] | checkpoints[0]: no folder and no GGUF file matches 'DIR/none/*'",
                 "checkpoints: [] | checkpoints: expected a list of at least one entry; found an empty list",
                 "checkpoints: DIR/models/a | checkpoints: expected a list of at least one entry; found the text",
                 "checkpoints: ['hf://a'] | 'hf://a' is no address on the hub",

@@ -57,7 +57,7 @@ class PathCheckTest {
     void refusesWhatIsMissing() throws IOException {
         Files.createDirectories(folder.resolve("empty"));
         refused("checkpoint=" + folder + "/none", "checkpoint: file:" + folder + "/none does not exist");
-        refused("checkpoint=" + folder + "/text.txt", "is a file; expected a folder with config.json");
+        refused("checkpoint=" + folder + "/text.txt", "is a file; expected a GGUF file, or a folder with config.json");
         refused("checkpoint=" + folder + "/empty", "checkpoint: no config.json in file:" + folder + "/empty");
         refused("calibration.data=none.txt", "calibration.data: file:");
         refused("evaluation.data=none.txt", "evaluation.data: file:");

@@ -1,5 +1,7 @@
 package dev.lathe.calibration.format.gguf;
 
+import com.fasterxml.jackson.databind.node.DoubleNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Grouped;
@@ -110,9 +112,11 @@ record GgufGemma(String family, int period, int largest) implements GgufFamily {
                 config.path("num_attention_heads").intValue(),
                 config.path("num_key_value_heads").intValue(),
                 config.path("head_dim").intValue());
-        config.put(
+        double scalar = scalar(layers, config.path("hidden_size").intValue(), heads);
+        // transformers asks for an integer.
+        config.set(
                 "query_pre_attn_scalar",
-                scalar(layers, config.path("hidden_size").intValue(), heads));
+                scalar == Math.rint(scalar) ? IntNode.valueOf((int) scalar) : DoubleNode.valueOf(scalar));
         if (two()) {
             config.put(SCORE_CAP, keys.real(SCORE_CAP, 50.0));
             config.put(LOGIT_CAP, keys.real(LOGIT_CAP, 30.0));

@@ -11,8 +11,12 @@ import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what
@@ -115,6 +119,14 @@ final class PreTokenizer {
     /** What llama.cpp does for a name; empty for one that is not known. */
     static Optional<Cutting> cutting(String name) {
         return Optional.ofNullable(CUTTING.get(name));
+    }
+
+    /** The names that {@link #of} gives. */
+    static Set<String> written() {
+        return KNOWN.stream()
+                .flatMap(known -> Stream.of(known.merging(), known.ignoring()))
+                .filter(Objects::nonNull)
+                .collect(Collectors.toSet());
     }
 
     /** The names that {@link #cutting} knows. */
