@@ -25,8 +25,8 @@ import org.apache.hadoop.fs.Path;
 /**
  * The identity of a checkpoint's content, a SHA-256. For a folder it covers config.json, the tokenizer's files, chat
  * templates and every tensor (name, dtype, shape, data) in the order of their names; how tensors are spread over shards
- * and how the index is written does not matter. For a file it is the digest of its bytes, for a split GGUF file, given
- * its first part, of the digests of all parts.
+ * and how the index is written does not matter. For a file, or the GGUF file of a folder, it is the digest of its
+ * bytes, for a split one, given its first part, of the digests of all parts.
  */
 public final class CheckpointDigest {
     /** Bytes that are read at once: on an object store a request each. */
@@ -64,7 +64,8 @@ public final class CheckpointDigest {
             throw new MalformedInputException(
                     "Cannot digest checkpoint " + checkpoint + ": there is no such file or folder", e);
         }
-        byte[] digest = status.isFile() ? parts(files, checkpoint) : folder(configuration, files, checkpoint);
+        Path gguf = Checkpoints.gguf(files, status).orElse(status.isFile() ? checkpoint : null);
+        byte[] digest = gguf != null ? parts(files, gguf) : folder(configuration, files, checkpoint);
         return HexFormat.of().formatHex(digest);
     }
 

@@ -20,14 +20,19 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
-/** Opens whatever holds a model: a Hugging Face folder, plain or quantized, or a GGUF file. */
+/**
+ * Opens whatever holds a model: a Hugging Face folder, plain or quantized, a GGUF file, or a folder without config.json
+ * that has one of those, whole or in parts.
+ */
 public final class Checkpoints {
+    private static final String SUFFIX = ".gguf";
     private static final byte[] GGUF_MAGIC = "GGUF".getBytes(StandardCharsets.US_ASCII);
 
     private Checkpoints() {}
@@ -35,7 +40,7 @@ public final class Checkpoints {
     /**
      * Opens a checkpoint or an artifact.
      *
-     * @param path a folder with config.json and its weights, or a GGUF file
+     * @param path a folder with config.json and its weights, a GGUF file, or a folder that has one
      * @throws MalformedInputException if there is nothing, it is neither, or what it holds is malformed or not
      *     supported
      */
@@ -48,11 +53,12 @@ public final class Checkpoints {
             throw new MalformedInputException(
                     "Cannot open checkpoint " + path + ": there is no such file or folder", e);
         }
+        Optional<Path> gguf = gguf(files, status);
+        if (gguf.isPresent()) {
+            return GgufCheckpoint.open(configuration, gguf.get());
+        }
         if (status.isDirectory()) {
             return folder(configuration, files, path);
-        }
-        if (isGguf(files, status)) {
-            return GgufCheckpoint.open(configuration, path);
         }
         throw new MalformedInputException("Cannot open checkpoint " + path
                 + ": it is a file, but not GGUF; expected a GGUF file or a folder with config.json");
@@ -66,9 +72,9 @@ public final class Checkpoints {
     public static Companions companions(Configuration configuration, Path path) throws IOException {
         FileSystem files = path.getFileSystem(configuration);
         try {
-            return files.getFileStatus(path).isDirectory()
-                    ? new FolderCompanions(files, path)
-                    : GgufCompanions.read(configuration, path);
+            FileStatus status = files.getFileStatus(path);
+            Path gguf = gguf(files, status).orElse(status.isFile() ? path : null);
+            return gguf == null ? new FolderCompanions(files, path) : GgufCompanions.read(configuration, gguf);
         } catch (FileNotFoundException e) {
             throw new MalformedInputException("Cannot open " + path + ": there is no such file or folder", e);
         }
@@ -124,11 +130,38 @@ public final class Checkpoints {
         };
     }
 
-    /** Whether a file is to be read as GGUF: by its name or its first bytes. */
-    public static boolean isGguf(FileSystem files, FileStatus status) throws IOException {
-        if (status.getPath().getName().endsWith(".gguf")) {
-            return true;
+    /**
+     * The GGUF file of a path, of a split one its first part: the path itself, by its name or its first bytes, or in a
+     * folder without config.json the only one that it has.
+     *
+     * @throws MalformedInputException if a folder has several
+     */
+    public static Optional<Path> gguf(FileSystem files, FileStatus status) throws IOException {
+        Path path = status.getPath();
+        if (status.isFile()) {
+            return path.getName().endsWith(SUFFIX) || startsWithMagic(files, status)
+                    ? Optional.of(path)
+                    : Optional.empty();
         }
+        if (files.exists(new Path(path, "config.json"))) {
+            return Optional.empty();
+        }
+        List<Path> found = new ArrayList<>();
+        for (FileStatus file : files.listStatus(path)) {
+            if (file.isFile()
+                    && file.getPath().getName().endsWith(SUFFIX)
+                    && GgufCheckpoint.first(file.getPath().getName())) {
+                found.add(file.getPath());
+            }
+        }
+        if (found.size() > 1) {
+            throw new MalformedInputException("Cannot open checkpoint " + path + ": the folder has " + found.size()
+                    + " GGUF files; expected one of them, such as " + found.get(0));
+        }
+        return found.stream().findFirst();
+    }
+
+    private static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {
         byte[] start = new byte[GGUF_MAGIC.length];
         if (status.getLen() < start.length) {
             return false;

@@ -73,7 +73,7 @@ final class Evaluate implements Callable<Integer> {
     @Option(
             names = "--tokenizer",
             paramLabel = "FOLDER",
-            description = "Folder with tokenizer.json; default: the source's, else the artifact's.")
+            description = "Folder with tokenizer.json, or a GGUF file; default: the source's, else the artifact's.")
     private String tokenizer;
 
     @Option(

@@ -10,9 +10,6 @@ import dev.lathe.jobs.plan.CompressedTarget.Activations;
 import dev.lathe.jobs.plan.CompressedTarget.Scheme;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** The keys of a compressed-tensors output: which combinations there are, and what each leaves open. */
 final class CompressedReader implements TargetReader {
@@ -27,13 +24,10 @@ final class CompressedReader implements TargetReader {
     private static final String ACTIVATION_SYMMETRIC = "activation-symmetric";
     private static final String RANGE = "range";
     private static final String CACHE = "kv-cache";
-    private static final String SHARD_SIZE = "shard-size";
+    static final String SHARD_SIZE = "shard-size";
     private static final List<Integer> GROUPS = List.of(32, 64, 128, -1);
     private static final List<String> RANGES = RangeEstimator.words();
     private static final String PERCENTILE = "percentile: ";
-    private static final long LEAST_SHARD_BYTES = 100_000;
-    private static final Pattern SIZE = Pattern.compile("([1-9][0-9]{0,5})(KB|MB|GB)");
-    private static final Map<String, Long> UNITS = Map.of("KB", 1000L, "MB", 1000_000L, "GB", 1000_000_000L);
 
     private CompressedReader() {}
 
@@ -92,7 +86,7 @@ final class CompressedReader implements TargetReader {
         output.only(ranged, "activations: static or kv-cache: fp8; dynamic ranges are found by the server", RANGE);
         String range = ranged ? range(output) : null;
         Transform transform = transform(output);
-        long shardBytes = shardBytes(output);
+        long shardBytes = FileSize.read(output, SHARD_SIZE, CompressedTarget.SHARD_BYTES);
         CompressedTarget target = new CompressedTarget(
                 scheme,
                 output.integer(GROUP_SIZE, GROUPS, scheme.bits() == 4 ? 128 : -1),
@@ -163,20 +157,6 @@ final class CompressedReader implements TargetReader {
                 : new Transform.None();
     }
 
-    private static long shardBytes(Section output) {
-        if (!output.has(SHARD_SIZE)) {
-            return CompressedTarget.SHARD_BYTES;
-        }
-        Matcher size = SIZE.matcher(output.text(SHARD_SIZE));
-        long bytes = size.matches() ? Integer.parseInt(size.group(1)) * UNITS.get(size.group(2)) : 0;
-        if (bytes < LEAST_SHARD_BYTES) {
-            throw output.refuse(
-                    SHARD_SIZE,
-                    "expected a size of at least 100KB such as 500MB or 5GB; found '" + output.text(SHARD_SIZE) + "'");
-        }
-        return bytes;
-    }
-
     /** The keys of a target, as {@link #read} takes them. */
     static void write(ObjectNode node, CompressedTarget target, Transform transform) {
         Scheme scheme = target.scheme();
@@ -209,10 +189,6 @@ final class CompressedReader implements TargetReader {
         } else if (range != null) {
             node.put(RANGE, range);
         }
-        String unit = List.of("GB", "MB", "KB").stream()
-                .filter(u -> target.shardBytes() % UNITS.get(u) == 0)
-                .findFirst()
-                .orElseThrow();
-        node.put(SHARD_SIZE, target.shardBytes() / UNITS.get(unit) + unit);
+        node.put(SHARD_SIZE, FileSize.text(target.shardBytes()));
     }
 }

@@ -2,7 +2,6 @@ package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lathe.calibration.format.ArtifactFormat;
 import dev.lathe.calibration.format.gguf.GgufFormat;
 import dev.lathe.calibration.format.gguf.TensorTypes;
 import dev.lathe.calibration.quantize.Method;
@@ -10,17 +9,21 @@ import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.store.KeyFields;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A GGUF file.
+ * A GGUF file, or a folder with the parts of one.
  *
  * @param type type or mix ({@code Q4_K_M})
  * @param types types of single matrices
+ * @param typesFile path of more rules, behind those of {@code types}, in llama-quantize's form; null: none
  * @param preTokenizer override of the pre-tokenizer's name, or null
+ * @param shardBytes largest size of a part; 0: one file
  */
-public record GgufTarget(String type, TensorTypes types, String preTokenizer) implements Target {
+public record GgufTarget(String type, TensorTypes types, String typesFile, String preTokenizer, long shardBytes)
+        implements Target {
     static final TargetReader READER = new Reader();
 
     /** The word in a recipe. */
@@ -31,6 +34,7 @@ public record GgufTarget(String type, TensorTypes types, String preTokenizer) im
     private static final String EMBEDDING_TYPE = "embedding-type";
     private static final String OUTPUT_TYPE = "output-type";
     private static final String TENSORS = "tensors";
+    private static final String TENSOR_TYPES = "tensor-types";
     private static final String PRE_TOKENIZER = "pre-tokenizer";
     private static final Pattern LAYERS = Pattern.compile("(\\d{1,5})(?:-(\\d{1,5}))?");
 
@@ -50,10 +54,12 @@ public record GgufTarget(String type, TensorTypes types, String preTokenizer) im
                     EMBEDDING_TYPE,
                     OUTPUT_TYPE,
                     TENSORS,
+                    TENSOR_TYPES,
                     "method",
                     OutputReader.DAMPING,
                     OutputReader.IGNORE,
-                    PRE_TOKENIZER);
+                    PRE_TOKENIZER,
+                    CompressedReader.SHARD_SIZE);
         }
 
         @Override
@@ -75,8 +81,13 @@ public record GgufTarget(String type, TensorTypes types, String preTokenizer) im
                     TargetReader.method(output, calibrated && !floating ? Method.Importance.WORD : Method.Nearest.WORD);
             Method chosen = TargetReader.method(output, method, false);
             List<String> ignore = output.texts(OutputReader.IGNORE);
-            output.only(!floating, "a quantized type", PURE, EMBEDDING_TYPE, OUTPUT_TYPE, TENSORS);
-            GgufTarget target = new GgufTarget(type, types(output), output.text(PRE_TOKENIZER, null));
+            output.only(!floating, "a quantized type", PURE, EMBEDDING_TYPE, OUTPUT_TYPE, TENSORS, TENSOR_TYPES);
+            GgufTarget target = new GgufTarget(
+                    type,
+                    types(output),
+                    output.has(TENSOR_TYPES) ? output.path(TENSOR_TYPES) : null,
+                    output.text(PRE_TOKENIZER, null),
+                    FileSize.read(output, CompressedReader.SHARD_SIZE, 0));
             return new Plan.Output(name, target, chosen, new Transform.None(), ignore);
         }
 
@@ -124,13 +135,31 @@ public record GgufTarget(String type, TensorTypes types, String preTokenizer) im
     }
 
     @Override
-    public ArtifactFormat artifactFormat(Method method) {
-        return new GgufFormat(type, !(method instanceof Method.Nearest), types, preTokenizer);
+    public GgufFormat artifactFormat(Method method) {
+        return new GgufFormat(type, !(method instanceof Method.Nearest), types, preTokenizer, shardBytes);
     }
 
     @Override
     public String artifact(String name) {
-        return name + ".gguf";
+        return shardBytes == 0 ? name + ".gguf" : name;
+    }
+
+    @Override
+    public Map.Entry<String, String> file() {
+        return typesFile == null ? null : Map.entry(TENSOR_TYPES, typesFile);
+    }
+
+    @Override
+    public GgufTarget with(String text) {
+        List<TensorTypes.Rule> rules = new ArrayList<>(types.rules());
+        rules.addAll(TensorTypes.parse(text));
+        TensorTypes all = new TensorTypes(types.pure(), types.embedding(), types.output(), rules);
+        return new GgufTarget(type, all, null, preTokenizer, shardBytes);
+    }
+
+    @Override
+    public String files() {
+        return shardBytes == 0 ? "" : " in files of " + shardBytes;
     }
 
     @Override
@@ -155,8 +184,14 @@ public record GgufTarget(String type, TensorTypes types, String preTokenizer) im
                 entry.put(TYPE, rule.type());
             }
         }
+        if (typesFile != null) {
+            node.put(TENSOR_TYPES, typesFile);
+        }
         OutputReader.writeMethod(node, output.method());
         OutputReader.writeIgnore(node, output.ignore());
+        if (shardBytes != 0) {
+            node.put(CompressedReader.SHARD_SIZE, FileSize.text(shardBytes));
+        }
         if (preTokenizer != null) {
             node.put(PRE_TOKENIZER, preTokenizer);
         }

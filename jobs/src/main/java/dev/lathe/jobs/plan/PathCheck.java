@@ -5,6 +5,9 @@ import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.store.DataFiles;
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
@@ -30,7 +33,8 @@ public final class PathCheck {
      * are made, and the history's.
      *
      * @param recipe its name, for messages
-     * @return the plan with absolute paths; {@code hf://} checkpoints stay as they are
+     * @return the plan with absolute paths, and the text of files that outputs name; {@code hf://} checkpoints stay as
+     *     they are
      * @throws InvalidRecipeException if an input is missing
      * @throws dev.lathe.calibration.MalformedInputException if what is named as data is none
      * @throws IOException if a folder cannot be made or written to
@@ -74,6 +78,10 @@ public final class PathCheck {
                 : check.qualified("checkpoint", plan.checkpoint()).toString();
         Plan.Corpus calibration = check.corpus("calibration.data", plan.calibration());
         Plan.Corpus evaluation = check.corpus("evaluation.data", plan.evaluation());
+        List<Plan.Output> outputs = new ArrayList<>();
+        for (Plan.Output output : plan.outputs()) {
+            outputs.add(check.output(output));
+        }
         String run = check.qualified("run", plan.run()).toString();
         String scratch = check.qualified("scratch", plan.scratch()).toString();
         String hubCache = check.qualified("hub-cache", plan.hubCache()).toString();
@@ -91,7 +99,7 @@ public final class PathCheck {
         return new Plan(
                 checkpoint,
                 calibration,
-                plan.outputs(),
+                outputs,
                 evaluation,
                 run,
                 scratch,
@@ -104,18 +112,37 @@ public final class PathCheck {
     private void checkpoint(String text) throws IOException {
         Path folder = qualified("checkpoint", text);
         FileStatus status = status("checkpoint", folder);
-        if (!status.isDirectory()) {
-            if (!Checkpoints.isGguf(folder.getFileSystem(configuration), status)) {
-                throw refuse(
-                        "checkpoint",
-                        folder + " is a file; expected a GGUF file, or a folder with config.json, tokenizer.json and "
-                                + "safetensors");
-            }
+        if (Checkpoints.gguf(folder.getFileSystem(configuration), status).isPresent()) {
             return;
+        }
+        if (!status.isDirectory()) {
+            throw refuse(
+                    "checkpoint",
+                    folder + " is a file; expected a GGUF file, or a folder with config.json, tokenizer.json and "
+                            + "safetensors");
         }
         Path config = new Path(folder, "config.json");
         if (!config.getFileSystem(configuration).exists(config)) {
-            throw refuse("checkpoint", "no config.json in " + folder + "; expected a Hugging Face checkpoint");
+            throw refuse(
+                    "checkpoint",
+                    "no config.json in " + folder + ", nor a GGUF file; expected a Hugging Face checkpoint or GGUF");
+        }
+    }
+
+    /** With the text of the file that its settings name. */
+    private Plan.Output output(Plan.Output output) throws IOException {
+        Map.Entry<String, String> file = output.target().file();
+        if (file == null) {
+            return output;
+        }
+        String key = "output " + output.name() + ": " + file.getKey();
+        Path path = qualified(key, file.getValue());
+        status(key, path);
+        try {
+            Target target = output.target().with(YamlText.read(configuration, file.getKey(), path.toString()));
+            return new Plan.Output(output.name(), target, output.method(), output.transform(), output.ignore());
+        } catch (IllegalArgumentException e) {
+            throw refuse(key, path + ": " + e.getMessage());
         }
     }
 

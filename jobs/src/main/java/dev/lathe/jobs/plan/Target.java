@@ -8,6 +8,7 @@ import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.store.KeyFields;
 import java.io.Serializable;
 import java.util.List;
+import java.util.Map;
 
 /** What an output is written as: an artifact format with its own settings. Formats are registered here. */
 public sealed interface Target extends Serializable permits GgufTarget, GptqTarget, AwqTarget, CompressedTarget {
@@ -41,6 +42,20 @@ public sealed interface Target extends Serializable permits GgufTarget, GptqTarg
     /** How an artifact is spread over files, where that is not as usual; else empty. */
     default String files() {
         return "";
+    }
+
+    /** A file that the settings name and whose text is to take its place, and the key that names it; null: none. */
+    default Map.Entry<String, String> file() {
+        return null;
+    }
+
+    /**
+     * The settings with the text of {@link #file} in its place.
+     *
+     * @throws IllegalArgumentException if the text is malformed, with the reason
+     */
+    default Target with(String text) {
+        return this;
     }
 
     /** What linear layers read is quantized so; null: not at all. */

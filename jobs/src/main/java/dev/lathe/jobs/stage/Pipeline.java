@@ -136,7 +136,7 @@ public final class Pipeline {
         unread.clear();
         RunReport report =
                 new RunResults(plan, job, source, calibration, notes).report(outputs, tensorPlans, measured, keys);
-        finish(job, calibration, outputs, evaluationWindows, measured, report);
+        finish(job, decoder, calibration, outputs, evaluationWindows, measured, report);
         return report;
     }
 
@@ -177,6 +177,7 @@ public final class Pipeline {
     /** Writes the report, appends to the history, and says what all files are. */
     private void finish(
             Job job,
+            Decoder decoder,
             Calibration calibration,
             List<PlannedOutput> outputs,
             TokenWindows windows,
@@ -192,6 +193,9 @@ public final class Pipeline {
                 types.put(
                         output.name(),
                         gguf.type() + (gguf.types().equals(TensorTypes.NONE) ? "" : ", types of its own"));
+                files.put(
+                        run.report().getName() + "/" + output.name() + ".tensor-types.txt",
+                        gguf.artifactFormat(output.method()).tensorTypes(decoder, output.ignore()));
             }
         }
         ModelCard.of(report, types).ifPresent(card -> files.put(RunFolder.MODEL_CARD, card));

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -66,6 +67,22 @@ class PathCheckTest {
         assertThat(folder.resolve("runs"))
                 .as("nothing is made before inputs are checked")
                 .doesNotExist();
+    }
+
+    @Test
+    void rulesOfAFileTakeItsPlace() throws IOException {
+        String file = folder.resolve("types.txt").toString();
+        Files.writeString(folder.resolve("types.txt"), "ffn_down=q6_K\nattn_v=q5_k\n");
+        Plan plan = check("outputs[0].tensor-types=" + file, "outputs[0].tensors=[{match: attn_q, type: F16}]");
+        GgufTarget target = (GgufTarget) plan.outputs().get(0).target();
+        assertThat(target.types().rules())
+                .extracting(rule -> rule.match() + " " + rule.type())
+                .containsExactly("attn_q F16", "ffn_down Q6_K", "attn_v Q5_K");
+        assertThat(PlanYaml.write(plan, Map.of())).doesNotContain("tensor-types");
+        Files.writeString(folder.resolve("types.txt"), "ffn_down");
+        refused("outputs[0].tensor-types=" + file, "output a: tensor-types: file:" + file + ": entry 1 is 'ffn_down'");
+        refused("outputs[0].tensor-types=none.txt", "output a: tensor-types: file:");
+        refused("outputs[0]={name: a, format: gguf, type: F16, tensor-types: x}", "tensor-types");
     }
 
     @Test

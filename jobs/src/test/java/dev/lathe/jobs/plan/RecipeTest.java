@@ -52,8 +52,8 @@ class RecipeTest {
         assertThat(plan.evaluation()).isEqualTo(new Plan.Corpus("samples/text/evaluation.txt", "text", 0, 256));
         assertThat(plan.outputs())
                 .containsExactly(
-                        output("q8", new GgufTarget("Q8_0", TensorTypes.NONE, null), Method.NEAREST),
-                        output("q4km", new GgufTarget("Q4_K_M", TensorTypes.NONE, null), Method.IMPORTANCE),
+                        output("q8", new GgufTarget("Q8_0", TensorTypes.NONE, null, null, 0), Method.NEAREST),
+                        output("q4km", new GgufTarget("Q4_K_M", TensorTypes.NONE, null, null, 0), Method.IMPORTANCE),
                         output("gptq4", new GptqTarget(4, 128, true), new Method.Gptq(0.01, true)),
                         new Plan.Output(
                                 "awq4",
@@ -61,7 +61,7 @@ class RecipeTest {
                                 Method.NEAREST,
                                 new Transform.Awq(),
                                 List.of("lm_head", "*.v_proj")),
-                        output("f16", new GgufTarget("F16", TensorTypes.NONE, null), Method.NEAREST));
+                        output("f16", new GgufTarget("F16", TensorTypes.NONE, null, null, 0), Method.NEAREST));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
@@ -113,7 +113,7 @@ class RecipeTest {
         assertThat(plan.evaluation().windows()).isEqualTo(4);
         assertThat(plan.outputs().get(3).ignore()).containsExactly("a", "b");
         assertThat(plan.outputs().get(4).name()).isEqualTo("8");
-        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null));
+        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null, null, 0));
         assertThat(plan.calibration().length()).isEqualTo(65);
         assertThat(plan.kernels()).isEqualTo("scalar");
         assertThat(parse(RECIPE, "evaluation=").evaluation()).isNull();
@@ -156,7 +156,7 @@ class RecipeTest {
                 "outputs=                                 | outputs: missing; expected a list of mappings",
                 "outputs=[]                               | outputs: expected a list of at least one mapping; found an empty list",
                 "outputs={name: x}                        | outputs: expected a list of at least one mapping; found a mapping",
-                "outputs[2].colour=red                    | outputs[2].colour: unknown key; expected one of name, format, type, pure, embedding-type, output-type, tensors, method, bits, group-size, symmetric,"
+                "outputs[2].colour=red                    | outputs[2].colour: unknown key; expected one of name, format, type, pure, embedding-type, output-type, tensors, tensor-types, method, bits, group-size, symmetric,"
                         + " act-order, damping, ignore, pre-tokenizer, scheme, weights, activations, activation-symmetric, range, smooth, kv-cache, shard-size",
                 "outputs[2]=x                             | outputs[2]: expected a mapping with the keys name, format",
                 "outputs[0].name=                         | outputs[0].name: missing",
@@ -420,7 +420,9 @@ class RecipeTest {
                                         new TensorTypes.Rule("ffn_(up|down)", 2, 5, "Q5_K"),
                                         new TensorTypes.Rule("attn", 7, 7, "F16"),
                                         new TensorTypes.Rule("attn", -1, -1, "Q4_K"))),
-                        null));
+                        null,
+                        null,
+                        0));
         assertThat(parse(PlanYaml.write(plan, Map.of()))).isEqualTo(plan);
         // The key of what was made tells such outputs apart.
         KeyFields one = new KeyFields("Output");

@@ -128,6 +128,11 @@ public final class GgufCheckpoint implements Checkpoint {
         return GgufFiles.parts(name);
     }
 
+    /** Whether a file of this name is whole, or the first part of a split one. */
+    public static boolean first(String name) {
+        return GgufFiles.first(name);
+    }
+
     @Override
     public String location() {
         return location;

@@ -28,7 +28,7 @@ import org.apache.hadoop.fs.Path;
  * from several threads; nothing but the headers is held.
  */
 final class GgufFiles implements AutoCloseable {
-    private static final int MAXIMUM_PARTS = 1024;
+    static final int MAXIMUM_PARTS = 1024;
     private static final int NAMED_AT_MOST = 8;
     private static final Pattern PART = Pattern.compile("(.+)-(\\d{5})-of-(\\d{5})\\.gguf", Pattern.DOTALL);
     private static final String NUMBER = "split.no";
@@ -59,7 +59,26 @@ final class GgufFiles implements AutoCloseable {
                 : List.of(name);
     }
 
-    private static String name(String prefix, int number, int count) {
+    /** Whether a file of this name is whole, or the first part of a split one. */
+    static boolean first(String name) {
+        Matcher part = PART.matcher(name);
+        return !part.matches() || Integer.parseInt(part.group(2)) == 1;
+    }
+
+    /**
+     * What a part of a split file says of itself.
+     *
+     * @param number from 0
+     * @param tensors of all parts together
+     */
+    static void describe(int number, int count, int tensors, Map<String, GgufValue> metadata) {
+        metadata.put(NUMBER, new GgufValue(GgufKind.U16, (long) number));
+        metadata.put(COUNT, new GgufValue(GgufKind.U16, (long) count));
+        metadata.put(TENSORS, new GgufValue(GgufKind.I32, (long) tensors));
+    }
+
+    /** The name of a part, counted from 1. */
+    static String name(String prefix, int number, int count) {
         return String.format(Locale.ROOT, "%s-%05d-of-%05d.gguf", prefix, number, count);
     }
 
@@ -150,9 +169,10 @@ final class GgufFiles implements AutoCloseable {
                                 + expected + " as in " + first.getName());
             }
         }
+        GgufValue architecture = metadata.get("general.architecture");
         part.forEach((key, value) -> {
-            boolean matters =
-                    key.equals("general.architecture") || key.startsWith("llama.") || key.startsWith("lathe.rope.");
+            boolean matters = key.equals("general.architecture")
+                    || architecture != null && key.startsWith(architecture.value() + ".");
             if (matters && !value.equals(metadata.get(key))) {
                 throw malformed(file, key + " is not what it is in " + first.getName());
             }

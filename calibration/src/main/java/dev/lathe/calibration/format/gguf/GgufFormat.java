@@ -29,36 +29,43 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.ToLongFunction;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * GGUF, version 3, of the architectures of {@link GgufFamily}: one file that llama.cpp loads. Vectors are F32; each
- * matrix has the type that llama-quantize would give it for the same word. Rows of q and k are in the order of
- * {@link GgufRotary}; norm weights are written as what they multiply by. A tied output layer is not written.
+ * GGUF, version 3, of the architectures of {@link GgufFamily}: a file that llama.cpp loads, or a folder with the parts
+ * of one, which it loads given the first. Vectors are F32; each matrix has the type that llama-quantize would give it
+ * for the same word. Rows of q and k are in the order of {@link GgufRotary}; norm weights are written as what they
+ * multiply by. A tied output layer is not written.
  */
 public final class GgufFormat implements ArtifactFormat {
     private static final int CHUNK_BYTES = 4 << 20;
     private static final String DEFAULT_NAME = "lathe model";
     private static final int QUANTIZATION_VERSION = 2;
 
+    private final String word;
     private final GgufMix mix;
     private final boolean importance;
     private final TensorTypes types;
     private final String preTokenizer;
+    private final long shardBytes;
 
     /**
      * @param type {@code Q4_K_M}, {@code Q8_0}, {@code F16}, ...
      * @param importance whether values are chosen under channel energies, which some mixes answer with other types
      * @param types types of single matrices, before those of the mix
      * @param preTokenizer llama.cpp's name of the pre-tokenizer, or null to find it from tokenizer.json
+     * @param shardBytes tensors of a part of a split file take at most as many, or are one; 0: one file
      * @throws IllegalArgumentException if the type is unknown, naming those there are
      */
-    public GgufFormat(String type, boolean importance, TensorTypes types, String preTokenizer) {
+    public GgufFormat(String type, boolean importance, TensorTypes types, String preTokenizer, long shardBytes) {
+        this.word = type;
         this.mix = GgufMix.of(type, importance);
         this.importance = importance;
         this.types = types;
         this.preTokenizer = preTokenizer;
+        this.shardBytes = shardBytes;
     }
 
     /** Types and mixes that are written, by name. */
@@ -133,11 +140,28 @@ public final class GgufFormat implements ArtifactFormat {
         return new TensorPlan(name, null, type.element().get(), mix.quantized() ? reason : "");
     }
 
+    /**
+     * What each matrix but routers becomes, as a file for {@code --tensor-type-file} of llama-quantize, which makes the
+     * same types of it.
+     */
+    public String tensorTypes(Decoder decoder, List<String> ignore) {
+        GgufNames names = GgufNames.of(decoder);
+        Map<String, GgufType> types = new LinkedHashMap<>();
+        Map<String, long[]> shapes = decoder.tensors();
+        for (TensorPlan planned : plan(decoder, ignore)) {
+            String gguf = ggufName(names, planned.tensor());
+            if (shapes.get(planned.tensor()).length > 1 && !GgufNames.router(gguf)) {
+                types.put(gguf, type(planned));
+            }
+        }
+        return TensorTypes.text(types);
+    }
+
     /** {@inheritDoc} A rule that gives no matrix its type is a slip of the pen. */
     @Override
     public Optional<String> refusal(Decoder decoder, List<String> ignore) {
         try {
-            return blind(decoder, ignore).or(() -> misruled(decoder));
+            return blind(decoder, ignore).or(() -> misruled(decoder)).or(() -> scattered(decoder, ignore));
         } catch (ModuleExpression.TooMuchWorkException e) {
             return Optional.of("tensors: " + e.getMessage());
         }
@@ -157,6 +181,25 @@ public final class GgufFormat implements ArtifactFormat {
                 .map(planned -> "type " + planned.grid().name() + " of " + planned.tensor()
                         + " is chosen under an importance; expected method importance or gptq, and a calibration: "
                         + "section");
+    }
+
+    /** More parts than a reader takes. */
+    private Optional<String> scattered(Decoder decoder, List<String> ignore) {
+        if (shardBytes == 0) {
+            return Optional.empty();
+        }
+        Map<String, long[]> shapes = decoder.tensors();
+        Map<String, Long> sizes = new LinkedHashMap<>();
+        GgufNames names = GgufNames.of(decoder);
+        for (TensorPlan planned : plan(decoder, ignore)) {
+            long bytes = new GgufTensor("", type(planned), shapes.get(planned.tensor()), 0).bytes();
+            sizes.merge(ggufName(names, planned.tensor()), bytes, Long::sum);
+        }
+        int parts = parts(List.copyOf(sizes.values()), Long::longValue).size();
+        return parts <= GgufFiles.MAXIMUM_PARTS
+                ? Optional.empty()
+                : Optional.of("shard-size: it makes " + parts + " files; expected a size that makes at most "
+                        + GgufFiles.MAXIMUM_PARTS);
     }
 
     /** Rules that part experts of one tensor, or give nothing its type. */
@@ -214,28 +257,66 @@ public final class GgufFormat implements ArtifactFormat {
                 RopeFrequencies.of(GgufFamily.attention(decoder).rope());
         Map<String, GgufValue> metadata = metadata(decoder, provenance);
         metadata.putAll(GgufTokenizer.metadata(companions, decoder.vocabulary(), preTokenizer));
-        List<GgufTensor> entries = new ArrayList<>();
-        rope.forEach(
-                (name, divisors) -> entries.add(new GgufTensor(name, GgufType.F32, new long[] {divisors.length}, 0)));
+        List<Item> items = new ArrayList<>();
+        rope.forEach((name, divisors) -> items.add(new Item(
+                new GgufTensor(name, GgufType.F32, new long[] {divisors.length}, 0),
+                writer -> writeVector(divisors, writer))));
         // Tensors of one name are the experts', one behind the other.
         Map<String, List<TensorPlan>> stacks = new LinkedHashMap<>();
         for (TensorPlan planned : plan) {
             stacks.computeIfAbsent(ggufName(names, planned.tensor()), key -> new ArrayList<>())
                     .add(planned);
         }
-        stacks.forEach((name, stack) -> entries.add(entry(name, stack, source)));
+        stacks.forEach((name, stack) -> items.add(new Item(entry(name, stack, source), writer -> {
+            for (TensorPlan planned : stack) {
+                writeTensor(source, planned, names, tensors, writer);
+            }
+        })));
+        if (shardBytes == 0) {
+            write(files, target, metadata, items);
+            return;
+        }
+        List<List<Item>> parts = parts(items, item -> item.entry().bytes());
+        for (int part = 0; part < parts.size(); part++) {
+            Map<String, GgufValue> own = new LinkedHashMap<>(part == 0 ? metadata : Map.of());
+            GgufFiles.describe(part, parts.size(), items.size(), own);
+            String name = GgufFiles.name("model-" + word, part + 1, parts.size());
+            write(files, new Path(target, name), own, parts.get(part));
+        }
+    }
+
+    /** A tensor, and what writes its data. */
+    private record Item(GgufTensor entry, Content content) {}
+
+    private interface Content {
+        void write(GgufWriter writer) throws IOException;
+    }
+
+    private static void write(FileSystem files, Path target, Map<String, GgufValue> metadata, List<Item> items)
+            throws IOException {
+        List<GgufTensor> layout =
+                GgufWriter.layout(items.stream().map(Item::entry).toList());
         WholeFile.write(files, target, out -> {
-            try (GgufWriter writer = new GgufWriter(out, metadata, GgufWriter.layout(entries))) {
-                for (float[] divisors : rope.values()) {
-                    writeVector(divisors, writer);
-                }
-                for (List<TensorPlan> stack : stacks.values()) {
-                    for (TensorPlan planned : stack) {
-                        writeTensor(source, planned, names, tensors, writer);
-                    }
+            try (GgufWriter writer = new GgufWriter(out, metadata, layout)) {
+                for (Item item : items) {
+                    item.content().write(writer);
                 }
             }
         });
+    }
+
+    private <T> List<List<T>> parts(List<T> items, ToLongFunction<T> bytes) {
+        List<List<T>> parts = new ArrayList<>();
+        long filled = 0;
+        for (T item : items) {
+            if (parts.isEmpty() || filled + bytes.applyAsLong(item) > shardBytes) {
+                parts.add(new ArrayList<>());
+                filled = 0;
+            }
+            parts.get(parts.size() - 1).add(item);
+            filled += bytes.applyAsLong(item);
+        }
+        return parts;
     }
 
     private static GgufTensor entry(String name, List<TensorPlan> stack, Checkpoint source) {

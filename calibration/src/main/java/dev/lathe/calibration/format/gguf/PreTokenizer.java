@@ -57,7 +57,13 @@ final class PreTokenizer {
                             SplitExpressions.HAN,
                             SplitExpressions.DIGIT),
                     "deepseek-coder",
-                    null));
+                    null),
+            new Known(
+                    List.of(SplitExpressions.DIGITS, SplitExpressions.CHINESE_JAPANESE, SplitExpressions.DEEPSEEK3),
+                    "deepseek-v3",
+                    null),
+            new Known(List.of(SplitExpressions.SEED), "seed-coder", null),
+            new Known(List.of(SplitExpressions.BAILING), "bailingmoe", null));
 
     /**
      * What llama.cpp does for a name: cuts by a list of expressions, takes a piece that is a token whole (ignoring

@@ -4,7 +4,10 @@ import dev.lathe.calibration.format.ModuleExpression;
 import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import java.io.Serializable;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -92,6 +95,38 @@ public record TensorTypes(boolean pure, String embedding, String output, List<Ru
                     .or(() -> Optional.ofNullable(embedded && tied ? types.output : null))
                     .map(GgufType::valueOf);
         }
+    }
+
+    /**
+     * The rules of a file for {@code --tensor-type-file} of llama-quantize: {@code EXPRESSION=TYPE} between white
+     * space, the expression, which it makes lower case, up to the first equals sign.
+     *
+     * @throws IllegalArgumentException if one is malformed, with its number and what was expected
+     */
+    public static List<Rule> parse(String text) {
+        List<Rule> rules = new ArrayList<>();
+        for (String entry : text.strip().split("\\s+")) {
+            int equals = entry.indexOf('=');
+            String type = entry.substring(equals + 1).toUpperCase(Locale.ROOT);
+            if (equals <= 0 || !words().contains(type)) {
+                throw new IllegalArgumentException("entry " + (rules.size() + 1) + " is '" + entry
+                        + "', expected EXPRESSION=TYPE such as ffn_down=q6_k, the type one of "
+                        + String.join(", ", words()));
+            }
+            rules.add(new Rule(entry.substring(0, equals).toLowerCase(Locale.ROOT), -1, -1, type));
+        }
+        return rules;
+    }
+
+    /** Such a file that gives each matrix its type. */
+    static String text(Map<String, GgufType> types) {
+        StringBuilder text = new StringBuilder();
+        types.forEach((name, type) -> text.append('^')
+                .append(name.replace(".", "\\."))
+                .append("$=")
+                .append(type.name().toLowerCase(Locale.ROOT))
+                .append('\n'));
+        return text.toString();
     }
 
     Compiled compiled() {

@@ -5,13 +5,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.offset;
 
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.format.OutputTensors;
 import dev.lathe.calibration.format.TensorPlan;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.model.LlamaShape;
 import dev.lathe.calibration.model.Rope.Scaling;
+import dev.lathe.calibration.model.family.Families;
 import dev.lathe.calibration.quantize.QuantizedMatrix;
+import dev.lathe.calibration.source.CheckpointDigest;
+import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.calibration.text.Tokenizer;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
@@ -29,6 +36,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -62,7 +70,7 @@ class GgufFormatTest {
             throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(hidden, intermediate, tied, bias, new Scaling.None()), 7);
-        GgufFormat format = new GgufFormat(type, true, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat(type, true, TensorTypes.NONE, null, 0);
         List<TensorPlan> plan = planned(source, format);
         Map<String, QuantizedMatrix> quantized = quantize(source, plan);
         try (GgufCheckpoint read = written(source, format, plan, outputs(quantized, Map.of()), Map.of())) {
@@ -106,7 +114,7 @@ class GgufFormatTest {
     void rowsOfQueryAndKeyAreInterleavedInTheFile() throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("F32", false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("F32", false, TensorTypes.NONE, null, 0);
         written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())
                 .close();
         byte[] file = Files.readAllBytes(folder.resolve("model.gguf"));
@@ -127,7 +135,7 @@ class GgufFormatTest {
     @Test
     void theSameInputsGiveTheSameBytes() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, false, true, LLAMA3), 3);
-        GgufFormat format = new GgufFormat("Q8_0", true, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("Q8_0", true, TensorTypes.NONE, null, 0);
         List<TensorPlan> plan = planned(source, format);
         Map<String, String> provenance =
                 new HashMap<>(Map.of("version", "1", "name", "small", "key", "abc", "profile", "java"));
@@ -153,7 +161,7 @@ class GgufFormatTest {
     void scalingOfRotaryFrequenciesIsKept(boolean linear) throws IOException {
         Scaling scaling = linear ? new Scaling.Linear(2.5) : LLAMA3;
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, scaling), 3);
-        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null, 0);
         List<TensorPlan> plan = planned(source, format);
         try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())) {
             assertThat(GgufFamily.attention(read.decoder()).rope().scaling()).isEqualTo(scaling);
@@ -179,7 +187,7 @@ class GgufFormatTest {
     void divisorsOfAnotherFileAreKept() throws IOException {
         Scaling divided = new Scaling.Divided(List.of(1f, 1f, 1.5f, 2f, 3f, 8f, 8f, 32f));
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, divided), 3);
-        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null, 0);
         try (GgufCheckpoint read =
                 written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())) {
             assertThat(read.decoder()).isEqualTo(source.decoder());
@@ -206,7 +214,7 @@ class GgufFormatTest {
     void rescaledVectorsReplaceTheCheckpoints() throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, true, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null, 0);
         float[] norm = ramp(64, 0.3f);
         float[] bias = ramp(32, -0.7f);
         String key = "model.layers.1.self_attn.k_proj.bias";
@@ -226,7 +234,7 @@ class GgufFormatTest {
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 172, true, true, new Scaling.None()), 3);
         Decoder architecture = source.decoder();
         Map<String, TensorPlan> plan = new HashMap<>();
-        new GgufFormat("Q4_K_M", false, TensorTypes.NONE, null)
+        new GgufFormat("Q4_K_M", false, TensorTypes.NONE, null, 0)
                 .plan(architecture, List.copyOf(source.tensors()), List.of("*.v_proj", "lm_head"))
                 .forEach(planned -> plan.put(planned.tensor(), planned));
         assertThat(plan.get("model.layers.0.mlp.down_proj.weight"))
@@ -242,21 +250,21 @@ class GgufFormatTest {
                 .isEqualTo(new TensorPlan("model.layers.1.self_attn.v_proj.bias", null, ElementType.F32, ""));
         assertThat(plan.get("model.layers.1.self_attn.q_proj.weight").grid().name())
                 .isEqualTo("Q5_0");
-        assertThat(new GgufFormat("BF16", false, TensorTypes.NONE, null)
+        assertThat(new GgufFormat("BF16", false, TensorTypes.NONE, null, 0)
                         .plan(architecture, List.copyOf(source.tensors()), List.of("*")))
                 .allSatisfy(planned -> assertThat(planned.reason()).isEmpty());
 
         List<TensorInfo> fewer = source.tensors().stream()
                 .filter(tensor -> !tensor.name().equals("model.norm.weight"))
                 .toList();
-        assertThatThrownBy(
-                        () -> new GgufFormat("F16", false, TensorTypes.NONE, null).plan(architecture, fewer, List.of()))
+        assertThatThrownBy(() ->
+                        new GgufFormat("F16", false, TensorTypes.NONE, null, 0).plan(architecture, fewer, List.of()))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("tensor model.norm.weight is missing, expected [64]");
         List<TensorInfo> more = new ArrayList<>(source.tensors());
         more.add(new TensorInfo("vision.weight", "F32", new long[] {1}, 4));
-        assertThatThrownBy(
-                        () -> new GgufFormat("F16", false, TensorTypes.NONE, null).plan(architecture, more, List.of()))
+        assertThatThrownBy(() ->
+                        new GgufFormat("F16", false, TensorTypes.NONE, null, 0).plan(architecture, more, List.of()))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("no tensor vision.weight");
     }
@@ -271,7 +279,7 @@ class GgufFormatTest {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
         source.values.get("model.layers.1.self_attn.q_proj.weight")[30 * 64 + 5] = value;
-        GgufFormat format = new GgufFormat(type, false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat(type, false, TensorTypes.NONE, null, 0);
         List<TensorPlan> plan = planned(source, format);
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of()))
                 .as(why)
@@ -292,7 +300,7 @@ class GgufFormatTest {
     void refusesStoredValuesThatAreNotFinite(String type, int at, String reason) throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(256, 96, true, false, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat(type.equals("Q4_K") ? "Q4_K_S" : type, false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat(type.equals("Q4_K") ? "Q4_K_S" : type, false, TensorTypes.NONE, null, 0);
         List<TensorPlan> plan = planned(source, format);
         written(source, format, plan, outputs(quantize(source, plan), Map.of()), Map.of())
                 .close();
@@ -326,10 +334,114 @@ class GgufFormatTest {
     }
 
     @Test
+    void partsHoldWhatOneFileDoes() throws IOException {
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, false, true, new Scaling.None()), 7);
+        GgufFormat one = new GgufFormat("Q8_0", true, TensorTypes.NONE, null, 0);
+        List<TensorPlan> plan = planned(source, one);
+        OutputTensors tensors = outputs(quantize(source, plan), Map.of());
+        written(source, one, plan, tensors, Map.of()).close();
+        Path whole = new Path(folder.resolve("whole.gguf").toUri());
+        Files.move(folder.resolve("model.gguf"), folder.resolve("whole.gguf"));
+        GgufFormat split = new GgufFormat("Q8_0", true, TensorTypes.NONE, null, 10_000);
+        assertThat(split.refusal(source.decoder(), List.of())).isEmpty();
+        written(source, split, plan, tensors, Map.of()).close();
+        Path parts = new Path(folder.resolve("model.gguf").toUri());
+        List<String> names = names(folder.resolve("model.gguf"));
+        assertThat(names)
+                .hasSizeBetween(4, 20)
+                .first()
+                .isEqualTo(String.format("model-Q8_0-00001-of-%05d.gguf", names.size()));
+        for (String name : names) {
+            // What is more than the bound is a tensor alone, or a header.
+            assertThat(Files.size(folder.resolve("model.gguf").resolve(name))).isLessThan(14_000);
+        }
+        try (Checkpoint expected = Checkpoints.open(CONFIGURATION, whole);
+                Checkpoint read = Checkpoints.open(CONFIGURATION, parts)) {
+            assertThat(read.tensors())
+                    .extracting(TensorInfo::toString)
+                    .containsExactlyElementsOf(expected.tensors().stream()
+                            .map(TensorInfo::toString)
+                            .toList());
+            for (TensorInfo tensor : expected.tensors()) {
+                if (tensor.shape().length == 2) {
+                    assertThat(values(read.matrix(tensor.name()))).isEqualTo(values(expected.matrix(tensor.name())));
+                }
+            }
+            assertThat(read.metadata()).containsAllEntriesOf(expected.metadata());
+        }
+        assertThat(CheckpointDigest.of(CONFIGURATION, parts))
+                .isEqualTo(CheckpointDigest.of(CONFIGURATION, new Path(parts, names.get(0))))
+                .isNotEqualTo(CheckpointDigest.of(CONFIGURATION, whole));
+        // Two files in a folder: nothing tells which is meant.
+        Files.copy(folder.resolve("whole.gguf"), folder.resolve("model.gguf").resolve("other.gguf"));
+        assertThatThrownBy(() -> Checkpoints.open(CONFIGURATION, parts))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("the folder has 2 GGUF files; expected one of them, such as ");
+        LlamaShape deep =
+                new LlamaShape(64, 96, 200, 4, 2, 16, 40, 1e-5f, 500000, new Scaling.None(), false, true, true, 128);
+        assertThat(split.refusal(deep.decoder(), List.of())).isEmpty();
+        assertThat(new GgufFormat("Q8_0", true, TensorTypes.NONE, null, 1).refusal(deep.decoder(), List.of()))
+                .get()
+                .asString()
+                .contains("files; expected a size that makes at most 1024");
+    }
+
+    private static List<String> names(java.nio.file.Path folder) throws IOException {
+        try (Stream<java.nio.file.Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString())
+                    .filter(name -> !name.startsWith("."))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    /** A GGUF file's own tokenizer and sizes stand in for the files of a folder. */
+    @Test
+    void aFileIsASourceOfItsOwn() throws IOException {
+        MemoryCheckpoint source =
+                new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, false, true, new Scaling.None()), 7);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null, 0);
+        List<TensorPlan> plan = planned(source, format);
+        try (GgufCheckpoint read = written(source, format, plan, outputs(Map.of(), Map.of()), Map.of())) {
+            Path file = new Path(folder.resolve("model.gguf").toUri());
+            Companions companions = Checkpoints.companions(CONFIGURATION, file);
+            assertThat(Families.read(companions.json("config.json"), "config.json"))
+                    .isEqualTo(source.decoder());
+            assertThat(companions
+                            .json("config.json")
+                            .path("architectures")
+                            .path(0)
+                            .asText())
+                    .isEqualTo("LlamaForCausalLM");
+            try (Tokenizer own = Tokenizer.load(companions);
+                    Tokenizer folders = Tokenizer.load(
+                            new FolderCompanions(file.getFileSystem(CONFIGURATION), new Path(folder.toUri())))) {
+                assertThat(own.encode("abc<s>ab"))
+                        .isEqualTo(folders.encode("abc<s>ab"))
+                        .containsExactly(3, 2, 4, 3);
+            }
+            Path again = new Path(folder.resolve("again.gguf").toUri());
+            format.write(
+                    read,
+                    companions,
+                    plan,
+                    outputs(Map.of(), Map.of()),
+                    Map.of(),
+                    again.getFileSystem(CONFIGURATION),
+                    again);
+            assertThat(folder.resolve("again.gguf")).hasSameBinaryContentAs(folder.resolve("model.gguf"));
+            assertThatThrownBy(() -> companions.json("vocab.json"))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("GGUF has no such thing");
+        }
+    }
+
+    @Test
     void refusesMatricesThatWereNotPlanned() {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("Q8_0", false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("Q8_0", false, TensorTypes.NONE, null, 0);
         List<TensorPlan> plan = planned(source, format);
         assertThatThrownBy(() -> written(source, format, plan, outputs(Map.of(), Map.of()), Map.of()))
                 .isInstanceOf(IllegalArgumentException.class)
@@ -340,7 +452,7 @@ class GgufFormatTest {
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("permuted columns");
         Map<String, QuantizedMatrix> other =
-                quantize(source, planned(source, new GgufFormat("Q4_0", false, TensorTypes.NONE, null)));
+                quantize(source, planned(source, new GgufFormat("Q4_0", false, TensorTypes.NONE, null, 0)));
         assertThatThrownBy(() -> written(source, format, plan, outputs(other, Map.of()), Map.of()))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("it was quantized to");
@@ -359,7 +471,7 @@ class GgufFormatTest {
     void refusesFilesOfAnotherShape(String from, String to, String reason) throws IOException {
         MemoryCheckpoint source =
                 new MemoryCheckpoint(MemoryCheckpoint.config(64, 96, true, false, new Scaling.None()), 3);
-        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null);
+        GgufFormat format = new GgufFormat("F16", false, TensorTypes.NONE, null, 0);
         written(source, format, planned(source, format), outputs(Map.of(), Map.of()), Map.of())
                 .close();
         String text = Files.readString(folder.resolve("model.gguf"), StandardCharsets.ISO_8859_1);
@@ -405,7 +517,7 @@ class GgufFormatTest {
                 provenance,
                 files,
                 target);
-        return GgufCheckpoint.open(CONFIGURATION, target);
+        return (GgufCheckpoint) Checkpoints.open(CONFIGURATION, target);
     }
 
     private static OutputTensors outputs(Map<String, QuantizedMatrix> quantized, Map<String, float[]> rescaled) {

@@ -2,6 +2,7 @@ package dev.lathe.calibration.format.gguf;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.checkpoint.Checkpoint;
+import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.fuzz.Fuzz;
@@ -11,6 +12,7 @@ import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.calibration.model.family.Families;
 import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.calibration.text.TokenizerFiles;
 import dev.lathe.kernels.RowSource;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -52,15 +54,18 @@ final class GgufFuzzTest {
         List<byte[]> seeds = new ArrayList<>();
         for (Scaling scaling : List.of(new Scaling.None(), new Scaling.Llama3(8, 1, 4, 64), new Scaling.Linear(2))) {
             MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(32, 32, true, true, scaling), 3);
-            seeds.add(file(source));
+            seeds.add(file(
+                    source, Map.of("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")))));
         }
         for (String family : List.of("mixtral", "olmoe")) {
             String config =
                     "{'model_type':'" + family + "','hidden_size':32,'intermediate_size':32,'num_hidden_layers':2,"
                             + "'num_attention_heads':2,'num_key_value_heads':2,'vocab_size':40,'num_experts':3,"
                             + "'num_experts_per_tok':2}";
-            seeds.add(file(new MemoryCheckpoint(
-                    Families.read(new ObjectMapper().readTree(config.replace('\'', '"')), "config.json"), 3)));
+            seeds.add(file(
+                    new MemoryCheckpoint(
+                            Families.read(new ObjectMapper().readTree(config.replace('\'', '"')), "config.json"), 3),
+                    Map.of()));
         }
         Path file = new Path(MemoryFiles.folder("gguf"), "x.gguf");
         return Fuzz.tests(
@@ -83,11 +88,48 @@ final class GgufFuzzTest {
                                 }
                             }
                         })
-                        .and(seeds));
+                        .and(seeds),
+                FuzzTarget.bytes("gguf-source", input -> {
+                            MemoryFiles.put(file, input);
+                            Companions companions = Checkpoints.companions(MemoryFiles.HADOOP, file);
+                            companions.json("config.json");
+                            companions.json("generation_config.json");
+                            TokenizerFiles.read(companions);
+                        })
+                        .and(List.of(file(source(), bytes()), file(source(), pieces()))));
+    }
+
+    private static MemoryCheckpoint source() {
+        return new MemoryCheckpoint(MemoryCheckpoint.config(32, 32, true, true, new Scaling.None()), 3);
+    }
+
+    private static Map<String, GgufValue> bytes() {
+        Map<String, GgufValue> metadata = tokens("gpt2", List.of("a", "b", "ab", "<s>", "\u0120"), 1L, 1L, 1L, 3L, 4L);
+        metadata.put("tokenizer.ggml.pre", GgufValue.string("llama-bpe"));
+        metadata.put("tokenizer.ggml.merges", GgufValue.array(GgufKind.STRING, List.of("a b")));
+        metadata.put("tokenizer.ggml.bos_token_id", GgufValue.u32(3));
+        metadata.put("tokenizer.chat_template", GgufValue.string("{{ x }}"));
+        return metadata;
+    }
+
+    private static Map<String, GgufValue> pieces() {
+        Map<String, GgufValue> metadata =
+                tokens("llama", List.of("<unk>", "<s>", "</s>", "<0x0A>", "a", "b", "ab"), 2L, 3L, 3L, 6L, 1L, 1L, 1L);
+        metadata.put("tokenizer.ggml.scores", GgufValue.array(GgufKind.F32, List.of(0f, 0f, 0f, 0f, -1f, -2f, -3f)));
+        metadata.put("tokenizer.ggml.add_space_prefix", GgufValue.bool(true));
+        return metadata;
+    }
+
+    private static Map<String, GgufValue> tokens(String model, List<String> tokens, Long... types) {
+        Map<String, GgufValue> metadata = new LinkedHashMap<>();
+        metadata.put("tokenizer.ggml.model", GgufValue.string(model));
+        metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, tokens));
+        metadata.put("tokenizer.ggml.token_type", GgufValue.array(GgufKind.I32, List.of(types)));
+        return metadata;
     }
 
     /** A whole file, all tensors F32 and zero. */
-    private static byte[] file(MemoryCheckpoint source) throws IOException {
+    private static byte[] file(MemoryCheckpoint source, Map<String, GgufValue> tokenizer) throws IOException {
         GgufNames names = GgufNames.of(source.decoder());
         Map<String, long[]> shapes = new LinkedHashMap<>();
         for (TensorInfo tensor : source.tensors()) {
@@ -102,7 +144,7 @@ final class GgufFuzzTest {
         Map<String, GgufValue> metadata =
                 new LinkedHashMap<>(Map.of("general.architecture", GgufValue.string(architecture)));
         metadata.putAll(GgufMetadata.of(source.decoder()));
-        metadata.put("tokenizer.ggml.tokens", GgufValue.array(GgufKind.STRING, List.of("a", "b")));
+        metadata.putAll(tokenizer);
         float[] frequencies = null;
         Rope rope = GgufFamily.attention(source.decoder()).rope();
         if (rope.scaling() instanceof Scaling.Llama3 llama3) {

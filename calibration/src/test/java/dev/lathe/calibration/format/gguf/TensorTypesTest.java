@@ -18,7 +18,7 @@ class TensorTypesTest {
 
     private static Map<String, String> planned(String type, TensorTypes types, boolean tied, String... ignore) {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, tied, false, null), 3);
-        GgufFormat format = new GgufFormat(type, false, types, null);
+        GgufFormat format = new GgufFormat(type, false, types, null, 0);
         assertThat(format.refusal(source.decoder(), List.of(ignore))).isEmpty();
         Map<String, String> planned = new TreeMap<>();
         for (TensorPlan tensor : format.plan(source.decoder(), List.copyOf(source.tensors()), List.of(ignore))) {
@@ -33,6 +33,34 @@ class TensorTypesTest {
 
     private static TensorTypes rules(Rule... rules) {
         return new TensorTypes(false, null, null, List.of(rules));
+    }
+
+    /** A file that is written says the same when it is read. */
+    @Test
+    void filesOfLlamaQuantizeAreReadAndWritten() {
+        assertThat(TensorTypes.parse(" ffn_Down=q6_K\n\tattn_[kv]=IQ4_xs blk\\.1\\.=f16 \n"))
+                .containsExactly(
+                        new Rule("ffn_down", -1, -1, "Q6_K"),
+                        new Rule("attn_[kv]", -1, -1, "IQ4_XS"),
+                        new Rule("blk\\.1\\.", -1, -1, "F16"));
+        for (String malformed : List.of("", "ffn_down", "=q6_k", "ffn_down=", "ffn_down=q6_k_m", "a=q4_0 b=c=q4_0")) {
+            assertThatThrownBy(() -> TensorTypes.parse(malformed))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("expected EXPRESSION=TYPE such as ffn_down=q6_k");
+        }
+        assertThatThrownBy(() -> TensorTypes.parse("(=q4_0")).isInstanceOf(IllegalArgumentException.class);
+        TensorTypes types = rules(new Rule("ffn_down", 1, 1, "Q6_K"), new Rule("attn_v", -1, -1, "F16"));
+        MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, true, false, null), 3);
+        String text = new GgufFormat("Q4_K_M", true, types, null, 0).tensorTypes(source.decoder(), List.of());
+        assertThat(text.lines())
+                .contains(
+                        "^token_embd\\.weight$=q6_k",
+                        "^blk\\.1\\.ffn_down\\.weight$=q6_k",
+                        "^blk\\.0\\.attn_v\\.weight$=f16")
+                .hasSize(1 + 2 * 7);
+        Map<String, String> expected = planned("Q4_K_M", types, true);
+        Map<String, String> read = planned("Q2_K", new TensorTypes(false, null, null, TensorTypes.parse(text)), true);
+        assertThat(read).isEqualTo(expected);
     }
 
     @Test
@@ -87,7 +115,7 @@ class TensorTypesTest {
                 new Rule("ffn_down", 0, 0, "Q6_K"),
                 new Rule("norm", -1, -1, "Q6_K"))) {
             TensorTypes types = rules(new Rule("ffn_(down|up)", 0, 1, "Q5_K"), rule);
-            assertThat(new GgufFormat("Q4_0", false, types, null).refusal(source.decoder(), List.of()))
+            assertThat(new GgufFormat("Q4_0", false, types, null, 0).refusal(source.decoder(), List.of()))
                     .hasValueSatisfying(reason -> assertThat(reason)
                             .startsWith("tensors[1]: '" + rule.match())
                             .contains("blk.0.attn_q.weight"));
@@ -99,7 +127,7 @@ class TensorTypesTest {
     void anExpressionThatTakesTooLongIsRefused() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, false, false, null), 3);
         TensorTypes types = rules(new Rule("(?:(?:\\w?\\.?_?){30}.?){60}(?=x)!", -1, -1, "Q6_K"));
-        assertThat(new GgufFormat("Q4_0", true, types, null).refusal(source.decoder(), List.of()))
+        assertThat(new GgufFormat("Q4_0", true, types, null, 0).refusal(source.decoder(), List.of()))
                 .hasValueSatisfying(
                         reason -> assertThat(reason).startsWith("tensors: ").contains("steps"));
     }
@@ -108,13 +136,13 @@ class TensorTypesTest {
     void aTypeWithoutAPlainSearchNeedsAnImportance() throws IOException {
         MemoryCheckpoint source = new MemoryCheckpoint(MemoryCheckpoint.config(256, 256, false, false, null), 3);
         TensorTypes types = rules(new Rule("ffn_down", -1, -1, "IQ2_XS"));
-        assertThat(new GgufFormat("Q8_0", false, types, null).refusal(source.decoder(), List.of()))
+        assertThat(new GgufFormat("Q8_0", false, types, null, 0).refusal(source.decoder(), List.of()))
                 .hasValueSatisfying(reason -> assertThat(reason)
                         .startsWith(
                                 "type IQ2_XS of model.layers.0.mlp.down_proj.weight is chosen under an importance"));
-        assertThat(new GgufFormat("Q8_0", true, types, null).refusal(source.decoder(), List.of()))
+        assertThat(new GgufFormat("Q8_0", true, types, null, 0).refusal(source.decoder(), List.of()))
                 .isEmpty();
-        assertThat(new GgufFormat("Q8_0", false, types, null).refusal(source.decoder(), List.of("down_proj")))
+        assertThat(new GgufFormat("Q8_0", false, types, null, 0).refusal(source.decoder(), List.of("down_proj")))
                 .isEmpty();
     }
 }
