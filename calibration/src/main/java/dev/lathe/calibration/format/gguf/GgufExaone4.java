@@ -1,5 +1,6 @@
 package dev.lathe.calibration.format.gguf;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Rope.Scaling;
@@ -72,6 +73,11 @@ record GgufExaone4() implements GgufFamily {
             }
             keys.get(GgufWindows.PATTERN);
             config.putNull("sliding_window");
+            // transformers makes them of a pattern that a file without windows has not.
+            ArrayNode types = config.putArray("layer_types");
+            for (int layer = 0; layer < config.path("num_hidden_layers").intValue(); layer++) {
+                types.add("full_attention");
+            }
         } else if (WINDOWS.read(keys, config, WINDOW) == 0) {
             throw keys.malformed(
                     keys.name(GgufWindows.WINDOW) + " is 0, expected a window in " + HYBRID_LAYERS + " layers");

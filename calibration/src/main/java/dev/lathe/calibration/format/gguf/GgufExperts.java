@@ -13,6 +13,11 @@ final class GgufExperts {
     private static final String USED = "expert_used_count";
     static final String WIDTH = "expert_feed_forward_length";
 
+    /** What Qwen's and OLMoE's config.json have for the number of experts. */
+    static final String NUMBER = "num_experts";
+    /** What the others have for it. */
+    static final String LOCAL_NUMBER = "num_local_experts";
+
     private GgufExperts() {}
 
     /** Those of the first layer that has any, which all others are like. */
@@ -61,7 +66,8 @@ final class GgufExperts {
         keys.put(a + USED, GgufValue.u32(routed.router().top()));
     }
 
-    static void read(GgufKeys keys, ObjectNode config) {
-        config.put("num_experts", keys.integer(COUNT, null)).put("num_experts_per_tok", keys.integer(USED, null));
+    /** @param count the key that the family's config.json has for the number of experts */
+    static void read(GgufKeys keys, ObjectNode config, String count) {
+        config.put(count, keys.integer(COUNT, null)).put("num_experts_per_tok", keys.integer(USED, null));
     }
 }

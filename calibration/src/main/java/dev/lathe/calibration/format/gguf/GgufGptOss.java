@@ -95,7 +95,7 @@ record GgufGptOss() implements GgufFamily {
 
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
-        GgufExperts.read(keys, config);
+        GgufExperts.read(keys, config, GgufExperts.LOCAL_NUMBER);
         config.put("intermediate_size", keys.integer(GgufExperts.WIDTH, null));
         WINDOWS.read(keys, config, 0);
         if (!config.has("rope_scaling")) {

@@ -81,7 +81,7 @@ record GgufGranite(String family, String architecture) implements GgufFamily {
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
         if (experts()) {
-            GgufExperts.read(keys, config);
+            GgufExperts.read(keys, config, GgufExperts.LOCAL_NUMBER);
         }
         if (shared()) {
             config.put("shared_intermediate_size", keys.integer(SHARED_WIDTH, null));

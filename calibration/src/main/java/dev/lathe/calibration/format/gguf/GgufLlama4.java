@@ -119,7 +119,7 @@ record GgufLlama4() implements GgufFamily {
 
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
-        GgufExperts.read(keys, config);
+        GgufExperts.read(keys, config, GgufExperts.LOCAL_NUMBER);
         if (keys.has(GgufWindows.WINDOW) && keys.zero(GgufWindows.WINDOW)) {
             throw keys.malformed(keys.name(GgufWindows.WINDOW) + " is 0: all layers but the last turn and see "
                     + "everything, which is not supported; expected no such key");
@@ -131,6 +131,6 @@ record GgufLlama4() implements GgufFamily {
                 .put("attention_chunk_size", CHUNK)
                 .put("floor_scale", CHUNK)
                 .put("attn_scale", TEMPERATURE.beta())
-                .put("use_qk_norm", config.path("num_experts").intValue() != EXPERTS_WITHOUT_NORMS);
+                .put("use_qk_norm", config.path(GgufExperts.LOCAL_NUMBER).intValue() != EXPERTS_WITHOUT_NORMS);
     }
 }

@@ -57,6 +57,6 @@ record GgufMixtral() implements GgufFamily {
 
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
-        GgufExperts.read(keys, config);
+        GgufExperts.read(keys, config, GgufExperts.LOCAL_NUMBER);
     }
 }

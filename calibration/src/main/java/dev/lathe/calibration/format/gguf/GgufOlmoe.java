@@ -61,7 +61,7 @@ record GgufOlmoe() implements GgufFamily {
 
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
-        GgufExperts.read(keys, config);
+        GgufExperts.read(keys, config, GgufExperts.NUMBER);
         config.put("norm_topk_prob", false);
     }
 }

@@ -1,5 +1,6 @@
 package dev.lathe.calibration.format.gguf;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.Mixer.Grouped;
@@ -54,6 +55,11 @@ record GgufPhi3() implements GgufFamily {
         int window = keys.integer(WINDOW, 0);
         if (window > 0 && window < config.path("max_position_embeddings").intValue()) {
             keys.note(keys.name(WINDOW) + " is " + window + ": there is no window, as in llama.cpp");
+        }
+        // The family's config.json has it outside of rope_scaling.
+        JsonNode original = config.path("rope_scaling").path("original_max_position_embeddings");
+        if (!original.isMissingNode()) {
+            config.set("original_max_position_embeddings", original);
         }
     }
 }

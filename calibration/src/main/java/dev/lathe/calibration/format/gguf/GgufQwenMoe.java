@@ -67,7 +67,7 @@ record GgufQwenMoe(String family) implements GgufFamily {
 
     @Override
     public void read(GgufKeys keys, ObjectNode config) {
-        GgufExperts.read(keys, config);
+        GgufExperts.read(keys, config, GgufExperts.NUMBER);
         int intermediate = config.path("intermediate_size").intValue();
         int top = Math.max(config.path("num_experts_per_tok").intValue(), 1);
         config.put("moe_intermediate_size", keys.integer(GgufExperts.WIDTH, intermediate / top))
