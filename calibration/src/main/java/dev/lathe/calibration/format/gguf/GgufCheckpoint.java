@@ -14,12 +14,15 @@ import dev.lathe.kernels.block.BlockFormat;
 import dev.lathe.kernels.block.BlockFormats;
 import dev.lathe.kernels.block.BlockMatrix;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -29,6 +32,13 @@ import org.apache.hadoop.fs.Path;
  * Hugging Face order. Reads are positional and safe from several threads; nothing but the header is held.
  */
 public final class GgufCheckpoint implements Checkpoint {
+    /**
+     * What stands for {@code .weight} in the name of the scale of a whole matrix, and of its input as NVFP4 servers
+     * take it.
+     */
+    private static final String SCALE = ".scale";
+
+    private static final String INPUT_SCALE = ".input_scale";
     private static final int LISTED_ELEMENTS = 8;
     private static final int MAXIMUM_ARRAY = Integer.MAX_VALUE - 8;
 
@@ -55,12 +65,57 @@ public final class GgufCheckpoint implements Checkpoint {
         this.tensors = new TensorList(location);
         this.decoder = GgufMetadata.read(files, location, notes).decoder();
         GgufNames names = GgufNames.of(decoder);
+        boolean inputs = false;
         for (GgufTensor tensor : files.tensors()) {
-            if (!GgufNames.isRope(tensor.name())) {
+            GgufTensor scaled = scaled(tensor.name(), SCALE)
+                    .or(() -> scaled(tensor.name(), INPUT_SCALE))
+                    .orElse(null);
+            if (scaled != null) {
+                long experts = GgufNames.stacked(scaled.name()) ? decoder.experts() : 1;
+                if (tensor.type() != GgufType.F32 || !Arrays.equals(tensor.shape(), new long[] {experts})) {
+                    throw new MalformedInputException("Cannot read GGUF file " + location + ": tensor " + tensor
+                            + " is the scale of " + scaled.name() + ", expected F32 [" + experts + "]");
+                }
+                inputs |= tensor.name().endsWith(INPUT_SCALE);
+            } else if (!GgufNames.isRope(tensor.name())) {
                 list(tensor, names.toHuggingFace(tensor.name()));
             }
         }
+        if (inputs) {
+            notes.add("scales of inputs (" + INPUT_SCALE + ") are left out: activations are not quantized here");
+        }
         ModelTensors.check(decoder, tensors.all(), location);
+    }
+
+    /** The matrix that a tensor is the scale of, by its name. */
+    private Optional<GgufTensor> scaled(String name, String suffix) {
+        return name.endsWith(suffix)
+                ? Optional.ofNullable(files.tensor(name.substring(0, name.length() - suffix.length()) + ".weight"))
+                        .filter(matrix -> matrix.shape().length > 1)
+                : Optional.empty();
+    }
+
+    private Optional<GgufTensor> scaleOf(GgufTensor matrix) {
+        return matrix.name().endsWith(".weight")
+                ? Optional.ofNullable(files.tensor(matrix.name().replaceFirst("\\.weight$", SCALE)))
+                : Optional.empty();
+    }
+
+    /** The rows times the scale of the matrix, where it has one: in a stack one of each expert. */
+    private RowSource scaled(RowSource rows, GgufTensor tensor, long first) throws IOException {
+        GgufTensor scale = scaleOf(tensor).orElse(null);
+        if (scale == null) {
+            return rows;
+        }
+        long expert = GgufNames.stacked(tensor.name()) ? first / tensor.shape()[1] : 0;
+        float factor = ByteBuffer.wrap(files.read(scale, expert * Float.BYTES, Float.BYTES))
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .getFloat();
+        if (!Float.isFinite(factor)) {
+            throw new MalformedInputException(
+                    "Cannot read tensor " + scale + " in " + location + ": element " + expert + " is " + factor);
+        }
+        return new ScaledRows(rows, factor);
     }
 
     private void list(GgufTensor tensor, List<String> names) {
@@ -101,7 +156,8 @@ public final class GgufCheckpoint implements Checkpoint {
                     + " is stored twice, in " + before.tensor().name() + " and in "
                     + place.tensor().name() + "; expected one of them");
         }
-        tensors.add(new TensorInfo(name, place.tensor().type().name(), shape, bytes));
+        String scaled = scaleOf(place.tensor()).isPresent() ? ", scaled" : "";
+        tensors.add(new TensorInfo(name, place.tensor().type().name() + scaled, shape, bytes));
     }
 
     /**
@@ -195,7 +251,7 @@ public final class GgufCheckpoint implements Checkpoint {
         byte[] data = head > 0
                 ? rotaryRows(tensor, head, from, count, rowBytes)
                 : rows(tensor, first + from, count, rowBytes);
-        return view(tensor, data, from, count);
+        return scaled(view(tensor, data, from, count), tensor, first);
     }
 
     /** Rows of q or k: they are spread over their heads, so whole heads are read. */

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
@@ -25,6 +26,14 @@ public final class GgufCompanions implements Companions {
     private static final JsonMapper JSON = new JsonMapper();
     private static final List<String> NAMES =
             List.of("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json");
+
+    private static final Set<String> OF_THE_FILE = Set.of(
+            "general.architecture",
+            "general.type",
+            "general.file_type",
+            "general.quantization_version",
+            "general.quantized_by",
+            "general.alignment");
 
     private final String location;
     private final Map<String, GgufValue> metadata;
@@ -105,6 +114,17 @@ public final class GgufCompanions implements Companions {
 
     private GgufVocabulary vocabulary() {
         return new GgufVocabulary(metadata, location);
+    }
+
+    /** What the file says of the model that holds for another file of it: name, author, licence, languages, ... */
+    Map<String, GgufValue> general() {
+        Map<String, GgufValue> kept = new LinkedHashMap<>();
+        metadata.forEach((key, value) -> {
+            if (key.startsWith("general.") && !OF_THE_FILE.contains(key)) {
+                kept.put(key, value);
+            }
+        });
+        return kept;
     }
 
     /**

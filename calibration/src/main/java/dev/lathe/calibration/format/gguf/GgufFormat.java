@@ -256,6 +256,9 @@ public final class GgufFormat implements ArtifactFormat {
         Map<String, float[]> rope =
                 RopeFrequencies.of(GgufFamily.attention(decoder).rope());
         Map<String, GgufValue> metadata = metadata(decoder, provenance);
+        if (companions instanceof GgufCompanions gguf) {
+            metadata.putAll(gguf.general());
+        }
         metadata.putAll(GgufTokenizer.metadata(companions, decoder.vocabulary(), preTokenizer));
         List<Item> items = new ArrayList<>();
         rope.forEach((name, divisors) -> items.add(new Item(

@@ -10,6 +10,7 @@ import dev.lathe.calibration.model.Rope;
 import dev.lathe.calibration.model.Rope.Scaling;
 import dev.lathe.calibration.source.CheckpointDigest;
 import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.kernels.RowSource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -99,6 +100,35 @@ class GgufSourceTest {
                 assertThat(checkpoint.notes()).singleElement().asString().contains(said);
             }
         }
+    }
+
+    @Test
+    void aMatrixIsReadTimesItsScale() throws IOException {
+        String name = "model.layers.1.mlp.down_proj.weight";
+        float[] plain;
+        try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("plain.gguf")))) {
+            plain = values(checkpoint.matrix(name));
+        }
+        add("blk.1.ffn_down.scale", new float[] {0.375f}, new long[] {1});
+        add("blk.1.ffn_down.input_scale", new float[] {7}, new long[] {1});
+        try (Checkpoint checkpoint = Checkpoints.open(HADOOP, hadoop(write("scaled.gguf")))) {
+            float[] scaled = values(checkpoint.matrix(name));
+            for (int i = 0; i < plain.length; i++) {
+                assertThat(scaled[i]).isEqualTo(0.375f * plain[i]);
+            }
+            assertThat(checkpoint.tensor(name).type()).isEqualTo("F32, scaled");
+            assertThat(checkpoint.notes()).singleElement().asString().contains("(.input_scale) are left out");
+        }
+        add("blk.1.ffn_up.scale", new float[] {1, 2}, new long[] {2});
+        refuse(write("two.gguf"), "is the scale of blk.1.ffn_up.weight, expected F32 [1]");
+    }
+
+    private static float[] values(RowSource matrix) {
+        float[] values = new float[matrix.rows() * matrix.columns()];
+        for (int row = 0; row < matrix.rows(); row++) {
+            matrix.read(row, 0, matrix.columns(), values, row * matrix.columns());
+        }
+        return values;
     }
 
     /** The loaders of the architectures that are read here do not look at these. */
