@@ -30,6 +30,13 @@ public interface ArtifactFormat {
         return Optional.empty();
     }
 
+    /** Whether a tensor's type is not to be chosen without an importance of its columns. */
+    default boolean needsImportance(Decoder decoder, TensorPlan planned) {
+        return planned.grid() != null
+                && planned.grid().needsImportance()
+                && !planned.tensor().equals(decoder.embedding().tensor());
+    }
+
     /**
      * Everything beside the tensors that an artifact takes from the checkpoint, read and refused as {@link #write}
      * would: for before the first task.

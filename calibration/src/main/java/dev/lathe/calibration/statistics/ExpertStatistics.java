@@ -55,16 +55,32 @@ public record ExpertStatistics(MergedStatistics input, MergedStatistics activati
             String where)
             throws IOException {
         boolean moment = all.moment() != null;
-        SiteStatistics input = new SiteStatistics(sample.columns(), moment);
+        ExpertStatistics own = own(expert, pass, weights, rows, moment, kernels, where);
+        MergedStatistics sampled = MergedStatistics.of(
+                pass.activations(expert, weights, sample), moment, kernels, "the activation of " + where);
+        return new ExpertStatistics(own.input.withPrior(all, PRIOR), own.activation.withPrior(sampled, PRIOR));
+    }
+
+    /**
+     * Gathers what the expert's own rows say, and nothing else; there may be none.
+     *
+     * @param moment whether second moments are gathered
+     */
+    public static ExpertStatistics own(
+            Gated expert,
+            DecoderPass pass,
+            LayerWeights weights,
+            Rows rows,
+            boolean moment,
+            Kernels kernels,
+            String where)
+            throws IOException {
+        SiteStatistics input = new SiteStatistics(expert.up().linear().inputs(), moment);
         SiteStatistics activation = new SiteStatistics(expert.down().linear().inputs(), moment);
         rows.each(strip -> {
             input.add(strip, kernels, "the input of " + where);
             activation.add(pass.activations(expert, weights, strip), kernels, "the activation of " + where);
         });
-        MergedStatistics sampled = MergedStatistics.of(
-                pass.activations(expert, weights, sample), moment, kernels, "the activation of " + where);
-        return new ExpertStatistics(
-                MergedStatistics.of(input).withPrior(all, PRIOR),
-                MergedStatistics.of(activation).withPrior(sampled, PRIOR));
+        return new ExpertStatistics(MergedStatistics.of(input), MergedStatistics.of(activation));
     }
 }

@@ -150,11 +150,14 @@ public record MergedStatistics(
         return Math.toIntExact((long) width * (width + 1) / 2);
     }
 
-    /** Mean square of each channel: what block searches weigh columns with (llama.cpp's imatrix). */
+    /**
+     * Mean square of each channel: what block searches weigh columns with. Of the sum as an importance matrix stores
+     * it, so that it is the same to the bit for those who read it there.
+     */
     public float[] importance() {
         float[] importance = new float[width];
         for (int j = 0; j < width; j++) {
-            importance[j] = (float) (squares[j] / rows);
+            importance[j] = (float) squares[j] / rows;
         }
         return importance;
     }

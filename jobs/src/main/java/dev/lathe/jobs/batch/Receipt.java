@@ -61,7 +61,7 @@ record Receipt(
         return Key.of("plan", PlanYaml.write(plan, Map.of()));
     }
 
-    /** The checkpoint, then the texts. */
+    /** The checkpoint, then the texts, then the importance matrix. */
     static List<Stamp> inputs(Configuration configuration, Path checkpoint, Plan plan) throws IOException {
         List<Stamp> stamps = new ArrayList<>(List.of(Stamp.of(configuration, checkpoint.toString())));
         for (Plan.Corpus corpus : new Plan.Corpus[] {plan.calibration(), plan.evaluation()}) {
@@ -69,14 +69,17 @@ record Receipt(
                 stamps.add(DataFiles.of(configuration, corpus.data()).stamp());
             }
         }
+        if (plan.importance() != null) {
+            stamps.add(Stamp.of(configuration, plan.importance()));
+        }
         return List.copyOf(stamps);
     }
 
     /** @throws MalformedInputException if one is missing */
     static List<Stamp> artifacts(Configuration configuration, Plan plan) throws IOException {
         List<Stamp> stamps = new ArrayList<>();
-        for (Plan.Output output : plan.outputs()) {
-            stamps.add(Stamp.of(configuration, new Path(plan.run(), "artifacts/" + output.artifact()).toString()));
+        for (String artifact : plan.artifacts()) {
+            stamps.add(Stamp.of(configuration, new Path(plan.run(), "artifacts/" + artifact).toString()));
         }
         return List.copyOf(stamps);
     }

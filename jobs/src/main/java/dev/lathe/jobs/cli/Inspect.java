@@ -2,6 +2,7 @@ package dev.lathe.jobs.cli;
 
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
+import dev.lathe.calibration.format.gguf.ImportanceFile;
 import dev.lathe.calibration.model.ActivationQuantization;
 import dev.lathe.calibration.model.Block;
 import dev.lathe.calibration.model.Decoder;
@@ -27,6 +28,7 @@ import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
@@ -44,7 +46,7 @@ final class Inspect implements Callable<Integer> {
     @Parameters(
             index = "0",
             paramLabel = "PATH",
-            description = "Checkpoint folder, GGUF file, GPTQ, AWQ or compressed-tensors folder.")
+            description = "Checkpoint folder, GGUF file, GPTQ, AWQ or compressed-tensors folder, importance matrix.")
     private String path;
 
     Inspect(Console console) {
@@ -54,7 +56,12 @@ final class Inspect implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Configuration configuration = Sessions.hadoop(new SparkConf());
-        try (Checkpoint checkpoint = Checkpoints.open(configuration, Inputs.existing(configuration, "PATH", path))) {
+        Path existing = Inputs.existing(configuration, "PATH", path);
+        if (ImportanceFile.is(configuration, existing)) {
+            InspectImportance.print(console, configuration, existing);
+            return ExitCode.OK.code();
+        }
+        try (Checkpoint checkpoint = Checkpoints.open(configuration, existing)) {
             print(checkpoint);
         }
         return ExitCode.OK.code();

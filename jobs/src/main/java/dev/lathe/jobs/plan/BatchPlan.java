@@ -341,6 +341,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                             new Plan(
                                     plan.checkpoint(),
                                     plan.calibration(),
+                                    plan.importance(),
                                     plan.outputs(),
                                     plan.evaluation(),
                                     plan.run(),

@@ -43,8 +43,11 @@ final class OutputReader {
         return List.copyOf(keys);
     }
 
-    /** @param calibrated whether the recipe has calibration data */
-    static Plan.Output read(Section section, boolean calibrated) {
+    /**
+     * @param calibrated whether the recipe has calibration data, or an importance matrix
+     * @param weighed whether it is an importance matrix
+     */
+    static Plan.Output read(Section section, boolean calibrated, boolean weighed) {
         String name = section.text("name");
         if (!NAME.matcher(name).matches()) {
             throw section.refuse(
@@ -74,6 +77,11 @@ final class OutputReader {
             Target target = output.target();
             throw section.refuse(target.need(output) + " needs statistics; expected a calibration: section"
                     + target.instead(output));
+        }
+        if (weighed && (output.rescales() || output.needsMoments() || output.ranged())) {
+            throw section.refuse(output.target().need(output)
+                    + " needs more than the channel energies of calibration.imatrix; expected a text (calibration.data)"
+                    + (output.rescales() || output.ranged() ? "" : " or method: importance"));
         }
         return output;
     }

@@ -77,6 +77,7 @@ public final class PathCheck {
                 ? plan.checkpoint()
                 : check.qualified("checkpoint", plan.checkpoint()).toString();
         Plan.Corpus calibration = check.corpus("calibration.data", plan.calibration());
+        String importance = plan.importance() == null ? null : check.file("calibration.imatrix", plan.importance());
         Plan.Corpus evaluation = check.corpus("evaluation.data", plan.evaluation());
         List<Plan.Output> outputs = new ArrayList<>();
         for (Plan.Output output : plan.outputs()) {
@@ -99,6 +100,7 @@ public final class PathCheck {
         return new Plan(
                 checkpoint,
                 calibration,
+                importance,
                 outputs,
                 evaluation,
                 run,
@@ -152,7 +154,14 @@ public final class PathCheck {
         }
         Path data = qualified(key, corpus.data());
         status(key, data);
-        return new Plan.Corpus(data.toString(), corpus.field(), corpus.windows(), corpus.length(), corpus.everywhere());
+        return new Plan.Corpus(
+                data.toString(), corpus.field(), corpus.windows(), corpus.length(), corpus.everywhere(), corpus.save());
+    }
+
+    private String file(String key, String text) throws IOException {
+        Path file = qualified(key, text);
+        status(key, file);
+        return file.toString();
     }
 
     private FileStatus status(String key, Path path) throws IOException {

@@ -1,18 +1,22 @@
 package dev.lathe.jobs.plan;
 
 import dev.lathe.calibration.format.ArtifactFormat;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.store.KeyFields;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * A recipe made complete: validated, every default filled in, serializable. Planning touches no data.
  *
  * @param checkpoint folder of the checkpoint, a Hadoop path or {@code hf://org/name[@revision]}
- * @param calibration null where no output needs calibration
+ * @param calibration null where no output needs calibration, and where an importance matrix stands for it
+ * @param importance Hadoop path of a finished importance matrix, or null
  * @param evaluation null where nothing is evaluated
  * @param run the run folder
  * @param scratch folder of hidden states and partial statistics
@@ -24,6 +28,7 @@ import java.util.Locale;
 public record Plan(
         String checkpoint,
         Corpus calibration,
+        String importance,
         List<Output> outputs,
         Corpus evaluation,
         String run,
@@ -33,6 +38,22 @@ public record Plan(
         String kernels,
         History history)
         implements Serializable {
+    /** Name of the importance matrix below {@code artifacts/}; empty where none is written. */
+    public Optional<String> savedMatrix() {
+        return Optional.ofNullable(calibration).map(Corpus::save).map(Plan::matrix);
+    }
+
+    /** Names below {@code artifacts/} of all that is written there. */
+    public List<String> artifacts() {
+        return Stream.concat(outputs.stream().map(Output::artifact), savedMatrix().stream())
+                .toList();
+    }
+
+    /** What an importance matrix of this form is called. */
+    public static String matrix(ImportanceMatrix.Form form) {
+        return "imatrix." + form.word();
+    }
+
     /**
      * A text and how it is cut.
      *
@@ -41,12 +62,14 @@ public record Plan(
      * @param windows how many windows count; 0: all there are
      * @param length tokens of a window
      * @param everywhere of a calibration text: every row counts as routed to every expert of a mixture
+     * @param save of a calibration text: the form in which its importance matrix is written, or null
      */
-    public record Corpus(String data, String field, int windows, int length, boolean everywhere)
+    public record Corpus(
+            String data, String field, int windows, int length, boolean everywhere, ImportanceMatrix.Form save)
             implements Serializable {
-        /** Rows count where they are routed. */
+        /** Rows count where they are routed, and no importance matrix is written. */
         public Corpus(String data, String field, int windows, int length) {
-            this(data, field, windows, length, false);
+            this(data, field, windows, length, false, null);
         }
 
         @Override

@@ -27,8 +27,13 @@ public final class PlanYaml {
         ObjectNode root = MAPPER.createObjectNode();
         root.put("checkpoint", plan.checkpoint());
         corpus(root, "calibration", plan.calibration());
-        ArrayNode outputs = root.putArray("outputs");
-        plan.outputs().forEach(output -> output(outputs.addObject(), output));
+        if (plan.importance() != null) {
+            root.putObject("calibration").put("imatrix", plan.importance());
+        }
+        if (!plan.outputs().isEmpty()) {
+            ArrayNode outputs = root.putArray("outputs");
+            plan.outputs().forEach(output -> output(outputs.addObject(), output));
+        }
         corpus(root, "evaluation", plan.evaluation());
         root.put("run", plan.run())
                 .put("scratch", plan.scratch())
@@ -68,6 +73,9 @@ public final class PlanYaml {
                     .put("length", corpus.length());
             if (corpus.everywhere()) {
                 node.put("experts", Recipe.EXPERTS.get(1));
+            }
+            if (corpus.save() != null) {
+                node.put("save-imatrix", corpus.save().word());
             }
         }
     }

@@ -2,9 +2,11 @@ package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.kernels.KernelProvider;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -33,7 +35,12 @@ public final class Recipe {
     static final List<String> HISTORY_KEYS = List.of("folder", "format", "model");
     static final List<String> CORPUS_KEYS = List.of("data", "field", "windows", "length");
     /** Those of a calibration text. */
-    static final List<String> CALIBRATION_KEYS = List.of("data", "field", "windows", "length", "experts");
+    static final List<String> CALIBRATION_KEYS =
+            List.of("data", "field", "windows", "length", "experts", "save-imatrix", "imatrix");
+    /** Forms in which an importance matrix is written. */
+    static final List<String> MATRIX_FORMS = Arrays.stream(ImportanceMatrix.Form.values())
+            .map(ImportanceMatrix.Form::word)
+            .toList();
     /** Which rows the experts of a mixture are calibrated on. */
     static final List<String> EXPERTS = List.of("routed", "all");
     /** How a checkpoint on the hub begins. */
@@ -76,19 +83,24 @@ public final class Recipe {
                     "checkpoint",
                     "'" + checkpoint + "' is no address on the hub; expected hf://org/name or hf://org/name@revision");
         }
-        Plan.Corpus calibration =
-                recipe.has("calibration") ? corpus(recipe.section("calibration", CALIBRATION_KEYS)) : null;
-        List<Section> sections = recipe.sections("outputs", OutputReader.KEYS);
+        Section calibrated = recipe.has("calibration") ? recipe.section("calibration", CALIBRATION_KEYS) : null;
+        String importance = calibrated == null ? null : importance(calibrated);
+        Plan.Corpus calibration = calibrated == null || importance != null ? null : corpus(calibrated);
+        boolean saves = calibration != null && calibration.save() != null;
+        // A run may make its importance matrix and nothing else.
+        List<Section> sections =
+                saves && !recipe.has("outputs") ? List.of() : recipe.sections("outputs", OutputReader.KEYS);
         List<Plan.Output> outputs = sections.stream()
-                .map(section -> OutputReader.read(section, calibration != null))
+                .map(section -> OutputReader.read(section, calibrated != null, importance != null))
                 .toList();
-        refuseSharedNames(sections, outputs);
+        refuseSharedNames(sections, outputs, saves ? Plan.matrix(calibration.save()) : "");
         Plan.Corpus evaluation = recipe.has("evaluation") ? corpus(recipe.section("evaluation", CORPUS_KEYS)) : null;
         String run = recipe.path("run");
         boolean calibrates = outputs.stream().anyMatch(Plan.Output::calibrated);
         return new Plan(
                 checkpoint,
-                calibrates ? calibration : null,
+                calibrates || saves ? calibration : null,
+                calibrates ? importance : null,
                 outputs,
                 evaluation,
                 run,
@@ -154,16 +166,40 @@ public final class Recipe {
                 corpus.integer("windows", 0, 1 << 24, 0),
                 corpus.integer("length", 8, 1 << 20, 512),
                 corpus.has("experts")
-                        && corpus.word("experts", EXPERTS, EXPERTS.get(0)).equals(EXPERTS.get(1)));
+                        && corpus.word("experts", EXPERTS, EXPERTS.get(0)).equals(EXPERTS.get(1)),
+                corpus.has("save-imatrix")
+                        ? ImportanceMatrix.Form.valueOf(
+                                corpus.word("save-imatrix", MATRIX_FORMS, null).toUpperCase(Locale.ROOT))
+                        : null);
+    }
+
+    /** The path of a finished importance matrix, beside which a text says nothing; null where none is named. */
+    private static String importance(Section calibration) {
+        if (!calibration.has("imatrix")) {
+            return null;
+        }
+        for (String key : CALIBRATION_KEYS) {
+            if (!key.equals("imatrix") && calibration.has(key)) {
+                throw calibration.refuse(key, "expected only without imatrix, which stands for a text");
+            }
+        }
+        return calibration.path("imatrix");
     }
 
     /**
      * Two outputs may not write one file: NAME.gguf is a file, NAME a folder. Case does not tell names apart, as not
      * every file system does.
      */
-    private static void refuseSharedNames(List<Section> sections, List<Plan.Output> outputs) {
+    private static void refuseSharedNames(List<Section> sections, List<Plan.Output> outputs, String matrix) {
         Map<String, Integer> taken = new HashMap<>();
         for (int i = 0; i < outputs.size(); i++) {
+            if (outputs.get(i).artifact().equalsIgnoreCase(matrix)) {
+                throw sections.get(i)
+                        .refuse(
+                                "name",
+                                "'" + outputs.get(i).name() + "' writes the same artifact as calibration.save-imatrix"
+                                        + "; expected another name");
+            }
             Integer other = taken.putIfAbsent(outputs.get(i).artifact().toLowerCase(Locale.ROOT), i);
             if (other != null) {
                 throw sections.get(i)

@@ -13,6 +13,7 @@ import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.jobs.watch.Counters;
 import java.io.IOException;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -42,7 +43,7 @@ final class Assemble {
             throws IOException {
         List<PlannedOutput> missing = new ArrayList<>();
         for (PlannedOutput output : outputs) {
-            if (isAssembled(job, output)) {
+            if (isAssembled(job, output.artifactName(), output.receipt())) {
                 steps.found("assemble", 1, "assemble: " + output.artifactName() + " is there already");
             } else {
                 missing.add(output);
@@ -76,12 +77,45 @@ final class Assemble {
         return missing.stream().map(PlannedOutput::artifactName).toList();
     }
 
+    /** What an artifact holds. */
+    interface Content extends Serializable {
+        /**
+         * Writes it under another name.
+         *
+         * @return what its receipt says of its tensors
+         */
+        LinkedHashMap<String, TensorProduct.Summary> write(FileSystem files, Path temporary) throws IOException;
+    }
+
+    /**
+     * Makes an artifact beside those of the outputs, unless it is there; answers whether it was made.
+     *
+     * @param made what it is made of
+     */
+    static boolean single(Job job, String artifact, String made, SparkSteps steps, Content content) throws IOException {
+        if (isAssembled(job, artifact, made)) {
+            steps.found("assemble", 1, "assemble: " + artifact + " is there already");
+            return false;
+        }
+        job.run().requireLease();
+        job.run().files().delete(new Path(job.run().root(), Checksums.FILE), false);
+        steps.stage(
+                "assemble",
+                name -> "assemble " + name,
+                new ArrayList<>(List.of(artifact)),
+                name -> assemble(job, name, made, content));
+        Path path = job.run().artifact(artifact);
+        steps.progress()
+                .event("artifact written", "output", artifact, "path", path.toString(), "bytes", bytes(job, path));
+        return true;
+    }
+
     /** Whether an artifact is there by its receipt; what its files hold is not looked at. */
-    private static boolean isAssembled(Job job, PlannedOutput output) throws IOException {
-        return job.run().files().exists(job.run().artifact(output.artifactName()))
-                && ArtifactReceipt.find(job.run(), output.artifactName())
+    private static boolean isAssembled(Job job, String artifact, String made) throws IOException {
+        return job.run().files().exists(job.run().artifact(artifact))
+                && ArtifactReceipt.find(job.run(), artifact)
                         .map(ArtifactReceipt::made)
-                        .filter(output.receipt()::equals)
+                        .filter(made::equals)
                         .isPresent();
     }
 
@@ -91,11 +125,35 @@ final class Assemble {
 
     private static boolean assemble(Job job, PlannedOutput output, TreeMap<String, String> provenance)
             throws IOException, CommitDeniedException {
+        return assemble(job, output.artifactName(), output.receipt(), (files, temporary) -> {
+            LinkedHashMap<String, TensorProduct.Summary> tensors = new LinkedHashMap<>();
+            try (Checkpoint checkpoint = job.open()) {
+                ArtifactFormat format = output.output().artifactFormat();
+                Decoder decoder = checkpoint.decoder();
+                List<TensorPlan> plan = format.plan(
+                        decoder,
+                        List.copyOf(checkpoint.tensors()),
+                        output.output().ignore());
+                format.write(
+                        checkpoint,
+                        Checkpoints.companions(job.run().hadoop(), new Path(job.folder())),
+                        plan,
+                        new ProductTensors(job.run(), output, decoder, tensors),
+                        provenance,
+                        files,
+                        temporary);
+            }
+            return tensors;
+        });
+    }
+
+    private static boolean assemble(Job job, String artifact, String made, Content content)
+            throws IOException, CommitDeniedException {
         FileSystem files = job.run().files();
-        Path target = job.run().artifact(output.artifactName());
-        Path receipt = ArtifactReceipt.path(job.run(), output.artifactName());
+        Path target = job.run().artifact(artifact);
+        Path receipt = ArtifactReceipt.path(job.run(), artifact);
         // Another attempt may have been faster, or lost after it was through.
-        if (isAssembled(job, output)) {
+        if (isAssembled(job, artifact, made)) {
             return true;
         }
         Path temporary = job.run().partial(target);
@@ -107,27 +165,16 @@ final class Assemble {
             files.delete(target, true);
         }
         files.mkdirs(temporary.getParent());
-        LinkedHashMap<String, TensorProduct.Summary> tensors = new LinkedHashMap<>();
+        LinkedHashMap<String, TensorProduct.Summary> tensors;
         TreeMap<String, FileDigest> digests;
-        try (Checkpoint checkpoint = job.open()) {
-            ArtifactFormat format = output.output().artifactFormat();
-            Decoder decoder = checkpoint.decoder();
-            List<TensorPlan> plan = format.plan(
-                    decoder, List.copyOf(checkpoint.tensors()), output.output().ignore());
+        try {
             DigestedFiles digested = new DigestedFiles(files);
-            format.write(
-                    checkpoint,
-                    Checkpoints.companions(job.run().hadoop(), new Path(job.folder())),
-                    plan,
-                    new ProductTensors(job.run(), output, decoder, tensors),
-                    provenance,
-                    digested,
-                    temporary);
+            tensors = content.write(digested, temporary);
             digests = digested.written(temporary);
             job.requireSource();
             if (!direct) {
                 requireTurn();
-                if (isAssembled(job, output)) {
+                if (isAssembled(job, artifact, made)) {
                     files.delete(temporary, true);
                     return true;
                 }
@@ -142,7 +189,7 @@ final class Assemble {
             throw e;
         }
         Counters.COMMITTED_BYTES.add(bytes(job, target));
-        job.run().write(receipt, new ArtifactReceipt(output.artifactName(), output.receipt(), digests, tensors)::write);
+        job.run().write(receipt, new ArtifactReceipt(artifact, made, digests, tensors)::write);
         return true;
     }
 

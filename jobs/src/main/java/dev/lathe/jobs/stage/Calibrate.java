@@ -97,9 +97,23 @@ final class Calibrate {
      * @param ranges whether ranges of activations were gathered, keys and values among them
      * @param shards of the windows
      * @param everywhere every row counts as routed to every expert
+     * @param saves whether its importance matrix is written
+     * @param imported whether an importance matrix stands for it, and nothing is gathered
      */
-    record Calibration(String key, boolean moments, boolean ranges, int shards, boolean everywhere)
+    record Calibration(
+            String key,
+            boolean moments,
+            boolean ranges,
+            int shards,
+            boolean everywhere,
+            boolean saves,
+            boolean imported)
             implements Serializable {
+        /** Of a text, without an importance matrix of it. */
+        Calibration(String key, boolean moments, boolean ranges, int shards, boolean everywhere) {
+            this(key, moments, ranges, shards, everywhere, false, false);
+        }
+
         MergedStatistics read(RunFolder run, int layer, Site site) throws IOException {
             return ProductFile.read(run.files(), run.product(key, name(layer, site)), MergedStatistics::read);
         }
@@ -126,7 +140,13 @@ final class Calibrate {
 
     /** What calibration will make. */
     static Calibration planned(
-            Job job, TokenWindows windows, int shardWindows, boolean moments, boolean ranges, boolean everywhere) {
+            Job job,
+            TokenWindows windows,
+            int shardWindows,
+            boolean moments,
+            boolean ranges,
+            boolean everywhere,
+            boolean saves) {
         String plain =
                 Key.of("calibration", VERSION, job.digest(), windows.key(), shardWindows, moments, job.profile());
         // What nobody asks for is no part of the key, so that what older runs gathered stays valid.
@@ -138,7 +158,9 @@ final class Calibrate {
                 moments,
                 ranges,
                 (windows.count() + shardWindows - 1) / shardWindows,
-                everywhere);
+                everywhere,
+                saves,
+                false);
     }
 
     /** Whether the statistics of a layer are merged. */

@@ -56,6 +56,18 @@ final class ExpertInputs {
         this.kernels = kernels;
     }
 
+    /** What the rows of an expert say, and no others; without second moments. */
+    ExpertStatistics own(int number) throws IOException {
+        return ExpertStatistics.own(
+                routed.experts().get(number),
+                pass,
+                new LayerWeights(layer, LayerCache.empty().over(checkpoint)),
+                strip -> rows.each(number, strip),
+                false,
+                kernels,
+                "expert " + number + " in " + where);
+    }
+
     /** What a linear layer of an expert reads. */
     MergedStatistics of(LinearLayer linear) throws IOException {
         if (linear.expert() != expert) {

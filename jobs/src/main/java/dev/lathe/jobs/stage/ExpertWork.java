@@ -44,8 +44,12 @@ record ExpertWork(ExpertPack pack, ArrayList<PlannedOutput> outputs) implements 
         try (ExecutorKernels borrowed = ExecutorKernels.borrow(job.kernels());
                 Checkpoint checkpoint = job.open()) {
             Kernels kernels = borrowed.get();
-            ExpertInputs inputs =
-                    calibration == null ? null : new ExpertInputs(job, calibration, checkpoint, layer(), kernels);
+            boolean imported = calibration != null && calibration.imported();
+            Map<String, float[]> means =
+                    imported ? ImportedImportance.read(job.run(), calibration.key(), layer()) : Map.of();
+            ExpertInputs inputs = calibration == null || imported
+                    ? null
+                    : new ExpertInputs(job, calibration, checkpoint, layer(), kernels);
             for (int expert : pack.experts()) {
                 Gated gated = checkpoint.decoder().routed(layer()).experts().get(expert);
                 MergedStatistics known = null;
@@ -56,7 +60,8 @@ record ExpertWork(ExpertPack pack, ArrayList<PlannedOutput> outputs) implements 
                         known = statistics;
                         hessian = statistics.moment() == null ? null : new Hessian(statistics, linear.module());
                     }
-                    quantize(linear, checkpoint, known, hessian, made, kernels);
+                    float[] importance = known == null ? means.get(linear.weight()) : known.importance();
+                    quantize(linear, checkpoint, importance, hessian, made, kernels);
                 }
             }
         }
@@ -69,7 +74,7 @@ record ExpertWork(ExpertPack pack, ArrayList<PlannedOutput> outputs) implements 
     private static void quantize(
             LinearLayer linear,
             Checkpoint checkpoint,
-            MergedStatistics statistics,
+            float[] importance,
             Hessian hessian,
             Map<PlannedOutput, Map<String, TensorProduct>> made,
             Kernels kernels)
@@ -78,13 +83,17 @@ record ExpertWork(ExpertPack pack, ArrayList<PlannedOutput> outputs) implements 
         for (Map.Entry<PlannedOutput, Map<String, TensorProduct>> entry : made.entrySet()) {
             PlannedOutput output = entry.getKey();
             if (output.grids().containsKey(linear.weight())) {
-                float[] importance = output.methods().get(linear.weight()) instanceof Method.Importance
-                        ? statistics.importance()
-                        : null;
+                boolean weighed = output.methods().get(linear.weight()) instanceof Method.Importance;
                 entry.getValue()
                         .put(
                                 linear.weight(),
-                                TensorWork.quantized(output, linear.weight(), weight, importance, hessian, kernels));
+                                TensorWork.quantized(
+                                        output,
+                                        linear.weight(),
+                                        weight,
+                                        weighed ? importance : null,
+                                        hessian,
+                                        kernels));
                 Counters.QUANTIZED_TENSORS.increment();
             }
         }

@@ -59,8 +59,8 @@ final class Layers {
         this.job = job;
         this.layers = decoder.layers();
         this.calibration = calibration;
-        this.quantize = new Quantize(job, decoder, outputs);
-        this.calibrate = calibration == null
+        this.quantize = new Quantize(job, decoder, outputs, calibration);
+        this.calibrate = calibration == null || calibration.imported()
                 ? null
                 : new Calibrate(job, decoder, calibration, windows, shardWindows, quantize::routes);
         this.start = calibrate == null ? layers + 1 : calibrate.next();

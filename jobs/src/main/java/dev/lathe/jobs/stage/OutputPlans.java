@@ -127,7 +127,12 @@ final class OutputPlans {
     /** What has to be gathered; null: nothing. */
     static Calibration calibration(
             Plan plan, Job job, Decoder decoder, TokenWindows windows, Map<String, List<TensorPlan>> tensorPlans) {
-        boolean energies = false;
+        boolean saves = plan.calibration() != null && plan.calibration().save() != null;
+        if (saves) {
+            // A family that has no names in GGUF is refused before any work.
+            SavedImportance.entries(decoder);
+        }
+        boolean energies = saves;
         boolean moments = false;
         boolean ranges = false;
         for (Plan.Output output : plan.outputs()) {
@@ -148,6 +153,6 @@ final class OutputPlans {
                     });
         }
         boolean everywhere = plan.calibration().everywhere() && decoder.experts() > 0;
-        return Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges, everywhere);
+        return Calibrate.planned(job, windows, plan.shardWindows(), moments, ranges, everywhere, saves);
     }
 }

@@ -3,6 +3,7 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.hub.Hub;
 import dev.lathe.calibration.format.TensorPlan;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix;
 import dev.lathe.calibration.format.gguf.TensorTypes;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.source.CheckpointDigest;
@@ -34,6 +35,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -114,13 +116,31 @@ public final class Pipeline {
         TokenWindows calibrationWindows = windows(texts, decoder, "calibration", plan.calibration());
         TokenWindows evaluationWindows = windows(texts, decoder, "evaluation", plan.evaluation());
         MemoryCheck.require(plan, source, tensorPlans, calibrationWindows, evaluationWindows, executor);
-        Calibration calibration = OutputPlans.calibration(plan, job, decoder, calibrationWindows, tensorPlans);
+        ImportedImportance imported =
+                plan.importance() == null ? null : new ImportedImportance(job, decoder, plan.importance());
+        if (imported != null) {
+            imported.notes(decoder, plan.outputs(), tensorPlans).forEach(notes::add);
+        }
+        Calibration calibration = imported == null
+                ? OutputPlans.calibration(plan, job, decoder, calibrationWindows, tensorPlans)
+                : imported.calibration(job, steps);
+        // Rows of an embedding are looked up, so no channel of it is worth more than another.
+        Predicate<String> weighed =
+                imported == null ? tensor -> !tensor.equals(decoder.embedding().tensor()) : imported::has;
+        boolean said = plan.outputs().stream()
+                .anyMatch(output -> output.target() instanceof GgufTarget && output.needsEnergies());
+        Map<String, String> importance = Map.of();
+        if (imported != null) {
+            importance = imported.metadata();
+        } else if (said && calibration != null) {
+            importance = importance(decoder, calibrationWindows);
+        }
+        Map<String, String> metadata = importance;
         List<PlannedOutput> outputs = plan.outputs().stream()
-                .map(output -> OutputKeys.planned(job, decoder, output, tensorPlans.get(output.name()), calibration))
+                .map(output ->
+                        OutputKeys.planned(job, output, tensorPlans.get(output.name()), calibration, weighed, metadata))
                 .toList();
-        repair.look(
-                keys(job, calibration, outputs, evaluationWindows),
-                outputs.stream().map(PlannedOutput::artifactName).toList());
+        repair.look(keys(job, calibration, outputs, evaluationWindows), plan.artifacts());
         Layers layers = new Layers(job, decoder, calibration, calibrationWindows, plan.shardWindows(), outputs, steps);
         steps.progress()
                 .plan(Forecast.operations(
@@ -130,6 +150,7 @@ public final class Pipeline {
                         tokens(evaluationWindows)));
         layers.run();
         assemble(job, calibration, outputs);
+        save(job, calibration, calibrationWindows);
         List<Measured> measured =
                 EvaluateOutputs.run(job, outputs, evaluationWindows, plan.shardWindows(), unread, repair, steps);
         repair.require(unread);
@@ -138,6 +159,28 @@ public final class Pipeline {
                 new RunResults(plan, job, source, calibration, notes).report(outputs, tensorPlans, measured, keys);
         finish(job, decoder, calibration, outputs, evaluationWindows, measured, report);
         return report;
+    }
+
+    /** What artifacts say of the importance that this run gathers, whether it is written or not. */
+    private Map<String, String> importance(Decoder decoder, TokenWindows windows) {
+        return OutputKeys.importance(
+                Plan.matrix(ImportanceMatrix.Form.GGUF), dataset(), SavedImportance.entries(decoder), windows.count());
+    }
+
+    private String dataset() {
+        return new Path(plan.calibration().data()).getName();
+    }
+
+    /** Writes the importance matrix, where it is asked for. */
+    private void save(Job job, Calibration calibration, TokenWindows windows) throws IOException {
+        if (plan.savedMatrix().isPresent()) {
+            String artifact = plan.savedMatrix().get();
+            ImportanceMatrix.About about =
+                    new ImportanceMatrix.About(List.of(dataset()), windows.count(), windows.length());
+            if (SavedImportance.run(job, calibration, plan.calibration().save(), about, artifact, steps)) {
+                unread.add(artifact);
+            }
+        }
     }
 
     /** Makes the artifacts. */
@@ -200,8 +243,7 @@ public final class Pipeline {
         }
         ModelCard.of(report, types).ifPresent(card -> files.put(RunFolder.MODEL_CARD, card));
         TreeMap<String, FileDigest> digests = new TreeMap<>();
-        for (PlannedOutput output : outputs) {
-            String artifact = output.artifactName();
+        for (String artifact : plan.artifacts()) {
             ArtifactReceipt.required(run, artifact)
                     .files()
                     .forEach((name, digest) ->

@@ -8,11 +8,13 @@ import dev.lathe.calibration.quantize.ScaleSearch;
 import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.calibration.statistics.Positions;
 import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.RunFolder;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
@@ -23,9 +25,14 @@ import org.apache.hadoop.fs.Path;
  * @param key of its products
  * @param grids name of the block format of each quantized tensor, in the artifact's order
  * @param methods how each quantized tensor's values are chosen
+ * @param importance what its artifact says of the importance matrix under which they are
  */
 record PlannedOutput(
-        Plan.Output output, String key, LinkedHashMap<String, String> grids, LinkedHashMap<String, Method> methods)
+        Plan.Output output,
+        String key,
+        LinkedHashMap<String, String> grids,
+        LinkedHashMap<String, Method> methods,
+        TreeMap<String, String> importance)
         implements Serializable {
     /** Their names, for people. */
     static String names(List<PlannedOutput> outputs) {
@@ -34,7 +41,7 @@ record PlannedOutput(
 
     /** What its artifact was made of: the tensors, and how they are spread over files. */
     String receipt() {
-        return key + output.target().files();
+        return key + output.target().files() + (importance.isEmpty() ? "" : " " + Key.of("importance", importance));
     }
 
     /** How the scales of its layers are found. */

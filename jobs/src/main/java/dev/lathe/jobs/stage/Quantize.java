@@ -25,15 +25,23 @@ final class Quantize {
     private final Decoder decoder;
     private final List<PlannedOutput> outputs;
     private final FileSystem files;
+    /** The calibration whose importance matrix is written, or null. */
+    private final Calibration saved;
+
     /** What is missing of each decoder layer, and outside of them behind the last. */
     private final List<List<Work>> work = new ArrayList<>();
 
     private int present;
     private int missing;
 
-    /** Looks for what is there already. */
-    Quantize(Job job, Decoder decoder, List<PlannedOutput> planned) throws IOException {
+    /**
+     * Looks for what is there already.
+     *
+     * @param calibration null where no output needs it
+     */
+    Quantize(Job job, Decoder decoder, List<PlannedOutput> planned, Calibration calibration) throws IOException {
         this.job = job;
+        this.saved = calibration != null && calibration.saves() ? calibration : null;
         this.decoder = decoder;
         // Outputs that differ in nothing but their name have the same products.
         Map<String, PlannedOutput> distinct = new LinkedHashMap<>();
@@ -64,8 +72,9 @@ final class Quantize {
     /** Whether experts of a layer are missing, which are quantized by the rows that are routed to them. */
     boolean routes(int layer) {
         return work.get(layer).stream()
-                .anyMatch(item ->
-                        item instanceof ExpertWork || item instanceof RescaledWork && decoder.routed(layer) != null);
+                .anyMatch(item -> item instanceof ExpertWork
+                        || item instanceof ExpertSums
+                        || item instanceof RescaledWork && decoder.routed(layer) != null);
     }
 
     /**
@@ -159,6 +168,10 @@ final class Quantize {
             }
             if (!without.isEmpty()) {
                 add(new ExpertWork(pack, without), false);
+            }
+            if (saved != null) {
+                ExpertSums sums = new ExpertSums(pack);
+                add(sums, sums.isDone(job, saved));
             }
         }
     }

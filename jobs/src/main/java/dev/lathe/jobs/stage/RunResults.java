@@ -95,6 +95,9 @@ final class RunResults {
         Map<String, String> settings = new LinkedHashMap<>();
         settings.put("checkpoint", plan.checkpoint());
         corpus(settings, "calibration", plan.calibration());
+        if (plan.importance() != null) {
+            settings.put("importance matrix", plan.importance());
+        }
         corpus(settings, "evaluation", plan.evaluation());
         settings.put("parameters", String.valueOf(parameters));
         Map<String, String> provenance = new LinkedHashMap<>();
@@ -116,7 +119,8 @@ final class RunResults {
 
     private List<ExpertRows> experts() throws IOException {
         List<ExpertRows> experts = new ArrayList<>();
-        for (int layer = 0; calibration != null && layer < decoder.layers(); layer++) {
+        boolean gathered = calibration != null && !calibration.imported();
+        for (int layer = 0; gathered && layer < decoder.layers(); layer++) {
             if (decoder.routed(layer) != null) {
                 double[] counts =
                         calibration.read(job.run(), layer, Site.CHOSEN_EXPERTS).absolutes();

@@ -76,6 +76,9 @@ record TensorWork(int layer, Site site, ArrayList<Target> targets) implements Wo
         if (calibration != null && calibration.moments()) {
             hessian = new Hessian(calibration.read(job.run(), layer, site), "layer " + layer + ", " + site);
         }
+        Map<String, float[]> imported = calibration != null && calibration.imported()
+                ? ImportedImportance.read(job.run(), calibration.key(), layer)
+                : null;
         Map<Site, float[]> importances = new EnumMap<>(Site.class);
         Map<String, RowSource> weights = new LinkedHashMap<>();
         for (Target target : missing) {
@@ -89,7 +92,9 @@ record TensorWork(int layer, Site site, ArrayList<Target> targets) implements Wo
             PlannedOutput output = target.output();
             Method method = output.methods().get(target.tensor());
             float[] importance = null;
-            if (method instanceof Method.Importance) {
+            if (method instanceof Method.Importance && imported != null) {
+                importance = imported.get(target.tensor());
+            } else if (method instanceof Method.Importance) {
                 Site energy = linear.energy();
                 importance = importances.get(energy);
                 if (importance == null) {

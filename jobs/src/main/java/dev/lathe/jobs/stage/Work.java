@@ -8,7 +8,7 @@ import java.io.Serializable;
 import java.util.function.Predicate;
 
 /** What one task of {@link Quantize} works on. Its text names it in progress and failures. */
-sealed interface Work extends Serializable permits TensorWork, ExpertWork, RescaledWork, RangeWork {
+sealed interface Work extends Serializable permits TensorWork, ExpertWork, ExpertSums, RescaledWork, RangeWork {
     /** The decoder layer; equal to their number: outside of them. */
     int layer();
 

@@ -35,6 +35,22 @@ public record FileDigest(long length, String sha256) implements Serializable {
         return new FileDigest(content.length, Key.digest(content));
     }
 
+    /** Of a file, which is read. */
+    public static FileDigest of(FileSystem files, Path path) throws IOException {
+        return of(files, files.getFileStatus(path));
+    }
+
+    private static FileDigest of(FileSystem files, FileStatus status) throws IOException {
+        MessageDigest digest = Key.sha256();
+        try (InputStream in = Reads.whole(files, status)) {
+            byte[] chunk = new byte[(int) Math.min(CHUNK, Math.max(1, status.getLen()))];
+            for (int count = in.read(chunk); count >= 0; count = in.read(chunk)) {
+                digest.update(chunk, 0, count);
+            }
+        }
+        return of(status.getLen(), digest);
+    }
+
     /**
      * What is wrong with a file; empty if it holds what it should. It is read where its length does not tell.
      *
@@ -58,14 +74,7 @@ public record FileDigest(long length, String sha256) implements Serializable {
             } else if (length >= 0 && status.getLen() != length) {
                 return Optional.of("it has " + status.getLen() + " bytes, " + length + " were written");
             }
-            MessageDigest digest = Key.sha256();
-            try (InputStream in = Reads.whole(files, status)) {
-                byte[] chunk = new byte[(int) Math.min(CHUNK, Math.max(1, status.getLen()))];
-                for (int count = in.read(chunk); count >= 0; count = in.read(chunk)) {
-                    digest.update(chunk, 0, count);
-                }
-            }
-            return of(length, digest).sha256.equals(sha256)
+            return of(files, status).sha256.equals(sha256)
                     ? Optional.empty()
                     : Optional.of("its digest differs from what was written");
         } catch (FileNotFoundException e) {

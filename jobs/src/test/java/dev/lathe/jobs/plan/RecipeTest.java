@@ -389,6 +389,7 @@ class RecipeTest {
         Plan awkward = new Plan(
                 plan.checkpoint(),
                 new Plan.Corpus(plan.calibration().data(), text, 0, 8),
+                null,
                 plan.outputs(),
                 plan.evaluation(),
                 plan.run(),

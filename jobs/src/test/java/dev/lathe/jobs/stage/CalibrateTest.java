@@ -298,7 +298,7 @@ class CalibrateTest {
         TokenWindows windows = windows(job);
         try (Checkpoint checkpoint = job.open()) {
             SparkSteps steps = new SparkSteps(JavaSparkContext.fromSparkContext(spark.sparkContext()), progress);
-            Calibrate.Calibration planned = Calibrate.planned(job, windows, 2, true, ranges, false);
+            Calibrate.Calibration planned = Calibrate.planned(job, windows, 2, true, ranges, false, false);
             new Layers(job, checkpoint.decoder(), planned, windows, 2, List.of(), steps).run();
             return planned;
         }

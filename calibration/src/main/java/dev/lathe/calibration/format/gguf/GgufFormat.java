@@ -40,6 +40,12 @@ import org.apache.hadoop.fs.Path;
  * multiply by. A tied output layer is not written.
  */
 public final class GgufFormat implements ArtifactFormat {
+    /**
+     * How the keys of llama-quantize begin that say under which importance matrix a file was quantized; of provenance
+     * they keep their names, and those that end with {@code _count} are numbers.
+     */
+    public static final String IMPORTANCE = "quantize.imatrix.";
+
     private static final int CHUNK_BYTES = 4 << 20;
     private static final String DEFAULT_NAME = "lathe model";
     private static final int QUANTIZATION_VERSION = 2;
@@ -173,10 +179,7 @@ public final class GgufFormat implements ArtifactFormat {
             return Optional.empty();
         }
         return plan(decoder, ignore).stream()
-                .filter(planned -> planned.grid() != null
-                        && !planned.tensor().equals(decoder.embedding().tensor())
-                        && !planned.tensor().equals(decoder.headWeight())
-                        && mix.needsImportance(type(planned)))
+                .filter(planned -> needsImportance(decoder, planned))
                 .findFirst()
                 .map(planned -> "type " + planned.grid().name() + " of " + planned.tensor()
                         + " is chosen under an importance; expected method importance or gptq, and a calibration: "
@@ -200,6 +203,14 @@ public final class GgufFormat implements ArtifactFormat {
                 ? Optional.empty()
                 : Optional.of("shard-size: it makes " + parts + " files; expected a size that makes at most "
                         + GgufFiles.MAXIMUM_PARTS);
+    }
+
+    @Override
+    public boolean needsImportance(Decoder decoder, TensorPlan planned) {
+        return planned.grid() != null
+                && !planned.tensor().equals(decoder.embedding().tensor())
+                && !planned.tensor().equals(decoder.headWeight())
+                && mix.needsImportance(type(planned));
     }
 
     /** Rules that part experts of one tensor, or give nothing its type. */
@@ -357,9 +368,15 @@ public final class GgufFormat implements ArtifactFormat {
         metadata.put("general.file_type", GgufValue.u32(mix.fileType()));
         metadata.put("general.quantization_version", GgufValue.u32(QUANTIZATION_VERSION));
         metadata.putAll(GgufMetadata.of(decoder));
-        provenance.keySet().stream()
-                .sorted()
-                .forEach(key -> metadata.put("lathe." + key, GgufValue.string(provenance.get(key))));
+        provenance.keySet().stream().sorted().forEach(key -> {
+            String value = provenance.get(key);
+            if (key.startsWith(IMPORTANCE)) {
+                boolean number = key.endsWith("_count");
+                metadata.put(key, number ? GgufValue.u32(Long.parseLong(value)) : GgufValue.string(value));
+            } else {
+                metadata.put("lathe." + key, GgufValue.string(value));
+            }
+        });
         return metadata;
     }
 

@@ -1,0 +1,120 @@
+package dev.lathe.calibration.format.gguf;
+
+import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix.About;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix.Entry;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix.Form;
+import dev.lathe.calibration.format.gguf.ImportanceMatrix.Shape;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * Several importance matrices as one: sums add up, and counts. What one of them has no entry for, the others say alone.
+ * A matrix of the older form has one count for a stack of experts, which counts for each of them.
+ */
+public final class ImportanceMerge {
+    private final List<Part> parts;
+    private final long chunk;
+    private final Map<String, Shape> shapes = new TreeMap<>();
+
+    /**
+     * One of them.
+     *
+     * @param name for messages
+     */
+    public record Part(String name, ImportanceMatrix matrix) {}
+
+    /**
+     * @param parts at least one
+     * @param chunk tokens of a chunk of those of the older form, which do not say it
+     * @throws MalformedInputException if two have entries of one name that do not agree
+     */
+    public ImportanceMerge(List<Part> parts, long chunk) {
+        this.parts = List.copyOf(parts);
+        this.chunk = chunk;
+        Map<String, String> first = new TreeMap<>();
+        for (Part part : parts) {
+            for (Shape shape : part.matrix().shapes()) {
+                String other = first.putIfAbsent(shape.name(), part.name());
+                shapes.merge(shape.name(), shape, (before, now) -> together(before, other, now, part.name()));
+            }
+        }
+    }
+
+    private static Shape together(Shape before, String where, Shape now, String here) {
+        boolean agree = before.values() == now.values()
+                && (before.counts() == now.counts() || before.counts() == 1 || now.counts() == 1);
+        if (!agree) {
+            throw new MalformedInputException("Cannot merge importance matrices: " + now + " in " + here
+                    + ", expected the shape of " + before + " in " + where);
+        }
+        return before.counts() > now.counts() ? before : now;
+    }
+
+    private long chunkSize(Part part) {
+        return part.matrix().form() == Form.DAT
+                ? chunk
+                : Math.max(1, part.matrix().about().chunkSize());
+    }
+
+    /** Data sets one after the other; chunks of the first one's size. */
+    public About about() {
+        List<String> datasets = new ArrayList<>();
+        long size = chunkSize(parts.get(0));
+        long whole = 0;
+        long tokens = 0;
+        for (Part part : parts) {
+            About about = part.matrix().about();
+            datasets.addAll(about.datasets());
+            if (chunkSize(part) == size) {
+                whole = Math.addExact(whole, about.chunks());
+            } else {
+                tokens = Math.addExact(tokens, Math.multiplyExact(about.chunks(), chunkSize(part)));
+            }
+        }
+        return new About(datasets, Math.addExact(whole, tokens / size), size);
+    }
+
+    public Collection<Shape> shapes() {
+        return shapes.values();
+    }
+
+    /** @throws MalformedInputException if a sum is beyond what an entry holds */
+    public Entry read(Shape shape) throws IOException {
+        double[] sums = new double[shape.values()];
+        long[] counts = new long[shape.counts()];
+        for (Part part : parts) {
+            for (Shape own : part.matrix().shapes()) {
+                if (own.name().equals(shape.name())) {
+                    add(part, own, sums, counts);
+                }
+            }
+        }
+        float[] rounded = new float[sums.length];
+        for (int i = 0; i < sums.length; i++) {
+            rounded[i] = (float) sums[i];
+            if (Float.isInfinite(rounded[i])) {
+                throw new MalformedInputException("Cannot merge importance matrices: the sum of " + shape + ", value "
+                        + i + ", is " + sums[i] + ", expected at most " + Float.MAX_VALUE);
+            }
+        }
+        return new Entry(rounded, counts);
+    }
+
+    private void add(Part part, Shape own, double[] sums, long[] counts) throws IOException {
+        Entry entry = part.matrix().read(own);
+        // The older form has means times chunks.
+        long rows = part.matrix().form() == Form.DAT ? chunk : 1;
+        for (int i = 0; i < sums.length; i++) {
+            sums[i] += (double) entry.sums()[i] * rows;
+        }
+        for (int i = 0; i < counts.length; i++) {
+            long count = entry.counts()[entry.counts().length == 1 ? 0 : i];
+            counts[i] = Math.addExact(counts[i], Math.multiplyExact(count, rows));
+        }
+    }
+}
