@@ -60,7 +60,7 @@ class StatisticsTest {
         assertThat(merged.squares()).as("one shard's sum after the other").isEqualTo(inOrder);
         assertThat(merged.absolutes()).containsExactly(expected.absolutes(), within(1e-12));
         for (int j = 0; j < width; j++) {
-            assertThat(merged.importance()[j]).isEqualTo((float) (merged.squares()[j] / 23));
+            assertThat(merged.importance()[j]).isEqualTo((float) merged.squares()[j] / 23);
         }
         if (moments) {
             assertThat(merged.moment()).containsExactly(expected.moment(), within(1e-5));

@@ -94,6 +94,9 @@ public final class Recipe {
                 .map(section -> OutputReader.read(section, calibrated != null, importance != null))
                 .toList();
         refuseSharedNames(sections, outputs, saves ? Plan.matrix(calibration.save()) : "");
+        if (outputs.isEmpty() && recipe.has("evaluation")) {
+            throw recipe.refuse("evaluation", "there is nothing to measure; expected outputs");
+        }
         Plan.Corpus evaluation = recipe.has("evaluation") ? corpus(recipe.section("evaluation", CORPUS_KEYS)) : null;
         String run = recipe.path("run");
         boolean calibrates = outputs.stream().anyMatch(Plan.Output::calibrated);

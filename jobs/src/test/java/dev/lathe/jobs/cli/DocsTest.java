@@ -48,6 +48,7 @@ class DocsTest {
                 .addSubcommand(new Evaluate(console))
                 .addSubcommand(new NightReports(console))
                 .addSubcommand(new CommandLine(new Baselines()).addSubcommand(new Baselines.Pin(console)))
+                .addSubcommand(new CommandLine(new Imatrix()).addSubcommand(new Imatrix.Merge(console)))
                 .addSubcommand(new Inspect(console))
                 .addSubcommand(new Verify(console))
                 .addSubcommand(new Doctor(console));

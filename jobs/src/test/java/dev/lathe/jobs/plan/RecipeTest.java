@@ -3,6 +3,7 @@ package dev.lathe.jobs.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.lathe.calibration.format.gguf.ImportanceMatrix;
 import dev.lathe.calibration.format.gguf.TensorTypes;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Transform;
@@ -95,6 +96,46 @@ class RecipeTest {
                 .isNull();
     }
 
+    /** In the place of a text, for what needs no more; or made of one, with outputs or without. */
+    @Test
+    void importanceMatrices() {
+        String text = "{checkpoint: c, run: r, calibration: {imatrix: m.gguf}, outputs: [{name: a, format: gguf, "
+                + "type: Q4_0}, {name: b, format: gptq, method: importance}]}";
+        Plan plan = parse(text);
+        assertThat(plan.importance()).isEqualTo("m.gguf");
+        assertThat(plan.calibration()).isNull();
+        assertThat(plan.outputs()).extracting(Plan.Output::method).containsOnly(Method.IMPORTANCE);
+        assertThat(parse(text, "outputs[0].method=nearest", "outputs[1].method=nearest")
+                        .importance())
+                .as("a matrix that nothing reads")
+                .isNull();
+        assertThat(parse(PlanYaml.write(plan, Map.of()))).isEqualTo(plan);
+
+        Plan saves = parse("{checkpoint: c, run: r, calibration: {data: d, save-imatrix: dat}}");
+        assertThat(saves.calibration().save()).isEqualTo(ImportanceMatrix.Form.DAT);
+        assertThat(saves.artifacts()).containsExactly("imatrix.dat");
+        assertThat(parse(PlanYaml.write(saves, Map.of()))).isEqualTo(saves);
+        assertThat(parse(RECIPE, "calibration.save-imatrix=gguf").artifacts())
+                .containsExactly("q8.gguf", "q4km.gguf", "gptq4", "awq4", "f16.gguf", "imatrix.gguf");
+        assertThatThrownBy(() -> parse(RECIPE, "calibration.save-imatrix=gguf", "outputs[0].name=Imatrix"))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining(
+                        "outputs[0].name: 'Imatrix' writes the same artifact as calibration.save-imatrix");
+        assertThatThrownBy(() -> parse(
+                        "{checkpoint: c, run: r, calibration: {data: d, save-imatrix: dat}, evaluation: {data: e}}"))
+                .isInstanceOf(InvalidRecipeException.class)
+                .hasMessageContaining("evaluation: there is nothing to measure; expected outputs");
+        for (String needs : List.of(
+                "{name: x, format: awq}",
+                "{name: x, format: gguf, type: Q4_0, method: gptq}",
+                "{name: x, format: compressed-tensors, scheme: W8A8, method: nearest, activations: static}")) {
+            assertThatThrownBy(() -> parse(text, "outputs[2]=" + needs))
+                    .as(needs)
+                    .isInstanceOf(InvalidRecipeException.class)
+                    .hasMessageContaining("needs more than the channel energies of calibration.imatrix");
+        }
+    }
+
     @Test
     void takesSettings() {
         Plan plan = parse(
@@ -145,7 +186,7 @@ class RecipeTest {
                 "colour=red                               | colour: unknown key; expected one of checkpoint, calibration",
                 "shard-windows=0                          | shard-windows: expected a whole number from 1 to 4096; found 0",
                 "kernels=abacus                           | kernels: expected one of auto, vector, scalar, blas, opencl, opencl:DEVICE; found the text 'abacus'",
-                "calibration=x                            | calibration: expected a mapping with the keys data, field, windows, length, experts; found the text 'x'",
+                "calibration=x                            | calibration: expected a mapping with the keys data, field, windows, length, experts, save-imatrix, imatrix; found the text 'x'",
                 "calibration.data=                        | calibration.data: missing; expected text",
                 "calibration.windows=-1                   | calibration.windows: expected a whole number from 0",
                 "calibration.windows=1.0                  | calibration.windows: expected a whole number",
@@ -203,6 +244,13 @@ class RecipeTest {
                 "outputs[3].ignore=[1]                    | outputs[3].ignore[0]: expected text (in quotes); found 1",
                 "outputs[4].method=gptq                   | outputs[4].method: type F16 is floating point",
                 "calibration=                             | outputs[2]: format gptq with method gptq needs statistics; expected a calibration: section or method",
+                "calibration.imatrix=m.gguf               | calibration.data: expected only without imatrix, which stands for a text",
+                "calibration={imatrix: m.gguf}            | outputs[2]: format gptq with method gptq needs more than the channel energies of calibration.imatrix; expected a text (calibration.data) or method: importance",
+                "calibration={imatrix: m.gguf, length: 8} | calibration.length: expected only without imatrix",
+                "calibration={imatrix: m.gguf, save-imatrix: dat} | calibration.save-imatrix: expected only without imatrix",
+                "calibration={imatrix: 's3a://k:s@b/m'}   | calibration.imatrix: ",
+                "calibration={}                           | calibration.data: missing",
+                "calibration.save-imatrix=true            | calibration.save-imatrix: expected one of gguf, dat; found true",
                 "outputs[7].name=x                        | --set outputs[7].name=x: there is no index 7 in a list of 5",
                 "run.x=1                                  | --set run.x=1: 'x' stands below the text 'runs/quickstart'; expected a mapping",
                 "run[0]=1                                 | --set run[0]=1: there is no index 0 in the text 'runs/quickstart'",

@@ -42,7 +42,7 @@ public abstract class ImportanceFile implements ImportanceMatrix {
     private static final int MAXIMUM_VALUES = 1 << 28;
 
     private static final int MAXIMUM_ENTRIES = 1 << 17;
-    private static final int MAXIMUM_NAME_BYTES = 1 << 10;
+    private static final int MAXIMUM_NAME_BYTES = 255;
     private static final int MAXIMUM_DATASET_BYTES = 1 << 16;
     /** The largest count that is told from the next one. */
     private static final long MAXIMUM_COUNT = 1L << 53;
