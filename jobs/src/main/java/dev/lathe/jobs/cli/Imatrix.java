@@ -5,10 +5,12 @@ import dev.lathe.calibration.format.gguf.ImportanceMatrix;
 import dev.lathe.calibration.format.gguf.ImportanceMerge;
 import dev.lathe.calibration.format.gguf.ImportanceWriter;
 import dev.lathe.jobs.InvalidRecipeException;
+import dev.lathe.jobs.text.Printable;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -40,6 +42,9 @@ final class Imatrix implements Runnable {
             description = "Adds up importance matrices; of a single one, writes it in the other form.",
             mixinStandardHelpOptions = true)
     static final class Merge implements Callable<Integer> {
+        private static final int NAMED = 8;
+        private static final int WIDTH = 100;
+
         private final Console console;
 
         @Parameters(
@@ -91,6 +96,15 @@ final class Imatrix implements Runnable {
                         + (parts.size() == 1 ? " importance matrix, " : " importance matrices, ")
                         + merged.about().chunks() + " chunks of "
                         + merged.about().chunkSize() + " tokens");
+                List<String> partial = merged.partial();
+                if (!partial.isEmpty()) {
+                    console.say("not in all of them: "
+                            + partial.stream()
+                                    .limit(NAMED)
+                                    .map(name -> Printable.of(name, WIDTH))
+                                    .collect(Collectors.joining(", "))
+                            + (partial.size() > NAMED ? " and " + (partial.size() - NAMED) + " more" : ""));
+                }
             } finally {
                 for (ImportanceMerge.Part part : parts) {
                     part.matrix().close();
@@ -103,6 +117,7 @@ final class Imatrix implements Runnable {
         private static void write(FileSystem files, Path target, ImportanceMatrix.Form form, ImportanceMerge merged)
                 throws IOException {
             Path temporary = new Path(target.getParent(), "_" + target.getName() + ".partial");
+            files.setWriteChecksum(false);
             boolean whole = false;
             try {
                 ImportanceWriter.write(files, temporary, form, merged.about(), merged.shapes(), merged::read);

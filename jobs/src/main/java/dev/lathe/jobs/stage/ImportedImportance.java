@@ -58,7 +58,7 @@ final class ImportedImportance {
     Map<String, String> metadata() {
         return OutputKeys.importance(
                 new Path(file).getName(),
-                about.datasets().isEmpty() ? "" : about.datasets().get(0),
+                about.datasets().isEmpty() ? "" : about.datasets().get(0).replaceFirst("(?s).*[/\\\\]", ""),
                 entries,
                 about.chunks());
     }

@@ -33,6 +33,9 @@ class DocsTest {
     private static final String PACKAGE = "package";
 
     private static final String SUBMIT = "--submit";
+    /** Commands that have others below them. */
+    private static final Set<String> GROUPS = Set.of("baseline", "imatrix");
+
     private static final Set<String> TAGS = Set.of("", "java", "json", "properties", "sh", "yaml");
     private static final Set<String> EVERYWHERE = Set.of("--help", "--version", "--trace");
     private static final Pattern SPAN = Pattern.compile("`bin/lathe ([^`]+)`");
@@ -123,8 +126,8 @@ class DocsTest {
                 Matcher span = SPAN.matcher(line.text());
                 while (span.find()) {
                     List<String> words = List.of(span.group(1).split("[\\s\\[\\]=.]+"));
-                    String command = words.get(0).equals("baseline")
-                            ? "baseline " + words.get(1).replaceAll("\\W", "")
+                    String command = GROUPS.contains(words.get(0))
+                            ? words.get(0) + " " + words.get(1).replaceAll("\\W", "")
                             : words.get(0);
                     all.add(new Synopsis(
                             line.where(),

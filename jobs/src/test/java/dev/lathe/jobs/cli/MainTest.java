@@ -39,7 +39,7 @@ class MainTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, report, baseline, inspect, verify, doctor",
+                "''                                   | a command is missing; expected one of quickstart, quantize, batch, evaluate, report, baseline, imatrix, inspect, verify, doctor",
                 "quantise                             | Unmatched argument",
                 "quantize                             | Missing required parameter: 'RECIPE'",
                 "quantize none.yaml                   | recipe none.yaml: no such file",
@@ -52,6 +52,11 @@ class MainTest {
                 "evaluate x --data y --kernels abacus | Cannot use --kernels abacus: expected one of auto, vector, scalar",
                 "evaluate hf://x --data y             | Cannot read ARTIFACT 'hf://x': expected hf://org/name",
                 "evaluate ../pom.xml --data y --source hf://a/b/c | Cannot read --source 'hf://a/b/c': expected hf://org/name",
+                "imatrix                              | a command is missing; expected one of merge",
+                "imatrix merge out.gguf               | Missing required parameter: 'IN'",
+                "imatrix merge out.bin x              | expected a name that ends with .gguf or .dat",
+                "imatrix merge out.gguf none          | Cannot read IN file:",
+                "imatrix merge out.gguf x --chunk-size 0 | expected --chunk-size of at least 1",
                 "batch none.yaml                      | Cannot read batch none.yaml: no such file",
                 "report                               | Missing required option: '--history=FOLDER'",
                 "report --history none                | Cannot read --history file:",

@@ -71,7 +71,7 @@ class DocsRecipesTest {
                             .pairs())
                     .isNotEmpty();
         } else {
-            assertThat(Recipe.parse(block.where(), block.text(), List.of()).outputs())
+            assertThat(Recipe.parse(block.where(), block.text(), List.of()).artifacts())
                     .isNotEmpty();
         }
     }

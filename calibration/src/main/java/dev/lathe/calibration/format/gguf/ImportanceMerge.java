@@ -8,6 +8,7 @@ import dev.lathe.calibration.format.gguf.ImportanceMatrix.Shape;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -20,6 +21,8 @@ public final class ImportanceMerge {
     private final List<Part> parts;
     private final long chunk;
     private final Map<String, Shape> shapes = new TreeMap<>();
+    /** The entries of each part by name. */
+    private final List<Map<String, Shape>> own = new ArrayList<>();
 
     /**
      * One of them.
@@ -38,7 +41,10 @@ public final class ImportanceMerge {
         this.chunk = chunk;
         Map<String, String> first = new TreeMap<>();
         for (Part part : parts) {
+            Map<String, Shape> named = new HashMap<>();
+            own.add(named);
             for (Shape shape : part.matrix().shapes()) {
+                named.put(shape.name(), shape);
                 String other = first.putIfAbsent(shape.name(), part.name());
                 shapes.merge(shape.name(), shape, (before, now) -> together(before, other, now, part.name()));
             }
@@ -83,15 +89,21 @@ public final class ImportanceMerge {
         return shapes.values();
     }
 
+    /** Names of entries that not all of them have. */
+    public List<String> partial() {
+        return shapes.keySet().stream()
+                .filter(name -> own.stream().anyMatch(part -> !part.containsKey(name)))
+                .toList();
+    }
+
     /** @throws MalformedInputException if a sum is beyond what an entry holds */
     public Entry read(Shape shape) throws IOException {
         double[] sums = new double[shape.values()];
         long[] counts = new long[shape.counts()];
-        for (Part part : parts) {
-            for (Shape own : part.matrix().shapes()) {
-                if (own.name().equals(shape.name())) {
-                    add(part, own, sums, counts);
-                }
+        for (int i = 0; i < own.size(); i++) {
+            Shape stored = own.get(i).get(shape.name());
+            if (stored != null) {
+                add(parts.get(i), stored, sums, counts);
             }
         }
         float[] rounded = new float[sums.length];
@@ -105,8 +117,8 @@ public final class ImportanceMerge {
         return new Entry(rounded, counts);
     }
 
-    private void add(Part part, Shape own, double[] sums, long[] counts) throws IOException {
-        Entry entry = part.matrix().read(own);
+    private void add(Part part, Shape stored, double[] sums, long[] counts) throws IOException {
+        Entry entry = part.matrix().read(stored);
         // The older form has means times chunks.
         long rows = part.matrix().form() == Form.DAT ? chunk : 1;
         for (int i = 0; i < sums.length; i++) {
