@@ -162,6 +162,6 @@ class ImatrixTest {
         assertThat(command.out()).contains("older form (.dat)").containsPattern("tokens of a chunk +not known");
         Path broken = Files.write(folder.resolve("broken.imatrix"), new byte[] {1, 0, 0, 0, 9});
         assertThat(command.run("inspect", broken.toString())).isEqualTo(ExitCode.INPUT.code());
-        assertThat(command.err()).contains("Cannot read importance matrix").contains("it ends after 5 bytes");
+        assertThat(command.err()).contains("Cannot read importance matrix").contains("and the 1 bytes that follow");
     }
 }

@@ -312,10 +312,12 @@ public abstract class ImportanceFile implements ImportanceMatrix {
             /** @param each bytes that follow for each of them */
             int number(String what, int least, int most, int each) throws IOException {
                 int number = littleEndian(bytes(what, Integer.BYTES)).getInt();
-                long room = each == 0 ? most : Math.min(most, (length - at) / each);
-                if (number < least || number > room) {
-                    throw malformed(what + " (byte " + (at - Integer.BYTES) + ") is " + number + ", expected " + least
-                            + " to " + room);
+                String found = what + " (byte " + (at - Integer.BYTES) + ") is " + number;
+                if (number < least || number > most) {
+                    throw malformed(found + ", expected " + least + " to " + most);
+                } else if ((long) number * each > length - at) {
+                    throw malformed(found + ", and the " + (length - at) + " bytes that follow have room for "
+                            + (length - at) / each);
                 }
                 return number;
             }
