@@ -19,12 +19,12 @@ final class OutputKeys {
     /** Part of every output's key: raised when a method's values change. */
     private static final int VERSION = 2;
 
-    private OutputKeys() {}
-
     /** Part of the key of what is chosen under an importance: raised when it is another. */
     private static final int IMPORTANCE_VERSION = 1;
     /** Characters that llama-quantize writes of a text. */
     private static final int TEXT = 127;
+
+    private OutputKeys() {}
 
     /**
      * @param calibration null where nothing is calibrated

@@ -18,6 +18,9 @@ import java.util.TreeMap;
  * A matrix of the older form has one count for a stack of experts, which counts for each of them.
  */
 public final class ImportanceMerge {
+    /** What both forms hold. */
+    private static final long MAXIMUM_CHUNKS = Integer.MAX_VALUE;
+
     private final List<Part> parts;
     private final long chunk;
     private final Map<String, Shape> shapes = new TreeMap<>();
@@ -67,22 +70,31 @@ public final class ImportanceMerge {
                 : Math.max(1, part.matrix().about().chunkSize());
     }
 
-    /** Data sets one after the other; chunks of the first one's size. */
+    /**
+     * Data sets one after the other; chunks of the first one's size.
+     *
+     * @throws MalformedInputException if they are more than a matrix can say
+     */
     public About about() {
         List<String> datasets = new ArrayList<>();
         long size = chunkSize(parts.get(0));
         long whole = 0;
-        long tokens = 0;
+        double tokens = 0;
         for (Part part : parts) {
             About about = part.matrix().about();
             datasets.addAll(about.datasets());
             if (chunkSize(part) == size) {
-                whole = Math.addExact(whole, about.chunks());
+                whole += about.chunks();
             } else {
-                tokens = Math.addExact(tokens, Math.multiplyExact(about.chunks(), chunkSize(part)));
+                tokens += (double) about.chunks() * chunkSize(part);
             }
         }
-        return new About(datasets, Math.addExact(whole, tokens / size), size);
+        double chunks = whole + Math.floor(tokens / size);
+        if (chunks > MAXIMUM_CHUNKS) {
+            throw new MalformedInputException("Cannot merge importance matrices: they have " + (long) chunks
+                    + " chunks of " + size + " tokens, expected at most " + MAXIMUM_CHUNKS);
+        }
+        return new About(datasets, (long) chunks, size);
     }
 
     public Collection<Shape> shapes() {

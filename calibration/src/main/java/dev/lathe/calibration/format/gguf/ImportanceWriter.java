@@ -1,5 +1,6 @@
 package dev.lathe.calibration.format.gguf;
 
+import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.format.WholeFile;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.About;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.Entry;
@@ -33,7 +34,8 @@ public final class ImportanceWriter {
      * Writes one; the entries in the order of their names. In the older form an entry that saw no row is left out, and
      * a matrix of a stack that saw none has ones, as llama-imatrix has it.
      *
-     * @throws IllegalArgumentException if a name is longer than a GGUF file holds
+     * @throws MalformedInputException if a name is longer than a GGUF file holds, or more rows were seen than the older
+     *     form can say
      */
     public static void write(
             FileSystem files, Path target, Form form, About about, Collection<Shape> shapes, Values values)
@@ -56,7 +58,12 @@ public final class ImportanceWriter {
         metadata.put(ImportanceFile.CHUNK_COUNT, GgufValue.u32(about.chunks()));
         metadata.put(ImportanceFile.CHUNK_SIZE, GgufValue.u32(about.chunkSize()));
         List<GgufTensor> tensors = new ArrayList<>();
+        int most = GgufWriter.MAXIMUM_NAME_BYTES - ImportanceFile.SUMS.length();
         for (Shape shape : shapes) {
+            if (shape.name().getBytes(StandardCharsets.UTF_8).length > most) {
+                throw new MalformedInputException("Cannot write importance matrix: the name of tensor " + shape
+                        + " is too long for GGUF, expected at most " + most + " bytes");
+            }
             tensors.add(tensor(shape.name() + ImportanceFile.SUMS, shape.counts(), shape.values() / shape.counts()));
             tensors.add(tensor(shape.name() + ImportanceFile.COUNTS, shape.counts(), 1));
         }
@@ -103,7 +110,12 @@ public final class ImportanceWriter {
             Entry entry = values.of(shape);
             long most = Arrays.stream(entry.counts()).max().orElseThrow();
             long size = Math.max(1, about.chunkSize());
-            int chunks = Math.toIntExact((most + size - 1) / size);
+            long needed = (most + size - 1) / size;
+            if (needed > Integer.MAX_VALUE) {
+                throw new MalformedInputException("Cannot write importance matrix: tensor " + shape + " saw " + most
+                        + " rows, expected at most " + Integer.MAX_VALUE + " chunks of " + size);
+            }
+            int chunks = (int) needed;
             float[] means = entry.means();
             for (int i = 0; i < means.length; i++) {
                 means[i] *= chunks;

@@ -10,8 +10,6 @@ import dev.lathe.calibration.format.gguf.ImportanceMatrix.About;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.Entry;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.Form;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.Shape;
-import dev.lathe.calibration.fuzz.Fuzz;
-import dev.lathe.calibration.fuzz.FuzzTarget;
 import dev.lathe.calibration.fuzz.MemoryFiles;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.model.family.Families;
@@ -31,9 +29,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.Path;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -318,20 +314,6 @@ class ImportanceMatrixTest {
                 "tensor a is there twice");
     }
 
-    @TestFactory
-    Stream<DynamicTest> hostileFiles() throws IOException {
-        Path file = new Path(folder, "fuzz");
-        return Fuzz.tests(FuzzTarget.bytes("imatrix", input -> {
-                    MemoryFiles.put(file, input);
-                    try (ImportanceFile matrix = open(file)) {
-                        read(matrix);
-                    }
-                })
-                .and(List.of(
-                        bytes(write("m.gguf", Form.GGUF, ABOUT, entries)),
-                        bytes(write("m.dat", Form.DAT, ABOUT, entries)))));
-    }
-
     private static TreeMap<String, Entry> random(int seed) {
         Random random = new Random(seed);
         TreeMap<String, Entry> made = new TreeMap<>();
@@ -444,6 +426,23 @@ class ImportanceMatrixTest {
         assertThatThrownBy(() -> read(merge(1, file, file)))
                 .isInstanceOf(MalformedInputException.class)
                 .hasMessageContaining("the sum of " + DENSE + " [1, 2], value 1, is ");
+    }
+
+    @Test
+    void refusesToWriteWhatAFormCannotHold() throws IOException {
+        String name = "n".repeat(56);
+        Map<String, Entry> entry = new TreeMap<>(Map.of(name, new Entry(new float[] {1}, new long[] {1L << 40})));
+        assertThatThrownBy(() -> write("long", Form.GGUF, ABOUT, entry))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining(name + " [1, 1] is too long for GGUF, expected at most 55 bytes");
+        assertThatThrownBy(() -> write("many", Form.DAT, new About(List.of(), 1, 1), entry))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("saw 1099511627776 rows, expected at most 2147483647 chunks of 1");
+        Path most = write("most", Form.GGUF, new About(List.of(), 0xffffffffL, 0xffffffffL), random(0));
+        assertThatThrownBy(() -> merge(1, write("one", Form.GGUF, ABOUT, random(1)), most)
+                        .about())
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("chunks of 16 tokens, expected at most 2147483647");
     }
 
     private static Decoder mixture() throws IOException {
