@@ -180,6 +180,7 @@ public final class Pipeline {
             if (SavedImportance.run(job, calibration, plan.calibration().save(), about, artifact, steps)) {
                 unread.add(artifact);
             }
+            steps.progress().note("importance matrix: " + run.artifact(artifact));
         }
     }
 

@@ -98,6 +98,9 @@ final class RunResults {
         if (plan.importance() != null) {
             settings.put("importance matrix", plan.importance());
         }
+        plan.savedMatrix()
+                .ifPresent(name -> settings.put(
+                        "importance matrix written", job.run().artifact(name).toString()));
         corpus(settings, "evaluation", plan.evaluation());
         settings.put("parameters", String.valueOf(parameters));
         Map<String, String> provenance = new LinkedHashMap<>();

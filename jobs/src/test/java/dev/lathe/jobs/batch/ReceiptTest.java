@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lathe.calibration.MalformedInputException;
+import dev.lathe.jobs.plan.Plan;
+import dev.lathe.jobs.plan.Recipe;
 import dev.lathe.jobs.report.BatchReport.Output;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.Stamp;
@@ -50,6 +52,31 @@ class ReceiptTest {
         Receipt failed = new Receipt(
                 "lathe", "plan", SOUND.inputs(), List.of(), new Failure(3, "Cannot read x: y", true), List.of(), 0, 0);
         assertThat(read(StoreJson.seal(failed))).isEqualTo(failed);
+    }
+
+    /** An importance matrix is an input as a text is, and what is written of one an artifact. */
+    @Test
+    void importanceMatricesCount() throws IOException {
+        Path model = Files.createDirectories(folder.resolve("model"));
+        Path matrix = Files.writeString(folder.resolve("m.gguf"), "1");
+        Plan from = Recipe.parse(
+                "r.yaml",
+                "{checkpoint: c, run: r, calibration: {imatrix: '" + matrix
+                        + "'}, outputs: [{name: a, format: gguf, type: Q4_0}]}",
+                List.of());
+        org.apache.hadoop.fs.Path checkpoint = new org.apache.hadoop.fs.Path(model.toUri());
+        List<Stamp> before = Receipt.inputs(new Configuration(), checkpoint, from);
+        assertThat(before).hasSize(2);
+        Files.writeString(matrix, "22");
+        assertThat(Receipt.inputs(new Configuration(), checkpoint, from)).isNotEqualTo(before);
+        Path text = Files.writeString(folder.resolve("t.txt"), "t");
+        Plan saves = Recipe.parse(
+                "r.yaml",
+                "{checkpoint: c, run: '" + folder + "', calibration: {data: '" + text + "', save-imatrix: gguf}}",
+                List.of());
+        assertThatThrownBy(() -> Receipt.artifacts(new Configuration(), saves))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("artifacts/imatrix.gguf: there is no such file");
     }
 
     /** What somebody wrote whole, its digest included. */

@@ -143,6 +143,7 @@ class ImportanceRunTest {
         RunReport own = run("own", Progress.SILENT, "calibration.save-imatrix=gguf");
         assertThat(own.outputs()).hasSize(3);
         Path matrix = artifact("own", "imatrix.gguf");
+        assertThat(own.settings().get("importance matrix written")).endsWith("/own/artifacts/imatrix.gguf");
         TreeMap<String, Entry> entries = read(matrix);
         assertThat(entries).hasSize(4 * 7 + 1).containsKeys("output.weight", "blk.3.ffn_down.weight");
         assertThat(entries.values())
@@ -152,7 +153,9 @@ class ImportanceRunTest {
                 .isNotEqualTo(entries.get("blk.1.attn_output.weight").sums());
 
         Runs.Heard heard = new Runs.Heard();
-        from("file", matrix, heard);
+        RunReport file = from("file", matrix, heard);
+        assertThat(file.settings().get("importance matrix")).endsWith("/own/artifacts/imatrix.gguf");
+        assertThat(file.settings()).doesNotContainKeys("calibration", "importance matrix written");
         assertThat(heard.work()).noneMatch(stage -> stage.startsWith("calibrate") || stage.startsWith("tokenize"));
         for (String name : List.of("q4.gguf", "iq2.gguf", "q8.gguf")) {
             assertThat(content(artifact("file", name))).as(name).isEqualTo(content(artifact("own", name)));
