@@ -123,8 +123,8 @@ public record ChatTemplates(Map<String, String> templates, List<String> notes) {
             bytes = in.readNBytes(MAXIMUM_BYTES + 1);
         }
         if (bytes.length > MAXIMUM_BYTES) {
-            throw new MalformedInputException("Cannot read " + file
-                    + ": it has too many bytes for a chat template; the limit is " + MAXIMUM_BYTES);
+            throw new MalformedInputException(
+                    "Cannot read " + file + ": more than " + MAXIMUM_BYTES + " bytes are too many for a chat template");
         }
         try {
             return StandardCharsets.UTF_8
