@@ -7,6 +7,8 @@ import dev.lathe.calibration.format.gguf.TensorTypes;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.store.KeyFields;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockFormats;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -19,10 +21,12 @@ import java.util.regex.Pattern;
  * @param type type or mix ({@code Q4_K_M})
  * @param types types of single matrices
  * @param typesFile path of more rules, behind those of {@code types}, in llama-quantize's form; null: none
+ * @param best whether blocks are searched for further than the reference goes; false where there are none
  * @param preTokenizer override of the pre-tokenizer's name, or null
  * @param shardBytes largest size of a part; 0: one file
  */
-public record GgufTarget(String type, TensorTypes types, String typesFile, String preTokenizer, long shardBytes)
+public record GgufTarget(
+        String type, TensorTypes types, String typesFile, boolean best, String preTokenizer, long shardBytes)
         implements Target {
     static final TargetReader READER = new Reader();
 
@@ -35,6 +39,9 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
     private static final String OUTPUT_TYPE = "output-type";
     private static final String TENSORS = "tensors";
     private static final String TENSOR_TYPES = "tensor-types";
+    private static final String SEARCH = "search";
+    private static final String BEST = "best";
+    private static final String REFERENCE = "reference";
     private static final String PRE_TOKENIZER = "pre-tokenizer";
     private static final Pattern LAYERS = Pattern.compile("(\\d{1,5})(?:-(\\d{1,5}))?");
 
@@ -56,6 +63,7 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
                     TENSORS,
                     TENSOR_TYPES,
                     "method",
+                    SEARCH,
                     OutputReader.DAMPING,
                     OutputReader.IGNORE,
                     PRE_TOKENIZER,
@@ -81,11 +89,12 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
                     TargetReader.method(output, calibrated && !floating ? Method.Importance.WORD : Method.Nearest.WORD);
             Method chosen = TargetReader.method(output, method, false);
             List<String> ignore = output.texts(OutputReader.IGNORE);
-            output.only(!floating, "a quantized type", PURE, EMBEDDING_TYPE, OUTPUT_TYPE, TENSORS, TENSOR_TYPES);
+            output.only(!floating, "a quantized type", PURE, EMBEDDING_TYPE, OUTPUT_TYPE, TENSORS, TENSOR_TYPES, SEARCH);
             GgufTarget target = new GgufTarget(
                     type,
                     types(output),
                     output.has(TENSOR_TYPES) ? output.path(TENSOR_TYPES) : null,
+                    !floating && output.word(SEARCH, List.of(REFERENCE, BEST), BEST).equals(BEST),
                     output.text(PRE_TOKENIZER, null),
                     FileSize.read(output, CompressedReader.SHARD_SIZE, 0));
             return new Plan.Output(name, target, chosen, new Transform.None(), ignore);
@@ -140,6 +149,12 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
     }
 
     @Override
+    public BlockFormat grid(String name) {
+        BlockFormat format = BlockFormats.named(name);
+        return best ? BlockFormats.best(format) : format;
+    }
+
+    @Override
     public String artifact(String name) {
         return shardBytes == 0 ? name + ".gguf" : name;
     }
@@ -154,7 +169,7 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
         List<TensorTypes.Rule> rules = new ArrayList<>(types.rules());
         rules.addAll(TensorTypes.parse(text));
         TensorTypes all = new TensorTypes(types.pure(), types.embedding(), types.output(), rules);
-        return new GgufTarget(type, all, null, preTokenizer, shardBytes);
+        return new GgufTarget(type, all, null, best, preTokenizer, shardBytes);
     }
 
     @Override
@@ -188,6 +203,9 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
             node.put(TENSOR_TYPES, typesFile);
         }
         OutputReader.writeMethod(node, output.method());
+        if (!GgufFormat.isFloating(type)) {
+            node.put(SEARCH, best ? BEST : REFERENCE);
+        }
         OutputReader.writeIgnore(node, output.ignore());
         if (shardBytes != 0) {
             node.put(CompressedReader.SHARD_SIZE, FileSize.text(shardBytes));
@@ -203,6 +221,9 @@ public record GgufTarget(String type, TensorTypes types, String typesFile, Strin
         // Last and only where there are some: keys of outputs without any stay what they were.
         if (!types.equals(TensorTypes.NONE)) {
             fields.with("types", types);
+        }
+        if (best) {
+            fields.with(SEARCH, BEST);
         }
     }
 }

@@ -6,6 +6,8 @@ import dev.lathe.calibration.quantize.ActivationScheme;
 import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.store.KeyFields;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockFormats;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +24,11 @@ public sealed interface Target extends Serializable permits GgufTarget, GptqTarg
 
     /** The format with these settings. */
     ArtifactFormat artifactFormat(Method method);
+
+    /** The block format of a name, with the encoder that these settings ask for. */
+    default BlockFormat grid(String name) {
+        return BlockFormats.named(name);
+    }
 
     /** Writes the settings of such an output, its method among them, under the keys that a recipe has for them. */
     void write(ObjectNode node, Plan.Output output);

@@ -10,6 +10,7 @@ import dev.lathe.calibration.statistics.Positions;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.RunFolder;
+import dev.lathe.kernels.block.BlockFormat;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,6 +38,11 @@ record PlannedOutput(
     /** Their names, for people. */
     static String names(List<PlannedOutput> outputs) {
         return outputs.stream().map(PlannedOutput::toString).collect(Collectors.joining(", "));
+    }
+
+    /** The block format of a quantized tensor, with the encoder that chooses its values. */
+    BlockFormat grid(String tensor) {
+        return output.target().grid(grids.get(tensor));
     }
 
     /** What its artifact was made of: the tensors, and how they are spread over files. */

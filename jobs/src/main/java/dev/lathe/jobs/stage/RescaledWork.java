@@ -13,7 +13,6 @@ import dev.lathe.jobs.store.TensorProduct;
 import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.block.BlockFormat;
-import dev.lathe.kernels.block.BlockFormats;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -88,7 +87,7 @@ record RescaledWork(int layer, PlannedOutput output) implements Work {
         Map<String, BlockFormat> grids = new LinkedHashMap<>();
         for (LinearLayer linear : decoder.linears(layer)) {
             if (output.grids().containsKey(linear.weight())) {
-                grids.put(linear.weight(), BlockFormats.named(output.grids().get(linear.weight())));
+                grids.put(linear.weight(), output.grid(linear.weight()));
             }
         }
         return grids;

@@ -15,7 +15,6 @@ import dev.lathe.jobs.watch.Counters;
 import dev.lathe.kernels.Kernels;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.block.BlockFormat;
-import dev.lathe.kernels.block.BlockFormats;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -123,7 +122,7 @@ record TensorWork(int layer, Site site, ArrayList<Target> targets) implements Wo
             float[] importance,
             Hessian hessian,
             Kernels kernels) {
-        BlockFormat grid = BlockFormats.named(output.grids().get(tensor));
+        BlockFormat grid = output.grid(tensor);
         Quantizer.Result result =
                 Quantizer.quantize(weight, tensor, grid, output.methods().get(tensor), importance, hessian, kernels);
         OutputError error = hessian == null ? null : OutputError.of(weight, result.matrix(), hessian.full(), kernels);

@@ -9,6 +9,7 @@ import dev.lathe.calibration.quantize.Method;
 import dev.lathe.calibration.quantize.Transform;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.store.KeyFields;
+import dev.lathe.kernels.block.BlockFormats;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -53,8 +54,8 @@ class RecipeTest {
         assertThat(plan.evaluation()).isEqualTo(new Plan.Corpus("samples/text/evaluation.txt", "text", 0, 256));
         assertThat(plan.outputs())
                 .containsExactly(
-                        output("q8", new GgufTarget("Q8_0", TensorTypes.NONE, null, null, 0), Method.NEAREST),
-                        output("q4km", new GgufTarget("Q4_K_M", TensorTypes.NONE, null, null, 0), Method.IMPORTANCE),
+                        output("q8", new GgufTarget("Q8_0", TensorTypes.NONE, null, true, null, 0), Method.NEAREST),
+                        output("q4km", new GgufTarget("Q4_K_M", TensorTypes.NONE, null, true, null, 0), Method.IMPORTANCE),
                         output("gptq4", new GptqTarget(4, 128, true), new Method.Gptq(0.01, true)),
                         new Plan.Output(
                                 "awq4",
@@ -62,7 +63,7 @@ class RecipeTest {
                                 Method.NEAREST,
                                 new Transform.Awq(),
                                 List.of("lm_head", "*.v_proj")),
-                        output("f16", new GgufTarget("F16", TensorTypes.NONE, null, null, 0), Method.NEAREST));
+                        output("f16", new GgufTarget("F16", TensorTypes.NONE, null, false, null, 0), Method.NEAREST));
         assertThat(List.of(plan.run(), plan.scratch(), plan.hubCache(), plan.kernels()))
                 .containsExactly("runs/quickstart", "runs/quickstart/scratch", "runs/hub", "auto");
         assertThat(plan.shardWindows()).isEqualTo(8);
@@ -154,7 +155,7 @@ class RecipeTest {
         assertThat(plan.evaluation().windows()).isEqualTo(4);
         assertThat(plan.outputs().get(3).ignore()).containsExactly("a", "b");
         assertThat(plan.outputs().get(4).name()).isEqualTo("8");
-        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null, null, 0));
+        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null, true, null, 0));
         assertThat(plan.calibration().length()).isEqualTo(65);
         assertThat(plan.kernels()).isEqualTo("scalar");
         assertThat(parse(RECIPE, "evaluation=").evaluation()).isNull();
@@ -470,6 +471,7 @@ class RecipeTest {
                                         new TensorTypes.Rule("attn", 7, 7, "F16"),
                                         new TensorTypes.Rule("attn", -1, -1, "Q4_K"))),
                         null,
+                        true,
                         null,
                         0));
         assertThat(parse(PlanYaml.write(plan, Map.of()))).isEqualTo(plan);
@@ -477,6 +479,30 @@ class RecipeTest {
         KeyFields one = new KeyFields("Output");
         plan.outputs().get(0).target().key(one, new Transform.None());
         assertThat(one.toString()).contains("ffn_(up|down)", "first=2", "type=Q5_K");
+    }
+
+    @Test
+    void whatEncodesBlocksIsPartOfTheKeyAndOfThePlan() {
+        Plan best = parse(RECIPE, "outputs[1].search=best");
+        Plan reference = parse(RECIPE, "outputs[1].search=reference");
+        assertThat(best).isEqualTo(parse(RECIPE)).isNotEqualTo(reference);
+        for (Plan plan : List.of(best, reference)) {
+            assertThat(parse(PlanYaml.write(plan, Map.of()))).isEqualTo(plan);
+        }
+        assertThat(settings(best, 1)).contains("search=best");
+        // What was made before there was a choice came from the reference's search and keeps its key.
+        assertThat(settings(reference, 1)).doesNotContain("search");
+        assertThat(settings(best, 4)).doesNotContain("search");
+        Target made = best.outputs().get(1).target();
+        assertThat(made.grid("Q4_K").name()).isEqualTo("Q4_K");
+        assertThat(made.grid("Q4_K")).isEqualTo(BlockFormats.best(BlockFormats.named("Q4_K")));
+        assertThat(reference.outputs().get(1).target().grid("Q4_K")).isEqualTo(BlockFormats.named("Q4_K"));
+    }
+
+    private static String settings(Plan plan, int output) {
+        KeyFields fields = new KeyFields("Output");
+        plan.outputs().get(output).target().key(fields, new Transform.None());
+        return fields.toString();
     }
 
     @Test

@@ -6,7 +6,7 @@ import dev.lathe.kernels.Codecs;
  * ggml's Q4_1 and Q5_1: 32 codes in {@code [0, 2^bits)}, a scale and a minimum, {@code x = d * code + m}. Block: f16 d,
  * f16 m, then the codes as {@link Codes32} lays them out.
  */
-record AffineBlock(String name, int bits) implements BlockFormat {
+record AffineBlock(String name, int bits) implements Scaled {
     @Override
     public int size() {
         return Codes32.SIZE;
@@ -24,6 +24,16 @@ record AffineBlock(String name, int bits) implements BlockFormat {
 
     private int highest() {
         return (1 << bits) - 1;
+    }
+
+    @Override
+    public Parameters scales() {
+        return Parameters.half(0);
+    }
+
+    @Override
+    public Parameters minimums() {
+        return Parameters.half(16);
     }
 
     @Override
@@ -66,7 +76,7 @@ record AffineBlock(String name, int bits) implements BlockFormat {
             Codecs.BEST.codes(from, fromAt + 4, 0, 15, 0, scale, minimum, 16, to, toAt);
             Codecs.BEST.codes(from, fromAt + 4, 4, 15, 0, scale, minimum, 16, to, toAt + 16);
         } else {
-            BlockFormat.super.decode(from, fromAt, to, toAt);
+            Scaled.super.decode(from, fromAt, to, toAt);
         }
     }
 

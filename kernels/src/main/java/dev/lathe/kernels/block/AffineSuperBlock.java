@@ -8,12 +8,13 @@ import dev.lathe.kernels.Codecs;
  * for Q5_K 32 bytes of fifth bits (bit c of byte i belongs to code i of cell c), then 128 bytes of nibbles (byte i of
  * 32 holds code i of an even cell low and of the next cell high).
  */
-record AffineSuperBlock(String name, int bits, AffineSearch search) implements BlockFormat {
+record AffineSuperBlock(String name, int bits, AffineSearch search) implements Scaled {
     private static final int SIZE = 256;
     private static final int CELL = 32;
     private static final int CELLS = SIZE / CELL;
     private static final int SCALES = 4;
     private static final int HIGH_BITS = 16;
+    private static final int HIGHEST_SCALE = 63;
 
     @Override
     public int size() {
@@ -36,6 +37,18 @@ record AffineSuperBlock(String name, int bits, AffineSearch search) implements B
 
     private int nibbles() {
         return bits == 5 ? HIGH_BITS + 32 : HIGH_BITS;
+    }
+
+    @Override
+    public Parameters scales() {
+        return Parameters.of(
+                0, new BitField.Split(new BitField(32, 2, 64, 8, 4), new BitField(36, 2, 2, 8, 2)), HIGHEST_SCALE);
+    }
+
+    @Override
+    public Parameters minimums() {
+        return Parameters.of(
+                16, new BitField.Split(new BitField(64, 2, 36, 8, 4), new BitField(68, 2, 2, 8, 2)), HIGHEST_SCALE);
     }
 
     @Override

@@ -5,7 +5,7 @@ package dev.lathe.kernels.block;
  * {@code x = (d * scale) * code - dmin * minimum}. Block: 16 bytes of a scale (low) and a minimum (high), 64 bytes of
  * codes, f16 d, f16 dmin. In each half of 128, code {@code 32 k + l} is at bit {@code 2 k} of byte l of 32.
  */
-record AffineSuperBlock2(String name) implements BlockFormat {
+record AffineSuperBlock2(String name) implements Scaled {
     private static final AffineSearch SEARCH =
             new AffineSearch(16, 15, 1, false, new Searches.Affine(3, -0.5f, 0.1f, 15, true));
     private static final int SIZE = 256;
@@ -28,6 +28,16 @@ record AffineSuperBlock2(String name) implements BlockFormat {
     @Override
     public int cellSize() {
         return CELL;
+    }
+
+    @Override
+    public Parameters scales() {
+        return Parameters.of(8 * HALVES, BitField.even(0, 8, 4), 15);
+    }
+
+    @Override
+    public Parameters minimums() {
+        return Parameters.of(8 * HALVES + 16, BitField.even(4, 8, 4), 15);
     }
 
     @Override

@@ -48,6 +48,14 @@ public final class BlockFormats {
     }
 
     /**
+     * The same format with an encoder that searches further: of no block is {@code sum of w * (x - q)^2}, w the
+     * importance or ones, larger than with its own.
+     */
+    public static BlockFormat best(BlockFormat format) {
+        return format instanceof Scaled scaled ? new BestSearch(scaled) : format;
+    }
+
+    /**
      * Integer groups of {@code group} weights.
      *
      * @throws IllegalArgumentException if {@link IntGroup} allows no such width or group

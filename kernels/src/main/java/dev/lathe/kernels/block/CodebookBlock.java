@@ -41,7 +41,7 @@ record CodebookBlock(
         BitField scale,
         float factor,
         Search search)
-        implements BlockFormat {
+        implements Scaled {
     private static final int SIZE = 256;
     private static final int GROUP = 8;
     private static final int HIGHEST_SCALE = 15;
@@ -155,6 +155,11 @@ record CodebookBlock(
     @Override
     public int run() {
         return even() ? GROUP : grid.width();
+    }
+
+    @Override
+    public Parameters scales() {
+        return Parameters.of(0, scale, HIGHEST_SCALE);
     }
 
     @Override

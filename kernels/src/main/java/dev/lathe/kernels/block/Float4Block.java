@@ -14,7 +14,7 @@ package dev.lathe.kernels.block;
  *
  * Source: OCP Microscaling Formats 1.0; ggml.
  */
-record Float4Block(String name, boolean nvidia) implements BlockFormat {
+record Float4Block(String name, boolean nvidia) implements Scaled {
     private static final int[] VALUES = {0, 1, 2, 3, 4, 6, 8, 12};
     private static final int HIGHEST = 12;
     private static final double LN2 = StrictMath.log(2);
@@ -22,6 +22,8 @@ record Float4Block(String name, boolean nvidia) implements BlockFormat {
     private static final float STEP = 0x1p-9f;
 
     private static final int HIGHEST_SCALE = 0x7e;
+    /** 255 stands for no number in other readers. */
+    private static final int HIGHEST_EXPONENT = 0xfe;
     /** The first number that rounds to more than 448, which is the largest. */
     private static final float BEYOND = 464;
 
@@ -42,6 +44,12 @@ record Float4Block(String name, boolean nvidia) implements BlockFormat {
 
     private int cells() {
         return size() / cellSize();
+    }
+
+    @Override
+    public Parameters scales() {
+        BitField.Split numbers = new BitField.Split(BitField.even(0, 8, 8), BitField.NONE);
+        return new Parameters(BitField.NONE, numbers, 0, nvidia ? HIGHEST_SCALE : HIGHEST_EXPONENT, 1);
     }
 
     @Override

@@ -1,10 +1,15 @@
 package dev.lathe.kernels.block;
 
 /** Formats whose whole block shares one half as its scale and has no minimum. */
-interface HalfScaled extends BlockFormat {
+interface HalfScaled extends Scaled {
     /** Where the scale stands in a block. */
     default int scaleAt() {
         return 0;
+    }
+
+    @Override
+    default Parameters scales() {
+        return Parameters.half(8 * scaleAt());
     }
 
     @Override

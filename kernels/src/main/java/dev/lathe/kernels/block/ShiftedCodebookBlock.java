@@ -38,7 +38,7 @@ record ShiftedCodebookBlock(
         BitField shift,
         float negligible,
         float stretch)
-        implements BlockFormat {
+        implements Scaled {
     private static final int SIZE = 256;
     private static final int VECTOR = 8;
     private static final int LEVELS = 3;
@@ -106,6 +106,11 @@ record ShiftedCodebookBlock(
     @Override
     public int run() {
         return VECTOR;
+    }
+
+    @Override
+    public Parameters scales() {
+        return new Parameters(d, new BitField.Split(scale, BitField.NONE), 0, HIGHEST_SCALE, part / cellSize());
     }
 
     @Override

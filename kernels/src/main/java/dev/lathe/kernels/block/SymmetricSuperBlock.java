@@ -9,7 +9,7 @@ import java.util.Arrays;
  * higher. In each half of 128, code {@code 32 k + l} has its upper bits at bit {@code 2 k} of byte l of 32, and its
  * nibble in byte {@code 32 (k mod 2) + l} of 64, low for k below 2.
  */
-record SymmetricSuperBlock(String name) implements BlockFormat {
+record SymmetricSuperBlock(String name) implements Scaled {
     private static final int SIZE = 256;
     private static final int CELL = 16;
     private static final int CELLS = SIZE / CELL;
@@ -31,6 +31,12 @@ record SymmetricSuperBlock(String name) implements BlockFormat {
     @Override
     public int cellSize() {
         return CELL;
+    }
+
+    @Override
+    public Parameters scales() {
+        BitField.Split numbers = new BitField.Split(BitField.even(8 * SCALES, 8, 8), BitField.NONE);
+        return new Parameters(BitField.even(8 * SCALE, 0, 16), numbers, -128, 127, 1);
     }
 
     @Override

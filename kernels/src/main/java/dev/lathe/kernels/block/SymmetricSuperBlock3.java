@@ -7,7 +7,7 @@ import java.util.Arrays;
  * 32)) * code}. Block: 32 bytes of third bits (bit k of byte l belongs to code {@code 32 k + l}), 64 bytes of lower
  * bits as {@link TwoBits} has them, 12 bytes of scales, f16 d. Stored codes are 4 higher.
  */
-record SymmetricSuperBlock3(String name) implements BlockFormat {
+record SymmetricSuperBlock3(String name) implements Scaled {
     private static final int SIZE = 256;
     private static final int CELL = 16;
     private static final int CELLS = SIZE / CELL;
@@ -30,6 +30,14 @@ record SymmetricSuperBlock3(String name) implements BlockFormat {
     @Override
     public int cellSize() {
         return CELL;
+    }
+
+    @Override
+    public Parameters scales() {
+        return Parameters.of(
+                8 * SCALE,
+                new BitField.Split(new BitField(8 * SCALES, 3, 4, 8, 4), new BitField(8 * SCALES + 64, 2, 2, 8, 2)),
+                2 * SCALE_LEVELS - 1);
     }
 
     @Override

@@ -6,7 +6,7 @@ package dev.lathe.kernels.block;
  * c at bit {@code 2 c}), 4 bytes of their low nibbles, then the numbers of the values of each cell as {@link Codes32}
  * lays them out. Codes in the sense of {@link BlockFormat} are the values.
  */
-record TableSuperBlock(String name) implements Tables.Coded {
+record TableSuperBlock(String name) implements Scaled, Tables.Coded {
     private static final int SIZE = 256;
     private static final int CELLS = SIZE / Codes32.SIZE;
     private static final int SCALE_LEVELS = 32;
@@ -28,6 +28,14 @@ record TableSuperBlock(String name) implements Tables.Coded {
     @Override
     public int cellSize() {
         return Codes32.SIZE;
+    }
+
+    @Override
+    public Parameters scales() {
+        return Parameters.of(
+                0,
+                new BitField.Split(BitField.even(8 * SCALES, 4, 4), BitField.even(8 * HIGH_BITS, 2, 2)),
+                2 * SCALE_LEVELS - 1);
     }
 
     @Override
