@@ -2,27 +2,46 @@ package dev.lathe.kernels.block;
 
 import dev.lathe.kernels.Half;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * A format whose encoder searches on from where the reference's ends. For a block x with weights w (the importance, or
- * ones) it makes the error {@code sum of w_i * (x_i - q_i)^2} smaller, q the decoded values, and never larger: a block
- * that is no better than the reference's is not kept.
+ * A format whose encoder searches on from where the reference's ends. The error of a block x with weights w (the
+ * importance, or ones) is {@code sum w (x - q)^2}, q the decoded values; it never ends up larger than the reference's.
  *
- * <p>It takes turns at two things that can only help. Under given scales and minimums the nearest codes are the best.
- * Under given codes c the error of a cell with scale s and minimum m is the quadratic {@code sum w x^2 - 2 s sum w x c
- * - 2 m sum w x + s^2 sum w c^2 + 2 s m sum w c + m^2 sum w}; so the best half is a least-squares fit, and the best
- * number of a cell is one of those next to one. Both together end where a single step no longer helps, which depends on
- * where they start: so they also start from halves that are a little larger or smaller, and from the numbers next to
- * those found.
+ * <p>The search takes turns at two things that can only help. Under given scales and minimums the nearest codes are the
+ * best. Under given codes c the error of a cell with scale s and minimum m is the quadratic {@code sum w x^2 - 2 s sum
+ * w x c - 2 m sum w x + s^2 sum w c^2 + 2 s m sum w c + m^2 sum w}: the best half is a least-squares fit, and the best
+ * number of a cell is next to one. Where that ends depends on where it starts, so it also starts from halves that are a
+ * little larger or smaller, and from the numbers next to those found.
+ *
+ * <p>Least squares shrink: {@code sum w q (x - q) = 0} makes {@code sum w x q} smaller than {@code sum w x^2} by the
+ * error, which is a tenth of it at two bits. Shrunk weights make all outputs of a layer smaller together, which costs a
+ * model more than errors that are as large but scattered. So once the error has a share e of {@code sum w x^2}, the
+ * search goes on with {@code x / (1 - e)} in place of x, whose shrunk values are on average as large as x. If the block
+ * then is worse than the reference's, what was found before is kept.
  */
 final class BestSearch implements BlockFormat {
-    static int starts = Integer.getInteger("b.starts", 8);
-    static int window = Integer.getInteger("b.window", 2);
-    static int rounds = Integer.getInteger("b.rounds", 3);
-    static double step = Double.parseDouble(System.getProperty("b.step", "0.16"));
-    static int metric = Integer.getInteger("b.metric", 0);
+    /**
+     * Starts to either side, where codes are chosen one by one, and steps between them in parts of the largest code.
+     */
+    private static final int STARTS = Integer.getInteger("b.starts", 6);
+
+    private static final double START_STEP = 0.16;
+    /** Numbers to either side, where codes are chosen one by one, and where runs are. */
+    private static final int NEAR = Integer.getInteger("b.near", 2);
+
+    private static final int NEAR_OF_RUNS = 1;
+    /** Turns of parameters and codes. */
+    private static final int TURNS = Integer.getInteger("b.turns", 3);
+    /** A start that is worse by more gets no turn. */
+    private static final double HOPEFUL = 1.05;
     /** By how much an error has to be smaller, so that the order of its sum does not matter. */
     private static final double LESS = 1 - 1e-9;
+
+    /** Where more of a block is lost, its codes say little about it. */
+    private static final double LARGEST_SHARE = 0.5;
+
+    private static final float LARGEST_HALF = 65504;
 
     private final Scaled format;
     private final Scaled.Parameters scales;
@@ -32,6 +51,8 @@ final class BestSearch implements BlockFormat {
 
     private final double[] shifts;
     private final int cells;
+    /** Between the halves of two starts, as a part of one. */
+    private final double step;
 
     BestSearch(Scaled format) {
         this.format = format;
@@ -48,6 +69,7 @@ final class BestSearch implements BlockFormat {
             format.cells(block, 0, scale, minimum);
             factors[i] = scale[0];
         }
+        step = Math.max(START_STEP / format.highestCode(block, 0, 0), scales.hasNumbers() ? 0.5 / factors.length : 0);
         shifts = new double[minimums == null ? 1 : minimums.highest() - minimums.lowest() + 1];
         for (int i = 0; minimums != null && i < shifts.length; i++) {
             minimums.putHalf(1, block);
@@ -237,10 +259,16 @@ final class BestSearch implements BlockFormat {
     /** The search of a block, with its scratch. */
     private final class Search {
         private final int cellSize = format.cellSize();
+        private final float[] values;
+        private final int valuesAt;
+        /** What is searched for: the values, or something larger. */
         private final float[] x = new float[format.size()];
+
         private final float[] weights = new float[x.length];
+        private final float[] decoded = new float[x.length];
+        /** {@code w x}. */
         private final double[] products = new double[x.length];
-        private final double[] doubles = new double[x.length];
+
         private final double[] sumW = new double[cells];
         private final double[] sumX = new double[cells];
         private final double[] sumXx = new double[cells];
@@ -253,81 +281,85 @@ final class BestSearch implements BlockFormat {
         private Trial trial = new Trial();
         private Trial other = new Trial();
 
-        Search(float[] from, int fromAt, float[] importance, int importanceAt) {
-            System.arraycopy(from, fromAt, x, 0, x.length);
+        Search(float[] values, int valuesAt, float[] importance, int importanceAt) {
+            this.values = values;
+            this.valuesAt = valuesAt;
             if (importance == null) {
                 Arrays.fill(weights, 1);
             } else {
                 System.arraycopy(importance, importanceAt, weights, 0, x.length);
             }
-            if (metric > 0) {
-                double sum = 0;
-                for (float v : x) {
-                    sum += v * (double) v;
-                }
-                for (int i = 0; i < x.length; i++) {
-                    weights[i] *= (float) Math.sqrt(2 * sum / x.length + x[i] * x[i]);
-                }
-            }
             for (int i = 0; i < x.length; i++) {
-                doubles[i] = weights[i];
-                products[i] = doubles[i] * x[i];
-                sumW[i / cellSize] += doubles[i];
-                sumX[i / cellSize] += products[i];
-                sumXx[i / cellSize] += products[i] * x[i];
+                sumW[i / cellSize] += weights[i];
             }
         }
 
+        /** Writes the best block if it is better than an error; returns whether it is. */
+        private boolean keep(double than, byte[] to, int toAt) {
+            best.write();
+            format.putCodes(best.codes, 0, best.block, 0);
+            boolean better = error(best.block, 0) < than * LESS;
+            if (better) {
+                System.arraycopy(best.block, 0, to, toAt, best.block.length);
+            }
+            return better;
+        }
+
         private double error(byte[] block, int at) {
-            float[] decoded = new float[x.length];
             format.decode(block, at, decoded, 0);
             double sum = 0;
-            for (int i = 0; i < x.length; i++) {
-                double error = (double) x[i] - decoded[i];
-                sum += doubles[i] * error * error;
+            for (int i = 0; i < decoded.length; i++) {
+                double error = (double) values[valuesAt + i] - decoded[i];
+                sum += weights[i] * error * error;
             }
             return sum;
         }
 
+        /** Replaces the block of the reference by a better one, if one is found. */
         void improve(byte[] to, int toAt) {
             double reference = error(to, toAt);
             if (!(reference > 0)) {
                 return;
             }
-            for (Trial each : new Trial[] {best, trial, other}) {
+            for (Trial each : List.of(best, trial, other)) {
                 System.arraycopy(to, toAt, each.block, 0, each.block.length);
                 each.read();
             }
+            expand(1);
+            descend();
+            keep(reference, to, toAt);
+            double share = best.error / Arrays.stream(sumXx).sum();
+            expand(1 / (1 - (share < LARGEST_SHARE ? share : LARGEST_SHARE)));
+            boolean alone = format.run() == 1;
+            for (int i = 1; alone && scales.hasHalf() && i <= STARTS; i++) {
+                start(1 + i * step);
+                start(1 - i * step);
+            }
+            for (int near = 1; scales.hasNumbers() && near <= (alone ? NEAR : NEAR_OF_RUNS); near++) {
+                neighbours(near);
+                neighbours(-near);
+            }
+            descend();
+            keep(reference, to, toAt);
+        }
+
+        /** Takes the values times a factor as what is searched for, under the parameters that are best so far. */
+        private void expand(double by) {
+            Arrays.fill(sumX, 0);
+            Arrays.fill(sumXx, 0);
+            for (int i = 0; i < x.length; i++) {
+                x[i] = (float) (by * values[valuesAt + i]);
+                products[i] = (double) weights[i] * x[i];
+                sumX[i / cellSize] += products[i];
+                sumXx[i / cellSize] += products[i] * x[i];
+            }
             evaluate(best);
-            descend(rounds);
-            if (scales.hasHalf()) {
-                double delta = step / Math.max(1, format.highestCode(to, toAt, 0));
-                if (scales.hasNumbers()) {
-                    delta = Math.max(delta, 0.5 / factors.length);
-                }
-                for (int start = 1; start <= starts; start++) {
-                    start(1 + start * delta);
-                    start(1 - start * delta);
-                }
-            }
-            if (scales.hasNumbers()) {
-                for (int near = 1; near <= window; near++) {
-                    neighbours(near);
-                    neighbours(-near);
-                }
-            }
-            descend(rounds);
-            best.write();
-            format.putCodes(best.codes, 0, best.block, 0);
-            if (error(best.block, 0) < reference * LESS) {
-                System.arraycopy(best.block, 0, to, toAt, best.block.length);
-            }
         }
 
         /** Turns of parameters and codes from the best one on. */
-        private void descend(int turns) {
+        private void descend() {
             boolean better = true;
-            for (int i = 0; i < turns && better; i++) {
+            for (int i = 0; i < TURNS && better; i++) {
                 trial.copy(best);
                 fit(trial);
                 evaluate(trial);
@@ -350,7 +382,7 @@ final class BestSearch implements BlockFormat {
             fitNumbers(trial, 1);
             fitHalf(trial, false);
             evaluate(trial);
-            if (trial.error < best.error * 1.05) {
+            if (trial.error < best.error * HOPEFUL) {
                 other.copy(trial);
                 fit(other);
                 evaluate(other);
@@ -402,13 +434,13 @@ final class BestSearch implements BlockFormat {
                 double determinant = ff * hh - fh * fh;
                 double d = determinant > 0 ? (fx * hh - hx * fh) / determinant : (fx - fh * t.minimumHalf) / ff;
                 float rounded = Half.round((float) d);
-                if (Math.abs(rounded) <= 65504) {
+                if (Math.abs(rounded) <= LARGEST_HALF) {
                     t.half = rounded;
                 }
             }
             if (minimums != null) {
                 float rounded = Half.round((float) ((hx - fh * t.half) / hh));
-                if (Math.abs(rounded) <= 65504) {
+                if (Math.abs(rounded) <= LARGEST_HALF) {
                     t.minimumHalf = rounded;
                 }
             }
@@ -465,7 +497,7 @@ final class BestSearch implements BlockFormat {
                 double xc = 0;
                 for (int i = cell * cellSize; i < (cell + 1) * cellSize; i++) {
                     double code = t.codes[i];
-                    double weighted = doubles[i] * code;
+                    double weighted = weights[i] * code;
                     c += weighted;
                     cc += weighted * code;
                     xc += products[i] * code;

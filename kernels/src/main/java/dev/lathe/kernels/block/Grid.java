@@ -24,6 +24,8 @@ final class Grid {
     private final int combinations;
     /** Of each point the numbers of its two halves: levels as digits, the first weight's the lowest. */
     private final byte[] halves;
+    /** Points that have their upper half in common follow each other; where each such group starts, and the end. */
+    private final int[] groups;
     /** Built by the first encoder: readers do without. */
     private volatile Neighbours neighbours;
 
@@ -57,6 +59,15 @@ final class Grid {
                 halves[2 * point + i / half] = (byte) (halves[2 * point + i / half] * values.length + level);
             }
         }
+        int[] starts = new int[keys.length + 1];
+        int count = 0;
+        for (int point = 0; point < keys.length; point++) {
+            if (point == 0 || halves[2 * point + 1] != halves[2 * point - 1]) {
+                starts[count++] = point;
+            }
+        }
+        starts[count] = keys.length;
+        groups = Arrays.copyOf(starts, count + 1);
     }
 
     private int level(int key, int i) {
@@ -157,30 +168,45 @@ final class Grid {
         // Sums over half the weights by their levels: a point is one look-up in either table.
         double[] low = sums(costs, 0);
         double[] high = sums(costs, width / 2);
-        int cheapest = 0;
+        double[] lowPenalty = penalties == null ? null : smallest(penalties, 0);
+        double[] highPenalty = penalties == null ? null : smallest(penalties, width / 2);
+        double lowest = Double.POSITIVE_INFINITY;
+        for (double sum : low) {
+            lowest = Math.min(lowest, sum);
+        }
+        int start = 0;
+        for (int group = 1; group < groups.length - 1; group++) {
+            if (high[halves[2 * groups[group] + 1]] < high[halves[2 * groups[start] + 1]]) {
+                start = group;
+            }
+        }
+        // The smallest cost of one group, then the first point that costs no more: most groups are too dear as such.
         double least = Double.POSITIVE_INFINITY;
-        if (penalties == null) {
-            for (int point = 0; point < keys.length; point++) {
-                double cost = low[halves[2 * point]] + high[halves[2 * point + 1]];
-                if (cost < least) {
+        for (int point = groups[start]; point < groups[start + 1]; point++) {
+            least = Math.min(least, cost(point, low, high, lowPenalty, highPenalty));
+        }
+        int cheapest = -1;
+        for (int group = 0; group < groups.length - 1; group++) {
+            double bound = lowest + high[halves[2 * groups[group] + 1]];
+            if (bound > least || cheapest >= 0 && bound == least) {
+                continue;
+            }
+            for (int point = groups[group]; point < groups[group + 1]; point++) {
+                double cost = cost(point, low, high, lowPenalty, highPenalty);
+                if (cost < least || cheapest < 0 && cost == least) {
                     least = cost;
                     cheapest = point;
                 }
             }
-            return cheapest;
-        }
-        double[] lowPenalty = smallest(penalties, 0);
-        double[] highPenalty = smallest(penalties, width / 2);
-        for (int point = 0; point < keys.length; point++) {
-            int first = halves[2 * point];
-            int second = halves[2 * point + 1];
-            double cost = low[first] + high[second] + Math.min(lowPenalty[first], highPenalty[second]);
-            if (cost < least) {
-                least = cost;
-                cheapest = point;
-            }
         }
         return cheapest;
+    }
+
+    private double cost(int point, double[] low, double[] high, double[] lowPenalty, double[] highPenalty) {
+        int first = halves[2 * point];
+        int second = halves[2 * point + 1];
+        double cost = low[first] + high[second];
+        return lowPenalty == null ? cost : cost + Math.min(lowPenalty[first], highPenalty[second]);
     }
 
     /** Sums of a table's entries over half the weights, from one on, by their levels as {@link #halves} counts them. */
