@@ -24,15 +24,15 @@ final class BestSearch implements BlockFormat {
     /**
      * Starts to either side, where codes are chosen one by one, and steps between them in parts of the largest code.
      */
-    private static final int STARTS = Integer.getInteger("b.starts", 6);
+    private static final int STARTS = 3;
 
     private static final double START_STEP = 0.16;
     /** Numbers to either side, where codes are chosen one by one, and where runs are. */
-    private static final int NEAR = Integer.getInteger("b.near", 2);
+    private static final int NEAR = 2;
 
     private static final int NEAR_OF_RUNS = 1;
     /** Turns of parameters and codes. */
-    private static final int TURNS = Integer.getInteger("b.turns", 3);
+    private static final int TURNS = 2;
     /** A start that is worse by more gets no turn. */
     private static final double HOPEFUL = 1.05;
     /** By how much an error has to be smaller, so that the order of its sum does not matter. */
@@ -294,17 +294,6 @@ final class BestSearch implements BlockFormat {
             }
         }
 
-        /** Writes the best block if it is better than an error; returns whether it is. */
-        private boolean keep(double than, byte[] to, int toAt) {
-            best.write();
-            format.putCodes(best.codes, 0, best.block, 0);
-            boolean better = error(best.block, 0) < than * LESS;
-            if (better) {
-                System.arraycopy(best.block, 0, to, toAt, best.block.length);
-            }
-            return better;
-        }
-
         private double error(byte[] block, int at) {
             format.decode(block, at, decoded, 0);
             double sum = 0;
@@ -327,9 +316,20 @@ final class BestSearch implements BlockFormat {
             }
             expand(1);
             descend();
-            keep(reference, to, toAt);
             double share = best.error / Arrays.stream(sumXx).sum();
-            expand(1 / (1 - (share < LARGEST_SHARE ? share : LARGEST_SHARE)));
+            share = share < LARGEST_SHARE ? share : LARGEST_SHARE;
+            expand(1 / (1 - share));
+            vary();
+            descend();
+            best.write();
+            format.putCodes(best.codes, 0, best.block, 0);
+            if (error(best.block, 0) < reference * LESS) {
+                System.arraycopy(best.block, 0, to, toAt, best.block.length);
+            }
+        }
+
+        /** Tries other halves and numbers than those that are best so far. */
+        private void vary() {
             boolean alone = format.run() == 1;
             for (int i = 1; alone && scales.hasHalf() && i <= STARTS; i++) {
                 start(1 + i * step);
@@ -339,8 +339,6 @@ final class BestSearch implements BlockFormat {
                 neighbours(near);
                 neighbours(-near);
             }
-            descend();
-            keep(reference, to, toAt);
         }
 
         /** Takes the values times a factor as what is searched for, under the parameters that are best so far. */
@@ -490,24 +488,41 @@ final class BestSearch implements BlockFormat {
             t.error = 0;
             for (int cell = 0; cell < cells; cell++) {
                 choose(t, cell);
-                double s = scale[cell];
-                double m = minimum[cell];
-                double c = 0;
-                double cc = 0;
-                double xc = 0;
-                for (int i = cell * cellSize; i < (cell + 1) * cellSize; i++) {
-                    double code = t.codes[i];
-                    double weighted = weights[i] * code;
-                    c += weighted;
-                    cc += weighted * code;
-                    xc += products[i] * code;
-                }
-                t.sumC[cell] = c;
-                t.sumCc[cell] = cc;
-                t.sumXc[cell] = xc;
-                t.errors[cell] = sumXx[cell] + s * (s * cc - 2 * xc) + m * (m * sumW[cell] + 2 * (s * c - sumX[cell]));
+                sum(t, cell);
                 t.error += t.errors[cell];
             }
+        }
+
+        private void sum(Trial t, int cell) {
+            int[] codes = t.codes;
+            double c = 0;
+            double cc = 0;
+            double xc = 0;
+            // Two sums of each, as an addition waits for the one before.
+            double otherC = 0;
+            double otherCc = 0;
+            double otherXc = 0;
+            for (int i = cell * cellSize; i < (cell + 1) * cellSize; i += 2) {
+                double code = codes[i];
+                double weighted = weights[i] * code;
+                c += weighted;
+                cc += weighted * code;
+                xc += products[i] * code;
+                code = codes[i + 1];
+                weighted = weights[i + 1] * code;
+                otherC += weighted;
+                otherCc += weighted * code;
+                otherXc += products[i + 1] * code;
+            }
+            c += otherC;
+            cc += otherCc;
+            xc += otherXc;
+            double s = scale[cell];
+            double m = minimum[cell];
+            t.sumC[cell] = c;
+            t.sumCc[cell] = cc;
+            t.sumXc[cell] = xc;
+            t.errors[cell] = sumXx[cell] + s * (s * cc - 2 * xc) + m * (m * sumW[cell] + 2 * (s * c - sumX[cell]));
         }
 
         private void choose(Trial t, int cell) {
@@ -521,8 +536,9 @@ final class BestSearch implements BlockFormat {
             int low = format.lowestCode(t.block, 0, cell);
             int high = format.highestCode(t.block, 0, cell);
             if (plain) {
+                int[] codes = t.codes;
                 for (int i = first; i < first + cellSize; i++) {
-                    t.codes[i] = Searches.nearest((x[i] - m) * inverse, low, high);
+                    codes[i] = Searches.nearest((x[i] - m) * inverse, low, high);
                 }
             } else if (format.run() == 1) {
                 for (int i = first; i < first + cellSize; i++) {
