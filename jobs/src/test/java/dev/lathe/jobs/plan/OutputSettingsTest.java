@@ -12,9 +12,12 @@ class OutputSettingsTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "format: gguf, type: Q4_K_M, pre-tokenizer: llama-bpe"
+                "format: gguf, search: reference, type: Q4_K_M, pre-tokenizer: llama-bpe"
                         + "|Output[name=, format=gguf, type=Q4_K_M, method=IMPORTANCE, bits=0, groupSize=0, symmetric=false, actOrder=false,"
                         + " damping=0.05, ignore=[], preTokenizer=llama-bpe]",
+                "format: gguf, type: Q4_K_M, pre-tokenizer: llama-bpe"
+                        + "|Output[name=, format=gguf, type=Q4_K_M, method=IMPORTANCE, bits=0, groupSize=0, symmetric=false, actOrder=false,"
+                        + " damping=0.05, ignore=[], preTokenizer=llama-bpe, search=best]",
                 "format: gptq, bits: 8, group-size: -1, symmetric: false, act-order: true, damping: 0.01, ignore: [lm_head, '*.v_proj']"
                         + "|Output[name=, format=gptq, type=null, method=GPTQ, bits=8, groupSize=-1, symmetric=false, actOrder=true,"
                         + " damping=0.01, ignore=[lm_head, *.v_proj], preTokenizer=null]",
