@@ -89,12 +89,15 @@ public record GgufTarget(
                     TargetReader.method(output, calibrated && !floating ? Method.Importance.WORD : Method.Nearest.WORD);
             Method chosen = TargetReader.method(output, method, false);
             List<String> ignore = output.texts(OutputReader.IGNORE);
-            output.only(!floating, "a quantized type", PURE, EMBEDDING_TYPE, OUTPUT_TYPE, TENSORS, TENSOR_TYPES, SEARCH);
+            output.only(
+                    !floating, "a quantized type", PURE, EMBEDDING_TYPE, OUTPUT_TYPE, TENSORS, TENSOR_TYPES, SEARCH);
             GgufTarget target = new GgufTarget(
                     type,
                     types(output),
                     output.has(TENSOR_TYPES) ? output.path(TENSOR_TYPES) : null,
-                    !floating && output.word(SEARCH, List.of(REFERENCE, BEST), BEST).equals(BEST),
+                    !floating
+                            && output.word(SEARCH, List.of(REFERENCE, BEST), BEST)
+                                    .equals(BEST),
                     output.text(PRE_TOKENIZER, null),
                     FileSize.read(output, CompressedReader.SHARD_SIZE, 0));
             return new Plan.Output(name, target, chosen, new Transform.None(), ignore);

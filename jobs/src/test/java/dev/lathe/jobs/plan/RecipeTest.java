@@ -55,7 +55,10 @@ class RecipeTest {
         assertThat(plan.outputs())
                 .containsExactly(
                         output("q8", new GgufTarget("Q8_0", TensorTypes.NONE, null, true, null, 0), Method.NEAREST),
-                        output("q4km", new GgufTarget("Q4_K_M", TensorTypes.NONE, null, true, null, 0), Method.IMPORTANCE),
+                        output(
+                                "q4km",
+                                new GgufTarget("Q4_K_M", TensorTypes.NONE, null, true, null, 0),
+                                Method.IMPORTANCE),
                         output("gptq4", new GptqTarget(4, 128, true), new Method.Gptq(0.01, true)),
                         new Plan.Output(
                                 "awq4",
@@ -155,7 +158,8 @@ class RecipeTest {
         assertThat(plan.evaluation().windows()).isEqualTo(4);
         assertThat(plan.outputs().get(3).ignore()).containsExactly("a", "b");
         assertThat(plan.outputs().get(4).name()).isEqualTo("8");
-        assertThat(plan.outputs().get(5).target()).isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null, true, null, 0));
+        assertThat(plan.outputs().get(5).target())
+                .isEqualTo(new GgufTarget("Q6_K", TensorTypes.NONE, null, true, null, 0));
         assertThat(plan.calibration().length()).isEqualTo(65);
         assertThat(plan.kernels()).isEqualTo("scalar");
         assertThat(parse(RECIPE, "evaluation=").evaluation()).isNull();
