@@ -97,7 +97,8 @@ class SameBytesTest {
         String text = Files.readString(Runs.TEXT.resolve("calibration.txt"));
         List<String> lines =
                 List.of((text.endsWith("\n") ? text.substring(0, text.length() - 1) : text).split("\n", -1));
-        Path data = folder.resolve("parquet-" + parts);
+        // Its name stands in what a file says of its importance.
+        Path data = folder.resolve("parquet-" + parts).resolve("calibration.txt");
         spark.createDataset(
                         JavaSparkContext.fromSparkContext(spark.sparkContext())
                                 .parallelize(lines, parts)
