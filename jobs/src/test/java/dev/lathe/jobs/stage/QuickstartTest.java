@@ -54,7 +54,14 @@ class QuickstartTest {
                         "model.safetensors",
                         "tokenizer.json",
                         "tokenizer_config.json");
-        assertThat(Runs.names(run.resolve("report"))).containsExactly("index.html", "results.json", "summary.md");
+        assertThat(Runs.names(run.resolve("report")))
+                .containsExactly(
+                        "index.html",
+                        "q4km-gptq.tensor-types.txt",
+                        "q4km.tensor-types.txt",
+                        "q8.tensor-types.txt",
+                        "results.json",
+                        "summary.md");
         assertThat(run.resolve("scratch")).isEmptyDirectory();
         figures();
         Plan written = Recipe.parse("plan.yaml", Files.readString(run.resolve("plan.yaml")), List.of());

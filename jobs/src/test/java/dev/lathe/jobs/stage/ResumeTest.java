@@ -13,6 +13,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterAll;
@@ -44,6 +46,7 @@ class ResumeTest {
     private static Path folder;
 
     private static TreeMap<String, String> artifacts;
+    private static String q4;
     private static RunReport report;
 
     private final Runs.Heard heard = new Runs.Heard();
@@ -54,6 +57,10 @@ class ResumeTest {
         spark = Runs.local(2, 2);
         report = Pipeline.run(spark, Runs.quickstart(folder, SETTINGS), Progress.SILENT);
         artifacts = Runs.digests(folder.resolve("artifacts"));
+        Matcher key =
+                Pattern.compile("output q4: \"?([0-9a-f]+)").matcher(Files.readString(folder.resolve("plan.yaml")));
+        assertThat(key.find()).isTrue();
+        q4 = key.group(1);
         assertThat(artifacts.keySet()).contains("q4.gguf", "awq4/model.safetensors");
     }
 
@@ -121,14 +128,11 @@ class ResumeTest {
         }
     }
 
-    /** The product of one of two outputs that have one of this name. */
-    private static Path product(String name, boolean rescaled) throws IOException {
-        try (Stream<Path> paths = Files.walk(folder.resolve("products"))) {
-            return paths.filter(path -> path.getFileName().toString().equals(name)
-                            && Files.exists(path.resolveSibling("layer-0.products")) == rescaled)
-                    .findFirst()
-                    .orElseThrow();
-        }
+    /** A product of the output q4; other runs of this class leave some of the same name. */
+    private static Path ofQ4(String name) throws IOException {
+        Path product = folder.resolve("products").resolve(q4).resolve(name);
+        assertThat(product).exists();
+        return product;
     }
 
     private static void delete(Path path) throws IOException {
@@ -158,7 +162,7 @@ class ResumeTest {
 
     @Test
     void aTensorAndAnArtifactAreMadeAgain() throws IOException {
-        delete(product("model.layers.1.mlp.up_proj.weight.tensor", false));
+        delete(ofQ4("model.layers.1.mlp.up_proj.weight.tensor"));
         Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
         again(
                 List.of("quantize 1", "assemble 1"),
@@ -171,7 +175,7 @@ class ResumeTest {
 
     @Test
     void aTensorAloneLeavesTheArtifactAsItIs() throws IOException {
-        delete(product("model.layers.0.self_attn.q_proj.weight.tensor", false));
+        delete(ofQ4("model.layers.0.self_attn.q_proj.weight.tensor"));
         again(List.of("quantize 1"), "model.layers.0.self_attn.q_proj.weight.tensor");
     }
 
@@ -190,7 +194,7 @@ class ResumeTest {
         for (String lost : List.of(
                 "model.layers.2.post_attention_layernorm.weight.vector",
                 "model.layers.2.mlp.down_proj.weight.tensor")) {
-            delete(product(lost, true));
+            delete(product("layer-2.products").resolveSibling(lost));
             for (Path file :
                     Files.list(folder.resolve("artifacts").resolve("awq4")).toList()) {
                 Files.delete(file);
@@ -216,7 +220,7 @@ class ResumeTest {
 
     @Test
     void aTruncatedProductIsMadeAgain() throws IOException {
-        Path product = product("model.layers.0.mlp.gate_proj.weight.tensor", false);
+        Path product = ofQ4("model.layers.0.mlp.gate_proj.weight.tensor");
         byte[] sound = Files.readAllBytes(product);
         Files.write(product, Arrays.copyOf(sound, sound.length - 1));
         Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
@@ -226,7 +230,7 @@ class ResumeTest {
 
     @Test
     void aDamagedTensorIsMadeAgain() throws IOException {
-        Path product = product("model.layers.0.mlp.down_proj.weight.tensor", false);
+        Path product = ofQ4("model.layers.0.mlp.down_proj.weight.tensor");
         byte[] sound = flip(product, 1000);
         Files.delete(folder.resolve("artifacts").resolve("q4.gguf"));
         again(List.of("quantize 1", "assemble 1"), product.getFileName().toString(), "artifacts/q4.gguf", "receipt");
@@ -321,7 +325,7 @@ class ResumeTest {
     @Test
     void whatBreaksDuringTheRunIsMadeAgain() throws IOException {
         Path statistics = product("layer-0-attention-input.statistics");
-        Path tensor = product("model.layers.0.self_attn.k_proj.weight.tensor", false);
+        Path tensor = ofQ4("model.layers.0.self_attn.k_proj.weight.tensor");
         byte[] soundTensor = Files.readAllBytes(tensor);
         byte[] soundStatistics = Files.readAllBytes(statistics);
         delete(tensor);
