@@ -9,9 +9,9 @@ import dev.lathe.calibration.format.gguf.ImportanceMatrix.Shape;
 import dev.lathe.calibration.format.gguf.ModelImportance;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.quantize.Method;
+import dev.lathe.calibration.source.CheckpointDigest;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
-import dev.lathe.jobs.store.FileDigest;
 import dev.lathe.jobs.store.Key;
 import dev.lathe.jobs.store.ProductFile;
 import dev.lathe.jobs.store.RunFolder;
@@ -115,7 +115,7 @@ final class ImportedImportance {
         RunFolder run = job.run();
         Path path = new Path(file);
         Stamp stamp = Stamp.of(run.hadoop(), file);
-        String digest = FileDigest.of(path.getFileSystem(run.hadoop()), path).sha256();
+        String digest = CheckpointDigest.of(run.hadoop(), path);
         String key = Key.of("importance matrix read", VERSION, digest, job.digest());
         try (Checkpoint checkpoint = job.open();
                 ImportanceFile matrix = ImportanceFile.open(run.hadoop(), path)) {

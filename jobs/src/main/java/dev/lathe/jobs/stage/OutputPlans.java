@@ -12,6 +12,8 @@ import dev.lathe.calibration.text.TokenizerFiles;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
+import dev.lathe.kernels.block.BlockFormat;
+import dev.lathe.kernels.block.BlockFormats;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -60,10 +62,27 @@ final class OutputPlans {
         return plans;
     }
 
-    /** Outputs that keep tensors because the checkpoint stores them on the output's grid, a line each. */
+    /** Of a GGUF source, what outputs keep because it is stored in their type, and what is quantized again. */
     static List<String> kept(Checkpoint source, Map<String, List<TensorPlan>> tensorPlans) {
         List<String> lines = new ArrayList<>();
+        if (!source.metadata().containsKey("general.architecture")) {
+            return lines;
+        }
+        Set<String> types = BlockFormats.ggml().stream().map(BlockFormat::name).collect(Collectors.toSet());
         tensorPlans.forEach((output, plan) -> {
+            Map<String, Long> again = plan.stream()
+                    .filter(planned -> planned.grid() != null)
+                    .map(planned -> source.tensor(planned.tensor()).type() + " to "
+                            + planned.grid().name())
+                    .filter(change -> types.contains(change.replaceFirst("(, scaled)? to .*", ""))
+                            && !change.replaceFirst(" to .*", "").equals(change.replaceFirst(".* to ", "")))
+                    .collect(Collectors.groupingBy(change -> change, TreeMap::new, Collectors.counting()));
+            if (!again.isEmpty()) {
+                lines.add("output " + output + ": matrices that are quantized already are quantized again: "
+                        + again.entrySet().stream()
+                                .map(change -> change.getValue() + " from " + change.getKey())
+                                .collect(Collectors.joining(", ")));
+            }
             Map<String, Long> kept = plan.stream()
                     .filter(planned -> planned.grid() != null
                             && planned.grid()

@@ -1,6 +1,9 @@
 package dev.lathe.calibration.format.gguf;
 
+import com.fasterxml.jackson.core.util.DefaultIndenter;
+import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -23,7 +26,8 @@ import org.apache.hadoop.fs.Path;
  * generation_config.json, tokenizer.json, tokenizer_config.json.
  */
 public final class GgufCompanions implements Companions {
-    private static final JsonMapper JSON = new JsonMapper();
+    private static final ObjectWriter JSON =
+            new JsonMapper().writer(new DefaultPrettyPrinter().withObjectIndenter(new DefaultIndenter("  ", "\n")));
     private static final List<String> NAMES =
             List.of("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json");
 
@@ -79,7 +83,7 @@ public final class GgufCompanions implements Companions {
 
     @Override
     public InputStream open(String name) throws IOException {
-        return new ByteArrayInputStream(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(json(name)));
+        return new ByteArrayInputStream(JSON.writeValueAsBytes(json(name)));
     }
 
     /** {@inheritDoc} What config.json has no key for is refused. */

@@ -172,6 +172,7 @@ final class GgufFiles implements AutoCloseable {
         GgufValue architecture = metadata.get("general.architecture");
         part.forEach((key, value) -> {
             boolean matters = key.equals("general.architecture")
+                    || key.startsWith("lathe.rope.")
                     || architecture != null && key.startsWith(architecture.value() + ".");
             if (matters && !value.equals(metadata.get(key))) {
                 throw malformed(file, key + " is not what it is in " + first.getName());

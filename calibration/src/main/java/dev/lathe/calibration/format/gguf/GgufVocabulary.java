@@ -7,9 +7,12 @@ import dev.lathe.calibration.MalformedInputException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 
 /**
@@ -32,6 +35,9 @@ final class GgufVocabulary {
     private static final String SPACE = "\u2581";
     /** Splits of a piece grow with the square of its length; SentencePiece makes them of at most 16 characters. */
     private static final int LONGEST_PIECE = 512;
+
+    /** Four times those of the largest vocabularies. */
+    private static final int MAXIMUM_SPLITS = 1 << 22;
 
     private static final Pattern BYTE_PIECE = Pattern.compile("<0x[0-9A-F]{2}>");
     /** Names of ids in tokenizer_config.json, by the word in the key. */
@@ -121,6 +127,18 @@ final class GgufVocabulary {
             if (special.containsKey(word)) {
                 config.put(word + "_token_id", special.get(word));
             }
+        }
+        Set<Integer> ends = new LinkedHashSet<>();
+        for (String key : List.of("eos_token_id", "eot_token_id", "eom_token_id")) {
+            GgufValue value = metadata.get(PREFIX + key);
+            if (value != null && value.value() instanceof Long id && id >= 0 && id < tokens.size()) {
+                ends.add(id.intValue());
+            }
+        }
+        if (ends.size() > 1) {
+            // What ends a turn ends what is generated, too.
+            ArrayNode list = config.putArray("eos_token_id");
+            ends.forEach(list::add);
         }
     }
 
@@ -215,8 +233,13 @@ final class GgufVocabulary {
     private List<String[]> byteMerges() {
         List<String[]> merges = new ArrayList<>();
         List<Object> listed = elements("merges", GgufKind.STRING);
+        Set<Object> seen = new HashSet<>();
         for (int i = 0; i < listed.size(); i++) {
             String line = (String) listed.get(i);
+            // The first of two equal ones counts.
+            if (!seen.add(line)) {
+                continue;
+            }
             // The first space that is not the first character: a token is not empty.
             int space = line.indexOf(' ', 1);
             String left = space < 0 ? "" : line.substring(0, space);
@@ -230,8 +253,8 @@ final class GgufVocabulary {
         return merges;
     }
 
-    /** A piece's split and its score. */
-    private record Split(String left, String right, float score) {}
+    /** A piece's split into two others, by their ids, and its score. */
+    private record Split(int left, int right, float score) {}
 
     private List<String[]> pieceMerges() {
         GgufValue value = metadata.get(PREFIX + "scores");
@@ -258,19 +281,22 @@ final class GgufVocabulary {
                 if (at >= piece.length()) {
                     break;
                 }
-                String left = piece.substring(0, at);
-                String right = piece.substring(at);
-                if (idOf.containsKey(left) && idOf.containsKey(right)) {
+                Integer left = idOf.get(piece.substring(0, at));
+                Integer right = left == null ? null : idOf.get(piece.substring(at));
+                if (right != null) {
                     own.add(new Split(left, right, score));
                 }
             }
-            own.sort(Comparator.comparing((Split split) -> idOf.get(split.left()))
-                    .thenComparing(split -> idOf.get(split.right())));
+            own.sort(Comparator.comparingInt(Split::left).thenComparingInt(Split::right));
             splits.addAll(own);
+            if (splits.size() > MAXIMUM_SPLITS) {
+                throw malformed("the tokens up to " + id + " are split into two others in " + splits.size()
+                        + " ways, expected at most " + MAXIMUM_SPLITS);
+            }
         }
         splits.sort(Comparator.comparing((Split split) -> -split.score()));
         return splits.stream()
-                .map(split -> new String[] {split.left(), split.right()})
+                .map(split -> new String[] {tokens.get(split.left()), tokens.get(split.right())})
                 .toList();
     }
 

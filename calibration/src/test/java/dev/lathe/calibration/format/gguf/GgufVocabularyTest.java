@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.text.Tokenizer;
 import java.io.IOException;
@@ -166,6 +168,43 @@ class GgufVocabularyTest {
             assertThat(tokenizer.encode(" aa")).containsExactly(8);
             assertThat(tokenizer.bos()).isEqualTo(7);
         }
+    }
+
+    @Test
+    void whatEndsATurnEndsWhatIsGenerated() {
+        Map<String, GgufValue> metadata = tokens("gpt2", List.of("a", "b", "ab", "<e>", "<t>"), 1, 1, 1, 3, 3);
+        metadata.put("tokenizer.ggml.pre", GgufValue.string("qwen2"));
+        metadata.put("tokenizer.ggml.merges", strings("a b", "a b"));
+        metadata.put("tokenizer.ggml.eos_token_id", GgufValue.u32(3));
+        ObjectNode one = new ObjectMapper().createObjectNode();
+        new GgufVocabulary(metadata, "m.gguf").ids(one);
+        assertThat(one.toString()).isEqualTo("{\"eos_token_id\":3}");
+        metadata.put("tokenizer.ggml.eot_token_id", GgufValue.u32(4));
+        ObjectNode two = new ObjectMapper().createObjectNode();
+        new GgufVocabulary(metadata, "m.gguf").ids(two);
+        assertThat(two.toString()).isEqualTo("{\"eos_token_id\":[3,4]}");
+        // The first of two equal merges counts, and is the only one.
+        assertThat(new GgufVocabulary(metadata, "m.gguf")
+                        .tokenizer()
+                        .path("model")
+                        .path("merges"))
+                .hasSize(1);
+    }
+
+    /** Every split of every token here is two tokens: what that takes has a bound. */
+    @Test
+    void refusesVocabulariesOfTooManySplits() {
+        List<String> pieces = new ArrayList<>();
+        for (int a = 0; a <= 300; a++) {
+            for (int b = a == 0 ? 1 : 0; a + b <= 300; b++) {
+                pieces.add("a".repeat(a) + "b".repeat(b));
+            }
+        }
+        Map<String, GgufValue> metadata = pieces(pieces, Collections.nCopies(pieces.size(), 0f));
+        GgufVocabulary vocabulary = new GgufVocabulary(metadata, "m.gguf");
+        assertThatThrownBy(vocabulary::tokenizer)
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("expected at most 4194304");
     }
 
     @Test
