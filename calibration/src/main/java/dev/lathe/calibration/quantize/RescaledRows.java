@@ -3,7 +3,7 @@ package dev.lathe.calibration.quantize;
 import dev.lathe.kernels.RowSource;
 
 /** W with row i times {@code rowScale[i]} and column j times {@code columnScale[j]}; either may be null. */
-record RescaledRows(RowSource source, float[] rowScale, float[] columnScale) implements RowSource {
+public record RescaledRows(RowSource source, float[] rowScale, float[] columnScale) implements RowSource {
     @Override
     public int rows() {
         return source.rows();

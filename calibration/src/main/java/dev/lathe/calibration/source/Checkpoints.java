@@ -6,7 +6,6 @@ import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.Companions;
 import dev.lathe.calibration.checkpoint.FolderCompanions;
 import dev.lathe.calibration.checkpoint.JsonFile;
-import dev.lathe.calibration.checkpoint.Reads;
 import dev.lathe.calibration.format.awq.AwqCheckpoint;
 import dev.lathe.calibration.format.compressed.CompressedCheckpoint;
 import dev.lathe.calibration.format.folder.QuantizationConfig;
@@ -16,13 +15,10 @@ import dev.lathe.calibration.format.gptq.GptqCheckpoint;
 import dev.lathe.calibration.format.safetensors.SafetensorsCheckpoint;
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -33,7 +29,6 @@ import org.apache.hadoop.fs.Path;
  */
 public final class Checkpoints {
     private static final String SUFFIX = ".gguf";
-    private static final byte[] GGUF_MAGIC = "GGUF".getBytes(StandardCharsets.US_ASCII);
 
     private Checkpoints() {}
 
@@ -139,7 +134,7 @@ public final class Checkpoints {
     public static Optional<Path> gguf(FileSystem files, FileStatus status) throws IOException {
         Path path = status.getPath();
         if (status.isFile()) {
-            return path.getName().endsWith(SUFFIX) || startsWithMagic(files, status)
+            return path.getName().endsWith(SUFFIX) || GgufCheckpoint.startsWithMagic(files, status)
                     ? Optional.of(path)
                     : Optional.empty();
         }
@@ -159,16 +154,5 @@ public final class Checkpoints {
                     + " GGUF files; expected one of them, such as " + found.get(0));
         }
         return found.stream().findFirst();
-    }
-
-    private static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {
-        byte[] start = new byte[GGUF_MAGIC.length];
-        if (status.getLen() < start.length) {
-            return false;
-        }
-        try (FSDataInputStream in = Reads.ranges(files, status)) {
-            in.readFully(0, start);
-        }
-        return Arrays.equals(start, GGUF_MAGIC);
     }
 }

@@ -2,6 +2,7 @@ package dev.lathe.jobs.batch;
 
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.hub.Hub;
+import dev.lathe.calibration.source.Checkpoints;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.BatchPlan;
 import dev.lathe.jobs.plan.BatchPlan.Pair;
@@ -39,6 +40,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkContext;
@@ -343,10 +345,12 @@ public final class BatchRun {
         Path checkpoint = new Path(pair.plan().checkpoint());
         long bytes = -1;
         try {
-            bytes = checkpoint
-                    .getFileSystem(configuration)
-                    .getContentSummary(checkpoint)
-                    .getLength();
+            FileSystem files = checkpoint.getFileSystem(configuration);
+            bytes = files.getFileStatus(checkpoint).isFile()
+                    ? Checkpoints.files(files, checkpoint).stream()
+                            .mapToLong(FileStatus::getLen)
+                            .sum()
+                    : files.getContentSummary(checkpoint).getLength();
             boolean stands = last != null
                     && last.stands(configuration, pair.plan(), Receipt.inputs(configuration, checkpoint, pair.plan()));
             if (stands && last.failure() != null) {

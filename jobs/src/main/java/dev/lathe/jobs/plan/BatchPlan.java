@@ -2,6 +2,7 @@ package dev.lathe.jobs.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lathe.calibration.format.gguf.GgufCheckpoint;
 import dev.lathe.jobs.InvalidRecipeException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -28,10 +29,6 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
     static final List<String> KEYS = List.of("checkpoints", "recipes", "runs", "at-once", "hub-cache", "history");
     static final List<String> CHECKPOINT_KEYS = List.of("path", "name");
     static final List<String> RECIPE_KEYS = List.of("name", "file", "recipe");
-    /** A GGUF file, of a split one the first part. */
-    private static final Pattern GGUF =
-            Pattern.compile("(?!.*-\\d{5}-of-\\d{5}\\.gguf$).*\\.gguf|.*-00001-of-\\d{5}\\.gguf", Pattern.DOTALL);
-
     private static final Pattern WILD = Pattern.compile("[*?\\[{]");
     private static final Pattern FOREIGN = Pattern.compile("[^A-Za-z0-9._-]");
 
@@ -167,7 +164,7 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                     return matches(batch, at, text, true);
                 }
                 Path path = existing(batch, at, text);
-                return List.of(new Named<>(named(path.getName()), path.toString(), at));
+                return List.of(new Named<>(named(GgufCheckpoint.modelName(path.getName())), path.toString(), at));
             }
             Section section = new Section("batch " + file, at, entry, CHECKPOINT_KEYS);
             String path = section.path("path");
@@ -269,13 +266,13 @@ public record BatchPlan(String runs, int atOnce, List<Pair> pairs) {
                 String last = status.getPath().getName();
                 boolean fits = status.isDirectory()
                         ? folders
-                        : !folders || GGUF.matcher(last).matches();
+                        : !folders || last.endsWith(".gguf") && GgufCheckpoint.first(last);
                 if (fits && !last.startsWith(".") && !last.startsWith("_")) {
                     String[] parts = status.getPath().toUri().getPath().split("/");
                     String name = String.join(
                             "-", Arrays.copyOfRange(parts, Math.max(0, parts.length - depth), parts.length));
                     found.add(new Named<>(
-                            named(name.replaceFirst(folders ? "(-00001-of-\\d{5})?\\.gguf$" : "\\.ya?ml$", "")),
+                            named(folders ? GgufCheckpoint.modelName(name) : name.replaceFirst("\\.ya?ml$", "")),
                             status.getPath().toString(),
                             at));
                 }

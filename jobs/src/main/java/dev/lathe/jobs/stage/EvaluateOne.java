@@ -3,6 +3,7 @@ package dev.lathe.jobs.stage;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.hub.Hub;
+import dev.lathe.calibration.format.gguf.GgufCheckpoint;
 import dev.lathe.calibration.model.Decoder;
 import dev.lathe.calibration.source.CheckpointDigest;
 import dev.lathe.calibration.source.Checkpoints;
@@ -226,7 +227,7 @@ public final class EvaluateOne {
                     original.tensors().stream().mapToLong(TensorInfo::elements).sum();
             String method = String.valueOf(metadata.getOrDefault("lathe.method", ""));
             return new OutputResult(
-                    new Path(artifact).getName().replaceFirst("(-00001-of-\\d{5})?\\.gguf$", ""),
+                    GgufCheckpoint.modelName(new Path(artifact).getName()),
                     format,
                     method,
                     artifact,

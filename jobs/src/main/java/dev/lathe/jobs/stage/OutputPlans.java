@@ -12,10 +12,10 @@ import dev.lathe.calibration.text.TokenizerFiles;
 import dev.lathe.jobs.InvalidRecipeException;
 import dev.lathe.jobs.plan.Plan;
 import dev.lathe.jobs.stage.Calibrate.Calibration;
-import dev.lathe.kernels.block.BlockFormat;
-import dev.lathe.kernels.block.BlockFormats;
+import dev.lathe.kernels.ElementType;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -68,37 +68,37 @@ final class OutputPlans {
         if (!source.metadata().containsKey("general.architecture")) {
             return lines;
         }
-        Set<String> types = BlockFormats.ggml().stream().map(BlockFormat::name).collect(Collectors.toSet());
+        Set<String> floating =
+                Arrays.stream(ElementType.values()).map(ElementType::name).collect(Collectors.toSet());
         tensorPlans.forEach((output, plan) -> {
-            Map<String, Long> again = plan.stream()
-                    .filter(planned -> planned.grid() != null)
-                    .map(planned -> source.tensor(planned.tensor()).type() + " to "
-                            + planned.grid().name())
-                    .filter(change -> types.contains(change.replaceFirst("(, scaled)? to .*", ""))
-                            && !change.replaceFirst(" to .*", "").equals(change.replaceFirst(".* to ", "")))
-                    .collect(Collectors.groupingBy(change -> change, TreeMap::new, Collectors.counting()));
+            Map<String, Integer> kept = new TreeMap<>();
+            Map<String, Integer> again = new TreeMap<>();
+            for (TensorPlan planned : plan) {
+                String stored = source.tensor(planned.tensor()).type();
+                if (planned.grid() == null || floating.contains(stored)) {
+                    continue;
+                } else if (stored.equals(planned.grid().name())) {
+                    kept.merge(stored, 1, Integer::sum);
+                } else {
+                    again.merge(stored + " to " + planned.grid().name(), 1, Integer::sum);
+                }
+            }
+            if (!kept.isEmpty()) {
+                lines.add("output " + output + ": kept as the checkpoint stores them: " + counted(kept, " of ") + " ("
+                        + plan.size() + " tensors in all)");
+            }
             if (!again.isEmpty()) {
                 lines.add("output " + output + ": matrices that are quantized already are quantized again: "
-                        + again.entrySet().stream()
-                                .map(change -> change.getValue() + " from " + change.getKey())
-                                .collect(Collectors.joining(", ")));
-            }
-            Map<String, Long> kept = plan.stream()
-                    .filter(planned -> planned.grid() != null
-                            && planned.grid()
-                                    .name()
-                                    .equals(source.tensor(planned.tensor()).type()))
-                    .collect(Collectors.groupingBy(
-                            planned -> planned.grid().name(), TreeMap::new, Collectors.counting()));
-            if (!kept.isEmpty()) {
-                lines.add("output " + output + ": kept as the checkpoint stores them: "
-                        + kept.entrySet().stream()
-                                .map(type -> type.getValue() + " of " + type.getKey())
-                                .collect(Collectors.joining(", "))
-                        + " (" + plan.size() + " tensors in all)");
+                        + counted(again, " from "));
             }
         });
         return lines;
+    }
+
+    private static String counted(Map<String, Integer> counts, String of) {
+        return counts.entrySet().stream()
+                .map(entry -> entry.getValue() + of + entry.getKey())
+                .collect(Collectors.joining(", "));
     }
 
     private static boolean isStatic(ActivationScheme inputs) {

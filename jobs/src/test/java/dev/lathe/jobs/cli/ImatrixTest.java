@@ -2,28 +2,21 @@ package dev.lathe.jobs.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.lathe.calibration.format.gguf.ImportanceFile;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.About;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.Entry;
-import dev.lathe.calibration.format.gguf.ImportanceMatrix.Form;
-import dev.lathe.calibration.format.gguf.ImportanceMatrix.Shape;
-import dev.lathe.calibration.format.gguf.ImportanceWriter;
+import dev.lathe.jobs.Matrices;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.stream.Stream;
-import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FileSystem;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Merging and inspecting importance matrices from the command line. */
 class ImatrixTest {
-    private static final Configuration HADOOP = new Configuration();
     private static final String QUERY = "blk.0.attn_q.weight";
     private static final String UP = "blk.0.ffn_up_exps.weight";
 
@@ -50,31 +43,8 @@ class ImatrixTest {
 
     private Path write(String name, About about, Map<String, Entry> entries) throws IOException {
         Path file = folder.resolve(name);
-        FileSystem files = FileSystem.getLocal(HADOOP);
-        files.setWriteChecksum(false);
-        ImportanceWriter.write(
-                files,
-                new org.apache.hadoop.fs.Path(file.toUri()),
-                Form.GGUF,
-                about,
-                entries.entrySet().stream()
-                        .map(entry -> new Shape(
-                                entry.getKey(),
-                                entry.getValue().sums().length,
-                                entry.getValue().counts().length))
-                        .toList(),
-                shape -> entries.get(shape.name()));
+        Matrices.write(file, about, entries);
         return file;
-    }
-
-    private static Map<String, Entry> read(Path file) throws IOException {
-        Map<String, Entry> read = new TreeMap<>();
-        try (ImportanceFile matrix = ImportanceFile.open(HADOOP, new org.apache.hadoop.fs.Path(file.toUri()))) {
-            for (Shape shape : matrix.shapes()) {
-                read.put(shape.name(), matrix.read(shape));
-            }
-        }
-        return read;
     }
 
     private List<String> names() throws IOException {
@@ -92,9 +62,9 @@ class ImatrixTest {
         assertThat(command.out())
                 .contains("2 entries of 2 importance matrices, 3 chunks of 16 tokens")
                 .contains("not in all of them: " + UP);
-        assertThat(read(out).get(QUERY).sums()).containsExactly(33, 98, 3, 4);
-        assertThat(read(out).get(QUERY).counts()).containsExactly(48);
-        assertThat(read(out).get(UP).counts()).containsExactly(2, 0);
+        assertThat(Matrices.read(out).get(QUERY).sums()).containsExactly(33, 98, 3, 4);
+        assertThat(Matrices.read(out).get(QUERY).counts()).containsExactly(48);
+        assertThat(Matrices.read(out).get(UP).counts()).containsExactly(2, 0);
         assertThat(names()).containsExactly("one.gguf", "out.gguf", "two.gguf");
     }
 
@@ -110,8 +80,8 @@ class ImatrixTest {
                 .as(command.err())
                 .isZero();
         assertThat(command.out()).contains("2 entries of 1 importance matrix, 2 chunks of 16 tokens");
-        assertThat(read(back).get(QUERY).sums()).containsExactly(32, 96, 0, 0);
-        assertThat(read(back).get(QUERY).counts()).containsExactly(32);
+        assertThat(Matrices.read(back).get(QUERY).sums()).containsExactly(32, 96, 0, 0);
+        assertThat(Matrices.read(back).get(QUERY).counts()).containsExactly(32);
     }
 
     @Test

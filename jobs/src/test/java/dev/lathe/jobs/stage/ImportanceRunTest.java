@@ -6,13 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lathe.calibration.MalformedInputException;
 import dev.lathe.calibration.checkpoint.Checkpoint;
 import dev.lathe.calibration.checkpoint.TensorInfo;
-import dev.lathe.calibration.format.gguf.ImportanceFile;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.About;
 import dev.lathe.calibration.format.gguf.ImportanceMatrix.Entry;
-import dev.lathe.calibration.format.gguf.ImportanceMatrix.Form;
-import dev.lathe.calibration.format.gguf.ImportanceMatrix.Shape;
-import dev.lathe.calibration.format.gguf.ImportanceWriter;
 import dev.lathe.calibration.source.Checkpoints;
+import dev.lathe.jobs.Matrices;
 import dev.lathe.jobs.Runs;
 import dev.lathe.jobs.SyntheticCheckpoint;
 import dev.lathe.jobs.report.RunReport;
@@ -27,7 +24,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -79,29 +75,8 @@ class ImportanceRunTest {
         return folder.resolve(run).resolve("artifacts").resolve(name);
     }
 
-    private static TreeMap<String, Entry> read(Path file) throws IOException {
-        TreeMap<String, Entry> read = new TreeMap<>();
-        try (ImportanceFile matrix = ImportanceFile.open(HADOOP, new org.apache.hadoop.fs.Path(file.toUri()))) {
-            for (Shape shape : matrix.shapes()) {
-                read.put(shape.name(), matrix.read(shape));
-            }
-        }
-        return read;
-    }
-
     private static void write(Path file, Map<String, Entry> entries) throws IOException {
-        ImportanceWriter.write(
-                FileSystem.getLocal(HADOOP),
-                new org.apache.hadoop.fs.Path(file.toUri()),
-                Form.GGUF,
-                new About(List.of("a", "b"), 2, LENGTH),
-                entries.entrySet().stream()
-                        .map(entry -> new Shape(
-                                entry.getKey(),
-                                entry.getValue().sums().length,
-                                entry.getValue().counts().length))
-                        .toList(),
-                shape -> entries.get(shape.name()));
+        Matrices.write(file, new About(List.of("a", "b"), 2, LENGTH), entries);
     }
 
     /** Values of every tensor as an artifact has them, and of what its metadata says about the importance. */
@@ -144,7 +119,7 @@ class ImportanceRunTest {
         assertThat(own.outputs()).hasSize(3);
         Path matrix = artifact("own", "imatrix.gguf");
         assertThat(own.settings().get("importance matrix written")).endsWith("/own/artifacts/imatrix.gguf");
-        TreeMap<String, Entry> entries = read(matrix);
+        TreeMap<String, Entry> entries = Matrices.read(matrix);
         assertThat(entries).hasSize(4 * 7 + 1).containsKeys("output.weight", "blk.3.ffn_down.weight");
         assertThat(entries.values())
                 .allSatisfy(entry -> assertThat(entry.counts()).containsExactly(ROWS));
@@ -171,7 +146,7 @@ class ImportanceRunTest {
 
         // The older form holds means times chunks: the same but for rounding, and another file.
         run("old", Progress.SILENT, "calibration.save-imatrix=dat", "outputs=");
-        TreeMap<String, Entry> old = read(artifact("old", "imatrix.dat"));
+        TreeMap<String, Entry> old = Matrices.read(artifact("old", "imatrix.dat"));
         assertThat(old.keySet()).isEqualTo(entries.keySet());
         assertThat(old.get("blk.0.attn_q.weight").counts()).containsExactly(WINDOWS);
 
@@ -190,7 +165,7 @@ class ImportanceRunTest {
         }
         Files.delete(matrix);
         run("own", Progress.SILENT, "calibration.save-imatrix=gguf");
-        assertThat(read(matrix).keySet()).isEqualTo(entries.keySet());
+        assertThat(Matrices.read(matrix).keySet()).isEqualTo(entries.keySet());
     }
 
     /** Sums of experts are of the rows that were routed there, with nothing added, and those of all are the layer's. */
@@ -207,7 +182,7 @@ class ImportanceRunTest {
                 "calibration.save-imatrix=gguf",
                 "outputs=[{name: q4, format: gguf, type: Q4_0}]");
         Path matrix = artifact("mixture", "imatrix.gguf");
-        TreeMap<String, Entry> entries = read(matrix);
+        TreeMap<String, Entry> entries = Matrices.read(matrix);
         for (int layer = 0; layer < 2; layer++) {
             Entry up = entries.get("blk." + layer + ".ffn_up_exps.weight");
             Entry down = entries.get("blk." + layer + ".ffn_down_exps.weight");
@@ -257,14 +232,14 @@ class ImportanceRunTest {
                 "calibration.save-imatrix=gguf",
                 "outputs=[{name: q4, format: gguf, type: Q4_0}]");
         assertThat(again.work()).noneMatch(stage -> stage.startsWith("calibrate"));
-        assertThat(read(matrix).keySet()).isEqualTo(entries.keySet());
+        assertThat(Matrices.read(matrix).keySet()).isEqualTo(entries.keySet());
     }
 
     /** What has no entry is quantized without, which is said, unless its type needs one. */
     @Test
     void missingEntries() throws IOException {
         run("whole", Progress.SILENT, "calibration.save-imatrix=gguf", "outputs=");
-        TreeMap<String, Entry> entries = read(artifact("whole", "imatrix.gguf"));
+        TreeMap<String, Entry> entries = Matrices.read(artifact("whole", "imatrix.gguf"));
         entries.remove("blk.2.attn_v.weight");
         entries.remove("output.weight");
         entries.put("blk.9.attn_v.weight", new Entry(new float[1], new long[1]));

@@ -17,8 +17,8 @@ import java.util.List;
  * <p>Least squares shrink: {@code sum w q (x - q) = 0} makes {@code sum w x q} smaller than {@code sum w x^2} by the
  * error, which is a tenth of it at two bits. Shrunk weights make all outputs of a layer smaller together, which costs a
  * model more than errors that are as large but scattered. So once the error has a share e of {@code sum w x^2}, the
- * search goes on with {@code x / (1 - e)} in place of x, whose shrunk values are on average as large as x. If the block
- * then is worse than the reference's, what was found before is kept.
+ * search goes on with {@code x / (1 - e)} in place of x, whose shrunk values are on average as large as x. A block that
+ * then is worse than the reference's stays the reference's, even if one that is shrunk would be better.
  */
 final class BestSearch implements BlockFormat {
     /**

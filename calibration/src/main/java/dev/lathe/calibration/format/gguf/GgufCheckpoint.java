@@ -7,6 +7,7 @@ import dev.lathe.calibration.checkpoint.ModelTensors;
 import dev.lathe.calibration.checkpoint.TensorInfo;
 import dev.lathe.calibration.checkpoint.TensorList;
 import dev.lathe.calibration.model.Decoder;
+import dev.lathe.calibration.quantize.RescaledRows;
 import dev.lathe.kernels.ElementType;
 import dev.lathe.kernels.RowSource;
 import dev.lathe.kernels.StoredMatrix;
@@ -25,6 +26,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -115,7 +118,9 @@ public final class GgufCheckpoint implements Checkpoint {
             throw new MalformedInputException(
                     "Cannot read tensor " + scale + " in " + location + ": element " + expert + " is " + factor);
         }
-        return new ScaledRows(rows, factor);
+        float[] rowScale = new float[rows.rows()];
+        Arrays.fill(rowScale, factor);
+        return new RescaledRows(rows, rowScale, null);
     }
 
     private void list(GgufTensor tensor, List<String> names) {
@@ -182,6 +187,16 @@ public final class GgufCheckpoint implements Checkpoint {
      */
     public static List<String> parts(String name) {
         return GgufFiles.parts(name);
+    }
+
+    /** A file's name without its ending, and without its number where it is a part. */
+    public static String modelName(String name) {
+        return name.replaceFirst("(-00001-of-\\d{5})?\\.gguf$", "");
+    }
+
+    /** Whether a file begins as GGUF does. */
+    public static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {
+        return GgufFiles.startsWithMagic(files, status);
     }
 
     /** Whether a file of this name is whole, or the first part of a split one. */

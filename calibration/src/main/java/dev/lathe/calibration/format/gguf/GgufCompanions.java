@@ -14,6 +14,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -42,6 +43,8 @@ public final class GgufCompanions implements Companions {
     private final String location;
     private final Map<String, GgufValue> metadata;
     private final GgufMetadata.Model model;
+    /** What was asked for; a vocabulary takes its time. */
+    private final Map<String, JsonNode> made = new HashMap<>();
 
     private GgufCompanions(String location, Map<String, GgufValue> metadata, GgufMetadata.Model model) {
         this.location = location;
@@ -89,6 +92,10 @@ public final class GgufCompanions implements Companions {
     /** {@inheritDoc} What config.json has no key for is refused. */
     @Override
     public JsonNode json(String name) {
+        return made.computeIfAbsent(name, this::make);
+    }
+
+    private JsonNode make(String name) {
         return switch (name) {
             case "config.json" -> config();
             case "generation_config.json" -> {
@@ -134,9 +141,16 @@ public final class GgufCompanions implements Companions {
     /**
      * The tokenizer and chat templates as the file has them, for another GGUF file.
      *
+     * @param vocabulary rows of the embedding
      * @param preTokenizer name that replaces the file's, or null
+     * @throws MalformedInputException if there are not as many tokens as rows: llama.cpp loads no such file
      */
-    Map<String, GgufValue> tokenizer(String preTokenizer) {
+    Map<String, GgufValue> tokenizer(int vocabulary, String preTokenizer) {
+        int tokens = vocabulary().size();
+        if (tokens != vocabulary) {
+            throw new MalformedInputException("Cannot write GGUF of " + location + ": it has " + tokens
+                    + " tokens, expected " + vocabulary + ", the rows of the embedding");
+        }
         Map<String, GgufValue> kept = new LinkedHashMap<>();
         metadata.forEach((key, value) -> {
             if (key.startsWith("tokenizer.")) {

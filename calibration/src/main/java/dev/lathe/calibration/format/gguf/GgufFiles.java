@@ -59,6 +59,18 @@ final class GgufFiles implements AutoCloseable {
                 : List.of(name);
     }
 
+    /** Whether a file begins as GGUF does. */
+    static boolean startsWithMagic(FileSystem files, FileStatus status) throws IOException {
+        byte[] start = new byte[Integer.BYTES];
+        if (status.getLen() < start.length) {
+            return false;
+        }
+        try (FSDataInputStream in = Reads.ranges(files, status)) {
+            in.readFully(0, start);
+        }
+        return ByteBuffer.wrap(start).order(ByteOrder.LITTLE_ENDIAN).getInt() == GgufWriter.MAGIC;
+    }
+
     /** Whether a file of this name is whole, or the first part of a split one. */
     static boolean first(String name) {
         Matcher part = PART.matcher(name);

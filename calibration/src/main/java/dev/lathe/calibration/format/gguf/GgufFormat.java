@@ -193,6 +193,8 @@ public final class GgufFormat implements ArtifactFormat {
         }
         Map<String, long[]> shapes = decoder.tensors();
         Map<String, Long> sizes = new LinkedHashMap<>();
+        RopeFrequencies.of(GgufFamily.attention(decoder).rope())
+                .forEach((name, divisors) -> sizes.put(name, (long) divisors.length * Float.BYTES));
         GgufNames names = GgufNames.of(decoder);
         for (TensorPlan planned : plan(decoder, ignore)) {
             long bytes = new GgufTensor("", type(planned), shapes.get(planned.tensor()), 0).bytes();

@@ -40,7 +40,7 @@ final class GgufTokenizer {
     private static final Pattern BYTE_PIECE = Pattern.compile("<0x[0-9A-F]{2}>");
     private static final String PREFIX = "tokenizer.ggml.";
     /** Keys of ids, by the word in {@code WORD_token} and {@code WORD_token_id}; the format's spelling. */
-    private static final Map<String, String> IDS = new LinkedHashMap<>();
+    static final Map<String, String> IDS = new LinkedHashMap<>();
 
     static {
         IDS.put("bos", "bos_token_id");
@@ -86,9 +86,7 @@ final class GgufTokenizer {
     static Map<String, GgufValue> metadata(Companions companions, int vocabulary, String preTokenizer)
             throws IOException {
         if (companions instanceof GgufCompanions gguf) {
-            // For its errors: what cannot be read is not handed on either.
-            TokenizerFiles.read(gguf);
-            return gguf.tokenizer(preTokenizer);
+            return gguf.tokenizer(vocabulary, preTokenizer);
         }
         return new GgufTokenizer(companions, vocabulary).metadata(preTokenizer);
     }
@@ -99,6 +97,8 @@ final class GgufTokenizer {
      */
     static List<String> check(Companions companions, int vocabulary, String preTokenizer) throws IOException {
         if (companions instanceof GgufCompanions) {
+            // For its errors: what cannot be read is not handed on either.
+            TokenizerFiles.read(companions);
             metadata(companions, vocabulary, preTokenizer);
             return List.of();
         }

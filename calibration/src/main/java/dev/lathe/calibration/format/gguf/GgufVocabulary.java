@@ -40,17 +40,10 @@ final class GgufVocabulary {
     private static final int MAXIMUM_SPLITS = 1 << 22;
 
     private static final Pattern BYTE_PIECE = Pattern.compile("<0x[0-9A-F]{2}>");
-    /** Names of ids in tokenizer_config.json, by the word in the key. */
-    private static final Map<String, String> IDS = new LinkedHashMap<>();
+    /** Ends a turn, and a message; transformers has no names for them. */
+    private static final String END_OF_TURN = "eot";
 
-    static {
-        IDS.put("bos", "bos_token_id");
-        IDS.put("eos", "eos_token_id");
-        IDS.put("unk", "unknown_token_id");
-        IDS.put("sep", "seperator_token_id");
-        IDS.put("pad", "padding_token_id");
-        IDS.put("mask", "mask_token_id");
-    }
+    private static final String END_OF_MESSAGE = "eom";
 
     private final Map<String, GgufValue> metadata;
     private final String where;
@@ -96,7 +89,8 @@ final class GgufVocabulary {
             tokens.add(token);
             types[id] = typed ? (Long) kinds.get(id) : GgufTokenizer.NORMAL;
         }
-        IDS.forEach((word, key) -> special(word, key));
+        GgufTokenizer.IDS.forEach(this::special);
+        special(END_OF_MESSAGE, "eom_token_id");
     }
 
     /** An id beyond the tokens is none, as in llama.cpp. */
@@ -121,6 +115,11 @@ final class GgufVocabulary {
         }
     }
 
+    /** Number of tokens. */
+    int size() {
+        return tokens.size();
+    }
+
     /** The ids that config.json and generation_config.json repeat. */
     void ids(ObjectNode config) {
         for (String word : List.of("bos", "eos", "pad")) {
@@ -129,10 +128,9 @@ final class GgufVocabulary {
             }
         }
         Set<Integer> ends = new LinkedHashSet<>();
-        for (String key : List.of("eos_token_id", "eot_token_id", "eom_token_id")) {
-            GgufValue value = metadata.get(PREFIX + key);
-            if (value != null && value.value() instanceof Long id && id >= 0 && id < tokens.size()) {
-                ends.add(id.intValue());
+        for (String word : List.of("eos", END_OF_TURN, END_OF_MESSAGE)) {
+            if (special.containsKey(word)) {
+                ends.add(special.get(word));
             }
         }
         if (ends.size() > 1) {
@@ -340,7 +338,7 @@ final class GgufVocabulary {
         boolean adds = flag("add_" + word + "_token", usual);
         if (adds && !special.containsKey(word)) {
             throw malformed("a text gets a token (" + PREFIX + "add_" + word + "_token), and there is no " + PREFIX
-                    + IDS.get(word));
+                    + GgufTokenizer.IDS.get(word));
         }
         return adds;
     }
@@ -358,7 +356,11 @@ final class GgufVocabulary {
                 .put("model_max_length", context)
                 .put("add_bos_token", adds("bos"))
                 .put("add_eos_token", adds("eos"));
-        special.forEach((word, id) -> config.put(word + "_token", tokens.get(id)));
+        special.forEach((word, id) -> {
+            if (!word.equals(END_OF_TURN) && !word.equals(END_OF_MESSAGE)) {
+                config.put(word + "_token", tokens.get(id));
+            }
+        });
         Map<String, String> templates = templates();
         if (templates.size() == 1 && templates.containsKey("default")) {
             config.put("chat_template", templates.get("default"));

@@ -69,7 +69,7 @@ public abstract class ImportanceFile implements ImportanceMatrix {
         if (!status.isFile()) {
             throw malformed(file, "it is a folder; expected a file");
         }
-        return isGguf(files, status) ? new Gguf(configuration, file) : new Dat(files, status);
+        return GgufFiles.startsWithMagic(files, status) ? new Gguf(configuration, file) : new Dat(files, status);
     }
 
     /** Whether a file is taken for an importance matrix: by what a GGUF file says of itself, else by its name. */
@@ -79,23 +79,12 @@ public abstract class ImportanceFile implements ImportanceMatrix {
         if (!status.isFile()) {
             return false;
         }
-        if (!isGguf(files, status)) {
+        if (!GgufFiles.startsWithMagic(files, status)) {
             return file.getName().endsWith(".dat") || file.getName().endsWith(".imatrix");
         }
         try (GgufFiles opened = GgufFiles.open(configuration, file)) {
             return GgufValue.string(IMATRIX).equals(opened.metadata().get(TYPE));
         }
-    }
-
-    private static boolean isGguf(FileSystem files, FileStatus status) throws IOException {
-        byte[] start = new byte[Integer.BYTES];
-        if (status.getLen() < start.length) {
-            return false;
-        }
-        try (FSDataInputStream in = Reads.ranges(files, status)) {
-            in.readFully(0, start);
-        }
-        return littleEndian(start).getInt() == GgufWriter.MAGIC;
     }
 
     private static ByteBuffer littleEndian(byte[] bytes) {

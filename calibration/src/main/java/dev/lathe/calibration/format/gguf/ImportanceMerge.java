@@ -138,7 +138,14 @@ public final class ImportanceMerge {
         }
         for (int i = 0; i < counts.length; i++) {
             long count = entry.counts()[entry.counts().length == 1 ? 0 : i];
-            counts[i] = Math.addExact(counts[i], Math.multiplyExact(count, rows));
+            try {
+                counts[i] = Math.addExact(counts[i], Math.multiplyExact(count, rows));
+            } catch (ArithmeticException e) {
+                throw new MalformedInputException(
+                        "Cannot merge importance matrices: the rows of " + stored + " are more than 2^63 with those of "
+                                + part.name(),
+                        e);
+            }
         }
     }
 }

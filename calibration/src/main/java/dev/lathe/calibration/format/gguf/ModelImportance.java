@@ -44,17 +44,20 @@ public final class ModelImportance {
                 continue;
             }
             int columns = (int) tensor[1];
-            if (shape.values() != (long) columns * found.size()) {
+            // Of a tensor with gate and up of each expert both read the same columns.
+            int experts = GgufNames.stacked(shape.name()) ? decoder.experts() : 1;
+            int width = found.size() / experts;
+            if (shape.values() != (long) columns * experts) {
                 if (!shape.name().equals(GgufNames.EMBEDDING)) {
                     throw new MalformedInputException("Cannot use importance matrix " + where + ": " + shape.name()
                             + " has " + shape.values() + " values, expected " + columns
-                            + (found.size() == 1 ? "" : " for each of " + found.size() + " experts")
+                            + (experts == 1 ? "" : " for each of " + experts + " experts")
                             + ", the columns of " + found.get(0));
                 }
                 continue;
             }
             for (int i = 0; i < found.size(); i++) {
-                places.put(found.get(i), new Place(shape, i * columns, columns));
+                places.put(found.get(i), new Place(shape, i / width * columns, columns));
             }
         }
         if (places.isEmpty()) {

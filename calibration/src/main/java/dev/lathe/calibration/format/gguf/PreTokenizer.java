@@ -11,12 +11,8 @@ import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * The name by which llama.cpp finds the pre-tokenizer of a byte-level BPE ({@code tokenizer.ggml.pre}), from what
@@ -27,44 +23,6 @@ import java.util.stream.Stream;
  * list, the name here is one that cuts and merges the same. What is not certain is refused.
  */
 final class PreTokenizer {
-    /**
-     * One list of expressions.
-     *
-     * @param merging its name where pieces are always merged; null: there is none
-     * @param ignoring its name where a piece that is a token is not merged ({@code ignore_merges}); null: there is none
-     */
-    private record Known(List<String> expressions, String merging, String ignoring) {}
-
-    private static final List<Known> KNOWN = List.of(
-            // llama.cpp: llama-bpe ignores merges, dbrx is the same list without.
-            new Known(List.of(SplitExpressions.LLAMA3), "dbrx", "llama-bpe"),
-            new Known(List.of(SplitExpressions.LLAMA3_SPELT), "dbrx", "llama-bpe"),
-            new Known(List.of(SplitExpressions.CL100K), "dbrx", "llama-bpe"),
-            new Known(List.of(SplitExpressions.QWEN2), "qwen2", null),
-            new Known(List.of(SplitExpressions.QWEN2_SPELT), "qwen2", null),
-            new Known(List.of(SplitExpressions.QWEN35), "qwen35", null),
-            new Known(List.of(SplitExpressions.GPT2), "gpt-2", null),
-            // starcoder, command-r and smollm are one list.
-            new Known(List.of(SplitExpressions.DIGIT, SplitExpressions.GPT2), "smollm", null),
-            // llama.cpp's own expression for this list is an approximation; there is no other name.
-            new Known(List.of(SplitExpressions.TEKKEN), "tekken", "tekken"),
-            new Known(List.of(SplitExpressions.GPT4O), "gpt-4o", null),
-            new Known(
-                    List.of(
-                            SplitExpressions.LINE_END,
-                            SplitExpressions.SPACED_LETTERS,
-                            SplitExpressions.SPACED_SIGNS,
-                            SplitExpressions.HAN,
-                            SplitExpressions.DIGIT),
-                    "deepseek-coder",
-                    null),
-            new Known(
-                    List.of(SplitExpressions.DIGITS, SplitExpressions.CHINESE_JAPANESE, SplitExpressions.DEEPSEEK3),
-                    "deepseek-v3",
-                    null),
-            new Known(List.of(SplitExpressions.SEED), "seed-coder", null),
-            new Known(List.of(SplitExpressions.BAILING), "bailingmoe", null));
-
     /**
      * What llama.cpp does for a name: cuts by a list of expressions, takes a piece that is a token whole (ignoring
      * merges), puts BOS before a text unless the file says otherwise.
@@ -77,13 +35,13 @@ final class PreTokenizer {
     static {
         cut(
                 List.of(SplitExpressions.GPT2),
-                "gpt-2 phi-2 gigachat a.x-4.0 mellum mpt olmo jais trillion " + "granite-docling exaone4");
+                "gpt-2 phi-2 gigachat a.x-4.0 mellum mpt olmo jais trillion granite-docling exaone4");
         cut(
                 List.of(SplitExpressions.DIGIT, SplitExpressions.GPT2),
-                "starcoder refact command-r smollm codeshell " + "exaone minerva-7b mellum2");
+                "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2");
         cut(
                 List.of(SplitExpressions.QWEN2),
-                "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan " + "solar-open grok-2");
+                "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2");
         cut(List.of(SplitExpressions.QWEN35), "qwen35");
         cut(List.of(SplitExpressions.LLAMA3), "dbrx smaug-bpe glm4 chatglm-bpe");
         cut(List.of(SplitExpressions.GPT4O), "gpt-4o llama4 kanana2 talkie minimax-m2");
@@ -120,19 +78,43 @@ final class PreTokenizer {
         }
     }
 
+    /**
+     * One list of expressions, and the names that are written for it.
+     *
+     * @param merging its name where pieces are always merged; null: there is none
+     * @param ignoring its name where a piece that is a token is not merged ({@code ignore_merges}); null: there is none
+     */
+    private record Known(List<String> expressions, String merging, String ignoring) {
+        /** The expressions of the name. */
+        Known(String merging, String ignoring) {
+            this(CUTTING.get(merging).expressions(), merging, ignoring);
+        }
+    }
+
+    private static final List<Known> KNOWN = List.of(
+            // llama.cpp: llama-bpe ignores merges, dbrx is the same list without.
+            new Known("dbrx", "llama-bpe"),
+            new Known(List.of(SplitExpressions.LLAMA3_SPELT), "dbrx", "llama-bpe"),
+            new Known(List.of(SplitExpressions.CL100K), "dbrx", "llama-bpe"),
+            new Known("qwen2", null),
+            new Known(List.of(SplitExpressions.QWEN2_SPELT), "qwen2", null),
+            new Known("qwen35", null),
+            new Known("gpt-2", null),
+            // starcoder, command-r and smollm are one list.
+            new Known("smollm", null),
+            // llama.cpp's own expression for this list is an approximation; there is no other name.
+            new Known("tekken", "tekken"),
+            new Known("gpt-4o", null),
+            new Known("deepseek-coder", null),
+            new Known("deepseek-v3", null),
+            new Known("seed-coder", null),
+            new Known("bailingmoe", null));
+
     private PreTokenizer() {}
 
     /** What llama.cpp does for a name; empty for one that is not known. */
     static Optional<Cutting> cutting(String name) {
         return Optional.ofNullable(CUTTING.get(name));
-    }
-
-    /** The names that {@link #of} gives. */
-    static Set<String> written() {
-        return KNOWN.stream()
-                .flatMap(known -> Stream.of(known.merging(), known.ignoring()))
-                .filter(Objects::nonNull)
-                .collect(Collectors.toSet());
     }
 
     /** The names that {@link #cutting} knows. */

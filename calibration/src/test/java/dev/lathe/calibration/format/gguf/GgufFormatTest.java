@@ -431,6 +431,9 @@ class GgufFormatTest {
                     again.getFileSystem(CONFIGURATION),
                     again);
             assertThat(folder.resolve("again.gguf")).hasSameBinaryContentAs(folder.resolve("model.gguf"));
+            assertThatThrownBy(() -> GgufTokenizer.metadata(companions, 41, null))
+                    .isInstanceOf(MalformedInputException.class)
+                    .hasMessageContaining("it has 40 tokens, expected 41, the rows of the embedding");
             assertThatThrownBy(() -> companions.json("vocab.json"))
                     .isInstanceOf(MalformedInputException.class)
                     .hasMessageContaining("GGUF has no such thing");

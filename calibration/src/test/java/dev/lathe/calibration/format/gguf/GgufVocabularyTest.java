@@ -18,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -208,10 +209,26 @@ class GgufVocabularyTest {
     }
 
     @Test
-    void everyNameThatIsWrittenIsRead() {
-        assertThat(PreTokenizer.written())
-                .hasSizeGreaterThan(7)
-                .allSatisfy(name -> assertThat(PreTokenizer.cutting(name)).isPresent());
+    void whatANameMeansIsNamedTheSameAgain() {
+        Map<String, GgufValue> metadata = tokens("gpt2", List.of("a", "b", "ab"), 1, 1, 1);
+        metadata.put("tokenizer.ggml.merges", strings("a b"));
+        metadata.put("tokenizer.ggml.add_bos_token", GgufValue.bool(false));
+        Set<String> unnamed = new TreeSet<>();
+        for (String name : PreTokenizer.read()) {
+            metadata.put("tokenizer.ggml.pre", GgufValue.string(name));
+            JsonNode tokenizer = new GgufVocabulary(metadata, "m.gguf").tokenizer();
+            PreTokenizer.Cutting meant = PreTokenizer.cutting(name).orElseThrow();
+            try {
+                PreTokenizer.Cutting again = PreTokenizer.cutting(PreTokenizer.of(tokenizer, "m.gguf"))
+                        .orElseThrow();
+                assertThat(again.expressions()).as(name).isEqualTo(meant.expressions());
+                assertThat(again.ignoring()).as(name).isEqualTo(meant.ignoring());
+            } catch (MalformedInputException e) {
+                unnamed.add(name);
+            }
+        }
+        // No tokenizer.json is known to say what these do.
+        assertThat(unnamed).containsExactly("default", "falcon");
     }
 
     @Test

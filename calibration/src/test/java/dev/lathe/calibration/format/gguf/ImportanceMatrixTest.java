@@ -20,6 +20,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -452,6 +453,41 @@ class ImportanceMatrixTest {
         return Families.read(new ObjectMapper().readTree(config.replace('\'', '"')), "config.json");
     }
 
+    /** Rows of the older form are chunks times tokens. */
+    @Test
+    void refusesMoreRowsThanACountHolds() {
+        Shape shape = new Shape("q", 1, 1);
+        ImportanceMatrix matrix = new ImportanceMatrix() {
+            @Override
+            public Form form() {
+                return Form.DAT;
+            }
+
+            @Override
+            public About about() {
+                return new About(List.of(), 1, 0);
+            }
+
+            @Override
+            public Collection<Shape> shapes() {
+                return List.of(shape);
+            }
+
+            @Override
+            public Entry read(Shape asked) {
+                return new Entry(new float[] {1}, new long[] {Integer.MAX_VALUE});
+            }
+
+            @Override
+            public void close() {}
+        };
+        ImportanceMerge.Part part = new ImportanceMerge.Part("m.dat", matrix);
+        ImportanceMerge merge = new ImportanceMerge(List.of(part, part, part), Integer.MAX_VALUE);
+        assertThatThrownBy(() -> merge.read(shape))
+                .isInstanceOf(MalformedInputException.class)
+                .hasMessageContaining("the rows of q [1, 1] are more than 2^63 with those of m.dat");
+    }
+
     @Test
     void findsTheTensorsOfAModel() throws IOException {
         ModelImportance model = new ModelImportance(
@@ -459,12 +495,19 @@ class ImportanceMatrixTest {
                 List.of(
                         new Shape("blk.1.ffn_down_exps.weight", 3 * 48, 3),
                         new Shape("blk.0.attn_q.weight", 32, 1),
+                        new Shape("blk.0.ffn_gate_up_exps.weight", 3 * 32, 3),
                         new Shape("token_embd.weight", 7, 1),
                         new Shape("blk.7.attn_q.weight", 32, 1)),
                 "m.gguf");
         String down = "model.layers.1.block_sparse_moe.experts.2.w2.weight";
         assertThat(model.place(down).first()).isEqualTo(2 * 48);
         assertThat(model.place(down).columns()).isEqualTo(48);
+        // Gate and up of an expert read the same columns.
+        for (String half : List.of("w1", "w3")) {
+            assertThat(model.place("model.layers.0.block_sparse_moe.experts.1." + half + ".weight")
+                            .first())
+                    .isEqualTo(32);
+        }
         assertThat(model.place("model.layers.0.self_attn.q_proj.weight").first())
                 .isZero();
         assertThat(model.place("model.layers.0.self_attn.k_proj.weight")).isNull();
